@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The commands that people type. Each sets up what is missing first; `make help` lists them.
+
+# What is passed on: make conformance ARGS="--claim preset.returns_eintr"
+ARGS =
+# A file that gets the launcher's own exit code, for make turns every failure into 2.
+STATUS_FILE =
+
+SETUP = tools/bootstrap.sh
+RUN = .venv/bin/kvm-conformance
+
+.PHONY: conformance test bench blobs lint setup setup-dev clean help
+
+conformance: ## run the conformance suites on this host
+	@$(SETUP)
+	@$(RUN) run $(ARGS); code=$$?; \
+	if [ -n "$(STATUS_FILE)" ]; then echo $$code >"$(STATUS_FILE)"; fi; \
+	exit $$code
+
+test: ## run the project's own tests
+	@$(SETUP)
+	@.venv/bin/python -m pytest tests -n auto $(ARGS)
+
+bench: ## measure what a KVM_RUN costs
+	@$(SETUP)
+	@$(RUN) bench $(ARGS)
+
+blobs: ## rebuild the guest programs and compare them with the stored ones
+	@$(SETUP) --dev
+	@$(RUN) blobs $(ARGS)
+
+lint: ## run the checks of the source: format, lint, types, warnings, guest programs
+	@$(SETUP) --dev
+	@.ci/checks $(ARGS)
+
+setup: ## only set up
+	@$(SETUP)
+
+setup-dev: ## only set up, with what the checks need
+	@$(SETUP) --dev
+
+clean: ## remove what set-up and runs made, except results/
+	rm -rf .venv .bootstrap.lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -f harness/native/_native*.so harness/native/_native*.c
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14

@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""tools/bootstrap.sh in a small project, with stand-ins for Python, compiler and apt-get.
+
+The stand-ins only note how they were called, so these tests need no network and no root, and say
+the same on every host. CI and `make` try the real thing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What bootstrap.sh itself calls; nothing else of the host is in its PATH.
+COMMANDS = [
+    *("bash", "cat", "env", "find", "flock", "grep", "make", "mktemp", "mv", "readlink"),
+    *("rm", "sed", "sha256sum", "sort", "stat", "tail", "tr"),
+]
+
+PYTHON = """#!/bin/bash
+PATH=/usr/bin:/bin
+echo "python $*" >>"$NOTES"
+case "$1 $2" in
+"--version ") echo "Python 3.12.0" ;;
+"-m venv")
+    mkdir -p "$3/bin"
+    cp "$0" "$3/bin/python"
+    ;;
+"-m pip")
+    if [[ -n "$PIP_SAYS" ]]; then echo "$PIP_SAYS"; exit 1; fi
+    if [[ -n "$PIP_TAKES" ]]; then
+        trap 'kill $!; exit 1' TERM
+        sleep "$PIP_TAKES" &
+        echo pip >"$PIP_STARTED"
+        wait
+    fi
+    touch harness/native/_native.abi3.so
+    ;;
+esac
+"""
+
+COMPILER = """#!/bin/bash
+case "$*" in *-M*) echo "-: $KVM_HEADER" ;; esac
+exit 0
+"""
+
+APT_GET = """#!/bin/bash
+echo "apt-get $*" >>"$NOTES"
+if [[ "$*" == *" update" ]]; then /usr/bin/touch "$NOTES.lists"; exit 0; fi
+if [[ "$LISTS_ARE_OLD" && ! -e "$NOTES.lists" ]]; then exit 100; fi
+/bin/cp "$COMPILER_TO_INSTALL" "${0%/*}/cc"
+"""
+
+SUDO = """#!/bin/bash
+shift
+exec "$@"
+"""
+
+BROKEN_SHIM = """#!/bin/bash
+echo "pyenv: ${0##*/}: command not found" >&2
+exit 127
+"""
+
+
+class Project:
+    """A checkout with only what bootstrap.sh reads, and the commands that it finds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.notes = folder / "notes"
+        self.notes.touch()
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        for command in COMMANDS:
+            found = shutil.which(command)
+            assert found, f"{command} is missing on this host"
+            (self.bin / command).symlink_to(found)
+        self.command("python3", PYTHON)
+        self.command("cc", COMPILER)
+        self.header = folder / "linux" / "kvm.h"
+        self.header.parent.mkdir()
+        self.header.write_text("/* 1 */\n")
+        self.spare_compiler = folder / "spare-compiler"
+        self.spare_compiler.write_text(COMPILER)
+        self.spare_compiler.chmod(0o755)
+        self.root = folder / "checkout"
+        (self.root / "tools").mkdir(parents=True)
+        (self.root / "harness" / "native").mkdir(parents=True)
+        shutil.copy(ROOT / "tools" / "bootstrap.sh", self.root / "tools")
+        for name in ("pyproject.toml", "setup.py", "constraints.txt"):
+            (self.root / name).write_text(f"# {name}\n")
+        (self.root / "harness" / "native" / "run.c").write_text("/* 1 */\n")
+        self.environment = {
+            "PATH": str(self.bin),
+            "NOTES": str(self.notes),
+            "KVM_HEADER": str(self.header),
+            "TMPDIR": str(folder),
+            "PIP_STARTED": str(folder / "pip-started"),
+            "COMPILER_TO_INSTALL": str(self.spare_compiler),
+        }
+
+    def command(self, name: str, text: str) -> None:
+        """Puts a command into the PATH."""
+        path = self.bin / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts bootstrap.sh."""
+        return subprocess.Popen(
+            [str(self.root / "tools" / "bootstrap.sh"), *arguments],
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Runs bootstrap.sh to its end: its exit code and all it said."""
+        process = self.start(*arguments, **environment)
+        said, _ = process.communicate(timeout=60)
+        return process.returncode, said
+
+    def calls(self) -> list[str]:
+        """The calls that the stand-ins noted since the last look."""
+        noted = self.notes.read_text().splitlines()
+        self.notes.write_text("")
+        return noted
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a set-up has left its stamp."""
+        return (self.root / ".venv" / ".ready").exists()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    if shutil.which("flock") is None or shutil.which("make") is None:
+        pytest.skip("no_tools: bootstrap.sh needs flock and make")
+    yield Project(tmp_path)
+    left = list(tmp_path.glob("kvm-conformance-setup.*"))
+    assert left == [], "bootstrap.sh left temporary files"
+
+
+def made_anew(calls: list[str]) -> bool:
+    return any(call.startswith("python -m venv") for call in calls)
+
+
+def built_again(calls: list[str]) -> bool:
+    return any("--no-deps" in call for call in calls) and not made_anew(calls)
+
+
+def test_first_set_up_installs_by_the_constraints(project: Project) -> None:
+    code, said = project.run()
+    assert code == 0, said
+    assert project.is_ready
+    installs = [call for call in project.calls() if " -m pip install " in call]
+    assert installs
+    assert all(" -c constraints.txt " in call for call in installs)
+    assert installs[-1].endswith("--no-build-isolation -e .")
+
+
+def test_second_set_up_starts_no_python_and_says_nothing(project: Project) -> None:
+    project.run()
+    project.calls()
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        assert project.run() == (0, "")
+        times.append(time.monotonic() - started)
+    assert project.calls() == []
+    assert min(times) < 0.3
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.py", "constraints.txt"])
+def test_changed_packages_make_it_anew(project: Project, name: str) -> None:
+    project.run()
+    project.calls()
+    (project.root / name).write_text("# changed\n")
+    assert project.run()[0] == 0
+    assert made_anew(project.calls())
+    assert project.run() == (0, "")
+
+
+@pytest.mark.parametrize("change", ["source", "new_source", "kernel_header", "extension_lost"])
+def test_changed_c_builds_only_the_extension(project: Project, change: str) -> None:
+    project.run()
+    project.calls()
+    native = project.root / "harness" / "native"
+    if change == "source":
+        (native / "run.c").write_text("/* 2 */\n")
+    elif change == "new_source":
+        (native / "kick.c").write_text("/* 1 */\n")
+    elif change == "kernel_header":
+        project.header.write_text("/* 2 */\n")
+    else:
+        (native / "_native.abi3.so").unlink()
+    assert project.run()[0] == 0
+    assert built_again(project.calls())
+    assert project.run() == (0, "")
+
+
+def test_moved_checkout_is_set_up_anew(project: Project) -> None:
+    project.run()
+    project.calls()
+    project.root = project.root.rename(project.root.with_name("moved"))
+    assert project.run()[0] == 0
+    assert made_anew(project.calls())
+    assert project.run() == (0, "")
+
+
+def test_dev_is_added_and_then_kept(project: Project) -> None:
+    for tool in ("clang", "ld.lld", "llvm-objcopy"):
+        project.command(tool, COMPILER)
+    project.run()
+    project.calls()
+    assert project.run("--dev")[0] == 0
+    assert any(call.endswith("-e .[dev]") for call in project.calls())
+    assert project.run() == (0, "")
+    assert project.run("--dev") == (0, "")
+    (project.root / "harness" / "native" / "run.c").write_text("/* 2 */\n")
+    assert project.run()[0] == 0
+    project.calls()
+    assert project.run("--dev") == (0, "")
+    (project.root / "constraints.txt").write_text("# changed\n")
+    assert project.run()[0] == 0
+    assert any(call.endswith("-e .[dev]") for call in project.calls())
+
+
+def test_other_python_makes_it_anew(project: Project) -> None:
+    project.run()
+    project.calls()
+    project.command("mypython", PYTHON)
+    assert project.run(PYTHON="mypython")[0] == 0
+    assert made_anew(project.calls())
+    assert project.run(PYTHON="mypython") == (0, "")
+    assert project.run() == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
+def test_interrupted_set_up_is_not_ready(project: Project, number: signal.Signals) -> None:
+    process = project.start(PIP_TAKES="30")
+    deadline = time.monotonic() + 20
+    while not Path(project.environment["PIP_STARTED"]).exists():
+        assert time.monotonic() < deadline, "pip was not called"
+        time.sleep(0.01)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "the next call sets up again" in said
+    assert not project.is_ready
+    project.calls()
+    assert project.run()[0] == 0
+    assert made_anew(project.calls())
+    assert project.is_ready
+
+
+def test_interrupted_build_keeps_the_packages_but_is_not_ready(project: Project) -> None:
+    project.run()
+    (project.root / "harness" / "native" / "run.c").write_text("/* 2 */\n")
+    code, _ = project.run(PIP_SAYS="native.c:3:1: error: expected ';'")
+    assert code == 70
+    assert not project.is_ready
+    project.calls()
+    assert project.run()[0] == 0
+    assert built_again(project.calls())
+
+
+def test_two_at_once_set_up_once(project: Project) -> None:
+    processes = [project.start(PIP_TAKES="0.3") for _ in range(2)]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert sum(call.startswith("python -m venv") for call in project.calls()) == 1
+    assert sum("waiting for it" in text for text in said) == 1
+
+
+def test_no_compiler_says_what_to_type(project: Project) -> None:
+    (project.bin / "cc").unlink()
+    code, said = project.run("--no-apt")
+    assert code == 70
+    assert "missing on this host: a C compiler (cc, gcc or clang)" in said
+    assert "apt-get install -y gcc libc6-dev linux-libc-dev" in said
+    assert not (project.root / ".venv").exists()
+    assert project.run(KVM_CONFORMANCE_NO_APT="1") == (code, said)
+
+
+def test_no_kernel_header_says_what_to_type(project: Project) -> None:
+    project.command("cc", "#!/bin/bash\nexit 0\n")
+    code, said = project.run("--no-apt")
+    assert code == 70
+    assert "linux/kvm.h" in said
+    assert "apt-get install -y linux-libc-dev\n" in said
+
+
+def test_missing_guest_program_tools_matter_only_to_dev(project: Project) -> None:
+    code, said = project.run("--dev", "--no-apt")
+    assert code == 70
+    assert "apt-get install -y clang lld llvm\n" in said
+    assert project.run("--no-apt")[0] == 0
+
+
+@pytest.mark.parametrize("lists", ["new", "old"])
+def test_apt_installs_the_compiler(project: Project, lists: str) -> None:
+    (project.bin / "cc").unlink()
+    project.command("apt-get", APT_GET)
+    project.command("sudo", SUDO)
+    code, said = project.run(LISTS_ARE_OLD="1" if lists == "old" else "")
+    assert code == 0, said
+    calls = [call for call in project.calls() if call.startswith("apt-get")]
+    assert all(" -y " in call for call in calls)
+    verbs = ["update" if call.endswith(" update") else "install" for call in calls]
+    assert verbs == (["install", "update", "install"] if lists == "old" else ["install"])
+    assert calls[0].endswith(" gcc libc6-dev linux-libc-dev")
+
+
+def test_apt_that_fails_says_what_to_type(project: Project) -> None:
+    (project.bin / "cc").unlink()
+    project.command("apt-get", "#!/bin/bash\necho 'E: Unable to locate package gcc'\nexit 100\n")
+    project.command("sudo", SUDO)
+    code, said = project.run()
+    assert code == 70
+    assert "E: Unable to locate package gcc" in said
+    assert "a C compiler" in said
+
+
+def test_python_that_only_pretends_is_passed_over(project: Project) -> None:
+    project.command("python3", BROKEN_SHIM)
+    project.command("python3.14", BROKEN_SHIM)
+    project.command("python3.13", PYTHON)
+    code, said = project.run()
+    assert code == 0, said
+    assert made_anew(project.calls())
+
+
+@pytest.mark.parametrize("name", ["nowhere", "shim"])
+def test_python_asked_for_has_to_run(project: Project, name: str) -> None:
+    project.command("shim", BROKEN_SHIM)
+    code, said = project.run(PYTHON=name)
+    assert code == 70
+    assert f"PYTHON={name} is no Python 3.10 or later that runs" in said
+
+
+def test_compiler_asked_for_has_to_work(project: Project) -> None:
+    code, said = project.run(CC="nowhere")
+    assert code == 70
+    assert "CC=nowhere is no C compiler that works" in said
+
+
+@pytest.mark.parametrize(
+    ("log", "sentence"),
+    [
+        ("[Errno -3] Temporary failure in name resolution", "no network"),
+        ("NewConnectionError: Network is unreachable", "no network"),
+        ("ERROR: No matching distribution found for cffi", "or there is no network"),
+        ("native.c:3:1: error: expected ';'", "could not build harness/native"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("something else", "pip could not install"),
+    ],
+    ids=["no_name", "unreachable", "no_version", "compiler", "disk", "other"],
+)
+def test_pip_that_fails_is_explained(project: Project, log: str, sentence: str) -> None:
+    code, said = project.run(PIP_SAYS=log)
+    assert code == 70
+    assert f"    | {log}" in said
+    assert sentence in said
+    assert not project.is_ready
+
+
+def test_foreign_checkout_is_refused(project: Project) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("no_permission: root may write everywhere")
+    project.root.chmod(0o555)
+    try:
+        code, said = project.run()
+    finally:
+        project.root.chmod(0o755)
+    assert code == 70
+    assert "cannot write to" in said
+
+
+def test_unknown_option_is_wrong_usage(project: Project) -> None:
+    code, said = project.run("--fast")
+    assert code == 64
+    assert "unknown option '--fast'" in said
