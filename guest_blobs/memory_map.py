@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The memory map that every guest program shares, as numbers for the host.
+
+Addresses are offsets in bytes from the base of guest RAM, which is 0 on x86. Mailbox words are
+little-endian and 64 bits wide; 16-bit and 32-bit programs write the low half only, so a host reads
+32 bits. Each architecture's ``program.inc`` repeats these numbers and a test compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAILBOX: Final = 0x1000
+"""The mailbox page."""
+HEARTBEAT: Final = 0x1000
+"""Word: + 1 each turn of the program's loop."""
+STOP: Final = 0x1008
+"""Word: the host writes 1, and the program leaves by PORT_DONE."""
+PHASE: Final = 0x1010
+"""Word: where the program is. Each source says what its numbers mean."""
+TICKS: Final = 0x1018
+"""Word: interrupts taken."""
+DATA: Final = 0x1020
+"""The first of DATA_WORDS words in and out. Each source says which."""
+DATA_WORDS: Final = 28
+
+SECOND_PROGRAM: Final = 0x2000
+"""Where the second processor starts (x86: SIPI vector 2)."""
+STACK_TOP: Final = 0x4000
+SECOND_STACK_TOP: Final = 0x5000
+PROGRAM: Final = 0x8000
+"""Where a program is loaded and entered; it ends below PROGRAM_END."""
+PROGRAM_END: Final = 0x10000
+PAGE_TABLES: Final = 0x10000
+"""x86 long mode: three pages of page tables, written by the harness."""
+SMI_HANDLER: Final = 0x38000
+"""x86: entry of the SMI handler, SMBASE 0x30000 + 0x8000."""
+RAM_SIZE: Final = 0x80000
+"""Bytes of RAM slot 0, from 0 on."""
+MMIO_BASE: Final = 0xD0000
+"""No memory behind it, up to MMIO_END: an access leaves the guest."""
+MMIO_END: Final = 0xE0000
+EXTRA_RAM: Final = 0x400000
+"""Where a test adds RAM when it needs many pages. Real mode does not reach it."""
+
+PORT_IN: Final = 0x10
+PORT_OUT: Final = 0x11
+PORT_STRING_IN: Final = 0x12
+PORT_STRING_OUT: Final = 0x13
+PORT_SYNC: Final = 0x14
+PORT_DONE: Final = 0xF4
+"""A program's last exit: one byte, one of the three below."""
+
+DONE: Final = 0
+"""The program came to its ordinary end."""
+DONE_STOPPED: Final = 1
+"""The program saw the stop word."""
+DONE_UNEXPECTED: Final = 2
+"""x86 real mode: a vector came that the program has no handler for."""
+
+
+def data_word(index: int) -> int:
+    """Address of data[index]; ValueError outside 0 to DATA_WORDS - 1."""
+    if not 0 <= index < DATA_WORDS:
+        raise ValueError(f"data word {index}: there are words 0 to {DATA_WORDS - 1}")
+    return DATA + 8 * index
