@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The fixed words for what a host cannot show, and their meaning.
+
+Consumers keep history by these words (a skip's reason is `word: prose`), so they never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+REASONS: Mapping[str, str] = {
+    "no_kvm": "there is no usable /dev/kvm",
+    "no_permission": "/dev/kvm may not be opened by this user",
+    "kvm_busy": "another hypervisor holds the processor",
+    "wrong_api": "/dev/kvm does not speak API version 12",
+    "no_vm": "KVM_CREATE_VM fails",
+    "other_architecture": "the claim is about another architecture, or the suite lacks this one",
+    "no_capability": "this KVM does not offer KVM_CAP_IMMEDIATE_EXIT",
+    "has_capability": "this KVM offers KVM_CAP_IMMEDIATE_EXIT",
+    "no_irqchip": "this KVM has no interrupt controller in the kernel of that kind",
+    "no_guest_mode": "this KVM does not run a guest in that mode",
+    "no_msr_exits": "this KVM does not hand MSR accesses to userspace",
+    "no_hypercall_exits": "this KVM does not hand hypercalls to userspace",
+    "no_userfaultfd": "userfaultfd(2) is not there, or not for this user",
+    "no_interruptible_fault": "this KVM reads guest memory where no signal interrupts the wait",
+    "no_dirty_ring": "this KVM has no dirty ring",
+    "no_sync_regs": "this KVM does not share registers through kvm_run",
+    "no_guest_debug": "this KVM does not single-step a guest",
+    "no_smm": "this KVM has no system management mode",
+    "no_triple_fault_event": "this KVM does not show a pending triple fault",
+    "no_tsc_deadline": "this KVM has no TSC-deadline timer",
+    "no_stats": "this KVM has no binary statistics",
+    "no_halt_polling": "the halt-polling time can be neither read nor set here",
+    "no_second_vcpu": "this KVM allows one vCPU only",
+}
+
+
+def reason(word: str, detail: str = "") -> str:
+    """`word: prose`, with a detail of this host if there is one. KeyError for an unknown word."""
+    prose = REASONS[word]
+    return f"{word}: {prose} ({detail})" if detail else f"{word}: {prose}"

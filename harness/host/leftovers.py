@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test may have left behind in this process: threads, children, descriptors, signals."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_SELF = Path("/proc/self")
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What the process has now.
+
+    `descriptors` maps numbers to what is behind them, `threads` ids to names, `children` are
+    process ids, `signals` the lines of status(5) about masks and handlers, `timers` POSIX timers
+    (empty on kernels built without checkpoint and restore).
+    """
+
+    threads: dict[int, str]
+    children: frozenset[int]
+    descriptors: dict[int, str]
+    signals: dict[str, str]
+    timers: str
+
+    def left_behind(self, before: Belongings) -> list[str]:
+        """What is here now and was not before, one clause each."""
+        found = [
+            f"thread {tid} ({name})"
+            for tid, name in self.threads.items()
+            if tid not in before.threads
+        ]
+        found += [f"process {pid}" for pid in sorted(self.children - before.children)]
+        found += [
+            f"descriptor {fd} ({target})"
+            for fd, target in self.descriptors.items()
+            if before.descriptors.get(fd) != target
+        ]
+        found += [
+            f"{name} {before.signals.get(name)} -> {value}"
+            for name, value in self.signals.items()
+            if before.signals.get(name) != value
+        ]
+        if self.timers != before.timers:
+            found.append(f"POSIX timers:\n{self.timers}")
+        return found
+
+
+def left_behind_since(before: Belongings, patience_s: float = 2.0) -> list[str]:
+    """What is still here and was not before. Waits for what is on its way out.
+
+    A thread that was joined stays in /proc until the kernel has taken it apart, and CPython before
+    3.13 says that a thread is over before its last instructions have run.
+    """
+    bound = time.monotonic() + patience_s
+    found = take_stock().left_behind(before)
+    while found and time.monotonic() < bound:
+        time.sleep(0.001)
+        found = take_stock().left_behind(before)
+    return found
+
+
+def take_stock() -> Belongings:
+    """What this process has now."""
+    return Belongings(_threads(), _children(), _descriptors(), _signals(), _timers())
+
+
+def _threads() -> dict[int, str]:
+    found = {}
+    for entry in (_SELF / "task").iterdir():
+        try:
+            found[int(entry.name)] = (entry / "comm").read_text().strip()
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def _children() -> frozenset[int]:
+    found: set[int] = set()
+    for entry in (_SELF / "task").iterdir():
+        try:
+            found.update(int(pid) for pid in (entry / "children").read_text().split())
+        except OSError:
+            continue
+    return frozenset(found)
+
+
+def _descriptors() -> dict[int, str]:
+    found = {}
+    for entry in (_SELF / "fd").iterdir():
+        try:
+            found[int(entry.name)] = str(entry.readlink())
+        except OSError:
+            continue  # the listing's own descriptor
+    return found
+
+
+def _signals() -> dict[str, str]:
+    lines = (_SELF / "status").read_text().splitlines()
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    wanted = ("SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd")
+    return {name: value.strip() for name, value in pairs if name in wanted}
+
+
+def _timers() -> str:
+    try:
+        return (_SELF / "timers").read_text()
+    except OSError:
+        return ""

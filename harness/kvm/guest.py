@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest ready to run: a VM with memory, one vCPU, and a program of guest_blobs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import guest_blobs
+from guest_blobs import memory_map as at
+from harness.kvm.abi import KvmError
+from harness.kvm.arch import Architecture, current
+from harness.kvm.memory import Memory
+from harness.kvm.run import RunResult
+from harness.kvm.stats import Stats
+from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
+from harness.kvm.vm import Vm
+
+RAM_SLOT = 0
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Everything that would differ had the guest run: taken before and after, then compared.
+
+    `heartbeat` is the guest's counter, `registers` every register by name, `exits` and
+    `signal_exits` KVM's own statistics (None where the kernel has none).
+    """
+
+    heartbeat: int
+    registers: Mapping[str, int]
+    memory: bytes
+    exits: int | None
+    signal_exits: int | None
+
+    def without(self, registers: Collection[str]) -> Witness:
+        """The same, but these registers do not count."""
+        kept = {name: value for name, value in self.registers.items() if name not in registers}
+        return replace(self, registers=kept)
+
+    def differences(self, later: Witness) -> list[str]:
+        """What the guest did between two witnesses, one clause a difference; empty: nothing."""
+        found = []
+        if later.heartbeat != self.heartbeat:
+            found.append(f"the guest's counter went from {self.heartbeat} to {later.heartbeat}")
+        for name, value in self.registers.items():
+            if later.registers[name] != value:
+                found.append(f"{name} went from {value:#x} to {later.registers[name]:#x}")
+        if later.memory != self.memory and not found:
+            found.append("the guest's mailbox page changed")
+        for name in ("exits", "signal_exits"):
+            before, after = getattr(self, name), getattr(later, name)
+            if before != after:
+                found.append(f"KVM's statistic {name} went from {before} to {after}")
+        return found
+
+
+class Guest:
+    """A VM, its RAM (slot 0 at guest address 0), a vCPU, and what was loaded into it."""
+
+    def __init__(self, vm: Vm, architecture: Architecture) -> None:
+        self.vm = vm
+        self.architecture = architecture
+        self.ram: Memory = vm.add_memory(RAM_SLOT, 0, at.RAM_SIZE)
+        self.vcpu: Vcpu = vm.create_vcpu(0)
+        self.vcpu.bounds.heartbeat = self.ram.pointer32(at.HEARTBEAT)
+        self.vcpu.bounds.stop = self.ram.pointer32(at.STOP)
+        self.mode = ""
+        self._stats: Stats | None = self.vcpu.stats()
+        self._others: list[SecondProcessor] = []
+
+    def load(self, program: str, mode: str, data: Mapping[int, int] | None = None) -> None:
+        """Places a program and puts the vCPU at its entry. `data` are mailbox words by number.
+
+        Raises `BlobError` for a program that is damaged, and `KvmError`.
+        """
+        blob = guest_blobs.load(program, self.architecture.NAME, mode)
+        self.ram.write(blob.load_address, blob.code)
+        for index, value in (data or {}).items():
+            self.set_data(index, value)
+        self.mode = mode
+        self.architecture.configure(self.vcpu)
+        self.architecture.enter(self.vcpu, self.vm, self.ram, blob)
+
+    def place(self, program: str, mode: str) -> None:
+        """Places a program that something else than this vCPU enters (a second processor)."""
+        blob = guest_blobs.load(program, self.architecture.NAME, mode)
+        self.ram.write(blob.load_address, blob.code)
+
+    @property
+    def heartbeat(self) -> int:
+        """Turns of the program's loop."""
+        return self.ram.read32(at.HEARTBEAT)
+
+    @property
+    def phase(self) -> int:
+        """Where the program says it is."""
+        return self.ram.read32(at.PHASE)
+
+    @property
+    def ticks(self) -> int:
+        """Interrupts that the program took."""
+        return self.ram.read32(at.TICKS)
+
+    def data(self, index: int) -> int:
+        """A mailbox word, 32 bits: data[index] of the program's source."""
+        return self.ram.read32(at.data_word(index))
+
+    def set_data(self, index: int, value: int) -> None:
+        """Sets a mailbox word."""
+        self.ram.write64(at.data_word(index), value)
+
+    def stop(self) -> None:
+        """Sets the stop word: the program leaves at its next turn."""
+        self.ram.write32(at.STOP, 1)
+
+    def copy_to(self, other: Guest) -> None:
+        """Memory and registers, as a monitor moves a guest: `other` goes on where this one is."""
+        other.ram.write(0, self.ram.read(0, self.ram.size))
+        other.mode = self.mode
+        self.architecture.copy_state(self.vcpu, other.vcpu)
+
+    def witness(self) -> Witness:
+        """What the guest has done so far. Only while no KVM_RUN is under way."""
+        return Witness(
+            heartbeat=self.heartbeat,
+            registers=self.architecture.registers(self.vcpu),
+            memory=self.ram.read(at.MAILBOX, 0x1000),
+            exits=self._stats.read("exits") if self._stats else None,
+            signal_exits=self._stats.read("signal_exits") if self._stats else None,
+        )
+
+    def statistic(self, name: str) -> int | None:
+        """One of KVM's statistics of the vCPU; None where this kernel has it not."""
+        return self._stats.read(name) if self._stats else None
+
+    def run_immediate(self, value: int = 1) -> RunResult:
+        """KVM_RUN with the byte preset, and cleared afterwards. Guest progress ends it."""
+        self.vcpu.immediate_exit = value
+        try:
+            return self.vcpu.run_raw(progress_forbidden=True)
+        finally:
+            self.vcpu.immediate_exit = 0
+
+    def add_processor(self) -> SecondProcessor:
+        """Another vCPU, which this guest's program starts; closed with the guest. `KvmError`."""
+        self._others.append(SecondProcessor(self, len(self._others) + 1))
+        return self._others[-1]
+
+    def close(self) -> None:
+        """Closes everything; a second call does nothing."""
+        for other in self._others:
+            other.close()
+        if self._stats is not None:
+            self._stats.close()
+        self.vm.close()
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SecondProcessor:
+    """Another vCPU of a guest, which executes second_processor_ap once it is started.
+
+    It shares the guest's stop word and has a heartbeat of its own, data[0]. Raises `KvmError`.
+    """
+
+    def __init__(self, guest: Guest, number: int) -> None:
+        self.number = number
+        self.vcpu: Vcpu = guest.vm.create_vcpu(number)
+        guest.architecture.configure(self.vcpu)
+        self.vcpu.bounds.heartbeat = guest.ram.pointer32(at.data_word(0))
+        self.vcpu.bounds.stop = guest.ram.pointer32(at.STOP)
+        self._guest = guest
+        self._stats: Stats | None = self.vcpu.stats()
+
+    @property
+    def heartbeat(self) -> int:
+        """Turns of the loop of second_processor_ap."""
+        return self._guest.data(0)
+
+    def stop(self) -> None:
+        """Sets the stop word, for every processor of the guest."""
+        self._guest.stop()
+
+    def statistic(self, name: str) -> int | None:
+        """One of KVM's statistics of this vCPU; None where this kernel has it not."""
+        return self._stats.read(name) if self._stats else None
+
+    def close(self) -> None:
+        """Closes its statistics; the VM closes the vCPU."""
+        if self._stats is not None:
+            self._stats.close()
+
+
+def create(system: System, irqchip: str = "none") -> Guest:
+    """A guest without a program. Raises `KvmError`, also when the irqchip cannot be had."""
+    architecture = current()
+    vm = system.create_vm()
+    try:
+        architecture.prepare_vm(vm)
+        value = vm.create_irqchip_raw(irqchip)
+        if value < 0:
+            raise KvmError(f"the in-kernel irqchip ({irqchip})", -value)
+        return Guest(vm, architecture)
+    except BaseException:
+        vm.close()
+        raise

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KVM_RUN under way on a thread of its own, so that another one can kick it.
+
+Waiting here is for a condition that the guest or the kernel shows, never for a time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from harness.kvm import abi
+from harness.kvm.guest import Guest
+from harness.kvm.run import RunResult
+from harness.kvm.signals import CountingHandler
+from harness.kvm.vcpu import Vcpu
+from harness.native import lib
+
+_POLL_S = 0.0005
+_NOBODY = -1
+
+
+class NotSeenError(AssertionError):
+    """A condition that a test waits for did not come: the run ended first, or time ran out.
+
+    A verdict about the kernel, wherever it is raised: nothing but KVM and the guest can bring it.
+    """
+
+
+class Processor(Protocol):
+    """What can run: a guest with its vCPU, or another vCPU of one."""
+
+    vcpu: Vcpu
+
+    @property
+    def heartbeat(self) -> int:
+        """Turns of the loop of what this vCPU executes."""
+
+    def stop(self) -> None:
+        """Asks the program to leave."""
+
+    def statistic(self, name: str) -> int | None:
+        """One of KVM's statistics of this vCPU; None where this kernel has it not."""
+
+
+class Running:
+    """A context manager: starts KVM_RUN on a fresh thread, and at its end waits for the run.
+
+    `blocked` are signals that the thread blocks before KVM_RUN. After the run, `mask_before` and
+    `mask_after` are the thread's mask around it and `pending` what was then still pending (and
+    was taken away, so that the thread can end).
+    """
+
+    def __init__(self, guest: Processor, *, blocked: Iterable[int] = ()) -> None:
+        self.guest = guest
+        self.result: RunResult | None = None
+        self.mask_before: set[int] = set()
+        self.mask_after: set[int] = set()
+        self.pending: set[int] = set()
+        self._blocked = set(blocked)
+        self._error: BaseException | None = None
+        self._tid = _NOBODY
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._body, name="vcpu")
+
+    def _body(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._blocked)
+        self._tid = threading.get_native_id()
+        self.mask_before = {int(signo) for signo in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+        self._started.set()
+        try:
+            self.result = self.guest.vcpu.run_raw()
+        except BaseException as error:  # handed to whoever waits
+            self._error = error
+        self.mask_after = {int(signo) for signo in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+        self.pending = {int(signo) for signo in signal.sigpending()}
+        for signo in self.pending:
+            signal.sigtimedwait({signo}, 0)
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            # The test has failed already: end the run at once, not after the whole patience.
+            self.guest.stop()
+        self._thread.join()
+        if error is None and self._error is not None:
+            raise self._error
+
+    @property
+    def tid(self) -> int:
+        """The thread's id for tgkill(2) and for /proc."""
+        return self._tid
+
+    def over(self) -> bool:
+        """Whether KVM_RUN has returned."""
+        return not self._thread.is_alive()
+
+    def kick(self, signo: int) -> None:
+        """Sends one signal to the thread. Raises OSError when it is gone."""
+        error = lib.ke_tgkill(self._tid, signo)
+        if error:
+            raise OSError(-error, f"tgkill: {os.strerror(-error)}")
+
+    def stop_by(self, signo: int) -> None:
+        """Signals again and again until the run is over. Prepares a test; is never its subject."""
+        while not self.over():
+            lib.ke_tgkill(self._tid, signo)
+            self._thread.join(0.002)
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Returns once `condition` holds. Raises `NotSeenError` if the run ends before."""
+        bound = time.monotonic() + self.guest.vcpu.bounds.patience_s * 0.8
+        while not condition():
+            if self.over():
+                raise NotSeenError(f"waiting for {what}, but {self.outcome().describe()}")
+            if time.monotonic() > bound:
+                raise NotSeenError(
+                    f"waited {self.guest.vcpu.bounds.patience_s * 0.8:.0f} s for {what}, in vain"
+                )
+            time.sleep(_POLL_S)
+
+    def wait_for_progress(self, turns: int = 3) -> None:
+        """Returns once the guest has made some turns since now: it is warm, and running."""
+        start = self.guest.heartbeat
+        self.wait_until(
+            lambda: (self.guest.heartbeat - start) & 0xFFFFFFFF >= turns, "guest progress"
+        )
+
+    def wait_for_processor_time(self, nanoseconds: int) -> None:
+        """Returns once the thread has used this much processor time since now (schedstat).
+
+        So many host ticks came meanwhile, and each had its chance to look at the vCPU.
+        """
+        path = Path("/proc/self/task") / str(self._tid) / "schedstat"
+
+        def used() -> int:
+            return int(path.read_text().split()[0])
+
+        start = used()
+        self.wait_until(lambda: used() - start >= nanoseconds, "processor time of the vCPU")
+
+    def wait_for_sleep(self) -> None:
+        """Returns once the thread sleeps in KVM_RUN: state S, and ioctl(KVM_RUN) its system call.
+
+        Where KVM counts it, the vCPU itself must be blocked: it neither polls nor waits for a lock.
+        """
+        task = Path("/proc/self/task") / str(self._tid)
+
+        def asleep() -> bool:
+            try:
+                # Field 3 of stat(5), behind the name, which may hold any character.
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                call = (task / "syscall").read_text().split()
+            except OSError:  # the thread has ended: wait_until() says so
+                return False
+            # The number of the call, then its arguments: descriptor and request.
+            in_run = len(call) > 2 and int(call[2], 16) == abi.IOCTLS["KVM_RUN"]
+            return state == "S" and in_run and self.guest.statistic("blocking") in (1, None)
+
+        self.wait_until(asleep, "the vCPU's thread to sleep in the kernel")
+
+    def outcome(self) -> RunResult:
+        """Waits for the end of the run and gives its result; raises what the thread raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self.result is not None
+        return self.result
+
+
+def warm_up(guest: Guest) -> None:
+    """Runs the guest until it has counted, then stops it by a signal: its pages are mapped.
+
+    A cold vCPU hides defects, for its first entry faults before the guest makes progress. The
+    signal repeats until the run ends: this prepares a test, it is none.
+    """
+    with CountingHandler(signal.SIGRTMIN + 8) as handler, Running(guest) as running:
+        running.wait_for_progress()
+        running.stop_by(handler.signo)
+    result = running.outcome()
+    result.raise_if_rescued()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A vCPU and its kvm_run."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from harness.kvm import abi
+from harness.kvm.run import Bounds, RunResult, bounded_run
+from harness.kvm.stats import Stats
+from harness.native import ffi
+
+# The kernel's sigset_t in bytes (_NSIG / 8): 16 on MIPS, 8 elsewhere.
+KERNEL_SIGSET_BYTES = 16 if os.uname().machine.startswith("mips") else 8
+
+
+class Vcpu:
+    """A vCPU descriptor with its shared mapping of kvm_run (`run`, a `struct kvm_run *`)."""
+
+    def __init__(self, fd: int, mmap_size: int, ring_bytes: int = 0) -> None:
+        self.fd = fd
+        self._map = mmap.mmap(fd, mmap_size, mmap.MAP_SHARED)
+        self._view: Any = ffi.from_buffer("uint8_t[]", self._map, require_writable=True)
+        self.run_page: Any = ffi.cast("struct kvm_run *", self._view)
+        self.bounds = Bounds()
+        self._ring_map: mmap.mmap | None = None
+        self._ring: Any = None
+        self._ring_size = ring_bytes // ffi.sizeof("struct kvm_dirty_gfn")
+        if ring_bytes:
+            offset = abi.constant("KVM_DIRTY_LOG_PAGE_OFFSET") * os.sysconf("SC_PAGESIZE")
+            self._ring_map = mmap.mmap(fd, ring_bytes, mmap.MAP_SHARED, offset=offset)
+            self._ring = ffi.from_buffer(
+                "struct kvm_dirty_gfn[]", self._ring_map, require_writable=True
+            )
+        self._ring_next = 0
+
+    def __enter__(self) -> Vcpu:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unmaps and closes; a second call does nothing."""
+        if self.fd < 0:
+            return
+        self.run_page = None
+        ffi.release(self._view)
+        self._map.close()
+        if self._ring_map is not None:
+            ffi.release(self._ring)
+            self._ring_map.close()
+        os.close(self.fd)
+        self.fd = -1
+
+    def map_again(self) -> mmap.mmap:
+        """A second shared mapping of kvm_run: the same memory. The caller closes it."""
+        return mmap.mmap(self.fd, len(self._map), mmap.MAP_SHARED)
+
+    # ---- KVM_RUN
+
+    @property
+    def immediate_exit(self) -> int:
+        """The byte, 0 to 255."""
+        return int(self.run_page.immediate_exit)
+
+    @immediate_exit.setter
+    def immediate_exit(self, value: int) -> None:
+        self.run_page.immediate_exit = value
+
+    def run_raw(self, argument: int = 0, *, progress_forbidden: bool = False) -> RunResult:
+        """KVM_RUN, bounded: see `harness.kvm.run`. What the kernel returned, whatever it was."""
+        return bounded_run(self.fd, self.run_page, self.bounds, argument, progress_forbidden)
+
+    def run(self) -> RunResult:
+        """KVM_RUN that must return 0. Raises `KvmError`, or `RescuedError` after a rescue."""
+        result = self.run_raw()
+        result.raise_if_rescued()
+        if result.errno:
+            raise abi.KvmError("KVM_RUN", result.errno)
+        return result
+
+    # ---- state that every architecture has
+
+    def mp_state(self) -> int:
+        """KVM_GET_MP_STATE, one of the KVM_MP_STATE_ numbers. Raises `KvmError`."""
+        state = ffi.new("struct kvm_mp_state *")
+        abi.ioctl(self.fd, "KVM_GET_MP_STATE", state)
+        return int(state.mp_state)
+
+    def set_mp_state(self, value: int) -> None:
+        """KVM_SET_MP_STATE. Raises `KvmError`."""
+        state = ffi.new("struct kvm_mp_state *")
+        state.mp_state = value
+        abi.ioctl(self.fd, "KVM_SET_MP_STATE", state)
+
+    def set_signal_mask_raw(
+        self, blocked: Iterable[int] | None, length: int = KERNEL_SIGSET_BYTES
+    ) -> int:
+        """KVM_SET_SIGNAL_MASK (api.rst 4.21): these signals are blocked inside of KVM_RUN.
+
+        None clears the mask. `length` is what is told to the kernel: a wrong one is for tests.
+        0, or the negative errno.
+        """
+        if blocked is None:
+            return abi.ioctl_raw(self.fd, "KVM_SET_SIGNAL_MASK", ffi.NULL)
+        bits = 0
+        for signo in blocked:
+            bits |= 1 << (signo - 1)
+        mask = ffi.new("struct kvm_signal_mask *", {"sigset": KERNEL_SIGSET_BYTES})
+        mask.len = length
+        raw = bits.to_bytes(KERNEL_SIGSET_BYTES, "little")
+        ffi.memmove(mask.sigset, raw, KERNEL_SIGSET_BYTES)
+        return abi.ioctl_raw(self.fd, "KVM_SET_SIGNAL_MASK", mask)
+
+    def set_signal_mask(self, blocked: Iterable[int] | None) -> None:
+        """`set_signal_mask_raw()` with the right length, but raises `KvmError`."""
+        value = self.set_signal_mask_raw(blocked)
+        if value < 0:
+            raise abi.KvmError("KVM_SET_SIGNAL_MASK", -value)
+
+    def set_guest_debug(self, *, single_step: bool) -> None:
+        """KVM_SET_GUEST_DEBUG: stepping on, or debugging off. Raises `KvmError`."""
+        request = ffi.new("struct kvm_guest_debug *")
+        if single_step:
+            request.control = abi.constant("KVM_GUESTDBG_ENABLE") | abi.constant(
+                "KVM_GUESTDBG_SINGLESTEP"
+            )
+        abi.ioctl(self.fd, "KVM_SET_GUEST_DEBUG", request)
+
+    def interrupt_raw(self, vector: int) -> int:
+        """KVM_INTERRUPT, without an interrupt controller in the kernel: 0 or negative errno."""
+        request = ffi.new("struct kvm_interrupt *")
+        request.irq = vector
+        return abi.ioctl_raw(self.fd, "KVM_INTERRUPT", request)
+
+    def interrupt(self, vector: int) -> None:
+        """`interrupt_raw()`, but raises `KvmError`."""
+        value = self.interrupt_raw(vector)
+        if value < 0:
+            raise abi.KvmError("KVM_INTERRUPT", -value)
+
+    def ioctl(self, name: str, argument: Any = 0) -> int:
+        """An ioctl of the architecture's module on the vCPU. Raises `KvmError`."""
+        return abi.ioctl(self.fd, name, argument)
+
+    def stats(self) -> Stats | None:
+        """Binary statistics of the vCPU; None where the kernel has none. Close them."""
+        fd = abi.ioctl_raw(self.fd, "KVM_GET_STATS_FD")
+        return Stats(fd) if fd >= 0 else None
+
+    # ---- dirty ring (api.rst 8.29)
+
+    def collect_dirty_ring(self) -> list[tuple[int, int]]:
+        """Takes the published entries: (slot, page number). Raises ValueError without a ring."""
+        if self._ring is None:
+            raise ValueError("this vCPU has no dirty ring: enable it before the vCPU is created")
+        found = []
+        while self.dirty_ring_published():
+            entry = self._ring[self._ring_next % self._ring_size]
+            found.append((int(entry.slot), int(entry.offset)))
+            entry.flags = abi.constant("KVM_DIRTY_GFN_F_RESET")
+            self._ring_next += 1
+        return found
+
+    def dirty_ring_published(self) -> bool:
+        """Whether an entry waits to be collected."""
+        flags = self._ring[self._ring_next % self._ring_size].flags
+        return bool(flags & abi.constant("KVM_DIRTY_GFN_F_DIRTY"))
+
+
+def all_signals_but(*allowed: int) -> set[int]:
+    """Every signal that may be blocked, less those named: a mask for KVM_SET_SIGNAL_MASK.
+
+    The last real-time signals stay open too, for the rescue must get through.
+    """
+    never = {signal.SIGKILL, signal.SIGSTOP, *range(signal.SIGRTMAX - 5, signal.SIGRTMAX + 1)}
+    return set(range(1, signal.SIGRTMAX + 1)) - set(allowed) - never

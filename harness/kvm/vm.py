@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A virtual machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+from types import TracebackType
+from typing import Any
+
+from harness.kvm import abi
+from harness.kvm.memory import Memory
+from harness.kvm.stats import Stats
+from harness.kvm.vcpu import Vcpu
+from harness.native import ffi
+
+# The words that name who keeps the interrupt controller (the dimension `irqchip`).
+IRQCHIPS = ("none", "split", "full")
+_SPLIT_PINS = 24
+
+
+class Vm:
+    """A VM descriptor, its memory and its vCPUs; `close()` takes all of them away."""
+
+    def __init__(self, fd: int, vcpu_mmap_size: int) -> None:
+        self.fd = fd
+        self.irqchip = "none"
+        self._vcpu_mmap_size = vcpu_mmap_size
+        self._memory: dict[int, Memory] = {}
+        self._addresses: dict[int, int] = {}
+        self._vcpus: list[Vcpu] = []
+        self._ring_bytes = 0
+
+    def __enter__(self) -> Vm:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the vCPUs, the VM and its memory; a second call does nothing."""
+        for vcpu in self._vcpus:
+            vcpu.close()
+        self._vcpus.clear()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        for memory in self._memory.values():
+            memory.close()
+        self._memory.clear()
+
+    def check_extension(self, capability: str) -> int:
+        """KVM_CHECK_EXTENSION on the VM, for a name such as KVM_CAP_IRQCHIP."""
+        return abi.ioctl(self.fd, "KVM_CHECK_EXTENSION", abi.constant(capability))
+
+    def enable_cap_raw(self, capability: str, *arguments: int) -> int:
+        """KVM_ENABLE_CAP on the VM with up to four arguments: 0, or the negative errno."""
+        request = ffi.new("struct kvm_enable_cap *")
+        request.cap = abi.constant(capability)
+        for index, argument in enumerate(arguments):
+            request.args[index] = argument
+        return abi.ioctl_raw(self.fd, "KVM_ENABLE_CAP", request)
+
+    def enable_cap(self, capability: str, *arguments: int) -> None:
+        """`enable_cap_raw()`, but raises `KvmError`."""
+        value = self.enable_cap_raw(capability, *arguments)
+        if value < 0:
+            raise abi.KvmError(f"KVM_ENABLE_CAP({capability})", -value)
+
+    def add_memory(
+        self, slot: int, guest_address: int, size: int, *, log_dirty: bool = False
+    ) -> Memory:
+        """KVM_SET_USER_MEMORY_REGION with fresh memory of `size` bytes. Raises `KvmError`."""
+        memory = Memory(size)
+        try:
+            self._set_region(slot, guest_address, memory, log_dirty)
+        except abi.KvmError:
+            memory.close()
+            raise
+        self._memory[slot], self._addresses[slot] = memory, guest_address
+        return memory
+
+    def start_dirty_log(self, slot: int) -> None:
+        """From now on the writes to a slot are logged. Raises `KvmError`."""
+        self._set_region(slot, self._addresses[slot], self._memory[slot], True)
+
+    def _set_region(self, slot: int, guest_address: int, memory: Memory, log_dirty: bool) -> None:
+        region = ffi.new("struct kvm_userspace_memory_region *")
+        region.slot = slot
+        region.flags = abi.constant("KVM_MEM_LOG_DIRTY_PAGES") if log_dirty else 0
+        region.guest_phys_addr = guest_address
+        region.memory_size = memory.size
+        region.userspace_addr = int(ffi.cast("uintptr_t", memory.address()))
+        abi.ioctl(self.fd, "KVM_SET_USER_MEMORY_REGION", region)
+
+    def dirty_pages(self, slot: int) -> set[int]:
+        """KVM_GET_DIRTY_LOG: numbers of the slot's pages dirtied since the last call."""
+        pages = self._memory[slot].size // os.sysconf("SC_PAGESIZE")
+        bitmap = ffi.new("uint64_t[]", (pages + 63) // 64)
+        request = ffi.new("struct kvm_dirty_log *")
+        request.slot = slot
+        request.dirty_bitmap = bitmap
+        abi.ioctl(self.fd, "KVM_GET_DIRTY_LOG", request)
+        return {page for page in range(pages) if bitmap[page // 64] >> (page % 64) & 1}
+
+    def enable_dirty_ring_raw(self, size: int) -> int:
+        """A dirty ring of `size` bytes for each vCPU to come: 0, or the negative errno.
+
+        Linux 5.11, x86; 6.1 named a second capability for kernels with weaker memory ordering,
+        and both mean the same ring (api.rst 8.29).
+        """
+        value = -1
+        for capability in ("KVM_CAP_DIRTY_LOG_RING_ACQ_REL", "KVM_CAP_DIRTY_LOG_RING"):
+            if self.check_extension(capability) >= size:
+                value = self.enable_cap_raw(capability, size)
+                if value == 0:
+                    self._ring_bytes = size
+                    break
+        return value
+
+    def set_halt_poll_raw(self, nanoseconds: int) -> int:
+        """The longest time that a halted vCPU is polled for before it sleeps (api.rst 7.20).
+
+        KVM_CAP_HALT_POLL, Linux 5.8. It needs no right, as the module's parameter does, and holds
+        for this VM only. 0, or the negative errno.
+        """
+        if not self.check_extension("KVM_CAP_HALT_POLL"):
+            return -errno.EINVAL
+        return self.enable_cap_raw("KVM_CAP_HALT_POLL", nanoseconds)
+
+    def reset_dirty_rings(self) -> int:
+        """KVM_RESET_DIRTY_RINGS: how many entries the kernel took back. Raises `KvmError`."""
+        return abi.ioctl(self.fd, "KVM_RESET_DIRTY_RINGS")
+
+    def create_vcpu(self, number: int = 0) -> Vcpu:
+        """KVM_CREATE_VCPU. Raises `KvmError`."""
+        fd = abi.ioctl(self.fd, "KVM_CREATE_VCPU", number)
+        vcpu = Vcpu(fd, self._vcpu_mmap_size, self._ring_bytes)
+        self._vcpus.append(vcpu)
+        return vcpu
+
+    def create_irqchip_raw(self, kind: str) -> int:
+        """An interrupt controller in the kernel: "none", "split" or "full" (x86's words).
+
+        0, or the negative errno. Must come before the first vCPU.
+        """
+        if kind == "none":
+            value = 0
+        elif kind == "split":
+            value = self.enable_cap_raw("KVM_CAP_SPLIT_IRQCHIP", _SPLIT_PINS)
+        elif kind == "full":
+            value = abi.ioctl_raw(self.fd, "KVM_CREATE_IRQCHIP")
+        else:
+            raise ValueError(f"irqchip {kind!r}: one of {', '.join(IRQCHIPS)}")
+        if value >= 0:
+            self.irqchip = kind
+        return value
+
+    def signal_msi_raw(self, address: int, data: int) -> int:
+        """KVM_SIGNAL_MSI: how many vCPUs took it, or the negative errno."""
+        message = ffi.new("struct kvm_msi *")
+        message.address_lo = address & 0xFFFFFFFF
+        message.address_hi = address >> 32
+        message.data = data
+        return abi.ioctl_raw(self.fd, "KVM_SIGNAL_MSI", message)
+
+    def signal_msi(self, address: int, data: int) -> int:
+        """`signal_msi_raw()`, but raises `KvmError`."""
+        value = self.signal_msi_raw(address, data)
+        if value < 0:
+            raise abi.KvmError("KVM_SIGNAL_MSI", -value)
+        return value
+
+    def irq_line(self, line: int, level: int) -> None:
+        """KVM_IRQ_LINE. Raises `KvmError`."""
+        request = ffi.new("struct kvm_irq_level *")
+        request.irq, request.level = line, level
+        abi.ioctl(self.fd, "KVM_IRQ_LINE", request)
+
+    def ioctl(self, name: str, argument: Any = 0) -> int:
+        """An ioctl of the architecture's module on the VM. Raises `KvmError`."""
+        return abi.ioctl(self.fd, name, argument)
+
+    def stats(self) -> Stats | None:
+        """Binary statistics of the VM; None where the kernel has none. Close them."""
+        fd = abi.ioctl_raw(self.fd, "KVM_GET_STATS_FD")
+        return Stats(fd) if fd >= 0 else None

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Describes the native extension to cffi: called by setup.py."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).parent
+SOURCES = ("bench.c", "ioctls.c", "run.c", "signals.c", "userfault.c")
+# What only one architecture's <asm/kvm.h> has.
+ARCHITECTURES = {"x86_64": "x86_64.cdef"}
+
+
+def declarations(machine: str) -> str:
+    """The C declarations that Python sees on a machine (`uname -m`)."""
+    names = ["abi.cdef", "engine.cdef"]
+    if machine in ARCHITECTURES:
+        names.append(ARCHITECTURES[machine])
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(declarations(platform.machine()))
+ffibuilder.set_source(
+    "harness.native._native",
+    '#include "native.h"',
+    sources=[f"harness/native/{name}" for name in SOURCES],
+    include_dirs=["harness/native"],
+    depends=[f"harness/native/{name}" for name in ("native.h", "compat.h")],
+    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"],
+    libraries=["pthread", "rt"],
+)

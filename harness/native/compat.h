@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Constants that are newer than the oldest header the project builds against (Debian 11's 5.10).
+ * They are ABI and never change: each is defined only where the system's header lacks it, beside
+ * the kernel version that brought it.
+ */
+#ifndef KE_COMPAT_H
+#define KE_COMPAT_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_para.h>
+
+#ifndef KVM_CAP_DIRTY_LOG_RING /* 5.11 */
+#define KVM_CAP_DIRTY_LOG_RING 192
+#endif
+#ifndef KVM_EXIT_DIRTY_RING_FULL /* 5.11 */
+#define KVM_EXIT_DIRTY_RING_FULL 31
+#endif
+#ifndef KVM_RESET_DIRTY_RINGS /* 5.11 */
+#define KVM_RESET_DIRTY_RINGS _IO(KVMIO, 0xc7)
+struct kvm_dirty_gfn {
+	__u32 flags;
+	__u32 slot;
+	__u64 offset;
+};
+#endif
+#ifndef KVM_DIRTY_GFN_F_DIRTY /* 5.11; _BITUL(0) in the kernel's header */
+#define KVM_DIRTY_GFN_F_DIRTY 1UL
+#define KVM_DIRTY_GFN_F_RESET 2UL
+#endif
+#ifndef KVM_DIRTY_LOG_PAGE_OFFSET /* 5.11; 0 where the architecture has no ring */
+#if defined(__x86_64__)
+#define KVM_DIRTY_LOG_PAGE_OFFSET 64
+#else
+#define KVM_DIRTY_LOG_PAGE_OFFSET 0
+#endif
+#endif
+#ifndef KVM_CAP_EXIT_HYPERCALL /* 5.14 */
+#define KVM_CAP_EXIT_HYPERCALL 201
+#endif
+#ifndef KVM_HC_MAP_GPA_RANGE /* 5.14 */
+#define KVM_HC_MAP_GPA_RANGE 12
+#endif
+#ifndef KVM_CAP_BINARY_STATS_FD /* 5.14 */
+#define KVM_CAP_BINARY_STATS_FD 203
+#endif
+#ifndef KVM_GET_STATS_FD /* 5.14 */
+#define KVM_GET_STATS_FD _IO(KVMIO, 0xce)
+struct kvm_stats_header {
+	__u32 flags;
+	__u32 name_size;
+	__u32 num_desc;
+	__u32 id_offset;
+	__u32 desc_offset;
+	__u32 data_offset;
+};
+struct kvm_stats_desc {
+	__u32 flags;
+	__s16 exponent;
+	__u16 size;
+	__u32 offset;
+	__u32 bucket_size;
+	char name[];
+};
+#endif
+#ifndef KVM_CAP_DISABLE_QUIRKS2 /* 5.18 */
+#define KVM_CAP_DISABLE_QUIRKS2 213
+#endif
+#if defined(__x86_64__) && !defined(KVM_X86_QUIRK_FIX_HYPERCALL_INSN) /* 5.19 */
+#define KVM_X86_QUIRK_FIX_HYPERCALL_INSN (1 << 5)
+#endif
+#ifndef KVM_CAP_X86_TRIPLE_FAULT_EVENT /* 6.0 */
+#define KVM_CAP_X86_TRIPLE_FAULT_EVENT 218
+#endif
+#ifndef KVM_VCPUEVENT_VALID_TRIPLE_FAULT /* 6.0 */
+#define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
+#endif
+#ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL /* 6.1 */
+#define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223
+#endif
+#ifndef KVM_EXIT_MEMORY_FAULT /* 6.8 */
+#define KVM_EXIT_MEMORY_FAULT 39
+#endif
+
+#endif

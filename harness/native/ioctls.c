@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The ioctls of KVM, as a table: name, number, size of the argument. The numbers come from the
+ * system's headers, for they differ by architecture (powerpc and mips lay _IO() out otherwise).
+ */
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "native.h"
+
+#define PLAIN(ioctl_name) {#ioctl_name, ioctl_name, 0}
+#define SIZED(ioctl_name, type) {#ioctl_name, ioctl_name, sizeof(type)}
+
+const struct ke_ioctl ke_ioctls[] = {
+	PLAIN(KVM_GET_API_VERSION),
+	PLAIN(KVM_CREATE_VM),
+	PLAIN(KVM_CHECK_EXTENSION),
+	PLAIN(KVM_GET_VCPU_MMAP_SIZE),
+	PLAIN(KVM_CREATE_VCPU),
+	PLAIN(KVM_RUN),
+	PLAIN(KVM_RESET_DIRTY_RINGS),
+	PLAIN(KVM_GET_STATS_FD),
+	SIZED(KVM_GET_DIRTY_LOG, struct kvm_dirty_log),
+	SIZED(KVM_SET_USER_MEMORY_REGION, struct kvm_userspace_memory_region),
+	SIZED(KVM_ENABLE_CAP, struct kvm_enable_cap),
+	SIZED(KVM_SET_SIGNAL_MASK, struct kvm_signal_mask),
+	SIZED(KVM_GET_MP_STATE, struct kvm_mp_state),
+	SIZED(KVM_SET_MP_STATE, struct kvm_mp_state),
+	SIZED(KVM_SET_GUEST_DEBUG, struct kvm_guest_debug),
+	SIZED(KVM_SIGNAL_MSI, struct kvm_msi),
+	SIZED(KVM_IRQ_LINE, struct kvm_irq_level),
+	SIZED(KVM_INTERRUPT, struct kvm_interrupt),
+	SIZED(KVM_GET_REGS, struct kvm_regs),
+	SIZED(KVM_SET_REGS, struct kvm_regs),
+#if defined(__x86_64__)
+	PLAIN(KVM_CREATE_IRQCHIP),
+	PLAIN(KVM_SET_TSS_ADDR),
+	SIZED(KVM_SET_IDENTITY_MAP_ADDR, __u64),
+	PLAIN(KVM_NMI),
+	PLAIN(KVM_SMI),
+	PLAIN(KVM_GET_TSC_KHZ),
+	SIZED(KVM_GET_SUPPORTED_CPUID, struct kvm_cpuid2),
+	SIZED(KVM_SET_CPUID2, struct kvm_cpuid2),
+	SIZED(KVM_GET_CPUID2, struct kvm_cpuid2),
+	SIZED(KVM_GET_SREGS, struct kvm_sregs),
+	SIZED(KVM_SET_SREGS, struct kvm_sregs),
+	SIZED(KVM_GET_MSRS, struct kvm_msrs),
+	SIZED(KVM_SET_MSRS, struct kvm_msrs),
+	SIZED(KVM_GET_LAPIC, struct kvm_lapic_state),
+	SIZED(KVM_SET_LAPIC, struct kvm_lapic_state),
+	SIZED(KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events),
+	SIZED(KVM_SET_VCPU_EVENTS, struct kvm_vcpu_events),
+	SIZED(KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter),
+#endif
+	{NULL, 0, 0},
+};
+
+/* The size that an ioctl's number carries, in this architecture's own layout. */
+unsigned int ke_ioctl_size(unsigned long number)
+{
+	return _IOC_SIZE(number);
+}
+
+/* The result of ioctl(2), or -errno. A number goes as a pointer of that value. */
+long ke_ioctl(int fd, unsigned long number, void *argument)
+{
+	int value = ioctl(fd, number, argument);
+
+	return value < 0 ? -(long)errno : value;
+}
+
+#if defined(__x86_64__)
+struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)
+{
+	return &run->s.regs;
+}
+
+struct kvm_debug_exit_arch *ke_debug_exit(struct kvm_run *run)
+{
+	return &run->debug.arch;
+}
+
+/* events.triple_fault.pending, which headers before 6.0 do not name: the byte behind "smi". */
+uint8_t *ke_triple_fault(struct kvm_vcpu_events *events)
+{
+	return (uint8_t *)(&events->smi + 1);
+}
+#endif

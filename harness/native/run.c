@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One bounded KVM_RUN. A broken kernel may never come back, so a second thread stands beside each
+ * run. It does not rely on what is tested: first it writes the stop word, which the guest's
+ * program polls; then it signals the vCPU's thread again and again; at last it ends the process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "native.h"
+
+#define NS_PER_SECOND 1000000000ULL
+#define LOOK_EVERY_NS 10000000ULL    /* how often guest progress is looked at */
+#define SIGNAL_EVERY_NS 20000000ULL  /* how often the rescue signal repeats */
+#define EXIT_STATUS 70		     /* EX_SOFTWARE: not a verdict about the kernel */
+#define RESCUE_SIGNAL (SIGRTMAX - 3) /* no monitor and no C library uses it */
+
+struct watch {
+	const struct ke_run_request *request;
+	struct ke_run_result *result;
+	pid_t thread;
+	uint64_t started_ns;
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	int done;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+/* The guest writes the word while this thread reads it, so the load must be one access. */
+static uint32_t word(const uint32_t *address)
+{
+	return address ? __atomic_load_n(address, __ATOMIC_ACQUIRE) : 0;
+}
+
+static void do_nothing(int signo)
+{
+	(void)signo;
+}
+
+/* 1 when the run is over, 0 when the time came first. */
+static int wait_until(struct watch *watch, uint64_t deadline_ns)
+{
+	struct timespec deadline = {
+		(time_t)(deadline_ns / NS_PER_SECOND), (long)(deadline_ns % NS_PER_SECOND)};
+
+	while (!watch->done)
+		if (pthread_cond_timedwait(&watch->over, &watch->lock, &deadline) == ETIMEDOUT)
+			return watch->done;
+	return 1;
+}
+
+/* Waits as long as the run may last; with progress forbidden, only until the guest moves. */
+static int wait_patiently(struct watch *watch)
+{
+	const struct ke_run_request *request = watch->request;
+	uint64_t limit = watch->started_ns + request->patience_ns;
+	uint64_t look = watch->started_ns;
+
+	if (!request->progress_forbidden || !request->heartbeat)
+		return wait_until(watch, limit);
+	do {
+		look += LOOK_EVERY_NS;
+		if (wait_until(watch, look < limit ? look : limit))
+			return 1;
+		if (word(request->heartbeat) != watch->result->heartbeat_before)
+			return 0;
+	} while (look < limit);
+	return 0;
+}
+
+/* The kernel keeps the thread: say so where somebody reads it, and end the process. */
+static void end_process(const struct watch *watch)
+{
+	const char *path = getenv("KVM_CONFORMANCE_LAST_WORDS");
+	const char *test = getenv("PYTEST_CURRENT_TEST");
+	char text[640];
+	int length, fd;
+
+	length = snprintf(
+		text, sizeof(text),
+		"%s: KVM_RUN did not return within %.1f s: neither the stop word in the guest nor %u "
+		"signals to the vCPU's thread ended it; the guest counted from %u to %u. The process "
+		"ends here, for the thread cannot be brought back.\n",
+		test ? test : "a run outside of a test",
+		(double)(now_ns() - watch->started_ns) / (double)NS_PER_SECOND,
+		watch->result->rescue_signals, watch->result->heartbeat_before,
+		word(watch->request->heartbeat));
+	if (length > (int)sizeof(text) - 1)
+		length = (int)sizeof(text) - 1;
+	fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+	if (write(fd >= 0 ? fd : STDERR_FILENO, text, (size_t)length) < 0)
+		_exit(EXIT_STATUS);
+	_exit(EXIT_STATUS);
+}
+
+static void *stand_by(void *argument)
+{
+	struct watch *watch = argument;
+	const struct ke_run_request *request = watch->request;
+	struct ke_run_result *result = watch->result;
+	struct sigaction rescue, before;
+	uint64_t from_ns, deadline;
+
+	pthread_mutex_lock(&watch->lock);
+	if (wait_patiently(watch))
+		goto out;
+
+	from_ns = now_ns();
+	result->rescued_at_ns = from_ns - watch->started_ns;
+	result->heartbeat_at_rescue = word(request->heartbeat);
+	result->rescue = KE_RESCUED_BY_STOP_WORD;
+	if (request->stop)
+		/* Release: whoever sees the word set sees the evidence taken before it. */
+		__atomic_store_n(request->stop, 1, __ATOMIC_RELEASE);
+	deadline = from_ns + (request->stop ? request->signal_after_ns : 0);
+	if (wait_until(watch, deadline))
+		goto out;
+
+	memset(&rescue, 0, sizeof(rescue));
+	rescue.sa_handler = do_nothing;
+	sigaction(RESCUE_SIGNAL, &rescue, &before);
+	result->rescue = KE_RESCUED_BY_SIGNAL;
+	do {
+		syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
+		result->rescue_signals++;
+		deadline += SIGNAL_EVERY_NS;
+		if (now_ns() - from_ns > request->signal_after_ns + request->end_after_ns)
+			end_process(watch);
+	} while (!wait_until(watch, deadline));
+	/* Safe now: the vCPU's thread drained what was pending before it said that it is done. */
+	sigaction(RESCUE_SIGNAL, &before, NULL);
+out:
+	pthread_mutex_unlock(&watch->lock);
+	return NULL;
+}
+
+/* A rescue signal that came too late must not meet the handler of whoever is next. */
+static void drain_rescue_signals(void)
+{
+	struct timespec at_once = {0, 0};
+	sigset_t rescue, before;
+
+	sigemptyset(&rescue);
+	sigaddset(&rescue, RESCUE_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &rescue, &before);
+	while (sigtimedwait(&rescue, NULL, &at_once) > 0)
+		;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static int start_watch(struct watch *watch, pthread_t *thread)
+{
+	pthread_condattr_t monotonic;
+	sigset_t all, before;
+	int error;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&watch->lock, NULL);
+	pthread_cond_init(&watch->over, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	/* The watching thread takes no signal that a test sends to the process. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(thread, NULL, stand_by, watch);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+static void end_watch(struct watch *watch, pthread_t thread)
+{
+	pthread_mutex_lock(&watch->lock);
+	if (watch->result->rescue == KE_RESCUED_BY_SIGNAL)
+		drain_rescue_signals();
+	watch->done = 1;
+	pthread_cond_signal(&watch->over);
+	pthread_mutex_unlock(&watch->lock);
+	pthread_join(thread, NULL);
+	pthread_cond_destroy(&watch->over);
+	pthread_mutex_destroy(&watch->lock);
+}
+
+/*
+ * 0 when KVM_RUN was issued and came back: what it said is in "result". -errno when the watching
+ * thread could not be started; then KVM_RUN was not issued.
+ */
+int ke_run(const struct ke_run_request *request, struct ke_run_result *result)
+{
+	struct watch watch = {.request = request, .result = result};
+	pthread_t thread;
+	int error;
+
+	memset(result, 0, sizeof(*result));
+	watch.thread = (pid_t)syscall(SYS_gettid);
+	result->heartbeat_before = word(request->heartbeat);
+	watch.started_ns = now_ns();
+	error = start_watch(&watch, &thread);
+	if (error)
+		return -error;
+	result->value = ioctl(request->vcpu_fd, KVM_RUN, request->argument);
+	result->error = result->value < 0 ? errno : 0;
+	result->elapsed_ns = now_ns() - watch.started_ns;
+	end_watch(&watch, thread);
+	result->heartbeat_after = word(request->heartbeat);
+	return 0;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Signals as the suites need them: handlers in C that count (Python's own run later, elsewhere),
+ * signals to one thread, and timers that signal one thread.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "native.h"
+
+#define SIGNALS 65
+#define TIMERS 16
+
+static _Atomic uint64_t handled[SIGNALS];
+static _Atomic(uint8_t *) target[SIGNALS];
+static struct sigaction before[SIGNALS];
+static timer_t timers[TIMERS];
+static _Atomic int timer_used[TIMERS];
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "handlers may touch lock-free atomics only");
+_Static_assert(ATOMIC_POINTER_LOCK_FREE == 2, "handlers may touch lock-free atomics only");
+
+/*
+ * Relaxed is enough: the counter is read after the thread was joined or by the thread itself, and
+ * the byte is read by the kernel on this very thread, after the handler has returned.
+ */
+static void count(int signo)
+{
+	uint8_t *byte = atomic_load_explicit(&target[signo], memory_order_relaxed);
+
+	if (byte)
+		*(volatile uint8_t *)byte = 1;
+	atomic_fetch_add_explicit(&handled[signo], 1, memory_order_relaxed);
+}
+
+int ke_handler_install(int signo, int flags)
+{
+	struct sigaction action;
+
+	if (signo < 1 || signo >= SIGNALS)
+		return -EINVAL;
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = count;
+	action.sa_flags = flags;
+	sigemptyset(&action.sa_mask);
+	atomic_store(&handled[signo], 0);
+	atomic_store(&target[signo], NULL);
+	return sigaction(signo, &action, &before[signo]) ? -errno : 0;
+}
+
+int ke_handler_remove(int signo)
+{
+	if (signo < 1 || signo >= SIGNALS)
+		return -EINVAL;
+	return sigaction(signo, &before[signo], NULL) ? -errno : 0;
+}
+
+uint64_t ke_handler_count(int signo)
+{
+	return signo < 1 || signo >= SIGNALS ? 0 : atomic_load(&handled[signo]);
+}
+
+void ke_handler_target(int signo, uint8_t *byte)
+{
+	if (signo >= 1 && signo < SIGNALS)
+		atomic_store(&target[signo], byte);
+}
+
+int ke_tgkill(int tid, int signo)
+{
+	return syscall(SYS_tgkill, getpid(), tid, signo) ? -errno : 0;
+}
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+/* A timer that signals one thread; the value is a handle for ke_timer_stop(), or -errno. */
+int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns)
+{
+	struct itimerspec when = {
+		.it_value = {(time_t)(first_ns / 1000000000), (long)(first_ns % 1000000000)},
+		.it_interval =
+			{(time_t)(interval_ns / 1000000000), (long)(interval_ns % 1000000000)},
+	};
+	struct sigevent event;
+	int handle, free_one = 0;
+
+	for (handle = 0; handle < TIMERS; handle++, free_one = 0)
+		if (atomic_compare_exchange_strong(&timer_used[handle], &free_one, 1))
+			break;
+	if (handle == TIMERS)
+		return -EAGAIN;
+	memset(&event, 0, sizeof(event));
+	event.sigev_notify = SIGEV_THREAD_ID;
+	event.sigev_signo = signo;
+	event.sigev_notify_thread_id = tid;
+	if (timer_create(CLOCK_MONOTONIC, &event, &timers[handle])) {
+		int error = errno;
+
+		atomic_store(&timer_used[handle], 0);
+		return -error;
+	}
+	if (timer_settime(timers[handle], 0, &when, NULL)) {
+		int error = errno;
+
+		timer_delete(timers[handle]);
+		atomic_store(&timer_used[handle], 0);
+		return -error;
+	}
+	return handle;
+}
+
+int ke_timer_stop(int handle)
+{
+	int error;
+
+	if (handle < 0 || handle >= TIMERS || !atomic_load(&timer_used[handle]))
+		return -EINVAL;
+	error = timer_delete(timers[handle]) ? -errno : 0;
+	atomic_store(&timer_used[handle], 0);
+	return error;
+}
+
+/* Orphaned grandchildren come to this process, so that it can wait for them. */
+int ke_become_reaper(void)
+{
+	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) ? -errno : 0;
+}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kernel did, held against what it must do: each failure is a sentence for a bug report.
+
+Every function raises AssertionError with such a sentence, or returns what was asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection
+from typing import TypeVar
+
+from harness.kvm import exits
+from harness.kvm.guest import Guest, Witness
+from harness.kvm.run import RunResult
+from harness.kvm.running import Running
+
+E = TypeVar("E")
+
+
+def require_eintr(result: RunResult, circumstance: str) -> None:
+    """KVM_RUN gave -1 and EINTR by itself. `circumstance` says with what it was called."""
+    __tracebackhide__ = True
+    if result.value != -1 or result.errno != errno.EINTR or result.rescue:
+        raise AssertionError(
+            f"{circumstance}, KVM_RUN must return -1 with EINTR, but {result.describe()}"
+        )
+
+
+def require_errno(result: RunResult, wanted: int, circumstance: str) -> None:
+    """KVM_RUN gave -1 and this errno by itself."""
+    __tracebackhide__ = True
+    if result.value != -1 or result.errno != wanted or result.rescue:
+        raise AssertionError(
+            f"{circumstance}, KVM_RUN must return -1 with {errno.errorcode[wanted]}, "
+            f"but {result.describe()}"
+        )
+
+
+def require_exit(result: RunResult, kind: type[E], circumstance: str) -> E:
+    """KVM_RUN gave 0 and an exit of this kind by itself; the exit."""
+    __tracebackhide__ = True
+    if result.value != 0 or result.rescue or not isinstance(result.exit, kind):
+        raise AssertionError(
+            f"{circumstance}, KVM_RUN must return 0 with the exit {kind.__name__}, "
+            f"but {result.describe()}"
+        )
+    return result.exit
+
+
+def require_signal_exit(result: RunResult, circumstance: str) -> None:
+    """KVM_RUN gave -1, EINTR and KVM_EXIT_INTR: it was a signal that ended it."""
+    __tracebackhide__ = True
+    require_eintr(result, circumstance)
+    wanted = exits.reason_name(result.exit_reason)
+    if wanted != "KVM_EXIT_INTR":
+        raise AssertionError(
+            f"{circumstance}, exit_reason must be KVM_EXIT_INTR, but it is {wanted}"
+        )
+
+
+def require_no_progress(before: Witness, after: Witness, circumstance: str) -> None:
+    """The guest executed nothing between the two witnesses."""
+    __tracebackhide__ = True
+    found = before.differences(after)
+    if found:
+        raise AssertionError(
+            f"{circumstance}, the guest must not execute anything, but {'; '.join(found)}"
+        )
+
+
+def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:
+    """A KVM_RUN that meets a pending, unmasked signal: EINTR, KVM_EXIT_INTR, and nothing ran.
+
+    For a vCPU with nothing pending to complete.
+    """
+    __tracebackhide__ = True
+    before = guest.witness()
+    result = guest.vcpu.run_raw(progress_forbidden=True)
+    require_signal_exit(result, circumstance)
+    # The one statistic that such a run counts.
+    after = replace(guest.witness(), signal_exits=before.signal_exits)
+    require_no_progress(before, after, circumstance)
+    return result
+
+
+def require_immediate(guest: Guest, circumstance: str, value: int = 1) -> RunResult:
+    """A KVM_RUN with the byte preset to `value`: -1, EINTR, and nothing ran. The result.
+
+    For a vCPU with nothing pending to complete.
+    """
+    __tracebackhide__ = True
+    before = guest.witness()
+    result = guest.run_immediate(value)
+    said = f"{circumstance} with immediate_exit={value}"
+    require_eintr(result, said)
+    require_no_progress(before, guest.witness(), said)
+    return result
+
+
+def require_completion(guest: Guest, circumstance: str, also: Collection[str] = ()) -> RunResult:
+    """A KVM_RUN with the byte preset that ends what is pending: -1, EINTR, nothing more. The result.
+
+    Only the registers that the end of one operation may change (and those in `also`) may differ
+    afterwards. What they then hold is for the test to say.
+    """
+    __tracebackhide__ = True
+    before = guest.witness().without({*guest.architecture.COMPLETION_REGISTERS, *also})
+    result = guest.run_immediate()
+    said = f"{circumstance} and a re-entry with immediate_exit=1"
+    require_eintr(result, said)
+    require_no_progress(before, guest.witness(), said)
+    return result
+
+
+def require_accumulator(guest: Guest, value: int, circumstance: str) -> None:
+    """The register that the I/O programs read into holds this value, all of it."""
+    __tracebackhide__ = True
+    found = guest.architecture.accumulator(guest.vcpu)
+    if found != value:
+        raise AssertionError(
+            f"{circumstance}, the destination register must hold {value:#x}, but it holds {found:#x}"
+        )
+
+
+def require_runs_on(guest: Guest, circumstance: str) -> None:
+    """With the byte cleared the guest runs: it makes progress, sees the stop word and leaves.
+
+    It is the last run of a guest, for its program has then ended. For programs with a loop that
+    needs nothing from the host (heartbeat, events, pages). NotSeenError without progress.
+    """
+    __tracebackhide__ = True
+    with Running(guest) as running:
+        running.wait_for_progress(1)
+        guest.stop()
+        result = running.outcome()
+    require_exit(result, exits.Io, circumstance)
