@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What this host is: the same properties on every test.
+
+On every test and not on the session, for pytest-xdist loses the session's properties, and
+consumers look at one test at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+from collections.abc import Mapping
+
+import pytest
+
+from harness.reporting.identity import is_suite_test
+
+_ENVIRONMENT = pytest.StashKey[dict[str, str]]()
+
+
+def describe() -> dict[str, str]:
+    """The host's properties, flat; only kernel and machine where the host cannot be looked at."""
+    try:
+        # Not at the top: it loads the native extension, which a listing does without.
+        host = importlib.import_module("harness.host")
+        return flatten(host.describe())
+    except ImportError:
+        name = os.uname()
+        return {"kernel": name.release, "architecture": name.machine}
+
+
+def flatten(description: object) -> dict[str, str]:
+    """A mapping, or a dataclass of plain values, as texts. ``None`` is left out."""
+    if isinstance(description, Mapping):
+        pairs = dict(description)
+    elif dataclasses.is_dataclass(description) and not isinstance(description, type):
+        pairs = {
+            field.name: getattr(description, field.name)
+            for field in dataclasses.fields(description)
+        }
+    else:
+        raise TypeError(f"a host's description is a mapping or a dataclass, not {description!r}")
+    return {str(key): _text(value) for key, value in pairs.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def of(config: pytest.Config) -> dict[str, str]:
+    """The environment of this process, read once."""
+    if _ENVIRONMENT not in config.stash:
+        config.stash[_ENVIRONMENT] = describe()
+    return config.stash[_ENVIRONMENT]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Record the properties on each test. A run that only lists does not look at the host."""
+    chosen = [item for item in items if is_suite_test(item.nodeid)]
+    if config.option.collectonly or not chosen:
+        return
+    properties = list(of(config).items())
+    for item in chosen:
+        item.user_properties.extend(properties)

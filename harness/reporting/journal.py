@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The journal: one JSON object a line, on disk before the next test starts.
+
+Every other format is rendered from it, also after the machine was lost. So a line is written
+with one write(2) and fsync'ed, and a reader takes a file that was cut at any byte. Lines:
+
+``{"event": "session", "version": 1, "time", "environment": {...}}``
+``{"event": "planned", "ids": [...], "claims": {id: claim}}``
+``{"event": "start", "id", "time"}``
+``{"event": "result", ...}`` with the fields of :class:`harness.reporting.results.Result`
+``{"event": "collection_error", "where", "message", "time"}``
+``{"event": "end", "exit", "time"}`` with pytest's exit status
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.reporting.results import Outcome, Result
+
+VERSION = 1
+NAME = "journal.jsonl"
+
+
+class JournalError(ValueError):
+    """The file is no journal that this version can read; the text says where and why."""
+
+
+def now() -> str:
+    """The time of day, UTC, to the millisecond (RFC 3339)."""
+    stamp = datetime.datetime.now(datetime.timezone.utc)
+    return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Writer:
+    """Appends to a journal. ``fresh`` begins a new one; otherwise a torn last line is cut off.
+
+    :raises OSError: the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path, *, fresh: bool = True) -> None:
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_APPEND
+        self._fd = os.open(path, flags | (os.O_TRUNC if fresh else 0), 0o644)
+        if not fresh:
+            _cut_torn_line(self._fd)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Twice does no harm."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def session(self, environment: Mapping[str, str]) -> None:
+        """The first line."""
+        self._line("session", version=VERSION, time=now(), environment=dict(environment))
+
+    def planned(self, claims: Mapping[str, str]) -> None:
+        """What is to run: result id to claim, in order."""
+        self._line("planned", ids=list(claims), claims=dict(claims))
+
+    def start(self, identifier: str) -> None:
+        """A test begins."""
+        self._line("start", id=identifier, time=now())
+
+    def result(self, result: Result) -> None:
+        """A test is through."""
+        self._line("result", **dataclasses.asdict(result))
+
+    def collection_error(self, where: str, message: str) -> None:
+        """A file of the suites could not be read or breaks their rules."""
+        self._line("collection_error", where=where, message=message, time=now())
+
+    def end(self, status: int) -> None:
+        """The last line."""
+        self._line("end", exit=status, time=now())
+
+    def _line(self, event: str, **fields: Any) -> None:
+        # ASCII with escapes: valid whatever bytes a guest or the kernel log put into a message.
+        data = memoryview(f"{json.dumps({'event': event, **fields})}\n".encode("ascii"))
+        while data:
+            data = data[os.write(self._fd, data) :]
+        os.fsync(self._fd)
+
+
+def _cut_torn_line(fd: int) -> None:
+    content = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.ftruncate(fd, content.rfind(b"\n") + 1)
+
+
+@dataclass
+class Journal:
+    """What a journal says. ``exit_status`` is None where the run never came to its end."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    planned: dict[str, str] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    collection_errors: list[tuple[str, str]] = field(default_factory=list)
+    exit_status: int | None = None
+    has_session: bool = False
+    torn: bool = False
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Tests that began and have no result, in the order of their start."""
+        done = {result.id for result in self.results}
+        return [identifier for identifier in dict.fromkeys(self.started) if identifier not in done]
+
+    @property
+    def not_run(self) -> list[str]:
+        """Planned tests without a result."""
+        done = {result.id for result in self.results}
+        return [identifier for identifier in self.planned if identifier not in done]
+
+
+def read(path: Path) -> Journal:
+    """Read a journal, complete or not. A last line that is torn is left out.
+
+    :raises JournalError: a line before the last is no JSON, or the version is a later one.
+    :raises OSError: the file cannot be read.
+    """
+    lines = path.read_bytes().split(b"\n")
+    journal = Journal(torn=bool(lines[-1]))
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            entry = json.loads(line)
+            _take(journal, entry)
+        except JournalError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise JournalError(
+                f"{path}, line {number}: not a line of a journal: {error}"
+            ) from error
+    return journal
+
+
+def _take(journal: Journal, entry: dict[str, Any]) -> None:
+    event = entry.pop("event")
+    if event == "session":
+        if entry["version"] > VERSION:
+            raise JournalError(f"the journal has version {entry['version']}, known: {VERSION}")
+        journal.environment = dict(entry["environment"])
+        journal.has_session = True
+    elif event == "planned":
+        journal.planned = dict(entry["claims"])
+    elif event == "start":
+        journal.started.append(entry["id"])
+    elif event == "result":
+        known = {member.name for member in dataclasses.fields(Result)}
+        values = {key: value for key, value in entry.items() if key in known}
+        values["outcome"] = Outcome(values["outcome"])
+        journal.results.append(Result(**values))
+    elif event == "collection_error":
+        journal.collection_errors.append((entry["where"], entry["message"]))
+    elif event == "end":
+        journal.exit_status = int(entry["exit"])
+    # An event of a later minor version is no error: the lines known here still hold.

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The markers ``claim`` and ``arch``: registered, checked at collection, and used to choose.
+
+A test that breaks a rule is an error of its file's collection, so that it also shows up with
+pytest-xdist, whose workers collect.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from harness import claims
+from harness.reporting import identity
+from harness.reporting.selection import Selection, SelectionError, select
+
+_SELECTION = pytest.StashKey[Selection]()
+_SEEN = pytest.StashKey[dict[str, str]]()
+
+#: uname's name of a machine, where this project's differs.
+_MACHINES = {
+    "aarch64": "arm64",
+    "ppc64": "ppc64le",
+    "i686": "x86_64",
+    "mips": "mips64",
+}
+
+
+def host_architecture() -> str:
+    """This project's name of the host's architecture."""
+    machine = os.uname().machine
+    return _MACHINES.get(machine, machine)
+
+
+def chosen(config: pytest.Config) -> Selection:
+    """The claims of this run."""
+    return config.stash[_SELECTION]
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """--claim and --suite."""
+    group = parser.getgroup("immediate_exit conformance")
+    group.addoption(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="run only tests of this claim: an id, a chapter, or a pattern; may be repeated",
+    )
+    group.addoption(
+        "--suite",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run only this folder of suites/; may be repeated",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; refuse an unknown claim or suite before anything runs."""
+    config.addinivalue_line("markers", "claim(id): the claim of the catalogue that a test verifies")
+    config.addinivalue_line("markers", "arch(*names): the architectures that a test can run on")
+    config.stash[_SEEN] = {}
+    try:
+        config.stash[_SELECTION] = select(
+            claims.catalogue(),
+            claims.chapters(),
+            wanted_claims=config.option.claim,
+            wanted_suites=config.option.suite,
+        )
+    except SelectionError as error:
+        raise pytest.UsageError(str(error)) from None
+    except claims.CatalogueError as error:
+        raise pytest.UsageError(f"the catalogue of claims is damaged: {error}") from None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Iterator[None]:
+    """Turn tests that break the rules into an error of their collection."""
+    report: pytest.CollectReport = yield  # type: ignore[assignment]
+    if report.passed and identity.is_suite_test(collector.nodeid):
+        found = [node for node in report.result or [] if isinstance(node, pytest.Item)]
+        problems = [problem for item in found for problem in _problems(item)]
+        if problems:
+            report.outcome = "failed"
+            report.longrepr = "\n".join(dict.fromkeys(problems))
+            report.result = []
+    return report  # type: ignore[return-value]
+
+
+def _problems(item: pytest.Item) -> list[str]:
+    """What is wrong with a suite's test; on the way its id and claim become properties."""
+    try:
+        name = identity.result_id(item.nodeid)
+        claim = _claim_of(item)
+    except identity.IdentityError as error:
+        return [str(error)]
+    seen = item.config.stash[_SEEN]
+    other = seen.setdefault(identity.slug(name), item.nodeid)
+    if other != item.nodeid:
+        return [f"{item.nodeid}: its result id {name} is also that of {other}; rename one"]
+    item.user_properties.extend([("id", name), ("claim", claim.id)])
+    return []
+
+
+def _claim_of(item: pytest.Item) -> claims.Claim:
+    names = [marker.args for marker in item.iter_markers("claim")]
+    if len(names) != 1 or len(names[0]) != 1:
+        raise identity.IdentityError(
+            f"{item.nodeid}: a suite's test has one @pytest.mark.claim(ID), not {len(names)}"
+        )
+    claim = claims.catalogue().get(str(names[0][0]))
+    if claim is None:
+        try:
+            select(claims.catalogue(), claims.chapters(), wanted_claims=[str(names[0][0])])
+            why = f"{names[0][0]!r} is not the id of one claim"
+        except SelectionError as error:
+            why = str(error)
+        raise identity.IdentityError(f"{item.nodeid}: {why}")
+    if claim.chapter != identity.chapter_of(item.nodeid):
+        raise identity.IdentityError(
+            f"{item.nodeid}: claim {claim.id} belongs to {identity.SUITES}/{claim.chapter}"
+        )
+    return claim
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what was not chosen; skip what another architecture is needed for."""
+    selection = chosen(config)
+    suite_tests = [item for item in items if identity.is_suite_test(item.nodeid)]
+    if selection.narrowed:
+        out = [item for item in suite_tests if property_of(item, "claim") not in selection.claims]
+        if out:
+            gone = set(out)
+            items[:] = [item for item in items if item not in gone]
+            config.hook.pytest_deselected(items=out)
+    here = host_architecture()
+    for item in suite_tests:
+        wanted = _architectures(item)
+        if wanted and here not in wanted:
+            reason = f"other_architecture: for {', '.join(wanted)}; this host is {here}"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _architectures(item: pytest.Item) -> list[str]:
+    named = [str(name) for marker in item.iter_markers("arch") for name in marker.args]
+    folder = identity.folder_architecture(item.nodeid, claims.ARCHITECTURES)
+    return named or ([folder] if folder else [])
+
+
+def property_of(item: pytest.Item, name: str) -> str:
+    """A property that this plugin recorded on a test, or an empty text."""
+    return next((str(value) for key, value in item.user_properties if key == name), "")

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One result a test, put together from the reports of its phases."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from harness.reporting.identity import result_id
+
+#: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
+DETAIL_LIMIT = 16384
+
+#: pytest-xdist's phase of the report that it makes up for a worker that died.
+CRASH_PHASE = "???"
+
+_SKIP = re.compile(r"(?:Skipped: )?([a-z0-9_]+): *(.*)", re.DOTALL)
+
+
+class Outcome(str, enum.Enum):
+    """What became of a test.
+
+    FAILED and CRASHED speak against the kernel; ERROR says that the suite itself broke before it
+    could judge. CRASHED: the process that ran the test ended under it.
+    """
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    ERROR = "error"
+    FAILED = "failed"
+    CRASHED = "crashed"
+
+    @property
+    def against_kernel(self) -> bool:
+        """Whether a claim falls by it."""
+        return self in (Outcome.FAILED, Outcome.CRASHED)
+
+
+#: A later phase may only make an outcome worse.
+_SEVERITY = list(Outcome)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one test found.
+
+    ``reason`` is the token of a skip, else empty. ``message`` is one line. ``duration_s`` sums
+    the phases. ``worker`` is empty without pytest-xdist. ``time`` is when it ended, UTC.
+    """
+
+    id: str
+    claim: str
+    outcome: Outcome
+    phase: str
+    reason: str
+    message: str
+    detail: str
+    duration_s: float
+    worker: str
+    time: str
+
+
+@dataclass
+class _Pending:
+    outcome: Outcome = Outcome.PASSED
+    phase: str = "call"
+    reason: str = ""
+    message: str = ""
+    details: list[str] = field(default_factory=list)
+    duration_s: float = 0.0
+    claim: str = ""
+
+
+def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    """What the process that ran the test knows of its failure; travels with the report."""
+    value = excinfo.value
+    verdict = isinstance(value, (AssertionError, pytest.fail.Exception))
+    text = str(value) if verdict else excinfo.exconly()
+    return {
+        "verdict": verdict,
+        "message": first_line(text) or type(value).__name__,
+        "detail": shorten(report.longreprtext),
+    }
+
+
+def first_line(text: str) -> str:
+    """The first line with something in it."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def shorten(text: str, limit: int = DETAIL_LIMIT) -> str:
+    """The text, or its beginning and end when it is too long."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2 - 20
+    return f"{text[:half]}\n[... cut ...]\n{text[-half:]}"
+
+
+def split_skip(text: str) -> tuple[str, str]:
+    """Token and prose of a skip's reason. ``unstated`` where the reason has no token."""
+    match = _SKIP.fullmatch(text.strip())
+    if match is None:
+        return "unstated", first_line(text.removeprefix("Skipped: "))
+    return match.group(1), first_line(match.group(2))
+
+
+class Assembler:
+    """Takes reports as they come, gives a result when a test is through."""
+
+    def __init__(self) -> None:
+        self._pending: dict[str, _Pending] = {}
+
+    def add(self, report: pytest.TestReport, *, now: str, worker: str = "") -> Result | None:
+        """Take one report; the result when it was the test's last.
+
+        A test counts only once its teardown is known: a warning in the kernel log or a leaked
+        descriptor is found there.
+        """
+        pending = self._pending.setdefault(report.nodeid, _Pending())
+        pending.duration_s += getattr(report, "duration", 0.0)
+        pending.claim = pending.claim or str(dict(report.user_properties).get("claim", ""))
+        when = str(report.when)
+        if when == CRASH_PHASE:
+            message = first_line(str(report.longrepr))
+            _worsen(pending, Outcome.CRASHED, "call", message, message)
+            return self._finish(report.nodeid, now, worker)
+        if report.failed:
+            told: dict[str, Any] = getattr(report, "conformance", {})
+            verdict = when == "call" or bool(told.get("verdict"))
+            detail = told.get("detail", shorten(report.longreprtext))
+            message = told.get("message", first_line(report.longreprtext))
+            outcome = Outcome.FAILED if verdict else Outcome.ERROR
+            _worsen(pending, outcome, when, message, detail)
+        elif report.skipped:
+            text = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            if hasattr(report, "wasxfail"):
+                text = f"expected_failure: {report.wasxfail}"
+            reason, message = split_skip(text)
+            _worsen(pending, Outcome.SKIPPED, when, message, "")
+            pending.reason = reason
+        return self._finish(report.nodeid, now, worker) if when == "teardown" else None
+
+    def abandoned(self, *, now: str) -> list[Result]:
+        """Results of tests that failed and whose teardown never came; the others are dropped."""
+        failed = [
+            nodeid for nodeid, pending in self._pending.items() if pending.outcome.against_kernel
+        ]
+        results = [self._finish(nodeid, now, "") for nodeid in failed]
+        self._pending.clear()
+        return results
+
+    def _finish(self, nodeid: str, now: str, worker: str) -> Result:
+        pending = self._pending.pop(nodeid)
+        skipped = pending.outcome is Outcome.SKIPPED
+        return Result(
+            id=result_id(nodeid),
+            claim=pending.claim,
+            outcome=pending.outcome,
+            phase=pending.phase,
+            reason=pending.reason if skipped else "",
+            message=pending.message,
+            detail="\n\n".join(filter(None, pending.details)),
+            duration_s=round(pending.duration_s, 6),
+            worker=worker,
+            time=now,
+        )
+
+
+def _worsen(pending: _Pending, outcome: Outcome, phase: str, message: str, detail: str) -> None:
+    pending.details.append(detail)
+    if _SEVERITY.index(outcome) > _SEVERITY.index(pending.outcome):
+        pending.outcome, pending.phase, pending.message = outcome, phase, message

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the results say about each claim, and the text that tells it in ten seconds.
+
+The order of the text is that of interest from the bottom up, for a terminal shows its last
+lines: what held, what could not be tested, what failed, and the verdict in one sentence.
+"""
+
+from __future__ import annotations
+
+import enum
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.claims import Chapter, Claim
+from harness.reporting.results import Outcome, Result
+
+#: A test for another architecture says nothing about its claim here.
+_ELSEWHERE = "other_architecture"
+_LABEL = 12
+_SHOWN_FAILURES = 3
+
+
+class State(enum.Enum):
+    """What is known of a claim. PARTLY: it held where it could be tested, and not everywhere."""
+
+    HELD = "held"
+    PARTLY = "held in part"
+    NOT_TESTED = "not tested"
+    BROKEN = "not judged"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim's state with the results behind it. ``not_run`` are planned tests without one."""
+
+    claim: str
+    state: State
+    results: tuple[Result, ...]
+    not_run: int
+
+    def of(self, *outcomes: Outcome) -> list[Result]:
+        """Its results with one of these outcomes."""
+        return [result for result in self.results if result.outcome in outcomes]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Every claim of a run, in the catalogue's order, and what spoke about none."""
+
+    claims: tuple[Finding, ...]
+    planned: int
+    run: int
+    collection_errors: int
+
+    def having(self, *states: State) -> list[Finding]:
+        """The claims in one of these states."""
+        return [finding for finding in self.claims if finding.state in states]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text and how it is marked where the terminal has colours."""
+
+    text: str
+    tone: str = ""
+
+    @property
+    def markup(self) -> dict[str, bool]:
+        """Arguments for pytest's terminal writer and for click.style."""
+        tones = {"good": {"green": True}, "bad": {"red": True}, "note": {"yellow": True}}
+        return dict(tones.get(self.tone, {}))
+
+
+def judge(
+    results: Iterable[Result],
+    *,
+    planned: Mapping[str, str],
+    claims: Mapping[str, Claim],
+    collection_errors: int = 0,
+) -> Findings:
+    """Sort results by claim. ``planned`` maps result ids to claims."""
+    by_claim: dict[str, list[Result]] = {claim: [] for claim in planned.values()}
+    for result in results:
+        by_claim.setdefault(result.claim, []).append(result)
+    done = {result.id for found in by_claim.values() for result in found}
+    waiting = Counter(claim for name, claim in planned.items() if name not in done)
+    order = {name: number for number, name in enumerate(claims)}
+    findings = tuple(
+        Finding(name, _state(found, waiting[name]), tuple(found), waiting[name])
+        for name, found in sorted(by_claim.items(), key=lambda pair: order.get(pair[0], -1))
+    )
+    return Findings(findings, len(set(planned) | done), len(done), collection_errors)
+
+
+def _state(results: Sequence[Result], not_run: int) -> State:
+    outcomes = {result.outcome for result in results}
+    if any(outcome.against_kernel for outcome in outcomes):
+        return State.FAILED
+    if Outcome.ERROR in outcomes:
+        return State.BROKEN
+    if Outcome.PASSED not in outcomes:
+        return State.NOT_TESTED
+    skips = [r for r in results if r.outcome is Outcome.SKIPPED and r.reason != _ELSEWHERE]
+    return State.PARTLY if skips or not_run else State.HELD
+
+
+def render(
+    findings: Findings,
+    *,
+    environment: Mapping[str, str],
+    claims: Mapping[str, Claim],
+    chapters: Mapping[str, Chapter],
+    width: int = 80,
+    absent: bool = False,
+    architecture: str = "",
+) -> list[Line]:
+    """The verdict as lines no longer than ``width``.
+
+    ``absent`` adds what the catalogue holds and this run did not have.
+    """
+    page = _Page(max(width - 1, 40))
+    page.title("Verdict on kvm_run->immediate_exit")
+    page.entry("host", host_line(environment))
+    _held(page, findings, claims, chapters)
+    _not_tested(page, findings, claims)
+    if absent:
+        _absent(page, findings, claims, architecture)
+    _broken(page, findings)
+    _failed(page, findings, claims)
+    text, tone = sentence(findings)
+    page.entry("VERDICT", text, tone)
+    return page.lines
+
+
+class _Page:
+    """Wraps entries of a label and a text."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.lines: list[Line] = []
+
+    def title(self, text: str) -> None:
+        self.lines.append(Line(f" {text} ".center(self._width, "-")))
+
+    def entry(self, label: str, text: str, tone: str = "", indent: int = 0) -> None:
+        """A text behind its label, wrapped under itself. Names are never cut."""
+        first = label.ljust(_LABEL) + " " * indent
+        wrapped = textwrap.wrap(
+            text,
+            self._width,
+            initial_indent=first,
+            subsequent_indent=" " * len(first),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.lines.extend(Line(line, tone) for line in wrapped or [first.rstrip()])
+
+
+def host_line(environment: Mapping[str, str]) -> str:
+    """Kernel, architecture, backend and tier in one line."""
+    parts = [
+        f"Linux {environment.get('kernel', 'unknown')} {environment.get('architecture', '')}",
+        environment.get("backend", ""),
+    ]
+    under = environment.get("virtualization", "none")
+    parts.append(f"nested under {under}" if under != "none" else "")
+    tier = environment.get("tier", "")
+    parts.append(f"tier {tier}" if tier else "")
+    return ", ".join(part.strip() for part in parts if part)
+
+
+def _short(claim: str) -> str:
+    return claim.partition(".")[2] or claim or "(unknown)"
+
+
+def _held(
+    page: _Page,
+    findings: Findings,
+    claims: Mapping[str, Claim],
+    chapters: Mapping[str, Chapter],
+) -> None:
+    label = "held"
+    held = findings.having(State.HELD)
+    for chapter in chapters.values():
+        names = [
+            _short(finding.claim)
+            for finding in held
+            if finding.claim in claims and claims[finding.claim].chapter == chapter.name
+        ]
+        if names:
+            page.entry(label, f"{chapter.prefix}: {', '.join(names)}", "good")
+            label = ""
+    label = "in part"
+    for finding in findings.having(State.PARTLY):
+        tested = len(finding.of(Outcome.PASSED))
+        total = len(finding.results) + finding.not_run
+        why = "; ".join(_reasons(finding))
+        page.entry(label, f"{finding.claim}: {tested} of {total} tests ran and held; {why}", "good")
+        label = ""
+
+
+def _reasons(finding: Finding) -> list[str]:
+    """Why tests of a claim did not run, each reason once."""
+    prose: dict[str, str] = {}
+    for result in finding.of(Outcome.SKIPPED):
+        prose.setdefault(result.reason, result.message)
+    reasons = [f"{token} ({text})" if text else token for token, text in prose.items()]
+    return reasons + (["the run ended before its turn"] if finding.not_run else [])
+
+
+def _not_tested(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+    groups: dict[str, list[str]] = {}
+    for finding in findings.having(State.NOT_TESTED):
+        groups.setdefault("; ".join(_reasons(finding)), []).append(finding.claim)
+    label = "not tested"
+    for reason, names in groups.items():
+        page.entry(label, _names(names, claims), "note")
+        page.entry("", reason, "note", indent=2)
+        label = ""
+
+
+def _names(names: Sequence[str], claims: Mapping[str, Claim]) -> str:
+    """Claims as ``prefix: a, b; prefix: c``; ``all of prefix`` is not worth its own form."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition(".")[0] if name in claims else "", []).append(_short(name))
+    return "; ".join(f"{prefix}: {', '.join(found)}" for prefix, found in groups.items())
+
+
+def _absent(
+    page: _Page, findings: Findings, claims: Mapping[str, Claim], architecture: str
+) -> None:
+    present = {finding.claim for finding in findings.claims}
+    missing = [claim for claim in claims.values() if claim.id not in present]
+    waiting = [c for c in missing if c.planned and c.applies_to(architecture)]
+    if waiting:
+        page.entry("no test yet", _names([claim.id for claim in waiting], claims))
+
+
+def _broken(page: _Page, findings: Findings) -> None:
+    label = "not judged"
+    for finding in findings.having(State.BROKEN):
+        errors = finding.of(Outcome.ERROR)
+        page.entry(
+            label, f"{finding.claim}: the suite itself broke in {_tests(len(errors))}", "bad"
+        )
+        _evidence(page, errors)
+        label = ""
+    if findings.collection_errors:
+        text = f"{_files(findings.collection_errors)} of the suites could not be loaded, see above"
+        page.entry(label, text, "bad")
+
+
+def _failed(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+    for finding in findings.having(State.FAILED):
+        bad = finding.of(Outcome.FAILED, Outcome.CRASHED)
+        name = finding.claim or "(unknown claim)"
+        page.entry("FAILED", f"{name} ({len(bad)} of {_tests(len(finding.results))})", "bad")
+        if finding.claim in claims:
+            page.entry("", claims[finding.claim].meaning, indent=2)
+        _evidence(page, bad)
+
+
+def _evidence(page: _Page, results: Sequence[Result]) -> None:
+    for result in results[:_SHOWN_FAILURES]:
+        crash = "crashed: " if result.outcome is Outcome.CRASHED else ""
+        page.entry("", f"{result.id}: {crash}{result.message}", indent=2)
+    if len(results) > _SHOWN_FAILURES:
+        page.entry("", f"and {len(results) - _SHOWN_FAILURES} more", indent=2)
+
+
+def sentence(findings: Findings) -> tuple[str, str]:
+    """The verdict in one sentence or three, and its tone."""
+    failed = len(findings.having(State.FAILED))
+    held = len(findings.having(State.HELD, State.PARTLY))
+    untested = len(findings.having(State.NOT_TESTED))
+    broken = len(findings.having(State.BROKEN))
+    rest = []
+    if untested:
+        rest.append(f"{_claims(untested)} could not be tested.")
+    if broken or findings.collection_errors:
+        rest.append("The suite itself broke: this run is no proof of the rest.")
+    if findings.run < findings.planned:
+        rest.append(f"The run ended early: {findings.run} of {_tests(findings.planned)} ran.")
+    if failed:
+        first = f"FAILED. {failed} of {_claims(failed + held)} tested does not hold on this kernel."
+        if failed > 1:
+            first = first.replace("does not hold", "do not hold")
+        return " ".join([first, *rest]), "bad"
+    if broken or findings.collection_errors:
+        return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
+    if not held:
+        return "none. Nothing could be tested; this says nothing about the kernel.", "note"
+    if findings.run < findings.planned:
+        return " ".join(["incomplete.", f"{_claims(held)} held so far.", *rest]), "note"
+    every = "The one claim" if held == 1 else f"All {_claims(held)}"
+    verb = "holds" if held == 1 else "hold"
+    return " ".join([f"held. {every} that could be tested {verb} on this kernel.", *rest]), "good"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _claims(number: int) -> str:
+    return _count(number, "claim")
+
+
+def _tests(number: int) -> str:
+    return _count(number, "test")
+
+
+def _files(number: int) -> str:
+    return _count(number, "file")

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Little projects with suites of their own, for tests of the reporting and of the launcher."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CONFTEST = """
+from harness.reporting import environment
+environment.describe = lambda: {"kernel": "6.99.0", "architecture": "x86_64", "tier": "hardware"}
+pytest_plugins = ["harness.reporting.plugin"]
+"""
+
+HELD = """
+import pytest
+@pytest.mark.claim("preset.returns_eintr")
+@pytest.mark.parametrize("mode", ["real", "long"])
+def test_first_run(mode):
+    pass
+"""
+
+SKIPPED = """
+import pytest
+@pytest.mark.claim("signals.slow_fault")
+def test_fault():
+    pytest.skip("no_userfaultfd: userfaultfd is not there")
+"""
+
+FAILED = """
+import pytest
+@pytest.mark.claim("preset.repeats")
+def test_again():
+    assert 0 == 4, "the 3rd KVM_RUN returned 0"
+"""
+
+#: Says that it began, and does not come back for a minute.
+STUCK = """
+import pathlib, time
+import pytest
+@pytest.mark.claim("signals.no_restart")
+def test_stuck():
+    pathlib.Path("began").touch()
+    time.sleep(60)
+"""
+
+
+def make(folder: Path, **suites: str) -> Path:
+    """A project below ``folder``; a keyword is ``chapter`` or ``chapter__file`` with its text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
+    for name, text in suites.items():
+        chapter, _, file = name.partition("__")
+        (folder / "suites" / chapter).mkdir(parents=True, exist_ok=True)
+        (folder / "suites" / chapter / f"test_{chapter}_{file or 'one'}.py").write_text(text)
+    return folder
+
+
+def environ(**more: str) -> dict[str, str]:
+    """The environment of a child: this project's modules, 80 columns, no options from outside."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **more}
+
+
+def pytest_run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Plain pytest in the project."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=project,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+LAUNCH = """
+import sys
+from pathlib import Path
+from harness.claims import catalogue, chapters
+from harness.reporting.selection import select
+from tools import process_group, run
+process_group.ORDERLY_S = float(sys.argv[3])
+request = run.Request(output=Path(sys.argv[2]), jobs=sys.argv[4], require_kvm="kvm" in sys.argv)
+sys.exit(run.launch(request, select(catalogue(), chapters()), root=Path(sys.argv[1])))
+"""
+
+
+def launcher(
+    project: Path, output: Path, *more: str, jobs: str = "0", orderly: float = 8
+) -> subprocess.Popen[str]:
+    """The launcher, started on the project."""
+    return subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(project), str(output), str(orderly), jobs, *more],
+        env=environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def processes_of(output: Path) -> list[str]:
+    """Processes that were started for this folder of results and still run."""
+    needle = os.fsencode(f"KVM_CONFORMANCE_LAST_WORDS={output}")
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if needle in (entry / "environ").read_bytes():
+                    found.append((entry / "cmdline").read_text())
+            except OSError:
+                pass
+    return found

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance``: the console script. Each command stands in a module of its own.
+
+Commands are imported when they are called, so that listing claims needs no compiler and no
+extension, and a fault in one command does not break the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tools.exit_codes import Exit
+
+DISTRIBUTION = "kvm-immediate-exit-conformance"
+
+#: name -> (module, attribute, one line of help)
+_COMMANDS = {
+    "run": ("tools.run", "run", "Run the suites on this host."),
+    "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),
+    "blobs": ("tools.blobs", "blobs", "Rebuild and compare the guest programs."),
+    "bench": ("tools.bench", "bench", "Measure what a KVM_RUN costs."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which people need them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported; None for a name that is not one."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise click.ClickException(
+                f"the command {cmd_name!r} cannot be loaded: {error}. Run `make setup`."
+            ) from error
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="kvm-conformance")
+def cli() -> None:
+    """Does this host's KVM keep the contract of kvm_run->immediate_exit?"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Bad input gives a sentence, never a traceback."""
+    try:
+        code = cli.main(args=arguments, prog_name="kvm-conformance", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return Exit.USAGE
+    except click.UsageError as error:
+        error.show()
+        return Exit.USAGE
+    except click.ClickException as error:
+        error.show()
+        return Exit.SUITE_ERROR
+    except click.Abort:
+        return Exit.SIGINT
+    return code if isinstance(code, int) else Exit.HELD
+
+
+if __name__ == "__main__":
+    sys.exit(main())

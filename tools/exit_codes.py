@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The launcher's exit codes, apart from pytest's, which mean other things in kernel CI.
+
+Never 2 or 3: kselftest reads them as XFAIL and XPASS. 64, 70 and 73 are those of sysexits.h.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Exit(enum.IntEnum):
+    """What a run of ``kvm-conformance`` says to its caller."""
+
+    HELD = 0
+    FAILED = 1
+    NOTHING_TESTED = 4
+    USAGE = 64
+    SUITE_ERROR = 70
+    CANNOT_WRITE = 73
+    SIGINT = 130
+    SIGTERM = 143

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance run``: the suites on this host, a folder of results, and an exit code.
+
+pytest runs as a child in its own process group. The exit code comes from the journal, not from
+pytest: a run that was killed, crashed or skipped everything has a code of its own.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from harness.claims import CatalogueError, catalogue, chapters
+from harness.reporting.selection import Selection, SelectionError, select
+from tools import finish, process_group
+from tools.exit_codes import Exit
+from tools.kernel_log import Copy
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_EXTRA = "tools.run.pytest_arguments"
+
+
+class _WithPytestArguments(click.Command):
+    """A command that leaves what follows ``--`` to pytest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Cut the arguments at ``--``."""
+        if "--" in args:
+            place = args.index("--")
+            ctx.meta[_EXTRA] = tuple(args[place + 1 :])
+            args = args[:place]
+        return super().parse_args(ctx, args)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. ``output`` is None for a new folder under ./results."""
+
+    suites: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    output: Path | None = None
+    jobs: str = "auto"
+    require_kvm: bool = False
+    pytest_arguments: tuple[str, ...] = ()
+
+
+def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if value != "auto" and not (value.isascii() and value.isdigit()):
+        raise click.BadParameter(f"{value!r} is neither a number of workers nor 'auto'")
+    return value
+
+
+@click.command(
+    cls=_WithPytestArguments,
+    options_metavar="[OPTIONS] [-- PYTEST OPTIONS]",
+    epilog="Exit codes: 0 all held, 1 a claim failed, 4 nothing could be tested, 64 wrong usage,"
+    " 70 the suite itself broke, 73 the results cannot be written, 130 and 143 interrupted.",
+)
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
+@click.option(
+    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the results go; default results/<time>-<kernel>.",
+)
+@click.option(
+    "--jobs",
+    default="auto",
+    show_default=True,
+    metavar="N",
+    callback=_jobs,
+    help="Workers; 0 is one process.",
+)
+@click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
+@click.option("--list", "listing", is_flag=True, help="Only print what would run.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    suites: tuple[str, ...],
+    claims: tuple[str, ...],
+    output: Path | None,
+    jobs: str,
+    require_kvm: bool,
+    listing: bool,
+) -> int:
+    """Run the suites on this host and say which claims hold."""
+    extra = ctx.meta.get(_EXTRA, ())
+    request = Request(suites, claims, output, jobs, require_kvm, extra)
+    try:
+        selection = select(
+            catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
+        )
+    except SelectionError as error:
+        raise click.UsageError(str(error)) from None
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from None
+    if message := missing_extension():
+        return _refuse(message, Exit.SUITE_ERROR)
+    if listing:
+        return list_tests(request)
+    _announce_obstacle()
+    return launch(request, selection)
+
+
+def missing_extension() -> str:
+    """Why the native extension cannot be used, or an empty text."""
+    try:
+        importlib.import_module("harness.native")
+    except ImportError as error:
+        return f"the native extension cannot be loaded ({error}). Run `make setup`."
+    return ""
+
+
+def _announce_obstacle() -> None:
+    """Say beforehand why nothing can be tested; each test then skips with the same reason."""
+    host = importlib.import_module("harness.host")
+    obstacle = host.preflight()
+    if obstacle is not None:
+        click.secho(f"{obstacle.sentence} {obstacle.advice}", fg="yellow", err=True)
+
+
+def list_tests(request: Request, *, root: Path = ROOT) -> int:
+    """Print result id and claim of each test that would run. Opens no device."""
+    with tempfile.NamedTemporaryFile(prefix="kvm-conformance-plan-") as plan:
+        command = [*_pytest(request, root), "--collect-only", "-qq", f"--plan={plan.name}"]
+        done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+        text = Path(plan.name).read_text(encoding="utf-8")
+    if done.returncode not in (0, 5):
+        click.echo(done.stdout + done.stderr, err=True)
+        return Exit.USAGE if done.returncode == finish.PYTEST_USAGE else Exit.SUITE_ERROR
+    pairs = json.loads(text or "[]")
+    width = max((len(pair[0]) for pair in pairs), default=0)
+    for name, claim in pairs:
+        click.echo(f"{name:<{width}}  {claim}")
+    click.echo(f"{len(pairs)} tests", err=True)
+    return Exit.HELD
+
+
+def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
+    """Run the suites below ``root``, and complete the folder of results."""
+    try:
+        output = _output_folder(request.output)
+        kernel_log = Copy(output / "kernel.log")
+    except OSError as error:
+        name = error.filename or request.output or "results"
+        text = (
+            f"the results cannot be written to {name}: {error.strerror}. Choose another --output."
+        )
+        return _refuse(text, Exit.CANNOT_WRITE)
+    click.echo(f"Results go to {_nearest(output)}")
+    command = [
+        *_pytest(request, root),
+        f"--numprocesses={request.jobs}",
+        f"--results={output}",
+        f"--junitxml={output / finish.JUNIT}",
+        *(["--require-kvm"] if request.require_kvm else []),
+        *request.pytest_arguments,
+    ]
+    environment = {**os.environ, finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
+
+    def afterwards(ended: process_group.Ended) -> int:
+        kernel_log.close()
+        return finish.finish(
+            output,
+            status=ended.status,
+            stopped_by=ended.stopped_by,
+            require_kvm=request.require_kvm,
+            narrowed=selection.narrowed,
+        )
+
+    return process_group.run(
+        command, cwd=root, env=environment, tick=kernel_log.more, afterwards=afterwards
+    )
+
+
+def _pytest(request: Request, root: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pytest", "-c", str(root / "pytest.ini"), f"--rootdir={root}"),
+        *("-p", "no:cacheprovider"),
+        *(f"--suite={name}" for name in request.suites),
+        *(f"--claim={name}" for name in request.claims),
+    ]
+
+
+def _output_folder(wanted: Path | None) -> Path:
+    """The folder, made and emptied of an earlier run's files.
+
+    :raises OSError: it cannot be made or written.
+    """
+    if wanted is None:
+        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
+        folder = _new_folder(Path("results") / f"{stamp}-{os.uname().release}")
+        _point_latest_to(folder)
+    else:
+        folder = wanted
+        folder.mkdir(parents=True, exist_ok=True)
+    for name in finish.FILES:
+        (folder / name).unlink(missing_ok=True)
+    probe = folder / finish.JOURNAL
+    probe.touch()
+    probe.unlink()
+    return folder.resolve()
+
+
+def _new_folder(wanted: Path) -> Path:
+    folder, number = wanted, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = wanted.with_name(f"{wanted.name}-{number}")
+
+
+def _point_latest_to(folder: Path) -> None:
+    latest = folder.parent / "latest"
+    fresh = folder.parent / f".latest-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name)
+    if latest.is_dir() and not latest.is_symlink():
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.unlink(missing_ok=True)
+        return  # somebody's own folder of that name
+    fresh.replace(latest)
+
+
+def _nearest(path: Path) -> str:
+    try:
+        return f"{path.relative_to(Path.cwd())}/"
+    except ValueError:
+        return f"{path}/"
+
+
+def _refuse(message: str, code: Exit) -> int:
+    click.echo(f"Error: {message}", err=True)
+    return code
