@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures of the suites, in two layers.
+
+Stages of life, each built on the one before:
+    kvm      an open /dev/kvm; the test is skipped where nothing can be tested
+    vm       a virtual machine with its interrupt controller, no vCPU yet
+    guest    RAM and one vCPU, no program
+    loaded   the program is in place, and the vCPU at its entry; it never ran
+    ready    the program has run (its pages are mapped) and was stopped by a signal
+
+Dimensions, each with a default that a test changes by its `pin_` helper in suites/dimensions.py:
+    guest_mode      the mode the guest starts in: the architecture's last, its richest
+    irqchip         who keeps the interrupt controller: "none"
+    guest_program   the program of guest_blobs: "heartbeat"
+    device_name     the device of the fixture `device`: "mmio"
+
+Always on, around each test of the suites: the kernel's log, and what the test leaves behind.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from harness.devices import DEVICES, Device
+from harness.host import preflight
+from harness.host.features import reason
+from harness.host.kernel_log import KernelLog, alarms
+from harness.host.leftovers import left_behind_since, take_stock
+from harness.kvm import arch
+from harness.kvm.abi import KvmError
+from harness.kvm.guest import Guest
+from harness.kvm.running import warm_up
+from harness.kvm.system import System
+from harness.kvm.vm import Vm
+from harness.reporting.identity import is_suite_test
+
+pytest_plugins = ["harness.reporting.plugin"]
+
+
+# ---- always on
+
+
+class LeftBehindError(Exception):
+    """A test left something behind: a defect of the suite, not a verdict about the kernel."""
+
+
+@pytest.fixture(autouse=True)
+def always_on(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A new alarm in the kernel's log fails the test; anything left behind is an error."""
+    if not is_suite_test(request.node.nodeid):
+        yield
+        return
+    before = take_stock()
+    with KernelLog() as log:
+        yield
+        alarm = alarms(log.new_lines())
+    if alarm:
+        pytest.fail("the kernel raised an alarm during this test: " + "\n".join(alarm))
+    found = left_behind_since(before)
+    if found:
+        raise LeftBehindError(f"this test left behind: {'; '.join(found)}")
+
+
+# ---- stages of life
+
+
+@pytest.fixture
+def kvm() -> Iterator[System]:
+    """An open /dev/kvm."""
+    obstacle = preflight()
+    if obstacle:
+        pytest.skip(str(obstacle))
+    with System() as system:
+        yield system
+
+
+@pytest.fixture
+def capability(kvm: System) -> int:
+    """For claims about a KVM that has the capability: what it answers."""
+    answer = kvm.check_extension("KVM_CAP_IMMEDIATE_EXIT")
+    if not answer:
+        pytest.skip(reason("no_capability"))
+    return answer
+
+
+@pytest.fixture
+def without_capability(kvm: System) -> None:
+    """For claims about a KVM that has it not."""
+    if kvm.check_extension("KVM_CAP_IMMEDIATE_EXIT"):
+        pytest.skip(reason("has_capability"))
+
+
+@pytest.fixture
+def vm(kvm: System, irqchip: str) -> Iterator[Vm]:
+    """A virtual machine without memory and vCPUs."""
+    architecture = arch.current()
+    with kvm.create_vm() as machine:
+        architecture.prepare_vm(machine)
+        if machine.create_irqchip_raw(irqchip) < 0:
+            pytest.skip(reason("no_irqchip", irqchip))
+        yield machine
+
+
+@pytest.fixture
+def guest(vm: Vm) -> Iterator[Guest]:
+    """RAM and a vCPU."""
+    with Guest(vm, arch.current()) as made:
+        yield made
+
+
+@pytest.fixture
+def loaded(guest: Guest, guest_program: str, guest_mode: str) -> Guest:
+    """The program is in place; the vCPU never ran."""
+    try:
+        guest.load(guest_program, guest_mode)
+    except KvmError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        pytest.skip(reason("no_guest_mode", f"{guest_mode}: {error}"))
+    return guest
+
+
+@pytest.fixture
+def ready(loaded: Guest) -> Guest:
+    """The program has run and was stopped."""
+    warm_up(loaded)
+    return loaded
+
+
+@pytest.fixture
+def device(kvm: System, guest: Guest, device_name: str, guest_mode: str) -> Device:
+    """A device with its program in place; the vCPU never ran."""
+    kind = DEVICES[device_name]
+    if not kind.exists_here():
+        pytest.skip(reason("other_architecture", device_name))
+    if not kind.possible(kvm, guest_mode):
+        pytest.skip(reason(kind.LACKING))
+    try:
+        return kind(guest, guest_mode)
+    except KvmError as error:
+        pytest.skip(reason("no_guest_mode", f"{guest_mode}: {error}"))
+
+
+# ---- dimensions
+
+
+@pytest.fixture
+def guest_mode(request: pytest.FixtureRequest) -> str:
+    """One of the architecture's MODES."""
+    return str(getattr(request, "param", arch.current().MODES[-1]))
+
+
+@pytest.fixture
+def irqchip(request: pytest.FixtureRequest) -> str:
+    """One of the architecture's IRQCHIPS."""
+    return str(getattr(request, "param", "none"))
+
+
+@pytest.fixture
+def guest_program(request: pytest.FixtureRequest) -> str:
+    """The name of a program in guest_blobs."""
+    return str(getattr(request, "param", "heartbeat"))
+
+
+@pytest.fixture
+def device_name(request: pytest.FixtureRequest) -> str:
+    """A name of harness.devices.DEVICES."""
+    return str(getattr(request, "param", "mmio"))

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Helpers that pin a dimension of the fixtures (see conftest.py) to some of its values.
+
+The ids of the parameters are the values themselves: words.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm import arch
+
+try:
+    MODES, IRQCHIPS = arch.current().MODES, arch.current().IRQCHIPS
+except arch.UnsupportedArchitectureError:
+    # Collection must work everywhere: the fixture `kvm` then skips with the reason.
+    MODES, IRQCHIPS = ("native",), ("none",)
+
+
+def pin_guest_mode(*modes: str) -> pytest.MarkDecorator:
+    """The test runs once in each of these modes."""
+    return pytest.mark.parametrize("guest_mode", modes, indirect=True)
+
+
+def pin_irqchip(*kinds: str) -> pytest.MarkDecorator:
+    """The test runs once with each of these interrupt controllers."""
+    return pytest.mark.parametrize("irqchip", kinds, indirect=True)
+
+
+def pin_guest_program(*programs: str) -> pytest.MarkDecorator:
+    """The test runs once with each of these programs."""
+    return pytest.mark.parametrize("guest_program", programs, indirect=True)
+
+
+def pin_device(*devices: str) -> pytest.MarkDecorator:
+    """The test runs once with each of these devices (harness.devices)."""
+    return pytest.mark.parametrize("device_name", devices, indirect=True)
+
+
+# For the fixture `device`: an operation of the vCPU's first KVM_RUN ever, and one of a later run.
+first_and_later_turn = pytest.mark.parametrize("turns", (0, 3), ids=("first_run", "later_run"))
+
+every_guest_mode = pin_guest_mode(*MODES)
+every_irqchip = pin_irqchip(*IRQCHIPS)
+irqchip_in_kernel = pin_irqchip(*(kind for kind in IRQCHIPS if kind != "none"))
+
+# For the folders x86_64: collected everywhere, skipped elsewhere.
+x86_only = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason=reason("other_architecture", "x86-64 only")
+)
