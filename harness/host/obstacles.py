@@ -57,19 +57,29 @@ _BUSY_ADVICE = (
 )
 
 
+def _group_name(device: Path) -> str:
+    number = device.stat().st_gid
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _owned_by_a_group(device: Path) -> bool:
+    """Whether joining the device's group would open it: not for root's own group."""
+    status = device.stat()
+    return status.st_mode & 0o060 == 0o060 and status.st_gid != 0
+
+
 def _group(device: Path) -> str:
     """Which group opens the device, and how to join it."""
-    status = device.stat()
-    try:
-        name = grp.getgrgid(status.st_gid).gr_name
-    except KeyError:
-        name = str(status.st_gid)
-    if status.st_mode & 0o060 == 0o060 and status.st_gid != 0:
+    name = _group_name(device)
+    if _owned_by_a_group(device):
         return f"Join the group {name}: `sudo usermod -aG {name} $USER`, then log in again."
     return (
-        f"It belongs to the group {name} with mode {status.st_mode & 0o777:o}: run as root, or "
-        "give the group kvm the right to open it (`sudo chgrp kvm /dev/kvm && sudo chmod 660 "
-        "/dev/kvm`) and join it."
+        f"It belongs to the group {name} with mode {device.stat().st_mode & 0o777:o}: run as "
+        f"root, or give the group kvm the right to open it (`sudo chgrp kvm {device} && sudo "
+        f"chmod 660 {device}`) and join it."
     )
 
 

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the host is and what stands in the way, on hosts made up for the purpose."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness.host import description, features, kernel_log, leftovers, obstacles
+from harness.host.obstacles import preflight
+
+
+class FakeSystem:
+    """A /dev/kvm that answers as told."""
+
+    def __init__(self, version: int = 12, vm: int | None = None) -> None:
+        self.version, self.vm, self.closed = version, vm, False
+
+    def api_version(self) -> int:
+        return self.version
+
+    def create_vm_raw(self) -> int:
+        return os.open(os.devnull, os.O_RDONLY) if self.vm is None else self.vm
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    path = tmp_path / "kvm"
+    path.touch()
+    return path
+
+
+def fails_with(number: int):
+    def opener(path: Path) -> FakeSystem:
+        raise OSError(number, os.strerror(number), str(path))
+
+    return opener
+
+
+# ---- obstacles
+
+
+def test_a_working_device_is_no_obstacle(device: Path) -> None:
+    system = FakeSystem()
+    before = open_descriptors()
+    assert preflight(device, lambda _: system) is None
+    assert system.closed
+    assert open_descriptors() == before, "the trial VM stays open"
+
+
+def test_no_device(tmp_path: Path) -> None:
+    found = preflight(tmp_path / "kvm")
+    assert found is not None
+    assert found.token == "no_kvm"
+    assert str(tmp_path / "kvm") in found.sentence
+    assert "modprobe kvm_intel" in found.advice
+
+
+def test_no_permission_names_the_group(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device.chmod(0o660)
+    monkeypatch.setattr(obstacles, "_group_name", lambda _: "virtualizers")
+    monkeypatch.setattr(obstacles, "_owned_by_a_group", lambda _: True)
+    found = preflight(device, fails_with(errno.EACCES))
+    assert found is not None
+    assert found.token == "no_permission"
+    assert "usermod -aG virtualizers" in found.advice
+
+
+def test_no_permission_and_no_group_that_helps(device: Path) -> None:
+    device.chmod(0o600)
+    found = preflight(device, fails_with(errno.EACCES))
+    assert found is not None
+    assert found.token == "no_permission"
+    assert "mode 600" in found.advice
+    assert "chgrp kvm" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("number", "token"),
+    [
+        (errno.EBUSY, "kvm_busy"),
+        (errno.ENODEV, "no_kvm"),
+        (errno.ENXIO, "no_kvm"),
+        (errno.EIO, "no_kvm"),
+    ],
+    ids=["busy", "no_device", "no_address", "input_output"],
+)
+def test_open_errors(device: Path, number: int, token: str) -> None:
+    found = preflight(device, fails_with(number))
+    assert found is not None
+    assert found.token == token
+
+
+def test_another_hypervisor_holds_the_processor(device: Path) -> None:
+    found = preflight(device, lambda _: FakeSystem(vm=-errno.EBUSY))
+    assert found is not None
+    assert found.token == "kvm_busy"
+    assert "Another hypervisor" in found.sentence
+
+
+def test_a_vm_that_cannot_be_made(device: Path) -> None:
+    found = preflight(device, lambda _: FakeSystem(vm=-errno.ENOMEM))
+    assert found is not None
+    assert found.token == "no_vm"
+    assert "Cannot allocate memory" in found.sentence
+
+
+def test_wrong_api_version(device: Path) -> None:
+    system = FakeSystem(version=11)
+    found = preflight(device, lambda _: system)
+    assert found is not None
+    assert found.token == "wrong_api"
+    assert "version 11, not 12" in found.sentence
+    assert system.closed
+
+
+def test_a_device_that_is_no_kvm() -> None:
+    found = preflight(Path(os.devnull))
+    assert found is not None
+    assert found.token == "no_kvm"
+    assert "is not a KVM device" in found.sentence
+
+
+def test_an_architecture_without_a_module(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "alpha")
+    found = preflight(device, lambda _: FakeSystem())
+    assert found is not None
+    assert found.token == "other_architecture"
+    assert "This machine is alpha" in found.sentence
+
+
+def test_every_obstacle_is_a_known_word() -> None:
+    words = {"no_kvm", "no_permission", "kvm_busy", "wrong_api", "no_vm", "other_architecture"}
+    assert words <= set(features.REASONS)
+
+
+# ---- description
+
+
+def test_backend_names_the_holders_of_kvm(tmp_path: Path) -> None:
+    (tmp_path / "module/kvm/holders/kvm_amd").mkdir(parents=True)
+    assert description.backend(tmp_path) == "kvm_amd"
+
+
+def test_backend_without_modules(tmp_path: Path) -> None:
+    assert description.backend(tmp_path) == "none"
+    (tmp_path / "module/kvm").mkdir(parents=True)
+    assert description.backend(tmp_path) == "built in"
+
+
+def test_virtualization(tmp_path: Path) -> None:
+    assert description.virtualization("flags : fpu vme", tmp_path, tmp_path) == "none"
+    under = description.virtualization("flags : fpu hypervisor vme", tmp_path, tmp_path)
+    assert under == "a hypervisor"
+    (tmp_path / "class/dmi/id").mkdir(parents=True)
+    (tmp_path / "class/dmi/id/sys_vendor").write_text("QEMU\n")
+    assert description.virtualization("flags : fpu hypervisor", tmp_path, tmp_path) == "QEMU"
+
+
+def test_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KVM_CONFORMANCE_TIER", raising=False)
+    assert description.tier("model name : Intel(R) Xeon(R)") == "hardware"
+    assert description.tier("model name : QEMU TCG CPU version 2.5+") == "emulated"
+    monkeypatch.setenv("KVM_CONFORMANCE_TIER", "emulated-instruction-clock")
+    assert description.tier("model name : QEMU TCG") == "emulated-instruction-clock"
+    monkeypatch.setenv("KVM_CONFORMANCE_TIER", "nonsense")
+    assert description.tier("model name : AMD EPYC") == "hardware"
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("processor : 0\nmodel name\t: AMD EPYC 7B13\n", "AMD EPYC 7B13"),
+        ("processor : 0\ncpu\t\t: POWER9\n", "POWER9"),
+        ("hart : 0\nuarch\t: sifive,u74-mc\n", "sifive,u74-mc"),
+        ("", "unknown"),
+    ],
+    ids=["x86", "power", "riscv", "nothing"],
+)
+def test_cpu_model(text: str, model: str) -> None:
+    assert description.cpu_model(text) == model
+
+
+# ---- the kernel's log
+
+
+def write_log(path: Path, *texts: str) -> None:
+    with path.open("a") as log:
+        log.writelines(f"4,{number},5000001,-;{text}\n" for number, text in enumerate(texts))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING: CPU: 1 PID: 7 at arch/x86/kvm/x86.c:11500 kvm_arch_vcpu_ioctl_run+0x1/0x2 [kvm]",
+        "WARNING: possible circular locking dependency detected",
+        "WARNING: suspicious RCU usage",
+        "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+        "kernel BUG at virt/kvm/kvm_main.c:100!",
+        "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [vcpu:77]",
+        "rcu: INFO: rcu_preempt self-detected stall on CPU",
+        "INFO: task vcpu:77 blocked for more than 120 seconds.",
+        "UBSAN: shift-out-of-bounds in arch/x86/kvm/mmu.c:1:2",
+        "Oops: 0000 [#1] PREEMPT SMP NOPTI",
+    ],
+)
+def test_alarms_are_recognized(line: str) -> None:
+    assert kernel_log.alarms(["[    1.0] usb 1-1: new device", line, "Call Trace:"]) == [
+        line,
+        "Call Trace:",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kvm: SMP vm created on host with unstable TSC",
+        "kvm_intel: VMX not supported by CPU 0",
+        "systemd[1]: Warning: unit file changed",
+        "tokio-rt-worker (70): drop_caches: 3",
+        "kvm [77]: ignored rdmsr: 0x123 data 0x0",
+    ],
+)
+def test_ordinary_lines_are_none(line: str) -> None:
+    assert kernel_log.alarms([line]) == []
+
+
+def test_only_new_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    write_log(path, "WARNING: an old one")
+    with kernel_log.KernelLog(path) as log:
+        assert log.new_lines() == []
+        write_log(path, "WARNING: a new one")
+        lines = log.new_lines()
+    # A regular file has no records, but one line is as good.
+    assert lines == ["[    5.000001] WARNING: a new one"]
+    assert kernel_log.alarms(lines) == lines
+
+
+def test_an_unreadable_log_says_why(tmp_path: Path) -> None:
+    with kernel_log.KernelLog(tmp_path / "missing") as log:
+        assert "cannot be read" in log.why_not
+        assert log.new_lines() == []
+
+
+# ---- leftovers
+
+
+def test_nothing_left() -> None:
+    before = leftovers.take_stock()
+    assert leftovers.left_behind_since(before) == []
+
+
+def test_a_descriptor_is_found() -> None:
+    before = leftovers.take_stock()
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        found = leftovers.left_behind_since(before, patience_s=0)
+    finally:
+        os.close(descriptor)
+    assert found == [f"descriptor {descriptor} (/dev/null)"]
+
+
+def test_a_thread_is_found_and_one_that_ends_is_waited_for() -> None:
+    before = leftovers.take_stock()
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    found = leftovers.left_behind_since(before, patience_s=0)
+    end.set()
+    assert leftovers.left_behind_since(before) == []
+    thread.join()
+    assert [line.split()[0] for line in found] == ["thread"]
+
+
+def test_a_signal_mask_is_found() -> None:
+    import signal
+
+    before = leftovers.take_stock()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        found = leftovers.left_behind_since(before, patience_s=0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
+    assert len(found) == 1
+    assert found[0].startswith("SigBlk ")
+
+
+def test_a_process_is_found() -> None:
+    before = leftovers.take_stock()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    found = leftovers.left_behind_since(before, patience_s=0)
+    os.close(writer)
+    os.close(reader)
+    os.waitpid(child, 0)
+    assert f"process {child}" in found
+    assert leftovers.left_behind_since(before) == []
+
+
+def test_a_reason_has_its_prose_and_unknown_words_are_refused() -> None:
+    assert features.reason("no_dirty_ring").startswith("no_dirty_ring: this KVM has no dirty ring")
+    with pytest.raises(KeyError):
+        features.reason("no_such_word")

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The handles, on the real /dev/kvm of this host; skipped where there is none to use."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guest_blobs import memory_map as at
+from harness.host import preflight
+from harness.kvm import abi, exits
+from harness.kvm.guest import Guest, create
+from harness.kvm.memory import Memory
+from harness.kvm.running import NotSeenError, Running, warm_up
+from harness.kvm.signals import CountingHandler, ThreadTimer
+from harness.kvm.system import System
+from harness.kvm.vcpu import all_signals_but
+
+OBSTACLE = preflight()
+pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
+KICK = 41
+
+
+@pytest.fixture
+def system() -> Iterator[System]:
+    with System() as opened:
+        yield opened
+
+
+@pytest.fixture
+def guest(system: System) -> Iterator[Guest]:
+    with create(system) as made:
+        made.load("heartbeat", made.architecture.MODES[-1])
+        yield made
+
+
+def kvm_descriptors() -> list[str]:
+    links = (entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    return [str(link.readlink()) for link in links if "kvm" in str(link.readlink())]
+
+
+def test_everything_is_closed_at_the_end(system: System) -> None:
+    before = kvm_descriptors()
+    with create(system) as made:
+        made.load("heartbeat", made.architecture.MODES[-1])
+        assert len(kvm_descriptors()) > len(before)
+    assert kvm_descriptors() == before
+
+
+def test_everything_is_closed_after_an_error(system: System) -> None:
+    before = kvm_descriptors()
+    with pytest.raises(ValueError, match="one of none, split, full"):
+        create(system, "no such controller")
+    assert kvm_descriptors() == before
+
+
+def test_closing_twice_does_nothing(system: System) -> None:
+    made = create(system)
+    made.close()
+    made.close()
+    made.vcpu.close()
+
+
+def test_raw_gives_the_errno_and_the_other_raises(guest: Guest) -> None:
+    assert guest.vcpu.set_signal_mask_raw({1}, length=5) == -errno.EINVAL
+    assert guest.vcpu.run_raw(argument=1).errno == errno.EINVAL
+    guest.vcpu.immediate_exit = 1
+    with pytest.raises(abi.KvmError, match=r"KVM_RUN failed with EINTR"):
+        guest.vcpu.run()
+
+
+def test_a_program_runs_and_leaves(guest: Guest) -> None:
+    guest.stop()
+    result = guest.vcpu.run()
+    assert result.exit == exits.Io(at.PORT_DONE, 1, 1, True, bytes([at.DONE_STOPPED]))
+    assert guest.heartbeat == 1
+
+
+def test_a_run_that_nobody_ends_is_rescued(guest: Guest) -> None:
+    guest.vcpu.bounds.patience_s = 0.1
+    result = guest.vcpu.run_raw()
+    assert result.rescue is not None
+    assert result.rescue.by == "stop word"
+    assert "the guest ran on" in result.describe()
+
+
+def test_forbidden_progress_ends_the_run(guest: Guest) -> None:
+    """The byte is 0, so the guest runs, which this caller said it must not."""
+    result = guest.vcpu.run_raw(progress_forbidden=True)
+    assert result.rescue is not None
+    assert result.rescue.heartbeat_at_rescue > 0
+
+
+def test_a_witness_sees_a_guest_that_ran(guest: Guest) -> None:
+    before = guest.witness()
+    warm_up(guest)
+    found = before.differences(guest.witness())
+    assert any("counter went from 0" in clause for clause in found)
+
+
+def test_waiting_ends_when_the_run_does(guest: Guest) -> None:
+    guest.vcpu.immediate_exit = 1
+    with (
+        pytest.raises(NotSeenError, match="waiting for guest progress, but KVM_RUN returned -1"),
+        Running(guest) as running,
+    ):
+        running.wait_for_progress()
+
+
+def test_a_kick_from_another_thread(guest: Guest) -> None:
+    with CountingHandler(KICK) as handler, Running(guest) as running:
+        running.wait_for_progress()
+        running.kick(KICK)
+        result = running.outcome()
+    assert result.errno == errno.EINTR
+    assert handler.count() == 1
+
+
+def test_a_handler_may_set_the_byte(guest: Guest) -> None:
+    with CountingHandler(KICK) as handler:
+        handler.sets_immediate_exit(guest)
+        os.kill(os.getpid(), KICK)
+        assert guest.vcpu.immediate_exit == 1
+    assert signal.getsignal(KICK) == signal.SIG_DFL
+
+
+def test_a_timer_signals_the_thread(guest: Guest) -> None:
+    with (
+        CountingHandler(KICK) as handler,
+        Running(guest) as running,
+        ThreadTimer(KICK, running.tid, 1_000_000),
+    ):
+        result = running.outcome()
+    assert result.errno == errno.EINTR
+    assert handler.count() == 1
+
+
+def test_binary_statistics(guest: Guest) -> None:
+    stats = guest.vcpu.stats()
+    if stats is None:
+        pytest.skip("no_stats: this KVM has no binary statistics")
+    try:
+        assert "exits" in stats.names()
+        before = stats.read("exits")
+        warm_up(guest)
+        after = stats.read("exits")
+        assert before is not None
+        assert after is not None
+        assert after > before
+        assert stats.read("no such statistic") is None
+    finally:
+        stats.close()
+
+
+def test_dirty_log(system: System) -> None:
+    with create(system) as made:
+        memory = made.vm.add_memory(1, at.EXTRA_RAM, 0x10000, log_dirty=True)
+        made.load("pages", made.architecture.MODES[-1], {0: at.EXTRA_RAM, 1: 4})
+        assert made.vm.dirty_pages(1) == set()
+        warm_up(made)
+        assert made.vm.dirty_pages(1) == {0, 1, 2, 3}
+        assert memory.read32(0) > 0
+
+
+def test_the_mask_leaves_the_rescue_open() -> None:
+    mask = all_signals_but(KICK)
+    assert KICK not in mask
+    assert signal.SIGKILL not in mask
+    assert signal.SIGRTMAX - 3 not in mask
+    assert signal.SIGUSR1 in mask
+
+
+def test_memory_refuses_what_is_outside() -> None:
+    memory = Memory(0x1000)
+    try:
+        memory.write64(8, 0x1122334455667788)
+        assert memory.read32(8) == 0x55667788
+        assert memory.read(12, 4) == bytes([0x44, 0x33, 0x22, 0x11])
+        for offset in (0x1000, -4):
+            with pytest.raises(ValueError, match="outside"):
+                memory.read32(offset)
+        with pytest.raises(ValueError, match="multiple of 4"):
+            memory.read32(2)
+    finally:
+        memory.close()
+
+
+def test_registers_come_back_as_they_were_set(guest: Guest) -> None:
+    guest.architecture.set_scratch(guest.vcpu, 0x123456789)
+    assert guest.architecture.scratch(guest.vcpu) == 0x123456789
+    assert 0x123456789 in guest.architecture.registers(guest.vcpu).values()
+    assert guest.architecture.program_counter(guest.vcpu) == at.PROGRAM
