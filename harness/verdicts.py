@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TypeVar
 
 from harness.kvm import exits
 from harness.kvm.guest import Guest, Witness
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
+from harness.kvm.signals import thread_mask
 
 E = TypeVar("E")
 
@@ -56,6 +58,17 @@ def require_signal_exit(result: RunResult, circumstance: str) -> None:
     if wanted != "KVM_EXIT_INTR":
         raise AssertionError(
             f"{circumstance}, exit_reason must be KVM_EXIT_INTR, but it is {wanted}"
+        )
+
+
+def require_mask(before: set[int], circumstance: str) -> None:
+    """The calling thread blocks the signals that it blocked before KVM_RUN."""
+    __tracebackhide__ = True
+    now = thread_mask()
+    if now != before:
+        raise AssertionError(
+            f"{circumstance}, the thread's signal mask must be as before KVM_RUN, but it blocks "
+            f"{sorted(now - before)} in addition and {sorted(before - now)} no longer"
         )
 
 

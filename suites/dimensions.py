@@ -19,6 +19,9 @@ except arch.UnsupportedArchitectureError:
     # Collection must work everywhere: the fixture `kvm` then skips with the reason.
     MODES, IRQCHIPS = ("native",), ("none",)
 
+# The signal of every kick: a real-time one that no C library, Python or monitor here uses.
+KICK = 40
+
 
 def pin_guest_mode(*modes: str) -> pytest.MarkDecorator:
     """The test runs once in each of these modes."""
@@ -41,7 +44,7 @@ def pin_device(*devices: str) -> pytest.MarkDecorator:
 
 
 # For the fixture `device`: an operation of the vCPU's first KVM_RUN ever, and one of a later run.
-first_and_later_turn = pytest.mark.parametrize("turns", (0, 3), ids=("first_run", "later_run"))
+first_and_later_turn = pytest.mark.parametrize("turns", [0, 3], ids=["first_run", "later_run"])
 
 every_guest_mode = pin_guest_mode(*MODES)
 every_irqchip = pin_irqchip(*IRQCHIPS)

@@ -6,6 +6,7 @@
  * Phases: 1 before the first page of each pass.
  * Data in:  data[0] address of the first page; data[1] pages (0: none, it only polls);
  *           data[2] 0: store the heartbeat, 1: load. Read anew at each pass (data[2]: each page).
+ *           data[5] 1: leave by PORT_SYNC after each page. Read anew at each page.
  * Data out: data[3] the word loaded last; data[4] passes done.
  * Registers: edi/rdi the page's address, ecx/rcx the pages left.
  * Heartbeat: + 1 after each page.
@@ -40,6 +41,10 @@ load:
 	mov	AX, DATA_WORD(3)
 touched:
 	BEAT
+	cmpl	$1, DATA_WORD(5)
+	jne	stay
+	outb	%al, $PORT_SYNC
+stay:
 	POLL_STOP
 	add	$0x1000, DI
 	dec	CX

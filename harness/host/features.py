@@ -27,10 +27,12 @@ REASONS: Mapping[str, str] = {
     "no_sync_regs": "this KVM does not share registers through kvm_run",
     "no_guest_debug": "this KVM does not single-step a guest",
     "no_smm": "this KVM has no system management mode",
+    "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
     "no_triple_fault_event": "this KVM does not show a pending triple fault",
     "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     "no_stats": "this KVM has no binary statistics",
     "no_halt_polling": "the halt-polling time can be neither read nor set here",
+    "busy_host": "the host was too busy to let this be seen",
     "no_second_vcpu": "this KVM allows one vCPU only",
 }
 

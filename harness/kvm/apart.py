@@ -62,7 +62,8 @@ class GuestApart:
 
     def ask(self, word: str) -> Answer:
         """One of the words above. `NotSeenError` when the process died instead of answering."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(f"{word}\n")
             self._process.stdin.flush()

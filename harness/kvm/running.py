@@ -18,7 +18,7 @@ from typing import Protocol
 from harness.kvm import abi
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
-from harness.kvm.signals import CountingHandler
+from harness.kvm.signals import CountingHandler, send
 from harness.kvm.vcpu import Vcpu
 from harness.native import lib
 
@@ -174,6 +174,11 @@ class Running:
 
         self.wait_until(asleep, "the vCPU's thread to sleep in the kernel")
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the run ends by then. Only for a choice of what to do next, never a verdict."""
+        self._thread.join(seconds)
+        return self.over()
+
     def outcome(self) -> RunResult:
         """Waits for the end of the run and gives its result; raises what the thread raised."""
         self._thread.join()
@@ -181,6 +186,43 @@ class Running:
             raise self._error
         assert self.result is not None
         return self.result
+
+
+class KickOnProgress:
+    """A context manager for a KVM_RUN on the caller's own thread: another one kicks it.
+
+    It sends one signal to the thread `tid` once the guest has made progress; `sent` says whether
+    it did. It gives up with the caller.
+    """
+
+    def __init__(self, guest: Guest, tid: int, signo: int) -> None:
+        self.sent = False
+        self._guest = guest
+        self._tid = tid
+        self._signo = signo
+        self._over = threading.Event()
+        self._start = guest.heartbeat
+        self._thread = threading.Thread(target=self._body, name="kicker")
+
+    def _body(self) -> None:
+        while (self._guest.heartbeat - self._start) & 0xFFFFFFFF < 3:
+            if self._over.wait(_POLL_S):
+                return
+        send(self._tid, self._signo)
+        self.sent = True
+
+    def __enter__(self) -> KickOnProgress:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 def warm_up(guest: Guest) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from types import TracebackType
-from typing import Any
 
 from harness.kvm.guest import Guest
 from harness.native import ffi, lib
@@ -104,6 +103,10 @@ class Blocked:
         for _ in range(times):
             send(threading.get_native_id(), signo)
 
+    def let_go(self) -> None:
+        """Unblocks the signals now: what is pending is delivered before this returns."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
     def take(self, signo: int) -> int:
         """Takes away what is pending of a signal: how many there were."""
         count = 0
@@ -113,18 +116,20 @@ class Blocked:
 
 
 class Disposition:
-    """A context manager: what the process does with a signal, SIG_IGN or SIG_DFL, meanwhile.
+    """A context manager: the process ignores a signal, or leaves it at its default, meanwhile.
 
-    For the main thread only, as Python's own signal.signal().
+    By sigaction(2) and not by Python's signal module, which knows nothing of the handlers that
+    libraries in C installed (readline: SIGWINCH), so that it could not restore them.
     """
 
-    def __init__(self, signo: int, disposition: signal.Handlers) -> None:
+    def __init__(self, signo: int, *, ignored: bool) -> None:
         self.signo = int(signo)
-        self._wanted = disposition
-        self._before: Any = None
+        self._ignored = ignored
 
     def __enter__(self) -> Disposition:
-        self._before = signal.signal(self.signo, self._wanted)
+        error = lib.ke_disposition_set(self.signo, self._ignored)
+        if error:
+            raise OSError(-error, f"sigaction of signal {self.signo}: {os.strerror(-error)}")
         return self
 
     def __exit__(
@@ -133,7 +138,7 @@ class Disposition:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.signal(self.signo, self._before)
+        lib.ke_handler_remove(self.signo)
 
 
 def thread_mask() -> set[int]:

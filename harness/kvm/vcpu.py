@@ -161,6 +161,10 @@ class Vcpu:
 
     # ---- dirty ring (api.rst 8.29)
 
+    def dirty_ring_entries(self) -> int:
+        """How many pages the ring can name; 0 without a ring."""
+        return int(self._ring_size)
+
     def collect_dirty_ring(self) -> list[tuple[int, int]]:
         """Takes the published entries: (slot, page number). Raises ValueError without a ring."""
         if self._ring is None:

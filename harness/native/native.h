@@ -59,6 +59,7 @@ struct ke_run_result {
 int ke_run(const struct ke_run_request *request, struct ke_run_result *result);
 
 int ke_handler_install(int signo, int flags);
+int ke_disposition_set(int signo, int ignored);
 int ke_handler_remove(int signo);
 uint64_t ke_handler_count(int signo);
 void ke_handler_target(int signo, uint8_t *byte);

@@ -54,6 +54,19 @@ int ke_handler_install(int signo, int flags)
 	return sigaction(signo, &action, &before[signo]) ? -errno : 0;
 }
 
+/* SIG_IGN or SIG_DFL; undone by ke_handler_remove(), whoever's handler was there before. */
+int ke_disposition_set(int signo, int ignored)
+{
+	struct sigaction action;
+
+	if (signo < 1 || signo >= SIGNALS)
+		return -EINVAL;
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = ignored ? SIG_IGN : SIG_DFL;
+	sigemptyset(&action.sa_mask);
+	return sigaction(signo, &action, &before[signo]) ? -errno : 0;
+}
+
 int ke_handler_remove(int signo)
 {
 	if (signo < 1 || signo >= SIGNALS)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from harness.host.features import REASONS
+from harness.kvm.abi import KvmError
 from harness.reporting.identity import result_id
 
 #: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
@@ -78,7 +80,9 @@ class _Pending:
 def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
     """What the process that ran the test knows of its failure; travels with the report."""
     value = excinfo.value
-    verdict = isinstance(value, (AssertionError, pytest.fail.Exception))
+    # KvmError: an ioctl of the test's own body failed; in a fixture it may be the host's limits.
+    refused = isinstance(value, KvmError) and report.when == "call"
+    verdict = refused or isinstance(value, (AssertionError, pytest.fail.Exception))
     text = str(value) if verdict else excinfo.exconly()
     return {
         "verdict": verdict,
@@ -130,7 +134,7 @@ class Assembler:
             return self._finish(report.nodeid, now, worker)
         if report.failed:
             told: dict[str, Any] = getattr(report, "conformance", {})
-            verdict = when == "call" or bool(told.get("verdict"))
+            verdict = bool(told.get("verdict"))
             detail = told.get("detail", shorten(report.longreprtext))
             message = told.get("message", first_line(report.longreprtext))
             outcome = Outcome.FAILED if verdict else Outcome.ERROR
@@ -140,8 +144,12 @@ class Assembler:
             if hasattr(report, "wasxfail"):
                 text = f"expected_failure: {report.wasxfail}"
             reason, message = split_skip(text)
-            _worsen(pending, Outcome.SKIPPED, when, message, "")
-            pending.reason = reason
+            if reason in REASONS:
+                _worsen(pending, Outcome.SKIPPED, when, message, "")
+                pending.reason = reason
+            else:
+                complaint = f"skipped without one of the known words: {first_line(text)}"
+                _worsen(pending, Outcome.ERROR, when, complaint, text)
         return self._finish(report.nodeid, now, worker) if when == "teardown" else None
 
     def abandoned(self, *, now: str) -> list[Result]:

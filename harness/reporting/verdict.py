@@ -23,11 +23,15 @@ _SHOWN_FAILURES = 3
 
 
 class State(enum.Enum):
-    """What is known of a claim. PARTLY: it held where it could be tested, and not everywhere."""
+    """What is known of a claim.
+
+    PARTLY: it held where it could be tested, and not everywhere. NOT_RUN: its turn did not come.
+    """
 
     HELD = "held"
     PARTLY = "held in part"
     NOT_TESTED = "not tested"
+    NOT_RUN = "not run"
     BROKEN = "not judged"
     FAILED = "FAILED"
 
@@ -102,7 +106,7 @@ def _state(results: Sequence[Result], not_run: int) -> State:
     if Outcome.ERROR in outcomes:
         return State.BROKEN
     if Outcome.PASSED not in outcomes:
-        return State.NOT_TESTED
+        return State.NOT_RUN if not_run else State.NOT_TESTED
     skips = [r for r in results if r.outcome is Outcome.SKIPPED and r.reason != _ELSEWHERE]
     return State.PARTLY if skips or not_run else State.HELD
 
@@ -126,6 +130,7 @@ def render(
     page.entry("host", host_line(environment))
     _held(page, findings, claims, chapters)
     _not_tested(page, findings, claims)
+    _not_run(page, findings, claims)
     if absent:
         _absent(page, findings, claims, architecture)
     _broken(page, findings)
@@ -220,6 +225,13 @@ def _not_tested(page: _Page, findings: Findings, claims: Mapping[str, Claim]) ->
         page.entry(label, _names(names, claims), "note")
         page.entry("", reason, "note", indent=2)
         label = ""
+
+
+def _not_run(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+    names = [finding.claim for finding in findings.having(State.NOT_RUN)]
+    if names:
+        page.entry("not run", _names(names, claims), "note")
+        page.entry("", "the run ended before their turn", "note", indent=2)
 
 
 def _names(names: Sequence[str], claims: Mapping[str, Claim]) -> str:

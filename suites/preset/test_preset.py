@@ -164,9 +164,10 @@ def test_other_vcpu_of_the_vm(ready: Guest) -> None:
 
 @pytest.mark.claim("preset.per_vcpu")
 def test_vcpu_of_another_vm(kvm: System, ready: Guest) -> None:
-    """The same for a vCPU of another VM, while that one runs."""
+    """The same for a vCPU of another VM, which starts and runs while this one's byte is set."""
     with create(kvm) as other:
         other.load("heartbeat", ready.mode)
+        ready.vcpu.immediate_exit = 1
         with Running(other) as running:
             running.wait_for_progress()
             require_immediate(ready, "While another VM's vCPU runs")

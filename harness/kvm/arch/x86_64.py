@@ -28,6 +28,7 @@ COMPLETION_REGISTERS = ("rax", "rip", "rflags")
 CODE, DATA = 0x08, 0x10
 INTERRUPT_VECTOR = 0x20
 X2APIC_MSI_ADDRESS = 0xFEE00000
+_MSI_INIT = 0x4500  # delivery mode INIT (5 << 8), level assert (bit 14)
 _CR0_PE, _CR0_MP, _CR0_ET, _CR0_NE, _CR0_PG = 1, 1 << 1, 1 << 4, 1 << 5, 1 << 31
 _CR4_PAE = 1 << 5
 _EFER_LME, _EFER_LMA = 1 << 8, 1 << 10
@@ -234,6 +235,11 @@ def nmi(vcpu: Vcpu) -> None:
     vcpu.ioctl("KVM_NMI")
 
 
+def send_init(vm: Vm, apic_id: int) -> None:
+    """An INIT to a processor, as an MSI. Raises `KvmError`."""
+    vm.signal_msi(X2APIC_MSI_ADDRESS | apic_id << 12, _MSI_INIT)
+
+
 def smi(vcpu: Vcpu) -> None:
     """KVM_SMI (KVM_CAP_X86_SMM). Raises `KvmError`."""
     vcpu.ioctl("KVM_SMI")
@@ -306,27 +312,6 @@ def get_cpuid(vcpu: Vcpu) -> Any:
 def set_cpuid(vcpu: Vcpu, cpuid: Any) -> None:
     """KVM_SET_CPUID2. Raises `KvmError`."""
     vcpu.ioctl("KVM_SET_CPUID2", cpuid)
-
-
-def offer_tsc_deadline(vcpu: Vcpu) -> None:
-    """Sets CPUID.1:ECX[24], which KVM leaves to userspace (api.rst 4.46). Raises `KvmError`."""
-    cpuid = get_cpuid(vcpu)
-    for index in range(cpuid.nent):
-        if cpuid.entries[index].function == 1:
-            cpuid.entries[index].ecx |= 1 << 24
-    set_cpuid(vcpu, cpuid)
-
-
-def get_lapic(vcpu: Vcpu) -> Any:
-    """KVM_GET_LAPIC: a fresh `struct kvm_lapic_state *`. Raises `KvmError`."""
-    state = ffi.new("struct kvm_lapic_state *")
-    vcpu.ioctl("KVM_GET_LAPIC", state)
-    return state
-
-
-def set_lapic(vcpu: Vcpu, state: Any) -> None:
-    """KVM_SET_LAPIC. Raises `KvmError`."""
-    vcpu.ioctl("KVM_SET_LAPIC", state)
 
 
 def _new_cpuid(entries: int = 256) -> Any:

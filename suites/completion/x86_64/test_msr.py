@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""RDMSR and WRMSR that userspace serves, finished or refused by a re-entry with the byte set."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.devices import Msr
+from harness.kvm.arch import x86_64
+from harness.kvm.guest import Guest, create
+from harness.kvm.system import System
+from harness.verdicts import require_completion, require_immediate
+from suites.dimensions import (
+    every_guest_mode,
+    every_irqchip,
+    first_and_later_turn,
+    pin_device,
+    x86_only,
+)
+
+pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_device("msr")]
+
+RDMSR, WRMSR = b"\x0f\x32", b"\x0f\x30"
+GENERAL_PROTECTION = 13
+REPEATS = 20
+
+
+def require_read(guest: Guest, value: int, circumstance: str) -> None:
+    """EDX:EAX, and nothing above in RDX and RAX."""
+    regs = x86_64.get_regs(guest.vcpu)
+    assert (regs.rdx, regs.rax) == (value >> 32, value & 0xFFFFFFFF), (
+        f"{circumstance}, RDX and RAX must hold {value >> 32:#x} and {value & 0xFFFFFFFF:#x}, "
+        f"but they hold {regs.rdx:#x} and {regs.rax:#x}"
+    )
+
+
+@pytest.mark.claim("completion.msr")
+@every_guest_mode
+@every_irqchip
+@first_and_later_turn
+def test_rdmsr(device: Msr, turns: int) -> None:
+    """api.rst, note under KVM_EXIT_MMIO, which names KVM_EXIT_X86_RDMSR and KVM_EXIT_X86_WRMSR."""
+    device.turns(turns)
+    value = device.answer(device.run_to_read("At the RDMSR"))
+    require_completion(device.guest, "After an RDMSR", also=("rdx",))
+    require_read(device.guest, value, "After an RDMSR that was completed")
+    device.run_to_write("In a normal run after a completed RDMSR")
+    device.require_stored(value, "After a completed RDMSR and a normal run")
+    device.require_in_step(turns + 1, turns, "After a completed RDMSR and a normal run")
+
+
+@pytest.mark.claim("completion.msr")
+@every_guest_mode
+@every_irqchip
+@first_and_later_turn
+def test_wrmsr(device: Msr, turns: int) -> None:
+    """The same for a write, which changes nothing but the program counter."""
+    device.turns(turns)
+    device.answer(device.run_to_read("At the RDMSR"))
+    device.run_to_write("At the WRMSR")
+    require_completion(device.guest, "After a WRMSR")
+    device.run_to_read("In a normal run after a completed WRMSR")
+    device.require_in_step(turns + 1, turns + 1, "After a completed WRMSR and a normal run")
+    assert device.exceptions() == 0, "The host took the write, but the guest got a #GP"
+
+
+@pytest.mark.claim("completion.msr")
+@every_guest_mode
+def test_rdmsr_then_saved(device: Msr, kvm: System) -> None:
+    """Registers and memory taken now are the whole of it elsewhere."""
+    value = device.answer(device.run_to_read("At the RDMSR"))
+    require_completion(device.guest, "After an RDMSR", also=("rdx",))
+    with create(kvm) as other:
+        device.move_to(other)
+        device.run_to_write("In another VM, after a completed RDMSR")
+        device.require_stored(value, "In another VM, after a completed RDMSR")
+        device.require_in_step(1, 0, "In another VM, after a completed RDMSR")
+
+
+@pytest.mark.claim("completion.msr")
+@every_guest_mode
+def test_wrmsr_then_saved(device: Msr, kvm: System) -> None:
+    """The same for a write: the other VM does not repeat it."""
+    device.answer(device.run_to_read("At the RDMSR"))
+    device.run_to_write("At the WRMSR")
+    require_completion(device.guest, "After a WRMSR")
+    with create(kvm) as other:
+        device.move_to(other)
+        device.run_to_read("In another VM, after a completed WRMSR")
+        device.require_in_step(1, 1, "In another VM, after a completed WRMSR")
+
+
+# ---- answered with an error
+
+
+def require_refused(guest: Guest, instruction: bytes, name: str) -> None:
+    """One immediate run after the refusal: a #GP waits, and RIP is at the instruction still."""
+    said = f"After {name} that was refused and a re-entry with immediate_exit=1"
+    require_completion(guest, f"After {name} that was refused")
+    events = x86_64.get_events(guest.vcpu).exception
+    assert events.pending or events.injected, f"{said}, a #GP must wait, but no exception does"
+    assert events.nr == GENERAL_PROTECTION, f"{said}, exception 13 must wait, but {events.nr} does"
+    if guest.mode != "real":
+        assert (events.has_error_code, events.error_code) == (1, 0), (
+            f"{said}, the #GP must have the error code 0, but has_error_code is "
+            f"{events.has_error_code} and error_code {events.error_code:#x}"
+        )
+    rip = guest.architecture.program_counter(guest.vcpu)
+    found = guest.ram.read(rip, len(instruction))
+    assert found == instruction, (
+        f"{said}, RIP must be at {name} ({instruction.hex(' ')}), but there ({rip:#x}) is "
+        f"{found.hex(' ')}"
+    )
+
+
+def require_exceptions(device: Msr, number: int, circumstance: str) -> None:
+    """The guest's handler has counted so many #GP."""
+    assert device.exceptions() == number, (
+        f"{circumstance}, the guest must have taken {number} #GP, but it took {device.exceptions()}"
+    )
+
+
+@pytest.mark.claim("completion.failed_msr")
+@every_guest_mode
+@every_irqchip
+@first_and_later_turn
+def test_refused_rdmsr(device: Msr, turns: int) -> None:
+    """api.rst, KVM_EXIT_X86_RDMSR: a non-zero error asks KVM "to inject a #GP into the guest"."""
+    device.turns(turns)
+    device.refuse(device.run_to_read("At the RDMSR"))
+    require_refused(device.guest, RDMSR, "an RDMSR")
+    require_read(device.guest, 0, "After an RDMSR that was refused")
+    require_exceptions(device, 0, "After immediate runs only")
+    device.run_to_write("In a normal run after a refused RDMSR", value=0)
+    require_exceptions(device, 1, "After a refused RDMSR and a normal run")
+    device.require_in_step(turns + 1, turns, "After a refused RDMSR and a normal run")
+
+
+@pytest.mark.claim("completion.failed_msr")
+@every_guest_mode
+@every_irqchip
+@first_and_later_turn
+def test_refused_wrmsr(device: Msr, turns: int) -> None:
+    """The same for KVM_EXIT_X86_WRMSR."""
+    device.turns(turns)
+    device.answer(device.run_to_read("At the RDMSR"))
+    device.refuse(device.run_to_write("At the WRMSR"))
+    require_refused(device.guest, WRMSR, "a WRMSR")
+    require_exceptions(device, 0, "After immediate runs only")
+    device.run_to_read("In a normal run after a refused WRMSR")
+    require_exceptions(device, 1, "After a refused WRMSR and a normal run")
+    device.require_in_step(turns + 1, turns + 1, "After a refused WRMSR and a normal run")
+
+
+@pytest.mark.claim("completion.failed_msr")
+@every_guest_mode
+def test_refusal_waits_through_immediate_runs(device: Msr) -> None:
+    """However many immediate runs come, the #GP is delivered by the normal one, and once."""
+    device.refuse(device.run_to_read("At the RDMSR"))
+    require_completion(device.guest, "After an RDMSR that was refused")
+    for number in range(REPEATS):
+        require_immediate(device.guest, f"On re-entry {number + 2} after a refused RDMSR")
+    device.run_to_write("In a normal run after a refused RDMSR", value=0)
+    require_exceptions(device, 1, "After a refused RDMSR and a normal run")
+    device.run_to_read("In the normal run after that")
+    require_exceptions(device, 1, "After a refused RDMSR and two normal runs")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One instruction of many bytes, REP OUTSB and REP INSB: an immediate run finishes each chunk."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from guest_blobs import memory_map as at
+from harness.kvm import exits
+from harness.kvm.answers import answer_io
+from harness.kvm.guest import Guest
+from harness.kvm.run import RunResult
+from harness.verdicts import require_eintr, require_exit
+from suites.dimensions import every_guest_mode, pin_guest_program, x86_only
+
+pytestmark = [
+    pytest.mark.usefixtures("capability"),
+    x86_only,
+    pin_guest_program("string_io"),
+    every_guest_mode,
+]
+
+# More than the 1,024 bytes that KVM reads ahead for a REP INSB, and no multiple of it.
+LENGTH = 2500
+BYTES = random.Random("string_io").randbytes(LENGTH)
+SOURCE, TARGET = 0x20000, 0x30000
+COUNT_WORD, SOURCE_WORD, TARGET_WORD = 0, 1, 2
+RECEIVING, BOTH_DONE = 2, 3  # phases of the program
+
+
+def serve_chunks(
+    guest: Guest, first: RunResult, port: int, serve: Callable[[exits.Io], None]
+) -> exits.Io:
+    """Serves the exits of one instruction: after each come immediate runs until EINTR, then a
+    normal one. The first exit of something else."""
+    __tracebackhide__ = True
+    chunk = require_exit(first, exits.Io, "At the string instruction")
+    bytes_served = 0
+    while chunk.port == port:
+        said = f"After {bytes_served} bytes through port {port:#x}"
+        left = LENGTH - bytes_served
+        bytes_served += chunk.size * chunk.count
+        if bytes_served > LENGTH:
+            raise AssertionError(f"{said}, {left} bytes are left, but {chunk}")
+        serve(chunk)
+        mailbox = guest.ram.read(at.MAILBOX, 0x1000)
+        result = guest.run_immediate()
+        if guest.ram.read(at.MAILBOX, 0x1000) != mailbox:
+            raise AssertionError(
+                f"{said} and a re-entry with immediate_exit=1, no further instruction may run, "
+                "but the guest's mailbox page changed"
+            )
+        if result.value != 0:
+            require_eintr(result, f"{said} and a re-entry with immediate_exit=1")
+            result = guest.vcpu.run_raw()
+        chunk = require_exit(result, exits.Io, f"{said}, in the run after the last")
+    if bytes_served != LENGTH:
+        raise AssertionError(f"{LENGTH} bytes must pass port {port:#x}, but {bytes_served} did")
+    return chunk
+
+
+@pytest.mark.claim("completion.fragments")
+def test_string_out(loaded: Guest) -> None:
+    """api.rst, note under KVM_EXIT_MMIO, for each chunk: all bytes leave once, in order."""
+    sent = bytearray()
+    loaded.ram.write(SOURCE, BYTES)
+    loaded.set_data(COUNT_WORD, LENGTH)
+    loaded.set_data(SOURCE_WORD, SOURCE)
+    loaded.set_data(TARGET_WORD, TARGET)
+    after = serve_chunks(
+        loaded, loaded.vcpu.run_raw(), at.PORT_STRING_OUT, lambda chunk: sent.extend(chunk.data)
+    )
+    require_same(bytes(sent), "A REP OUTSB completed by immediate runs")
+    assert (after.port, loaded.phase) == (at.PORT_STRING_IN, RECEIVING), (
+        f"After the last byte of a REP OUTSB its program must go on to the REP INSB, but {after}"
+    )
+
+
+@pytest.mark.claim("completion.fragments")
+def test_string_in(loaded: Guest) -> None:
+    """The same in the other direction: all bytes come to guest memory, once and in order."""
+    loaded.ram.write(TARGET - 16, bytes(LENGTH + 32))
+    loaded.set_data(COUNT_WORD, 1)
+    loaded.set_data(SOURCE_WORD, SOURCE)
+    loaded.set_data(TARGET_WORD, TARGET)
+    require_exit(loaded.vcpu.run_raw(), exits.Io, "At the REP OUTSB of one byte")
+    loaded.set_data(COUNT_WORD, LENGTH)
+    given = bytearray()
+
+    def give(chunk: exits.Io) -> None:
+        data = BYTES[len(given) : len(given) + chunk.size * chunk.count]
+        answer_io(loaded.vcpu, chunk, data)
+        given.extend(data)
+
+    after = serve_chunks(loaded, loaded.vcpu.run_raw(), at.PORT_STRING_IN, give)
+    require_same(loaded.ram.read(TARGET, LENGTH), "A REP INSB completed by immediate runs")
+    assert loaded.ram.read(TARGET - 16, 16) + loaded.ram.read(TARGET + LENGTH, 16) == bytes(32), (
+        "A REP INSB must write its bytes only, but memory beside them changed"
+    )
+    assert (after.port, loaded.phase, loaded.heartbeat) == (at.PORT_DONE, BOTH_DONE, 1), (
+        f"After the last byte of a REP INSB its program must come to its end, but {after}"
+    )
+
+
+def require_same(found: bytes, circumstance: str) -> None:
+    """The bytes that were sent, all of them."""
+    __tracebackhide__ = True
+    if found != BYTES:
+        pairs = zip(found, BYTES, strict=False)
+        wrong = next((i for i, pair in enumerate(pairs) if pair[0] != pair[1]), len(found))
+        raise AssertionError(
+            f"{circumstance} must move {LENGTH} bytes in order, but it moved {len(found)}, "
+            f"the first wrong one is number {wrong}"
+        )

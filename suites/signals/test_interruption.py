@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Signals that reach a vCPU in KVM_RUN, and signals that do not concern it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from harness.kvm import exits
+from harness.kvm.apart import GuestApart
+from harness.kvm.guest import Guest
+from harness.kvm.running import KickOnProgress, Running
+from harness.kvm.signals import CountingHandler, Disposition
+from harness.verdicts import require_exit, require_runs_on, require_signal_exit
+from suites.dimensions import (
+    KICK,
+    every_guest_mode,
+    every_irqchip,
+    irqchip_in_kernel,
+    pin_guest_program,
+)
+
+pytestmark = pytest.mark.usefixtures("capability")
+
+# Turns of the guest's loop: it has run on, well after the signals.
+ON_AND_ON = 500
+PAUSES = 5
+
+
+def require_handled_once(handler: CountingHandler, circumstance: str) -> None:
+    """The signal was delivered, and once."""
+    __tracebackhide__ = True
+    count = handler.count()
+    assert count == 1, f"{circumstance}, the handler must run once, but it ran {count} times"
+
+
+@pytest.mark.claim("signals.interrupts_guest")
+@every_guest_mode
+@every_irqchip
+def test_interrupts_first_run(loaded: Guest) -> None:
+    """api.rst 4.10, KVM_RUN: "EINTR  an unmasked signal is pending"."""
+    with CountingHandler(KICK) as handler, Running(loaded) as running:
+        running.wait_for_progress()
+        running.kick(KICK)
+        result = running.outcome()
+    require_signal_exit(result, "On a signal during the first run")
+    require_handled_once(handler, "On a signal during the first run")
+    require_runs_on(loaded, "After a signal ended the first run")
+
+
+@pytest.mark.claim("signals.interrupts_guest")
+@every_guest_mode
+@every_irqchip
+def test_interrupts_later_run(ready: Guest) -> None:
+    """The same for a guest that was interrupted before."""
+    with CountingHandler(KICK) as handler, Running(ready) as running:
+        running.wait_for_progress()
+        running.kick(KICK)
+        result = running.outcome()
+    require_signal_exit(result, "On a signal during a later run")
+    require_handled_once(handler, "On a signal during a later run")
+    require_runs_on(ready, "After a signal ended a later run")
+
+
+@pytest.mark.claim("signals.interrupts_guest")
+@irqchip_in_kernel
+def test_interrupts_halted(guest: Guest, guest_mode: str) -> None:
+    """The same for a vCPU that sleeps in the kernel, halted: no guest instruction notices it."""
+    guest.load("halt", guest_mode, {0: 1})
+    with CountingHandler(KICK) as handler, Running(guest) as running:
+        running.wait_until(lambda: guest.phase == 1, "the guest to be about to halt")
+        running.wait_for_sleep()
+        running.kick(KICK)
+        result = running.outcome()
+    require_signal_exit(result, "On a signal to a halted vCPU")
+    require_handled_once(handler, "On a signal to a halted vCPU")
+
+
+@pytest.mark.claim("signals.interrupts_guest")
+def test_interrupts_on_the_main_thread(ready: Guest) -> None:
+    """The process's first thread is no exception."""
+    with CountingHandler(KICK) as handler:
+        with KickOnProgress(ready, threading.get_native_id(), KICK) as kicker:
+            result = ready.vcpu.run_raw()
+        assert kicker.sent, "The guest made no progress, so that it was never kicked"
+    require_signal_exit(result, "On a signal to the main thread")
+    require_handled_once(handler, "On a signal to the main thread")
+
+
+@pytest.mark.claim("signals.no_restart")
+def test_no_restart_spinning(ready: Guest) -> None:
+    """Every architecture returns EINTR for a signal, never a code that asks for a restart."""
+    with CountingHandler(KICK, restart=True) as handler, Running(ready) as running:
+        running.wait_for_progress()
+        running.kick(KICK)
+        result = running.outcome()
+    require_signal_exit(result, "On a signal whose handler has SA_RESTART")
+    require_handled_once(handler, "On a signal whose handler has SA_RESTART")
+
+
+@pytest.mark.claim("signals.no_restart")
+@irqchip_in_kernel
+def test_no_restart_halted(guest: Guest, guest_mode: str) -> None:
+    """The same where the vCPU sleeps in the kernel, as other restarted system calls do."""
+    guest.load("halt", guest_mode, {0: 1})
+    with CountingHandler(KICK, restart=True) as handler, Running(guest) as running:
+        running.wait_until(lambda: guest.phase == 1, "the guest to be about to halt")
+        running.wait_for_sleep()
+        running.kick(KICK)
+        result = running.outcome()
+    require_signal_exit(result, "On a signal with SA_RESTART to a halted vCPU")
+    require_handled_once(handler, "On a signal with SA_RESTART to a halted vCPU")
+
+
+@pytest.mark.claim("signals.ignored_do_not_interrupt")
+@pytest.mark.parametrize("name", ["SIGCHLD", "SIGURG", "SIGWINCH"])
+def test_ignored_by_default(ready: Guest, name: str) -> None:
+    """kernel/signal.c, sig_ignored(): a signal that nobody would see is not even queued."""
+    signo = signal.Signals[name]
+    with Disposition(signo, ignored=False), Running(ready) as running:
+        running.wait_for_progress()
+        running.kick(signo)
+        running.wait_for_progress(ON_AND_ON)
+        ready.stop()
+        result = running.outcome()
+    require_exit(result, exits.Io, f"After {name} at its default, then the stop word")
+
+
+@pytest.mark.claim("signals.spurious_is_legal")
+@every_guest_mode
+@pin_guest_program("heartbeat")
+def test_spurious_stopped_and_continued(
+    loaded: Guest, guest_mode: str, record_property: pytest.RecordProperty
+) -> None:
+    """SIGSTOP and SIGCONT may end KVM_RUN with EINTR or not: commit 3e684903a8574 and before.
+
+    What must not be: another result, or a guest that does not run on. Here the whole process of
+    the guest stops, so it is not this one. `loaded` has shown that the mode can be had.
+    """
+    with GuestApart(guest_mode) as apart:
+        answer = apart.ask("progress")
+        for number in range(1, PAUSES + 1):
+            assert not answer.outcome, f"Before pause {number}, {answer.outcome}"
+            apart.pause()
+            apart.go_on()
+            answer = apart.ask("progress")
+        last = apart.ask("stop")
+    record_property("spurious_eintr", last.eintr)
+    assert last.stopped, f"After {PAUSES} pauses and the stop word, {last.outcome}"

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An interrupt that is pending while KVM_RUN is called with the byte set."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.kvm import exits
+from harness.kvm.guest import Guest
+from harness.kvm.running import Running, warm_up
+from harness.verdicts import require_exit, require_immediate
+from suites.dimensions import every_guest_mode, every_irqchip, pin_guest_program
+
+pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("events")]
+
+REPEATS = 20
+
+
+@pytest.mark.claim("states.events_survive")
+@every_guest_mode
+@every_irqchip
+def test_interrupt(loaded: Guest) -> None:
+    """Made pending by the host, not lost to immediate runs, and taken once by the next run."""
+    loaded.set_data(0, int(loaded.vm.irqchip != "none"))
+    warm_up(loaded)
+    loaded.architecture.deliver_interrupt(loaded.vm, loaded.vcpu)
+    for _ in range(REPEATS):
+        require_immediate(loaded, "With an interrupt pending")
+    assert loaded.ticks == 0, "An immediate run delivered the pending interrupt"
+    with Running(loaded) as running:
+        running.wait_until(lambda: loaded.ticks > 0, "the guest to take the pending interrupt")
+        running.wait_for_progress()
+        loaded.stop()
+        result = running.outcome()
+    require_exit(result, exits.Io, "After the interrupt")
+    assert loaded.ticks == 1, f"The interrupt was delivered {loaded.ticks} times instead of once"

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Registers that are passed in kvm_run itself, KVM_CAP_SYNC_REGS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm import exits
+from harness.kvm.arch import x86_64, x86_state
+from harness.kvm.arch.x86_state import sync_bit
+from harness.kvm.guest import Guest
+from harness.kvm.running import Running, warm_up
+from harness.verdicts import require_eintr, require_exit, require_immediate, require_runs_on
+from suites.dimensions import every_guest_mode, pin_guest_program, x86_only
+
+pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("events")]
+
+SETS = ("regs", "sregs", "events")
+POISON = 0xA5
+SCRATCH = 0x1234_5678
+FAULT_ADDRESS = 0x5A5A_5000
+
+one_set = pytest.mark.parametrize("kind", SETS)
+
+
+@pytest.fixture
+def sharing(loaded: Guest) -> Guest:
+    """A guest that counts in its loop, of a KVM that shares all three sets."""
+    wanted = sum(sync_bit(kind) for kind in SETS)
+    if loaded.vm.check_extension("KVM_CAP_SYNC_REGS") & wanted != wanted:
+        pytest.skip(reason("no_sync_regs"))
+    warm_up(loaded)
+    return loaded
+
+
+def shared(guest: Guest, kind: str) -> Any:
+    """A set in kvm_run."""
+    return getattr(x86_64.sync_regs(guest.vcpu), kind)
+
+
+def by_ioctl(guest: Guest, kind: str) -> dict[str, int]:
+    """The same set by its ioctl, field by field."""
+    getters = {
+        "regs": x86_64.get_regs,
+        "sregs": x86_64.get_sregs,
+        "events": x86_64.get_events,
+    }
+    return x86_state.fields(getters[kind](guest.vcpu))
+
+
+def require_stored(guest: Guest, kind: str) -> None:
+    """The set in kvm_run is what its ioctl gives."""
+    found = x86_state.fields(shared(guest, kind))
+    wrong = [
+        f"{name} is {found[name]:#x} instead of {value:#x}"
+        for name, value in by_ioctl(guest, kind).items()
+        # KVM sets bits in interrupt_bitmap, but clears none: the caller's part.
+        if found[name] != value and not name.startswith("interrupt_bitmap")
+    ]
+    assert not wrong, (
+        f"With {kind} in kvm_valid_regs, an immediate run must store what the ioctl gives, but "
+        + "; ".join(wrong[:5])
+    )
+
+
+@pytest.mark.claim("states.sync_regs")
+@one_set
+@every_guest_mode
+def test_valid_set_is_stored(sharing: Guest, kind: str) -> None:
+    """A set named in kvm_valid_regs is there after an immediate run; the others are untouched."""
+    for name in SETS:
+        x86_state.fill(shared(sharing, name), POISON)
+    poisoned = {name: x86_state.fields(shared(sharing, name)) for name in SETS}
+    sharing.vcpu.run_page.kvm_valid_regs = sync_bit(kind)
+    require_immediate(sharing, f"With {kind} in kvm_valid_regs")
+    assert sharing.vcpu.run_page.kvm_valid_regs == sync_bit(kind), "kvm_valid_regs was changed"
+    require_stored(sharing, kind)
+    for name in set(SETS) - {kind}:
+        assert x86_state.fields(shared(sharing, name)) == poisoned[name], (
+            f"{name} was stored by an immediate run, but kvm_valid_regs named {kind}"
+        )
+    sharing.vcpu.run_page.kvm_valid_regs = 0
+    require_runs_on(sharing, "After an immediate run that stored registers")
+
+
+@pytest.mark.claim("states.sync_regs")
+@every_guest_mode
+def test_dirty_registers_are_taken(sharing: Guest) -> None:
+    """A set named in kvm_dirty_regs is taken by an immediate run, and its bit cleared: once."""
+    set_scratch(sharing, SCRATCH)
+    require_scratch(sharing, "An immediate run must take regs that kvm_dirty_regs names")
+    shared(sharing, "regs").rbp = SCRATCH + 1
+    require_immediate(sharing, "With the bit of regs cleared")
+    require_scratch(sharing, "An immediate run must not take regs that kvm_dirty_regs names not")
+    require_runs_on(sharing, "After an immediate run that took registers")
+    require_scratch(sharing, "A normal run must keep the regs that an immediate run took")
+
+
+def require_scratch(guest: Guest, rule: str) -> None:
+    """RBP is what the test set."""
+    found = guest.architecture.scratch(guest.vcpu)
+    assert found == SCRATCH, f"{rule}, but RBP is {found:#x} instead of {SCRATCH:#x}"
+
+
+def set_scratch(guest: Guest, value: int) -> None:
+    """RBP by kvm_dirty_regs and an immediate run."""
+    x86_state.copy(shared(guest, "regs"), x86_64.get_regs(guest.vcpu))
+    shared(guest, "regs").rbp = value
+    run_with_dirty(guest, "regs")
+
+
+def run_with_dirty(guest: Guest, kind: str) -> None:
+    """An immediate run with a set named in kvm_dirty_regs: EINTR, and the bit is cleared."""
+    guest.vcpu.run_page.kvm_dirty_regs = sync_bit(kind)
+    turns = guest.heartbeat
+    circumstance = f"With {kind} in kvm_dirty_regs and immediate_exit=1"
+    require_eintr(guest.run_immediate(), circumstance)
+    assert guest.heartbeat == turns, f"{circumstance}, the guest executed instructions"
+    left = int(guest.vcpu.run_page.kvm_dirty_regs)
+    assert left == 0, f"{circumstance}, KVM_RUN must clear kvm_dirty_regs, but it is {left:#x}"
+
+
+@pytest.mark.claim("states.sync_regs")
+@every_guest_mode
+def test_dirty_system_registers_are_taken(sharing: Guest) -> None:
+    """The same for sregs, by CR2."""
+    x86_state.copy(shared(sharing, "sregs"), x86_64.get_sregs(sharing.vcpu))
+    shared(sharing, "sregs").cr2 = FAULT_ADDRESS
+    run_with_dirty(sharing, "sregs")
+    found = int(x86_64.get_sregs(sharing.vcpu).cr2)
+    assert found == FAULT_ADDRESS, (
+        "With sregs in kvm_dirty_regs, an immediate run must take them, but CR2 is "
+        f"{found:#x} instead of {FAULT_ADDRESS:#x}"
+    )
+    require_runs_on(sharing, "After an immediate run that took system registers")
+
+
+@pytest.mark.claim("states.sync_regs")
+@every_guest_mode
+def test_dirty_events_are_taken(sharing: Guest) -> None:
+    """The same for events: the interrupt is not delivered yet, and once by the next run."""
+    x86_state.copy(shared(sharing, "events"), x86_64.get_events(sharing.vcpu))
+    interrupt = shared(sharing, "events").interrupt
+    interrupt.injected, interrupt.nr = 1, x86_64.INTERRUPT_VECTOR
+    run_with_dirty(sharing, "events")
+    require_immediate(sharing, "With an interrupt passed by kvm_dirty_regs")
+    assert x86_64.get_events(sharing.vcpu).interrupt.injected, (
+        "With events in kvm_dirty_regs, an immediate run must take them, but there is no interrupt"
+    )
+    with Running(sharing) as running:
+        running.wait_until(lambda: sharing.ticks > 0, "the guest to take the interrupt")
+        running.wait_for_progress()
+        sharing.stop()
+        result = running.outcome()
+    require_exit(result, exits.Io, "After an interrupt passed by kvm_dirty_regs")
+    assert sharing.ticks == 1, f"The interrupt was delivered {sharing.ticks} times, not once"
+
+
+@pytest.mark.claim("states.sync_regs")
+@every_guest_mode
+def test_taken_and_stored_in_one_run(sharing: Guest) -> None:
+    """Both fields in one immediate run: what was taken is what is stored."""
+    x86_state.fill(shared(sharing, "sregs"), POISON)
+    sharing.vcpu.run_page.kvm_valid_regs = sync_bit("regs") | sync_bit("sregs")
+    set_scratch(sharing, SCRATCH)
+    require_stored(sharing, "regs")
+    require_stored(sharing, "sregs")
+    require_scratch(sharing, "An immediate run must take regs that kvm_dirty_regs names")

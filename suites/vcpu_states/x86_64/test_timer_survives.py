@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The TSC-deadline timer of the local APIC, saved and restored."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm.arch import x86_64, x86_state
+from harness.kvm.guest import Guest
+from harness.kvm.running import Running
+from harness.kvm.signals import CountingHandler
+from harness.verdicts import require_eintr
+from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program, x86_only
+
+pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("deadline")]
+
+KICK = 40  # a real-time signal that nothing else uses
+PERIOD = 0  # the program's data word: cycles from the arming to the deadline, 32 bits
+FAR = 0xFFFF_FFFF
+NEAR_MS = 10
+ROUNDS = 3
+REPEATS = 20
+PAST = 1  # a deadline that is over
+
+order = pytest.mark.parametrize("order", ["lapic_first", "deadline_first"])
+
+
+@pytest.fixture
+def timed(loaded: Guest) -> Guest:
+    """A guest with a local APIC and a TSC-deadline timer."""
+    if not loaded.vm.check_extension("KVM_CAP_TSC_DEADLINE_TIMER"):
+        pytest.skip(reason("no_tsc_deadline"))
+    x86_state.offer_tsc_deadline(loaded.vcpu)
+    return loaded
+
+
+def halt_with_timer_armed(guest: Guest, cycles: int) -> None:
+    """Prepares: the guest has armed its timer and halted, and KVM_RUN was left by signals."""
+    guest.set_data(PERIOD, cycles)
+    ticks = guest.ticks
+    with CountingHandler(KICK), Running(guest) as running:
+        running.wait_until(lambda: guest.ticks > ticks or guest.phase == 2, "the timer's arming")
+        running.stop_by(KICK)
+
+
+def immediate(guest: Guest) -> None:
+    """An immediate run between two steps of a save or restore."""
+    require_eintr(guest.run_immediate(), "Between the steps of a save or restore")
+
+
+def save_and_restore(guest: Guest, order: str) -> int:
+    """The local APIC and the deadline, read in one of both orders; the deadline that was read.
+
+    They are written in the one order that works: the timer's mode is the local APIC's.
+    """
+    vcpu = guest.vcpu
+    immediate(guest)
+    if order == "lapic_first":
+        lapic = x86_state.get_lapic(vcpu)
+        immediate(guest)
+        deadline = x86_64.get_msr(vcpu, x86_state.TSC_DEADLINE)
+    else:
+        deadline = x86_64.get_msr(vcpu, x86_state.TSC_DEADLINE)
+        immediate(guest)
+        lapic = x86_state.get_lapic(vcpu)
+    immediate(guest)
+    x86_state.set_lapic(vcpu, lapic)
+    immediate(guest)
+    x86_64.set_msr(vcpu, x86_state.TSC_DEADLINE, deadline)
+    immediate(guest)
+    return deadline
+
+
+def require_fires(guest: Guest, circumstance: str) -> None:
+    """The next normal run wakes from its halt by the timer."""
+    ticks = guest.ticks
+    with CountingHandler(KICK), Running(guest) as running:
+        running.wait_until(lambda: guest.ticks > ticks, f"the guest's timer {circumstance}")
+        running.stop_by(KICK)
+
+
+@pytest.mark.claim("states.timer_survives")
+@every_guest_mode
+@irqchip_in_kernel
+@order
+def test_expires_meanwhile(timed: Guest, order: str) -> None:
+    """Saved and restored over and over until the guest's clock is past the deadline.
+
+    So the timer expires between two of the steps, whichever they are: commit e800decd9c0a.
+    """
+    cycles = NEAR_MS * x86_state.tsc_khz(timed.vcpu)
+    for _ in range(ROUNDS):
+        halt_with_timer_armed(timed, cycles)
+        deadline = x86_64.get_msr(timed.vcpu, x86_state.TSC_DEADLINE)
+        save_and_restore(timed, order)
+        while x86_64.get_msr(timed.vcpu, x86_state.TSC) < deadline:
+            save_and_restore(timed, order)
+        save_and_restore(timed, order)
+        require_fires(timed, "that expired while it was saved and restored")
+
+
+@pytest.mark.claim("states.timer_survives")
+@irqchip_in_kernel
+@order
+def test_still_armed(timed: Guest, order: str) -> None:
+    """A deadline that lies far ahead is kept to the cycle, and the timer still works."""
+    halt_with_timer_armed(timed, FAR)
+    wanted = x86_64.get_msr(timed.vcpu, x86_state.TSC_DEADLINE)
+    assert wanted == timed.data(1) | timed.data(2) << 32, (
+        f"The guest's deadline is {timed.data(1) | timed.data(2) << 32:#x}, KVM says {wanted:#x}"
+    )
+    for _ in range(REPEATS):
+        found = save_and_restore(timed, order)
+        assert found == wanted, f"The deadline must stay {wanted:#x}, but it became {found:#x}"
+    x86_64.set_msr(timed.vcpu, x86_state.TSC_DEADLINE, PAST)
+    immediate(timed)
+    require_fires(timed, "that was set to a time in the past, after immediate runs")

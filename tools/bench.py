@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance bench``: what a KVM_RUN costs on this host, with and without a signal mask."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from guest_blobs import BlobError
+from harness import host
+from harness.benchmark import measurement
+from harness.benchmark.measurement import Bench, CannotMeasureError, Settings
+from harness.benchmark.results import Results
+from tools import bench_report
+from tools.exit_codes import Exit
+
+_DEFAULT_THREADS = "doubling"
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the measurement as Ctrl-C does."""
+
+
+@click.command(
+    epilog="Exit codes: 0 measured, 4 nothing could be measured, 64 wrong usage, 70 a case has no"
+    " valid batch, or a call hung, 73 the file cannot be written, 130 and 143 interrupted."
+)
+@click.option(
+    "--threads",
+    default=_DEFAULT_THREADS,
+    metavar="N,N,...",
+    help="Numbers of threads; `max` is one a processor. Default: 1, 2, 4, ... up to max.",
+)
+@click.option(
+    "--rounds", default=100, show_default=True, type=click.IntRange(1, 10_000), metavar="N",
+    help="How often each case is measured.",
+)  # fmt: skip
+@click.option(
+    "--batch-time", "batch_ms", default=10.0, show_default=True, metavar="MS",
+    type=click.FloatRange(0.1, 60_000), help="How long one batch of calls lasts.",
+)  # fmt: skip
+@click.option(
+    "--mode", default="", metavar="MODE", help="The guest's mode; default: the architecture's last."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE",
+    help="Also write everything, raw batches too, as JSON.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="JSON on the terminal, not the tables.")
+def bench(
+    threads: str, rounds: int, batch_ms: float, mode: str, output: Path | None, as_json: bool
+) -> int:
+    """Measure what a KVM_RUN costs: with immediate_exit set, with a signal mask, with an exit."""
+    _check_mode(mode)
+    counts = thread_counts(threads, len(measurement.allowed_cpus()))
+    obstacle = host.preflight()
+    if obstacle is not None:
+        return _refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
+    _check_limit(counts)
+    settings = Settings(threads=counts, rounds=rounds, batch_s=batch_ms / 1000, mode=mode)
+    try:
+        with _writable(output) as file:
+            return _measure_and_report(settings, file, as_json)
+    except OSError as error:
+        return _refuse(
+            f"{output} cannot be written: {error.strerror}. Choose another --output.",
+            Exit.CANNOT_WRITE,
+        )
+
+
+def thread_counts(text: str, cpus: int) -> tuple[int, ...]:
+    """The numbers in --threads, sorted, each once. Raises `click.BadParameter`."""
+    if text == _DEFAULT_THREADS:
+        return tuple(sorted({*(1 << power for power in range(cpus.bit_length())), cpus}))
+    found = set()
+    for word in text.split(","):
+        word = word.strip()
+        if word == "max":
+            found.add(cpus)
+        elif word.isascii() and word.isdigit() and int(word) > 0:
+            found.add(int(word))
+        else:
+            raise click.BadParameter(
+                f"{word!r} is neither a number from 1 on nor 'max'; an example: 1,2,max",
+                param_hint="--threads",
+            )
+    return tuple(sorted(found))
+
+
+def _check_mode(mode: str) -> None:
+    from harness.kvm import arch
+
+    try:
+        known = arch.current().MODES
+    except arch.UnsupportedArchitectureError:
+        return  # the preflight says it, with its own exit code
+    if mode and mode not in known:
+        raise click.BadParameter(f"{mode!r} is not one of {', '.join(known)}", param_hint="--mode")
+
+
+def _check_limit(counts: tuple[int, ...]) -> None:
+    limit = measurement.max_vcpus()
+    if max(counts) > limit:
+        raise click.BadParameter(
+            f"{max(counts)} threads are more than the {limit} vCPUs that a guest can have here "
+            "(KVM_CAP_MAX_VCPUS)",
+            param_hint="--threads",
+        )
+
+
+class _File:
+    """Where the JSON goes: nowhere, into a device or pipe, or to a file that appears complete."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._fresh: Path | None = None
+        if path is None:
+            return
+        if path.exists() and not path.is_file():
+            with path.open("a", encoding="utf-8"):
+                return
+        if path.exists() and not os.access(path, os.W_OK):
+            path.open("a", encoding="utf-8").close()  # raises what is in the way
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(descriptor)
+        self._fresh = Path(name)
+
+    def write(self, text: str) -> None:
+        """Raises OSError."""
+        if self._path is None:
+            return
+        if self._fresh is None:
+            self._path.write_text(text, encoding="utf-8")
+            return
+        self._fresh.write_text(text, encoding="utf-8")
+        umask = os.umask(0)
+        os.umask(umask)
+        self._fresh.chmod(0o666 & ~umask)
+        self._fresh.replace(self._path)
+        self._fresh = None
+
+    def close(self) -> None:
+        """Leaves no half-written file."""
+        if self._fresh is not None:
+            self._fresh.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writable(path: Path | None) -> Iterator[_File]:
+    file = _File(path)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
+    results: Results | None = None
+    code = Exit.HELD
+    try:
+        with _terminable(), Bench(settings) as machine:
+            results = Results(settings, machine.cases)
+            code = _measure(machine, results)
+    except (CannotMeasureError, BlobError) as error:
+        click.echo(f"Error: {error}", err=True)
+        code = Exit.SUITE_ERROR
+    except KeyboardInterrupt as error:
+        code = Exit.SIGTERM if isinstance(error, _Terminated) else Exit.SIGINT
+    if results is None:
+        return code
+    described = host.describe()
+    text = json.dumps(results.document(described.properties()), indent=1) + "\n"
+    file.write(text)
+    try:
+        if as_json:
+            click.echo(text, nl=False)
+        else:
+            bench_report.show(results, described.headline(), bench_report.console())
+    except BrokenPipeError:
+        return Exit.CANNOT_WRITE  # the reader has seen enough
+    except OSError as error:
+        words = f"standard output cannot be written: {error.strerror}."
+        return _refuse(words, Exit.CANNOT_WRITE)
+    missing = results.without_result()
+    if code == Exit.HELD and missing:
+        words = ", ".join(f"{case} with {threads}" for case, threads in missing)
+        return _refuse(f"no valid batch of: {words} (threads).", Exit.SUITE_ERROR)
+    return code
+
+
+def _measure(machine: Bench, results: Results) -> Exit:
+    screen = bench_report.console(stderr=True)
+    progress = Progress(
+        TextColumn("measuring"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} batches"),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        # Drawn between batches only: a thread that draws would take a processor from them.
+        auto_refresh=False,
+        disable=not sys.stderr.isatty(),
+    )
+    with progress:
+        bar = progress.add_task("", total=results.expected)
+        for batch in machine.batches():
+            results.take(batch)
+            progress.advance(bar)
+            if len(results.batches) % 10 == 0:
+                progress.refresh()
+            if batch.hung:
+                click.echo(
+                    f"Error: {batch.case}: {batch.problem}. The benchmark ends here: run "
+                    "`kvm-conformance run` to see which claims this kernel breaks.",
+                    err=True,
+                )
+                return Exit.SUITE_ERROR
+    results.complete = True
+    return Exit.HELD
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    def take(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, take)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse(message: str, code: Exit) -> Exit:
+    click.echo(f"Error: {message}", err=True)
+    return code
