@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from harness.kvm import exits
+from harness.kvm.arch import current
 from harness.kvm.guest import Guest, Witness
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
@@ -48,6 +49,15 @@ def require_exit(result: RunResult, kind: type[E], circumstance: str) -> E:
             f"but {result.describe()}"
         )
     return result.exit
+
+
+def require_left(result: RunResult, circumstance: str) -> None:
+    """KVM_RUN gave 0 and the program's last exit: it saw the stop word, and left by itself."""
+    __tracebackhide__ = True
+    if result.value != 0 or result.rescue or not current().left(result.exit):
+        raise AssertionError(
+            f"{circumstance}, the program must see the stop word and leave, but {result.describe()}"
+        )
 
 
 def require_signal_exit(result: RunResult, circumstance: str) -> None:
@@ -112,10 +122,10 @@ def require_immediate(guest: Guest, circumstance: str, value: int = 1) -> RunRes
 
 
 def require_completion(guest: Guest, circumstance: str, also: Collection[str] = ()) -> RunResult:
-    """A KVM_RUN with the byte preset that ends what is pending: -1, EINTR, nothing more. The result.
+    """A KVM_RUN with the byte preset that ends what is pending: -1, EINTR, nothing more.
 
-    Only the registers that the end of one operation may change (and those in `also`) may differ
-    afterwards. What they then hold is for the test to say.
+    The result. Only the registers that the end of one operation may change (and those in `also`)
+    may differ afterwards. What they then hold is for the test to say.
     """
     __tracebackhide__ = True
     before = guest.witness().without({*guest.architecture.COMPLETION_REGISTERS, *also})
@@ -132,7 +142,8 @@ def require_accumulator(guest: Guest, value: int, circumstance: str) -> None:
     found = guest.architecture.accumulator(guest.vcpu)
     if found != value:
         raise AssertionError(
-            f"{circumstance}, the destination register must hold {value:#x}, but it holds {found:#x}"
+            f"{circumstance}, the destination register must hold {value:#x}, "
+            f"but it holds {found:#x}"
         )
 
 
@@ -147,4 +158,4 @@ def require_runs_on(guest: Guest, circumstance: str) -> None:
         running.wait_for_progress(1)
         guest.stop()
         result = running.outcome()
-    require_exit(result, exits.Io, circumstance)
+    require_left(result, circumstance)

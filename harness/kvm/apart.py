@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from harness.kvm.exits import Io
+from harness.kvm.arch import current
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import NotSeenError, Running
 from harness.kvm.system import System
@@ -154,7 +154,7 @@ class _Worker:
         return Answer(
             outcome=result.describe(),
             interrupted=self._interrupted(),
-            stopped=result.value == 0 and not result.rescue and isinstance(result.exit, Io),
+            stopped=result.value == 0 and not result.rescue and current().left(result.exit),
             eintr=self._eintr,
             pending=tuple(sorted(self._running.pending)),
         )

@@ -122,6 +122,10 @@ class Guest:
         other.mode = self.mode
         self.architecture.copy_state(self.vcpu, other.vcpu)
 
+    def clear_stop(self) -> None:
+        """Clears the stop word: a program that has left begins anew when it is run on."""
+        self.ram.write32(at.STOP, 0)
+
     def witness(self) -> Witness:
         """What the guest has done so far. Only while no KVM_RUN is under way."""
         return Witness(

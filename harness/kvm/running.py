@@ -149,7 +149,10 @@ class Running:
         path = Path("/proc/self/task") / str(self._tid) / "schedstat"
 
         def used() -> int:
-            return int(path.read_text().split()[0])
+            try:
+                return int(path.read_text().split()[0])
+            except OSError:  # the thread has ended: wait_until() says so
+                return 0
 
         start = used()
         self.wait_until(lambda: used() - start >= nanoseconds, "processor time of the vCPU")

@@ -9,14 +9,25 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
-SOURCES = ("bench.c", "ioctls.c", "run.c", "signals.c", "userfault.c")
+SOURCES = (
+    "bench.c",
+    "ioctls.c",
+    "kick_kicker.c",
+    "kick_record.c",
+    "kick_run.c",
+    "kick_vcpu.c",
+    "run.c",
+    "signals.c",
+    "userfault.c",
+)
+HEADERS = ("compat.h", "kick.h", "kick_enter.h", "kick_lane.h", "native.h")
 # What only one architecture's <asm/kvm.h> has.
 ARCHITECTURES = {"x86_64": "x86_64.cdef"}
 
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef"]
+    names = ["abi.cdef", "engine.cdef", "kick.cdef"]
     if machine in ARCHITECTURES:
         names.append(ARCHITECTURES[machine])
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
@@ -26,10 +37,10 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"',
+    '#include "native.h"\n#include "kick.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
-    depends=[f"harness/native/{name}" for name in ("native.h", "compat.h")],
+    depends=[f"harness/native/{name}" for name in HEADERS],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"],
     libraries=["pthread", "rt"],
 )

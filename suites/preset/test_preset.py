@@ -16,8 +16,8 @@ from harness.kvm.signals import CountingHandler
 from harness.kvm.system import System
 from harness.verdicts import (
     require_eintr,
-    require_exit,
     require_immediate,
+    require_left,
     require_no_progress,
     require_runs_on,
     require_signal_exit,
@@ -111,7 +111,7 @@ def test_many_in_a_row(ready: Guest) -> None:
 def test_bytes_are_left_alone(ready: Guest) -> None:
     """KVM only reads the field, and touches neither padding1 nor request_interrupt_window."""
     with closing(ready.vcpu.map_again()) as raw:
-        for value, neighbour in ((1, 0), (1, 255), (0x80, 0x55), (255, 1)):
+        for value, neighbour in ((1, 0), (1, 0x55), (1, 255)):
             raw[1] = value
             raw[2:8] = bytes([neighbour]) * 6
             kept = raw[0:8]
@@ -174,7 +174,7 @@ def test_vcpu_of_another_vm(kvm: System, ready: Guest) -> None:
             running.wait_for_progress()
             other.stop()
             result = running.outcome()
-    require_exit(result, exits.Io, "On a vCPU with immediate_exit=0, another VM's being 1")
+    require_left(result, "On a vCPU with immediate_exit=0, another VM's being 1")
     require_runs_on(ready, "After that, with its own byte cleared")
 
 

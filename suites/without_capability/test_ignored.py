@@ -6,12 +6,11 @@ from __future__ import annotations
 import pytest
 
 from harness.devices import Device
-from harness.kvm import exits
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.verdicts import require_exit, require_signal_exit
+from harness.verdicts import require_left, require_signal_exit
 from suites.dimensions import KICK, every_guest_mode, every_irqchip
 
 pytestmark = pytest.mark.usefixtures("without_capability")
@@ -35,7 +34,7 @@ def require_runs_to_the_end(guest: Guest, circumstance: str) -> None:
     """KVM_RUN runs the guest, which sees the stop word and leaves by itself."""
     __tracebackhide__ = True
     guest.stop()
-    require_exit(guest.vcpu.run_raw(), exits.Io, circumstance)
+    require_left(guest.vcpu.run_raw(), circumstance)
 
 
 def run_to_a_signal(guest: Guest) -> RunResult:

@@ -72,8 +72,8 @@ def require_kicked_on_its_thread(
 @every_irqchip
 @any_byte
 def test_kick_before_first_run(loaded: Guest, handler: CountingHandler, byte: int) -> None:
-    """api.rst 4.21: "the kernel will unblock" what the mask leaves open while KVM_RUN runs, and
-    the signal "causes KVM_RUN to return -EINTR"."""
+    """api.rst 4.21: the mask takes the place of the thread's own during KVM_RUN, and a signal
+    that it leaves open makes KVM_RUN return with -EINTR."""
     loaded.vcpu.set_signal_mask(all_signals_but(KICK))
     loaded.vcpu.immediate_exit = byte
     require_kicked(loaded, handler, "With a blocked signal pending before a first KVM_RUN")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from guest_blobs import Blob
+from harness.kvm import exits
 from harness.kvm.memory import Memory
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -67,6 +68,9 @@ class Architecture(Protocol):
 
     def halted(self, vcpu: Vcpu) -> bool | None:
         """Whether KVM says that the vCPU is halted; None where it never says so (arm64)."""
+
+    def left(self, found: exits.Exit | None) -> bool:
+        """Whether this exit is a program's last: what it does once it saw the stop word."""
 
     def deliver_interrupt(self, vm: Vm, vcpu: Vcpu) -> None:
         """Makes the interrupt that the programs count pending, in any irqchip. `KvmError`."""

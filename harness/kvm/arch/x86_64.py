@@ -13,7 +13,7 @@ from typing import Any
 
 from guest_blobs import Blob
 from guest_blobs import memory_map as at
-from harness.kvm import abi
+from harness.kvm import abi, exits
 from harness.kvm.memory import Memory
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -142,6 +142,11 @@ def scratch(vcpu: Vcpu) -> int:
 def halted(vcpu: Vcpu) -> bool | None:
     """KVM_MP_STATE_HALTED. Without a local APIC KVM_RUN leaves with KVM_EXIT_HLT instead."""
     return vcpu.mp_state() == abi.constant("KVM_MP_STATE_HALTED")
+
+
+def left(found: exits.Exit | None) -> bool:
+    """A byte to PORT_DONE."""
+    return isinstance(found, exits.Io) and found.is_write and found.port == at.PORT_DONE
 
 
 def deliver_interrupt(vm: Vm, vcpu: Vcpu) -> None:

@@ -125,7 +125,7 @@ def require_exceptions(device: Msr, number: int, circumstance: str) -> None:
 @every_irqchip
 @first_and_later_turn
 def test_refused_rdmsr(device: Msr, turns: int) -> None:
-    """api.rst, KVM_EXIT_X86_RDMSR: a non-zero error asks KVM "to inject a #GP into the guest"."""
+    """api.rst, KVM_EXIT_X86_RDMSR: with "error" at 1 the guest gets a #GP when it runs again."""
     device.turns(turns)
     device.refuse(device.run_to_read("At the RDMSR"))
     require_refused(device.guest, RDMSR, "an RDMSR")

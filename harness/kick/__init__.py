@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kicks and races: the Python face of the engine in native/kick_*.c.
+
+plan      what to do: protocol, delivery, schedule, shape
+slots     which processors a race may have for itself
+engine    runs plans on guests
+summary   what came of it: counts, histograms, rounds
+verdict   held, lost, late or inconclusive, and the sentence
+"""

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs plans on guests: one lane each, all at once, under the engine's supervisor."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from harness.kick.plan import DELIVERY_NUMBERS, PROTOCOL_NUMBERS, Plan, Protocol
+from harness.kick.slots import Slot
+from harness.kick.summary import Summary, read
+from harness.kvm.guest import Guest
+from harness.kvm.run import NS, slow_machine_factor
+from harness.kvm.running import Running
+from harness.kvm.vcpu import all_signals_but
+from harness.native import ffi, lib
+
+# A kick is given up only when the guest has made the progress of so many seconds after it. These
+# are five host ticks at 100 Hz: each brought the vCPU into the kernel, with the signal there.
+LOST_S = 0.05
+# And late from so much of its progress on: an eighth of the shortest tick (1 ms at 1,000 Hz). A
+# kick that misses the last check before the entry waits for the tick, half of one on average; the
+# interrupt that takes a vCPU out of the guest needs microseconds.
+LATE_S = 0.000_125
+LEAST_LATE_TURNS = 16
+_SPEED_NS = 20_000_000
+
+
+class EngineError(Exception):
+    """The engine could not be started; the sentence says why. No verdict about the kernel."""
+
+
+class Cancel:
+    """A flag that ends a run of the engine from another thread or a signal handler."""
+
+    def __init__(self) -> None:
+        self.word: Any = ffi.new("uint32_t *")
+
+    def set(self) -> None:
+        """Ends the run; its summaries hold what was done."""
+        self.word[0] = 1
+
+
+def measure_speed(guest: Guest) -> int:
+    """The guest's turns a second of processor time, for a program that spins. Not below 1."""
+    with Running(guest) as running:
+        running.wait_for_progress()
+        begin = guest.heartbeat
+        running.wait_for_processor_time(_SPEED_NS)
+        turns = (guest.heartbeat - begin) & 0xFFFFFFFF
+        guest.stop()
+        running.outcome()
+    guest.clear_stop()
+    return max(1, turns * NS // _SPEED_NS)
+
+
+def run(
+    guests: Sequence[Guest],
+    plans: Sequence[Plan],
+    *,
+    slot: Slot,
+    speed: int,
+    time_limit_s: float = 600.0,
+    cancel: Cancel | None = None,
+    function: Any = None,
+) -> list[Summary]:
+    """Each plan on its guest, all at once, until every budget is spent.
+
+    `speed` is the guests' turns a second; `time_limit_s` ends the run early (0: never), and the
+    summaries then count what was done. `function` stands in for KVM_RUN in tests (a
+    `ke_run_function`). Raises `PlanError`, `EngineError` and `KvmError`.
+    """
+    for plan in plans:
+        plan.check()
+    late = max(LEAST_LATE_TURNS, int(speed * LATE_S))
+    lanes: list[Any] = []
+    try:
+        for guest, plan in zip(guests, plans, strict=True):
+            if plan.protocol is Protocol.SIGNAL_MASK:
+                guest.vcpu.set_signal_mask(all_signals_but(plan.signo))
+            native = _native_plan(guest, plan, slot, speed, late)
+            native.function = function if function is not None else ffi.NULL
+            lane = lib.ke_lane_new(native)
+            if lane == ffi.NULL:
+                raise EngineError("the kick engine has no memory for a lane")
+            lanes.append(lane)
+        word = (cancel or Cancel()).word
+        error = _run(ffi.new("struct ke_lane *[]", lanes), len(lanes), time_limit_s, word)
+        if error:
+            raise EngineError(f"the kick engine cannot start: {os.strerror(-error)}")
+        return [
+            read(lib.ke_lane_summary(lane), plan, late, speed)
+            for lane, plan in zip(lanes, plans, strict=True)
+        ]
+    finally:
+        for lane in lanes:
+            lib.ke_lane_free(lane)
+        for guest, plan in zip(guests, plans, strict=True):
+            if plan.protocol is Protocol.SIGNAL_MASK:
+                guest.vcpu.set_signal_mask(None)
+
+
+def _run(lanes: Any, count: int, time_limit_s: float, cancel: Any) -> int:
+    """The engine, off the main thread when that is where we are.
+
+    Python's own handlers (Ctrl-C) run on the main thread between bytecodes; in one long C call
+    there are none, so the call goes to another thread and the main one waits for it.
+    """
+    answer: list[int] = []
+
+    def body() -> None:
+        answer.append(int(lib.ke_kick_run(lanes, count, int(time_limit_s * NS), cancel)))
+
+    worker = threading.Thread(target=body, name="kick engine")
+    worker.start()
+    try:
+        worker.join()
+    except BaseException:
+        cancel[0] = 1
+        worker.join()
+        raise
+    return answer[0]
+
+
+def _native_plan(guest: Guest, plan: Plan, slot: Slot, speed: int, late: int) -> Any:
+    native = ffi.new("struct ke_lane_plan *")
+    native.vcpu_fd = guest.vcpu.fd
+    native.run = guest.vcpu.run_page
+    native.heartbeat = guest.vcpu.bounds.heartbeat
+    native.stop = guest.vcpu.bounds.stop
+    native.protocol = PROTOCOL_NUMBERS[plan.protocol]
+    native.delivery = DELIVERY_NUMBERS[plan.delivery]
+    native.signo, native.kicks, native.seed = plan.signo, plan.kicks, plan.seed
+    native.delay_first_ns, native.delay_last_ns = plan.delays.first, plan.delays.last
+    native.delay_step_ns = plan.delays.step
+    native.window_ns, native.burst, native.kickers = plan.window_ns, plan.burst, plan.kickers
+    places = {"apart": (slot.vcpu, slot.kicker), "together": (slot.vcpu, slot.vcpu)}
+    native.vcpu_cpu, native.kicker_cpu = places.get(plan.placement, (-1, -1))
+    if plan.migrate:
+        native.migrate_from, native.migrate_to = slot.vcpu, slot.kicker
+    else:
+        native.migrate_from = native.migrate_to = -1
+    native.sleeps, native.exits = plan.halts, plan.exits
+    native.lost_ns = int(LOST_S * slow_machine_factor() * NS)
+    native.lost_turns = max(1, int(speed * LOST_S))
+    judged = not plan.halts and not plan.exits
+    native.late_turns = late if judged else 0
+    native.turns_per_second = speed
+    return native

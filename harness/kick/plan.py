@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a race does: words for the engine's numbers, and a plan of them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from harness.native import lib
+
+MOST_KICKERS = 16
+"""As many threads as a lane's memory has room for (kick_lane.h)."""
+MOST_KICKS = 10**12
+
+
+class PlanError(ValueError):
+    """A plan that the engine cannot carry out; the sentence says why."""
+
+
+class Protocol(enum.Enum):
+    """Who writes the byte, and when. The values are words for parameters and reports."""
+
+    HANDLER_WRITES = "handler_writes"
+    """The signal's handler sets the byte, as api.rst describes it; QEMU, crosvm."""
+    KICKER_WRITES = "kicker_writes"
+    """The kicker sets the byte, the handler does nothing; Firecracker."""
+    SIGNAL_MASK = "signal_mask"
+    """KVM_SET_SIGNAL_MASK: blocked outside, open inside of KVM_RUN."""
+    CONTROL = "control"
+    """A handler that does nothing, no byte, no mask: loses what lands in the window."""
+    CLEARED_LATE = "cleared_late"
+    """Kicker writes, with the byte cleared after the check: wrong on purpose."""
+
+    @property
+    def keeps_its_promise(self) -> bool:
+        """Whether a sound kernel loses no kick under it."""
+        return self not in (Protocol.CONTROL, Protocol.CLEARED_LATE)
+
+
+class Delivery(enum.Enum):
+    """How the signal comes to the vCPU's thread."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+    TIMER = "timer"
+    QUEUE = "queue"
+    ITSELF = "itself"
+    """By the vCPU's own thread, at each instruction of the window in turn."""
+
+
+class Landing(enum.Enum):
+    """Where a kick met the vCPU's thread. The order is the engine's."""
+
+    BEFORE_CHECK = "before the check"
+    IN_WINDOW = "in the window"
+    IN_ENTRY = "in the entry"
+    IN_GUEST = "in the guest"
+    AFTER_EXIT = "after the exit"
+
+
+LANDINGS = tuple(Landing)
+
+PROTOCOL_NUMBERS = {
+    Protocol.HANDLER_WRITES: lib.KE_HANDLER_WRITES,
+    Protocol.KICKER_WRITES: lib.KE_KICKER_WRITES,
+    Protocol.SIGNAL_MASK: lib.KE_SIGNAL_MASK,
+    Protocol.CONTROL: lib.KE_CONTROL,
+    Protocol.CLEARED_LATE: lib.KE_CLEARED_LATE,
+}
+DELIVERY_NUMBERS = {
+    Delivery.THREAD: lib.KE_BY_THREAD,
+    Delivery.PROCESS: lib.KE_BY_PROCESS,
+    Delivery.TIMER: lib.KE_BY_TIMER,
+    Delivery.QUEUE: lib.KE_BY_QUEUE,
+    Delivery.ITSELF: lib.KE_BY_ITSELF,
+}
+
+
+@dataclass(frozen=True)
+class Delays:
+    """When a kick comes, ns after its round began: from `first` to `last`.
+
+    `step` walks through them; a step of 0 draws them at random (from the plan's seed).
+    """
+
+    first: int = 0
+    last: int = 20_000
+    step: int = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one lane (a vCPU with its kickers) does.
+
+    `kicks` is the budget, 0 for "until cancelled". `window_ns`: every second round waits so long
+    between check and KVM_RUN, in user space, so that kicks land there on any host; it changes
+    nothing in the kernel. `burst` signals a kick; `kickers` more than one is a storm. `apart` puts
+    vCPU and kicker on the two processors of the slot, `together` on one; `migrate` moves the
+    vCPU's thread to and fro every 8 kicks. `halts` and `exits` describe the guest's program.
+    """
+
+    protocol: Protocol
+    kicks: int
+    delivery: Delivery = Delivery.THREAD
+    delays: Delays = field(default_factory=Delays)
+    window_ns: int = 6_000
+    burst: int = 1
+    kickers: int = 1
+    placement: str = "apart"
+    migrate: bool = False
+    halts: bool = False
+    exits: bool = False
+    signo: int = 42
+    seed: int = 1
+
+    def check(self) -> None:
+        """Raises `PlanError` for what cannot be carried out."""
+        if not 0 <= self.kicks <= MOST_KICKS:
+            raise PlanError(f"{self.kicks} kicks: a budget is 0 (no end) to {MOST_KICKS}")
+        if not 0 <= self.delays.first <= self.delays.last or self.delays.step < 0:
+            raise PlanError(
+                f"delays from {self.delays.first} to {self.delays.last} ns by {self.delays.step}: "
+                "they must rise from 0 on"
+            )
+        if not 1 <= self.kickers <= MOST_KICKERS:
+            raise PlanError(f"{self.kickers} kickers: there may be 1 to {MOST_KICKERS}")
+        if self.burst < 1:
+            raise PlanError(f"a burst of {self.burst} signals: at least 1")
+        if self.placement not in ("apart", "together", "free"):
+            raise PlanError(f"placement {self.placement!r}: one of apart, together, free")
+        writer = self.protocol in (Protocol.KICKER_WRITES, Protocol.CLEARED_LATE)
+        if writer and self.delivery is Delivery.TIMER:
+            raise PlanError(f"{self.protocol.value} needs a kicker that writes; a timer is none")

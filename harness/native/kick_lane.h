@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A lane from within: what vCPU thread, kickers and supervisor share. */
+#ifndef KE_KICK_LANE_H
+#define KE_KICK_LANE_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "kick.h"
+
+#define KE_MOST_KICKERS 16
+
+enum ke_phase {
+	KE_PHASE_OUTSIDE = 0, /* nothing that a kick could hit */
+	KE_PHASE_BEFORE = 1,  /* the round has begun, the check is to come */
+	KE_PHASE_WINDOW = 2,  /* checked; KVM_RUN not yet back */
+	KE_PHASE_AFTER = 3,   /* KVM_RUN is back */
+};
+
+/*
+ * Lies in shared memory, for a kicker may be a process of its own. Atomics carry what crosses
+ * threads; where a comment names no order, it is sequentially consistent, because the protocol's
+ * store-then-load pairs (request and byte against clear and check) need a full fence anyway and a
+ * round costs microseconds.
+ */
+struct ke_lane {
+	struct ke_lane_plan plan;
+	struct ke_summary summary;
+
+	/* From kickers to the vCPU's thread. */
+	_Atomic uint64_t requested;
+	_Atomic uint64_t sent_ns;	 /* of the newest request, before its signal */
+	_Atomic uint64_t sent_done_ns;	 /* behind its signal */
+	_Atomic uint32_t sent_heartbeat; /* behind its signal */
+	_Atomic uint64_t delay_ns;
+	_Atomic uint64_t sampled; /* the request that the two above belong to */
+
+	/* From the vCPU's thread to kickers and supervisor. */
+	_Atomic uint64_t acknowledged;
+	_Atomic uint64_t round; /* counts begun rounds */
+	_Atomic uint64_t round_ns;
+	_Atomic uint32_t tid;
+	_Atomic uint32_t over;		  /* the kicks are made, or given up */
+	_Atomic uint32_t ended;		  /* the vCPU's thread has left its loop */
+	_Atomic uint64_t rescued_request; /* the request that the supervisor gave up on */
+	_Atomic uint32_t rescued_by;	  /* 1 stop word, 2 signals */
+	_Atomic uint64_t acknowledged_round;
+	_Atomic uint64_t issued; /* kicks begun, by all kickers */
+	_Atomic uint32_t kickers_left;
+
+	/* The vCPU's thread and its own signal handler only. */
+	volatile uint32_t phase;
+	volatile uint32_t entered; /* a stand-in for KVM_RUN has been entered */
+	volatile uint32_t landing;
+	volatile uint32_t handler_ran; /* in this round */
+	volatile uint64_t handled;     /* ever */
+	volatile uint32_t timer_armed;
+	uint64_t handled_before; /* when the last kick was acknowledged */
+	uint32_t round_heartbeat;
+	uint64_t window_begin_ns;
+	long preemptions;
+	uint64_t began_ns;
+
+	pthread_t vcpu_thread;
+	pthread_t kicker_threads[KE_MOST_KICKERS];
+	pid_t kicker_process;
+	uint32_t threads;
+	pid_t process;
+	struct sigaction action_before;
+	struct sigaction trap_before;
+	timer_t timer;
+	int has_timer;
+	uint64_t random;
+	uint32_t step;	    /* of the window: where the next kick of a lane by itself falls */
+	uint32_t steps_now; /* instructions stepped in this round */
+};
+
+static inline uint64_t ke_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+/* The guest writes the word meanwhile, so the load must be one access. */
+static inline uint32_t ke_word(const uint32_t *address)
+{
+	return __atomic_load_n(address, __ATOMIC_ACQUIRE);
+}
+
+static inline void ke_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
+/* kick_vcpu.c */
+void *ke_vcpu_main(void *lane);
+int ke_handler_begin(struct ke_lane *lane);
+void ke_handler_end(struct ke_lane *lane);
+
+/* kick_kicker.c */
+void *ke_kicker_main(void *lane);
+int ke_kicker_process(struct ke_lane *lane);
+void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns);
+uint64_t ke_next_delay(struct ke_lane *lane, uint64_t *state);
+int ke_timer_arm(struct ke_lane *lane, uint64_t delay_ns);
+int ke_pin(pid_t tid, int cpu);
+
+/* kick_record.c */
+void ke_record(struct ke_lane *lane, const struct ke_round *round);
+
+#endif

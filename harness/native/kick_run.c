@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Starts the lanes, watches over them, and ends them. The supervisor does not rely on what is
+ * tested: it gives a kick up when the guest ran on (or slept on) after it, and ends the run by the
+ * stop word in the guest, then by signals of its own, then by the end of the process.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kick_lane.h"
+
+#define LOOK_EVERY_NS 2000000L
+#define SLEEPY_LOOKS 5		      /* asleep with a signal pending at so many looks in a row */
+#define LAST_RESORT_NS 30000000000ULL /* then the process ends */
+#define EXIT_STATUS 70
+#define RESCUE_SIGNAL (SIGRTMAX - 3)
+
+/* What the supervisor remembers of a lane. */
+struct watch {
+	uint64_t request; /* outstanding since ... */
+	uint64_t since_ns;
+	uint32_t heartbeat;
+	uint32_t asleep;
+	uint64_t over_ns;
+};
+
+struct ke_lane *ke_lane_new(const struct ke_lane_plan *plan)
+{
+	struct ke_lane *lane = mmap(
+		NULL, sizeof(*lane), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (lane == MAP_FAILED)
+		return NULL;
+	lane->plan = *plan;
+	return lane;
+}
+
+const struct ke_summary *ke_lane_summary(const struct ke_lane *lane)
+{
+	return &lane->summary;
+}
+
+void ke_lane_free(struct ke_lane *lane)
+{
+	munmap(lane, sizeof(*lane));
+}
+
+static void do_nothing(int signo)
+{
+	(void)signo;
+}
+
+static int has_kickers(const struct ke_lane *lane)
+{
+	return lane->plan.delivery != KE_BY_TIMER && lane->plan.delivery != KE_BY_ITSELF;
+}
+
+static int start_kickers(struct ke_lane *lane)
+{
+	uint32_t wanted = lane->plan.kickers ? lane->plan.kickers : 1;
+	int error = 0;
+
+	if (wanted > KE_MOST_KICKERS)
+		wanted = KE_MOST_KICKERS;
+	if (lane->plan.delivery == KE_BY_PROCESS) {
+		atomic_store(&lane->kickers_left, 1);
+		return ke_kicker_process(lane);
+	}
+	atomic_store(&lane->kickers_left, wanted);
+	while (lane->threads < wanted && !error) {
+		error = pthread_create(
+			&lane->kicker_threads[lane->threads], NULL, ke_kicker_main, lane);
+		lane->threads += !error;
+	}
+	return -error;
+}
+
+/* Waits until the vCPU's thread has told its id, for kickers need it. */
+static int start_vcpu(struct ke_lane *lane)
+{
+	const struct timespec moment = {0, 50000};
+	int error;
+
+	lane->process = getpid();
+	error = pthread_create(&lane->vcpu_thread, NULL, ke_vcpu_main, lane);
+	if (error)
+		return -error;
+	while (!atomic_load(&lane->round) && !atomic_load(&lane->ended))
+		nanosleep(&moment, NULL);
+	return 0;
+}
+
+/* Whether the thread sleeps in the kernel: state S, the third field of its stat. */
+static int asleep(const struct ke_lane *lane)
+{
+	char path[64], text[256];
+	const char *state;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", atomic_load(&lane->tid));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = 0;
+	state = strrchr(text, ')');
+	return state && state[1] && state[2] == 'S';
+}
+
+static void signal_thread(const struct ke_lane *lane)
+{
+	syscall(SYS_tgkill, lane->process, (pid_t)atomic_load(&lane->tid), RESCUE_SIGNAL);
+}
+
+static void last_resort(const struct ke_lane *lane)
+{
+	static const char text[] =
+		"the kick engine: a vCPU's thread did not come back from KVM_RUN, neither by the "
+		"stop word in the guest nor by repeated signals. The process ends here.\n";
+	const char *path = getenv("KVM_CONFORMANCE_LAST_WORDS");
+	const char *test = getenv("PYTEST_CURRENT_TEST");
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+
+	dprintf(fd >= 0 ? fd : STDERR_FILENO, "%s: %s", test ? test : "a run outside of a test",
+		text);
+	if (lane->kicker_process > 0)
+		kill(lane->kicker_process, SIGKILL);
+	_exit(EXIT_STATUS);
+}
+
+/* Ends the run under way: the stop word first, where the guest can see it. */
+static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns)
+{
+	int signals = lane->plan.sleeps || waited_ns > 2 * lane->plan.lost_ns;
+
+	atomic_store(&lane->rescued_by, signals ? 2 : 1);
+	atomic_store(&lane->rescued_request, watch->request);
+	if (signals)
+		signal_thread(lane);
+	else
+		__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
+	if (waited_ns > LAST_RESORT_NS)
+		last_resort(lane);
+}
+
+/* A kick is lost when the guest went on long after it, or sleeps with the signal sent. */
+static void look_for_loss(struct ke_lane *lane, struct watch *watch)
+{
+	uint64_t request = atomic_load(&lane->requested);
+	uint64_t waited;
+	uint32_t turns;
+
+	if (request == atomic_load(&lane->acknowledged)) {
+		watch->request = 0;
+		return;
+	}
+	if (has_kickers(lane) && atomic_load(&lane->sampled) < request && lane->plan.kickers <= 1)
+		return; /* the signal is not yet known to be sent */
+	if (request != watch->request) {
+		watch->request = request;
+		watch->since_ns = ke_now_ns();
+		watch->heartbeat = ke_word(lane->plan.heartbeat);
+		watch->asleep = 0;
+		return;
+	}
+	waited = ke_now_ns() - watch->since_ns;
+	turns = ke_word(lane->plan.heartbeat) - watch->heartbeat;
+	watch->asleep = asleep(lane) ? watch->asleep + 1 : 0;
+	if (atomic_load(&lane->rescued_request) == request)
+		rescue(lane, watch, waited);
+	else if (
+		waited > lane->plan.lost_ns && (lane->plan.sleeps ? watch->asleep >= SLEEPY_LOOKS
+								  : turns >= lane->plan.lost_turns))
+		rescue(lane, watch, 0);
+	else if (waited > LAST_RESORT_NS / 3)
+		/* Neither ran on nor sleeps: held in the kernel, or no processor for so long. */
+		rescue(lane, watch, 0);
+}
+
+/* The lane has made its kicks: bring its thread out of the last KVM_RUN. */
+static void bring_out(struct ke_lane *lane, struct watch *watch)
+{
+	uint64_t now = ke_now_ns();
+
+	if (!watch->over_ns)
+		watch->over_ns = now;
+	__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
+	signal_thread(lane);
+	if (now - watch->over_ns > LAST_RESORT_NS)
+		last_resort(lane);
+}
+
+static void join(struct ke_lane *lane)
+{
+	uint32_t index;
+
+	for (index = 0; index < lane->threads; index++)
+		pthread_join(lane->kicker_threads[index], NULL);
+	if (lane->kicker_process > 0)
+		waitpid(lane->kicker_process, NULL, 0);
+	pthread_join(lane->vcpu_thread, NULL);
+	__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
+	ke_handler_end(lane);
+}
+
+static void supervise(
+	struct ke_lane **lanes, uint32_t count, uint64_t time_limit_ns,
+	const volatile uint32_t *cancel, struct watch *watches)
+{
+	const struct timespec moment = {0, LOOK_EVERY_NS};
+	uint64_t began = ke_now_ns();
+	uint32_t index, running = count;
+
+	while (running) {
+		nanosleep(&moment, NULL);
+		running = 0;
+		for (index = 0; index < count; index++) {
+			struct ke_lane *lane = lanes[index];
+
+			if ((cancel && *cancel) ||
+			    (time_limit_ns && ke_now_ns() - began > time_limit_ns))
+				atomic_store(&lane->over, 1);
+			if (atomic_load(&lane->ended))
+				continue;
+			running++;
+			if (atomic_load(&lane->over))
+				bring_out(lane, &watches[index]);
+			else
+				look_for_loss(lane, &watches[index]);
+		}
+	}
+}
+
+/* Lanes with the same signal share its handler: the first installs it, all may remove it. */
+int ke_kick_run(
+	struct ke_lane **lanes, uint32_t count, uint64_t time_limit_ns,
+	const volatile uint32_t *cancel)
+{
+	struct watch *watches = calloc(count ? count : 1, sizeof(*watches));
+	struct sigaction action, before;
+	uint32_t index, started = 0, handlers = 0;
+	int error = watches ? 0 : -ENOMEM;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = do_nothing;
+	sigemptyset(&action.sa_mask);
+	sigaction(RESCUE_SIGNAL, &action, &before);
+	for (; handlers < count && !error; handlers++)
+		error = ke_handler_begin(lanes[handlers]);
+	/* Processes first: a fork of a process with many threads takes one of them along. */
+	for (index = 0; index < count && !error; index++) {
+		error = start_vcpu(lanes[index]);
+		started += !error;
+		if (!error && has_kickers(lanes[index]))
+			error = start_kickers(lanes[index]);
+	}
+	if (error)
+		for (index = 0; index < started; index++)
+			atomic_store(&lanes[index]->over, 1);
+	if (started)
+		supervise(lanes, started, time_limit_ns, cancel, watches);
+	for (index = started; index > 0; index--)
+		join(lanes[index - 1]);
+	for (index = handlers; index > started; index--)
+		ke_handler_end(lanes[index - 1]);
+	sigaction(RESCUE_SIGNAL, &before, NULL);
+	free(watches);
+	return error;
+}
