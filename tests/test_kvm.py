@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from guest_blobs import memory_map as at
 from harness.host import preflight
-from harness.kvm import abi, exits
+from harness.kvm import abi, arch, exits
+from harness.kvm.arch import x86_64, x86_state
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import Memory
 from harness.kvm.running import NotSeenError, Running, warm_up
@@ -195,3 +197,82 @@ def test_registers_come_back_as_they_were_set(guest: Guest) -> None:
     assert guest.architecture.scratch(guest.vcpu) == 0x123456789
     assert 0x123456789 in guest.architecture.registers(guest.vcpu).values()
     assert guest.architecture.program_counter(guest.vcpu) == at.PROGRAM
+
+
+X86_MODES = pytest.mark.parametrize("mode", x86_64.MODES)
+X86_ONLY = pytest.mark.skipif(platform.machine() != "x86_64", reason="programs of x86 only")
+IRR_OF_VECTOR_0X20 = 0x210  # its bit 0: KVM_GET_LAPIC has 32 vectors in each 16 bytes from 0x200
+
+
+def run_leave_and_run_again(guest: Guest) -> None:
+    """The program counts, leaves when it is asked, and begins anew; twice."""
+    for _ in range(2):
+        guest.clear_stop()
+        with Running(guest) as running:
+            running.wait_for_progress(turns=100)
+            guest.stop()
+            result = running.outcome()
+        assert result.exit == exits.Io(at.PORT_DONE, 1, 1, True, bytes([at.DONE_STOPPED]))
+        result.raise_if_rescued()
+        assert guest.phase == 2
+
+
+@pytest.fixture(params=["split", "full"])
+def with_apic(request: pytest.FixtureRequest, system: System) -> Iterator[Guest]:
+    try:
+        made = create(system, request.param)
+    except abi.KvmError as error:
+        pytest.skip(str(error))
+    with made:
+        yield made
+
+
+@X86_ONLY
+@X86_MODES
+@pytest.mark.parametrize("cycles", [pytest.param(0, id="farthest"), 0x8000_0000])
+def test_the_deadline_writer(with_apic: Guest, mode: str, cycles: int) -> None:
+    if not with_apic.vm.check_extension("KVM_CAP_TSC_DEADLINE_TIMER"):
+        pytest.skip("no_tsc_deadline: this KVM has no TSC-deadline timer")
+    with_apic.load("deadline_writer", mode, {0: cycles})
+    x86_state.offer_tsc_deadline(with_apic.vcpu)
+    before = x86_64.get_msr(with_apic.vcpu, x86_state.TSC)
+    run_leave_and_run_again(with_apic)
+    last = with_apic.data(1) | with_apic.data(2) << 32
+    ahead = cycles or 1 << 32
+    now = x86_64.get_msr(with_apic.vcpu, x86_state.TSC)
+    assert before + ahead < last < now + ahead
+    # Still armed if it lies ahead: a timer that expired reads as 0.
+    armed = x86_64.get_msr(with_apic.vcpu, x86_state.TSC_DEADLINE)
+    assert armed == last or (armed == 0 and x86_64.get_msr(with_apic.vcpu, x86_state.TSC) > last)
+    assert with_apic.ticks == 0
+
+
+@X86_ONLY
+@X86_MODES
+@pytest.mark.parametrize(("apic_id", "pending"), [(0, 1), (1, 0)], ids=["self", "nobody"])
+def test_the_icr_writer(with_apic: Guest, mode: str, apic_id: int, pending: int) -> None:
+    with_apic.load("icr_writer", mode, {0: apic_id})
+    run_leave_and_run_again(with_apic)
+    icr = x86_64.get_msr(with_apic.vcpu, 0x830)
+    assert icr == apic_id << 32 | 1 << 14 | x86_64.INTERRUPT_VECTOR
+    lapic = x86_state.get_lapic(with_apic.vcpu)
+    assert lapic.regs[IRR_OF_VECTOR_0X20][0] & 1 == pending
+    assert with_apic.ticks == 0
+
+
+@X86_ONLY
+@pytest.mark.parametrize("program", ["heartbeat", "port_io", "mmio"])
+def test_a_program_that_left_begins_anew(system: System, program: str) -> None:
+    """A host that does no more than run it again gets there: an exit carries no obligation."""
+    for mode in arch.current().MODES:
+        with create(system) as made:
+            made.load(program, mode)
+            for turn in range(1, 4):
+                made.stop()
+                for _ in range(3):  # an in or a load, an out or a store, PORT_DONE
+                    result = made.vcpu.run()
+                    if made.architecture.left(result.exit):
+                        break
+                assert made.architecture.left(result.exit), f"{mode}: {result.describe()}"
+                assert made.heartbeat == turn
+                made.clear_stop()

@@ -14,9 +14,10 @@ import fake_project as fake
 import pytest
 from junit_xml import TestCase as JunitCase
 
-from harness.claims import catalogue
+from harness.claims import catalogue, chapters
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
+from harness.reporting.selection import select
 from tools import finish, kernel_log, list_claims, render_junit, run
 from tools.cli import cli, main
 from tools.exit_codes import Exit
@@ -200,3 +201,14 @@ def test_kernel_log_that_cannot_be_read(tmp_path: Path) -> None:
 def test_entry_form_is_one_per_claim(capsys: pytest.CaptureFixture[str]) -> None:
     list_claims._print(catalogue()["preset.repeats"], 80)
     assert capsys.readouterr().out.startswith("  preset.repeats  [documented]\n    While ")
+
+
+def test_a_python_that_cannot_be_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An environment that belongs to somebody else: a sentence, and the suite's own exit code."""
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    request = run.Request(output=tmp_path / "out")
+    code = run.launch(request, select(catalogue(), chapters(), wanted_claims=(), wanted_suites=()))
+    assert code == Exit.SUITE_ERROR
+    assert "pytest cannot be started by" in capsys.readouterr().err

@@ -182,9 +182,16 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
             narrowed=selection.narrowed,
         )
 
-    return process_group.run(
-        command, cwd=root, env=environment, tick=kernel_log.more, afterwards=afterwards
-    )
+    try:
+        return process_group.run(
+            command, cwd=root, env=environment, tick=kernel_log.more, afterwards=afterwards
+        )
+    except OSError as error:
+        return _refuse(
+            f"pytest cannot be started by {sys.executable}: {error.strerror}. Run `make setup` as "
+            "this user, or choose another Python by PYTHON=.",
+            Exit.SUITE_ERROR,
+        )
 
 
 def _pytest(request: Request, root: Path) -> list[str]:

@@ -34,7 +34,7 @@ def set_lapic(vcpu: Vcpu, state: Any) -> None:
 def offer_tsc_deadline(vcpu: Vcpu) -> None:
     """Sets CPUID.1:ECX[24], which KVM leaves to userspace. Raises `KvmError`.
 
-    KVM_GET_SUPPORTED_CPUID never has it (api.rst 4.46): the capability says whether it works.
+    KVM_GET_SUPPORTED_CPUID may lack it (api.rst 4.46): the capability says whether it works.
     """
     cpuid = get_cpuid(vcpu)
     for index in range(cpuid.nent):
