@@ -14,6 +14,12 @@ Dimensions, each with a default that a test changes by its `pin_` helper in suit
     guest_program   the program of guest_blobs: "heartbeat"
     device_name     the device of the fixture `device`: "mmio"
 
+Races, for which each test holds two processors of the host:
+    kick_budget     kicks for each protocol, from the option --budget
+    slot            the processors, held until the test ends
+    speed           turns a second of the guest, whose program must be one that spins
+    race            runs plans on the guest, and controls
+
 Always on, around each test of the suites: the kernel's log, and what the test leaves behind.
 """
 
@@ -29,6 +35,10 @@ from harness.host import preflight
 from harness.host.features import reason
 from harness.host.kernel_log import KernelLog, alarms
 from harness.host.leftovers import left_behind_since, take_stock
+from harness.kick import slots
+from harness.kick.budget import Budget, BudgetError
+from harness.kick.engine import measure_speed
+from harness.kick.race import Race
 from harness.kvm import arch
 from harness.kvm.abi import KvmError
 from harness.kvm.guest import Guest
@@ -38,6 +48,24 @@ from harness.kvm.vm import Vm
 from harness.reporting.identity import is_suite_test
 
 pytest_plugins = ["harness.reporting.plugin"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the races last."""
+    parser.getgroup("kvm-conformance").addoption(
+        "--budget",
+        default="quick",
+        metavar="quick|ci|nightly|KICKS",
+        help="kicks for each protocol of the races: a word, or a number (default: quick)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A budget that cannot be is refused before anything runs."""
+    try:
+        Budget.of(config.getoption("--budget"))
+    except BudgetError as error:
+        raise pytest.UsageError(f"--budget: {error}") from None
 
 
 # ---- always on
@@ -169,3 +197,31 @@ def guest_program(request: pytest.FixtureRequest) -> str:
 def device_name(request: pytest.FixtureRequest) -> str:
     """A name of harness.devices.DEVICES."""
     return str(getattr(request, "param", "mmio"))
+
+
+# ---- races
+
+
+@pytest.fixture
+def kick_budget(pytestconfig: pytest.Config) -> Budget:
+    """What --budget says."""
+    return Budget.of(pytestconfig.getoption("--budget"))
+
+
+@pytest.fixture
+def slot() -> Iterator[slots.Slot]:
+    """Two processors that no other race of this host uses."""
+    with slots.slot() as held:
+        yield held
+
+
+@pytest.fixture
+def speed(slot: slots.Slot, ready: Guest) -> int:
+    """The turns of the guest's loop a second."""
+    return measure_speed(ready)
+
+
+@pytest.fixture
+def race(slot: slots.Slot, speed: int, ready: Guest) -> Race:
+    """Races on a guest that spins."""
+    return Race(ready, slot, speed)

@@ -32,7 +32,8 @@ ROOT = HERE.parent
 SOURCES = ("broken_kvm.c", "broken_kvm_byte.c", "broken_kvm_state.c", "broken_kvm_signal.c")
 TOO_LONG_S = 90  # a run takes 1 s to 5 s
 
-# Claims that no defect here breaks, and why.
+# Claims that no defect here breaks, and why. Of the races none: they enter KVM_RUN by the
+# instruction itself, past a preloaded ioctl(); test_kick_engine.py plays their broken kernels.
 NO_DEFECT = {
     "completion.hypercall": "the hosts at hand never hand a hypercall to userspace",
     "signals.ignored_do_not_interrupt": "a signal that is not even queued cannot be played",
@@ -201,6 +202,8 @@ def test_claims_without_a_defect_are_known() -> None:
     """A new claim comes with a defect that it finds, or is named here with the reason."""
     found = set().union(*(defect.fails for defect in DEFECTS))
     missing = {
-        name for name, claim in catalogue().items() if name not in found and not claim.planned
+        name
+        for name, claim in catalogue().items()
+        if name not in found and not claim.planned and claim.chapter != "races"
     }
     assert missing == set(NO_DEFECT)

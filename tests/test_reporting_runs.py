@@ -247,3 +247,18 @@ def test_a_killed_run_leaves_a_readable_journal(tmp_path: Path, workers: str) ->
     assert read.not_run == ["signals.stuck"]
     assert read.planned["signals.stuck"] == "signals.no_restart"
     assert read.exit_status is None
+
+
+@both_ways
+def test_what_a_test_records_stands_in_the_journal(tmp_path: Path, workers: str) -> None:
+    """Counts and costs, without the environment that each line would repeat."""
+    counted = """
+import pytest
+@pytest.mark.claim("preset.fast")
+def test_cost(record_property):
+    record_property("kicks", 100000)
+"""
+    project = fake.make(tmp_path, preset=counted)
+    fake.pytest_run(project, f"-n{workers}", "--results=out")
+    (result,) = journal.read(project / "out" / journal.NAME).results
+    assert result.properties == {"kicks": 100000}

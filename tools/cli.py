@@ -24,6 +24,8 @@ _COMMANDS = {
     "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),
     "blobs": ("tools.blobs", "blobs", "Rebuild and compare the guest programs."),
     "bench": ("tools.bench", "bench", "Measure what a KVM_RUN costs."),
+    "soak": ("tools.soak", "soak", "Race for hours: count the kicks that are lost."),
+    "plot": ("tools.plot", "plot", "Draw landings and latencies of a soak or a run."),
 }
 
 

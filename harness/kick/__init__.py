@@ -6,4 +6,7 @@ slots     which processors a race may have for itself
 engine    runs plans on guests
 summary   what came of it: counts, histograms, rounds
 verdict   held, lost, late or inconclusive, and the sentence
+budget    how many kicks
+race      races on one guest, with their controls
+apart     a race in a process of its own
 """

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from typing import Any
 
-from harness.kick.plan import DELIVERY_NUMBERS, PROTOCOL_NUMBERS, Plan, Protocol
-from harness.kick.slots import Slot
+from harness.kick.plan import DELIVERY_NUMBERS, PROTOCOL_NUMBERS, Delivery, Plan, Protocol
+from harness.kick.slots import Slot, check_processors
 from harness.kick.summary import Summary, read
 from harness.kvm.guest import Guest
 from harness.kvm.run import NS, slow_machine_factor
@@ -74,6 +77,8 @@ def run(
     """
     for plan in plans:
         plan.check()
+    if any(plan.placement != "free" or plan.migrate for plan in plans):
+        check_processors(slot)
     late = max(LEAST_LATE_TURNS, int(speed * LATE_S))
     lanes: list[Any] = []
     try:
@@ -89,7 +94,7 @@ def run(
         word = (cancel or Cancel()).word
         error = _run(ffi.new("struct ke_lane *[]", lanes), len(lanes), time_limit_s, word)
         if error:
-            raise EngineError(f"the kick engine cannot start: {os.strerror(-error)}")
+            raise EngineError(_why(-error, plans, slot))
         return [
             read(lib.ke_lane_summary(lane), plan, late, speed)
             for lane, plan in zip(lanes, plans, strict=True)
@@ -119,9 +124,35 @@ def _run(lanes: Any, count: int, time_limit_s: float, cancel: Any) -> int:
         worker.join()
     except BaseException:
         cancel[0] = 1
-        worker.join()
+        _wait_for(worker)
         raise
     return answer[0]
+
+
+def _wait_for(worker: threading.Thread) -> None:
+    """To its end, also through a second Ctrl-C: the lanes' memory must outlive it."""
+    while worker.is_alive():
+        with contextlib.suppress(KeyboardInterrupt):
+            worker.join()
+
+
+def _why(error: int, plans: Sequence[Plan], slot: Slot) -> str:
+    if error == errno.EBUSY:
+        own = {plan.signo for plan in plans} | {lib.ke_rescue_signal()}
+        if any(plan.delivery is Delivery.ITSELF for plan in plans):
+            own.add(int(signal.SIGTRAP))
+        taken = next((signo for signo in sorted(own) if lib.ke_signal_taken(signo)), None)
+        if taken is not None:
+            return (
+                f"signal {int(taken)} is taken: this process handles it already, and a race needs "
+                "it for itself; choose another one"
+            )
+    if error == errno.EINVAL:
+        return (
+            f"the kick engine cannot start: the processors {slot.vcpu} and {slot.kicker} are not "
+            "both this process's to use (sched_setaffinity: Invalid argument)"
+        )
+    return f"the kick engine cannot start: {os.strerror(error)}"
 
 
 def _native_plan(guest: Guest, plan: Plan, slot: Slot, speed: int, late: int) -> Any:

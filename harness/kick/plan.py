@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 from dataclasses import dataclass, field
 
 from harness.native import lib
@@ -11,6 +12,10 @@ from harness.native import lib
 MOST_KICKERS = 16
 """As many threads as a lane's memory has room for (kick_lane.h)."""
 MOST_KICKS = 10**12
+MOST_BURST = 10_000
+MOST_NS = 10_000_000_000
+"""Delays and windows: longer ones would end in the supervisor's patience."""
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
 
 
 class PlanError(ValueError):
@@ -122,12 +127,40 @@ class Plan:
                 f"delays from {self.delays.first} to {self.delays.last} ns by {self.delays.step}: "
                 "they must rise from 0 on"
             )
+        if self.delays.last > MOST_NS:
+            raise PlanError(f"a delay of {self.delays.last} ns: at most {MOST_NS}")
+        if not 0 <= self.window_ns <= MOST_NS:
+            raise PlanError(f"a window of {self.window_ns} ns: 0 to {MOST_NS}")
+        if not 0 <= self.seed < 2**64:
+            raise PlanError(f"seed {self.seed}: 0 to 2^64 - 1")
         if not 1 <= self.kickers <= MOST_KICKERS:
             raise PlanError(f"{self.kickers} kickers: there may be 1 to {MOST_KICKERS}")
-        if self.burst < 1:
-            raise PlanError(f"a burst of {self.burst} signals: at least 1")
+        if not 1 <= self.burst <= MOST_BURST:
+            raise PlanError(f"a burst of {self.burst} signals: 1 to {MOST_BURST}")
         if self.placement not in ("apart", "together", "free"):
             raise PlanError(f"placement {self.placement!r}: one of apart, together, free")
         writer = self.protocol in (Protocol.KICKER_WRITES, Protocol.CLEARED_LATE)
         if writer and self.delivery is Delivery.TIMER:
             raise PlanError(f"{self.protocol.value} needs a kicker that writes; a timer is none")
+        check_signal(self.signo)
+
+
+def check_signal(signo: int) -> None:
+    """Raises `PlanError` for a signal that cannot kick. Whether it is taken, the engine asks."""
+    if not 1 <= signo <= signal.SIGRTMAX:
+        raise PlanError(f"signal {signo}: signals go from 1 to {int(signal.SIGRTMAX)}")
+    if signo in (signal.SIGKILL, signal.SIGSTOP):
+        raise PlanError(f"signal {int(signo)} ({signal.Signals(signo).name}) cannot be handled")
+    if signo in _FAULTS:
+        name = signal.Signals(signo).name
+        raise PlanError(f"signal {int(signo)} ({name}) is a fault of the processor, no kick")
+    if signo not in signal.valid_signals():
+        raise PlanError(f"signal {signo} is the C library's own")
+    if signo == lib.ke_rescue_signal():
+        raise PlanError(f"signal {signo} is the supervisor's own: it ends what a kick did not")
+
+
+def check_vcpus(count: int, most: int) -> None:
+    """Raises `PlanError` unless a guest may have so many vCPUs; `most`: KVM_CAP_MAX_VCPUS."""
+    if not 1 <= count <= most:
+        raise PlanError(f"{count} vCPUs: KVM on this host allows 1 to {most} (KVM_CAP_MAX_VCPUS)")

@@ -15,6 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.kick.plan import PlanError
+
+PROCESSORS = Path("/sys/devices/system/cpu")
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -22,6 +26,25 @@ class Slot:
 
     vcpu: int
     kicker: int
+
+
+def check_processors(slot: Slot, folder: Path = PROCESSORS) -> None:
+    """Raises `PlanError` for a processor that does not exist or is offline."""
+    present, online = ((folder / name).read_text().strip() for name in ("present", "online"))
+    for cpu in (slot.vcpu, slot.kicker):
+        if not _contains(present, cpu):
+            raise PlanError(f"processor {cpu} does not exist; this host has {present}")
+        if not _contains(online, cpu):
+            raise PlanError(f"processor {cpu} is offline; online are {online}")
+
+
+def _contains(ranges: str, cpu: int) -> bool:
+    """Whether a list of the kernel's kind, such as 0,2-3, has this number."""
+    for part in filter(None, ranges.split(",")):
+        first, _, last = part.partition("-")
+        if int(first) <= cpu <= int(last or first):
+            return True
+    return False
 
 
 def pairs(cpus: list[int]) -> list[Slot]:

@@ -45,7 +45,8 @@ class Summary:
 
     Counts by landing are maps of all landings. `spurious` counts EINTR without a kick, which is
     legal; `unexpected` returns that are neither EINTR nor an exit of the guest's program;
-    `swallowed` kicks under a mask whose signal was gone. `latency` and `progress_after` are
+    `unclaimed` kicks that came before the call, which yet returned 0; `swallowed` kicks
+    whose signal was gone. `latency` and `progress_after` are
     histograms: how many kicks in [2^(b-1), 2^b) ns or turns, by b; b = 0 is none at all.
     """
 
@@ -59,6 +60,7 @@ class Summary:
     spurious: int
     exits: int
     unexpected: int
+    unclaimed: int
     swallowed: int
     last_error: int
     rescued: int
@@ -163,6 +165,7 @@ def read(native: Any, plan: Plan, late_turns: int, turns_per_second: int) -> Sum
         spurious=int(native.spurious),
         exits=int(native.exits),
         unexpected=int(native.unexpected),
+        unclaimed=int(native.unclaimed),
         swallowed=int(native.swallowed),
         last_error=int(native.last_error),
         rescued=int(native.rescued),

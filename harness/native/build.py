@@ -11,23 +11,26 @@ from cffi import FFI
 HERE = Path(__file__).parent
 SOURCES = (
     "bench.c",
+    "flip.c",
     "ioctls.c",
+    "kick_enter.c",
     "kick_kicker.c",
     "kick_record.c",
     "kick_run.c",
+    "kick_signal.c",
     "kick_vcpu.c",
     "run.c",
     "signals.c",
     "userfault.c",
 )
-HEADERS = ("compat.h", "kick.h", "kick_enter.h", "kick_lane.h", "native.h")
+HEADERS = ("compat.h", "flip.h", "kick.h", "kick_enter.h", "kick_lane.h", "kick_step.h", "native.h")
 # What only one architecture's <asm/kvm.h> has.
 ARCHITECTURES = {"x86_64": "x86_64.cdef"}
 
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef", "kick.cdef"]
+    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick.cdef"]
     if machine in ARCHITECTURES:
         names.append(ARCHITECTURES[machine])
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
@@ -37,7 +40,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick.h"',
+    '#include "native.h"\n#include "kick.h"\n#include "flip.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

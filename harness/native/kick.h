@@ -77,7 +77,8 @@ struct ke_summary {
 	uint64_t spurious;   /* EINTR with no kick under way */
 	uint64_t exits;	     /* KVM_RUN returned 0 */
 	uint64_t unexpected; /* neither EINTR nor an exit that the guest makes */
-	uint64_t swallowed;  /* masked: answered, but the signal was no longer pending */
+	uint64_t unclaimed;  /* the byte was set before the call, and KVM_RUN returned 0 */
+	uint64_t swallowed;  /* answered, but its signal was gone: neither handled nor pending */
 	int32_t last_error;
 	uint32_t rescued;
 	uint64_t handled;			    /* runs of the handler */
@@ -130,7 +131,16 @@ struct ke_lane *ke_lane_new(const struct ke_lane_plan *plan);
 const struct ke_summary *ke_lane_summary(const struct ke_lane *lane);
 void ke_lane_free(struct ke_lane *lane);
 
-/* Runs all lanes until each has made its kicks, or until *cancel. 0 or -errno. */
+/* The supervisor's own signal: no lane may take it. */
+int ke_rescue_signal(void);
+/* 1 when a handler of this process is installed for a signal. */
+int ke_signal_taken(int signo);
+
+/*
+ * Runs all lanes until each has made its kicks, or until *cancel. 0 or -errno: EBUSY when somebody
+ * else handles a lane's signal, EINVAL for a signal or a processor that cannot be had. After an
+ * error nothing is left: no handler, thread, timer or process.
+ */
 int ke_kick_run(
 	struct ke_lane **lanes, uint32_t count, uint64_t time_limit_ns,
 	const volatile uint32_t *cancel);

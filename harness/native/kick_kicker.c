@@ -27,6 +27,13 @@ int ke_pin(pid_t tid, int cpu)
 	return sched_setaffinity(tid, sizeof(set), &set) ? -errno : 0;
 }
 
+/* A thread that cannot begin ends its lane, and the engine's caller learns why. */
+void ke_fail(struct ke_lane *lane, int error)
+{
+	atomic_store(&lane->failed, error);
+	atomic_store(&lane->over, 1);
+}
+
 /* Between the first and the last delay: in steps, or at random (xorshift64) for a step of 0. */
 uint64_t ke_next_delay(struct ke_lane *lane, uint64_t *state)
 {
@@ -73,8 +80,11 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns)
 	uint64_t request;
 	uint32_t index;
 
-	atomic_store(&lane->delay_ns, delay_ns);
-	atomic_store(&lane->sent_ns, ke_now_ns());
+	/* Relaxed: the request publishes them. */
+	atomic_store_explicit(&lane->delay_ns, delay_ns, memory_order_relaxed);
+	atomic_store_explicit(
+		&lane->asked_heartbeat, ke_word(lane->plan.heartbeat), memory_order_relaxed);
+	atomic_store_explicit(&lane->sent_ns, ke_now_ns(), memory_order_relaxed);
 	request = atomic_fetch_add(&lane->requested, 1) + 1;
 	if (writes)
 		/* Release: behind the request. The signal's own locks order it before the signal.
@@ -86,12 +96,14 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns)
 	 * Behind the signal, so that a kicker that was scheduled out meanwhile makes the guest's
 	 * progress look smaller and never larger.
 	 */
-	atomic_store(&lane->sent_heartbeat, ke_word(lane->plan.heartbeat));
-	atomic_store(&lane->sent_done_ns, ke_now_ns());
+	atomic_store_explicit(
+		&lane->sent_heartbeat, ke_word(lane->plan.heartbeat), memory_order_relaxed);
+	atomic_store_explicit(&lane->sent_done_ns, ke_now_ns(), memory_order_relaxed);
 	atomic_store(&lane->sampled, request);
 }
 
-static void wait_a_little(unsigned int *turns)
+/* Spins first, for the other side is mostly about to answer; then it may want this processor. */
+void ke_wait_a_little(unsigned int *turns)
 {
 	if (++*turns < SPIN_BEFORE_YIELD)
 		ke_relax();
@@ -107,12 +119,12 @@ static int wait_for_round(struct ke_lane *lane, uint64_t ticket)
 	while (atomic_load(&lane->acknowledged) < ticket) {
 		if (atomic_load(&lane->over))
 			return 0;
-		wait_a_little(&turns);
+		ke_wait_a_little(&turns);
 	}
 	while (atomic_load(&lane->round) <= atomic_load(&lane->acknowledged_round)) {
 		if (atomic_load(&lane->over))
 			return 0;
-		wait_a_little(&turns);
+		ke_wait_a_little(&turns);
 	}
 	return 1;
 }
@@ -156,11 +168,19 @@ static void kick(struct ke_lane *lane)
 		atomic_store(&lane->over, 1);
 }
 
+static void begin(struct ke_lane *lane)
+{
+	int error = ke_pin(0, lane->plan.kicker_cpu);
+
+	if (error)
+		ke_fail(lane, error);
+}
+
 void *ke_kicker_main(void *argument)
 {
 	struct ke_lane *lane = argument;
 
-	ke_pin(0, lane->plan.kicker_cpu);
+	begin(lane);
 	kick(lane);
 	return NULL;
 }
@@ -176,7 +196,7 @@ int ke_kicker_process(struct ke_lane *lane)
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() == parent) {
-			ke_pin(0, lane->plan.kicker_cpu);
+			begin(lane);
 			kick(lane);
 		}
 		_exit(0);

@@ -8,9 +8,11 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "compat.h"
 #include "kick.h"
 
 #define KE_MOST_KICKERS 16
+#define KE_RESCUE_SIGNAL (SIGRTMAX - 3)
 
 enum ke_phase {
 	KE_PHASE_OUTSIDE = 0, /* nothing that a kick could hit */
@@ -31,9 +33,10 @@ struct ke_lane {
 
 	/* From kickers to the vCPU's thread. */
 	_Atomic uint64_t requested;
-	_Atomic uint64_t sent_ns;	 /* of the newest request, before its signal */
-	_Atomic uint64_t sent_done_ns;	 /* behind its signal */
-	_Atomic uint32_t sent_heartbeat; /* behind its signal */
+	_Atomic uint64_t sent_ns;	  /* of the newest request, before its signal */
+	_Atomic uint32_t asked_heartbeat; /* before the newest request */
+	_Atomic uint64_t sent_done_ns;	  /* behind its signal */
+	_Atomic uint32_t sent_heartbeat;  /* behind its signal */
 	_Atomic uint64_t delay_ns;
 	_Atomic uint64_t sampled; /* the request that the two above belong to */
 
@@ -44,11 +47,13 @@ struct ke_lane {
 	_Atomic uint32_t tid;
 	_Atomic uint32_t over;		  /* the kicks are made, or given up */
 	_Atomic uint32_t ended;		  /* the vCPU's thread has left its loop */
+	_Atomic int failed;		  /* a thread could not begin: -errno */
 	_Atomic uint64_t rescued_request; /* the request that the supervisor gave up on */
 	_Atomic uint32_t rescued_by;	  /* 1 stop word, 2 signals */
 	_Atomic uint64_t acknowledged_round;
 	_Atomic uint64_t issued; /* kicks begun, by all kickers */
 	_Atomic uint32_t kickers_left;
+	_Atomic uint32_t stops_written; /* by the supervisor, to end a run */
 
 	/* The vCPU's thread and its own signal handler only. */
 	volatile uint32_t phase;
@@ -57,9 +62,11 @@ struct ke_lane {
 	volatile uint32_t handler_ran; /* in this round */
 	volatile uint64_t handled;     /* ever */
 	volatile uint32_t timer_armed;
+	uint32_t leaves_excused; /* of the guest, with the stop word cleared again */
 	uint64_t handled_before; /* when the last kick was acknowledged */
 	uint32_t round_heartbeat;
 	uint64_t window_begin_ns;
+	uint64_t call_ns; /* masked: just before KVM_RUN */
 	long preemptions;
 	uint64_t began_ns;
 
@@ -100,8 +107,17 @@ static inline void ke_relax(void)
 #endif
 }
 
+/* One byte, one store; the kernel reads it on this thread or behind the signal's locks. */
+static inline void ke_set_byte(struct ke_lane *lane, uint8_t value)
+{
+	__atomic_store_n(&lane->plan.run->immediate_exit, value, __ATOMIC_RELAXED);
+}
+
+/* kick_signal.c */
+void ke_handler_lane(struct ke_lane *lane);
 /* kick_vcpu.c */
 void *ke_vcpu_main(void *lane);
+int ke_handler_check(const struct ke_lane *lane);
 int ke_handler_begin(struct ke_lane *lane);
 void ke_handler_end(struct ke_lane *lane);
 
@@ -112,6 +128,8 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns);
 uint64_t ke_next_delay(struct ke_lane *lane, uint64_t *state);
 int ke_timer_arm(struct ke_lane *lane, uint64_t delay_ns);
 int ke_pin(pid_t tid, int cpu);
+void ke_fail(struct ke_lane *lane, int error);
+void ke_wait_a_little(unsigned int *turns);
 
 /* kick_record.c */
 void ke_record(struct ke_lane *lane, const struct ke_round *round);

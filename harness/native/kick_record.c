@@ -18,6 +18,8 @@ void ke_record(struct ke_lane *lane, const struct ke_round *round)
 	summary->landings[round->landing]++;
 	summary->latency[bucket(round->latency_ns)]++;
 	summary->progress[round->landing][bucket(round->after)]++;
+	if (round->flags & KE_UNCLAIMED)
+		summary->unclaimed++;
 	if (round->flags & KE_PREEMPTED)
 		summary->preempted++;
 	if (round->flags & KE_LOST)

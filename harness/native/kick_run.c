@@ -21,7 +21,6 @@
 #define SLEEPY_LOOKS 5		      /* asleep with a signal pending at so many looks in a row */
 #define LAST_RESORT_NS 30000000000ULL /* then the process ends */
 #define EXIT_STATUS 70
-#define RESCUE_SIGNAL (SIGRTMAX - 3)
 
 /* What the supervisor remembers of a lane. */
 struct watch {
@@ -51,6 +50,11 @@ const struct ke_summary *ke_lane_summary(const struct ke_lane *lane)
 void ke_lane_free(struct ke_lane *lane)
 {
 	munmap(lane, sizeof(*lane));
+}
+
+int ke_rescue_signal(void)
+{
+	return KE_RESCUE_SIGNAL;
 }
 
 static void do_nothing(int signo)
@@ -119,7 +123,7 @@ static int asleep(const struct ke_lane *lane)
 
 static void signal_thread(const struct ke_lane *lane)
 {
-	syscall(SYS_tgkill, lane->process, (pid_t)atomic_load(&lane->tid), RESCUE_SIGNAL);
+	syscall(SYS_tgkill, lane->process, (pid_t)atomic_load(&lane->tid), KE_RESCUE_SIGNAL);
 }
 
 static void last_resort(const struct ke_lane *lane)
@@ -141,19 +145,35 @@ static void last_resort(const struct ke_lane *lane)
 /* Ends the run under way: the stop word first, where the guest can see it. */
 static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns)
 {
-	int signals = lane->plan.sleeps || waited_ns > 2 * lane->plan.lost_ns;
+	/* The stop word is seen by a guest that runs. */
+	int signals = lane->plan.sleeps || watch->asleep || waited_ns > 2 * lane->plan.lost_ns;
+
+	/* Once signals came into it they stay: a thread that they woke may not have run yet. */
+	if (atomic_load(&lane->rescued_request) == watch->request &&
+	    atomic_load(&lane->rescued_by) == 2)
+		signals = 1;
 
 	atomic_store(&lane->rescued_by, signals ? 2 : 1);
 	atomic_store(&lane->rescued_request, watch->request);
-	if (signals)
+	if (signals) {
 		signal_thread(lane);
-	else
+	} else {
+		if (!ke_word(lane->plan.stop))
+			atomic_fetch_add(&lane->stops_written, 1);
 		__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
+	}
 	if (waited_ns > LAST_RESORT_NS)
 		last_resort(lane);
 }
 
-/* A kick is lost when the guest went on long after it, or sleeps with the signal sent. */
+/* Signals come into it only when the stop word was there for long, so the time counts anew. */
+static void begin_rescue(struct ke_lane *lane, struct watch *watch)
+{
+	watch->since_ns = ke_now_ns();
+	rescue(lane, watch, 0);
+}
+
+/* A kick is lost when the guest went on long after it, or the vCPU sleeps with the signal sent. */
 static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 {
 	uint64_t request = atomic_load(&lane->requested);
@@ -179,12 +199,13 @@ static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 	if (atomic_load(&lane->rescued_request) == request)
 		rescue(lane, watch, waited);
 	else if (
-		waited > lane->plan.lost_ns && (lane->plan.sleeps ? watch->asleep >= SLEEPY_LOOKS
-								  : turns >= lane->plan.lost_turns))
-		rescue(lane, watch, 0);
+		waited > lane->plan.lost_ns &&
+		(watch->asleep >= SLEEPY_LOOKS ||
+		 (!lane->plan.sleeps && turns >= lane->plan.lost_turns)))
+		begin_rescue(lane, watch);
 	else if (waited > LAST_RESORT_NS / 3)
 		/* Neither ran on nor sleeps: held in the kernel, or no processor for so long. */
-		rescue(lane, watch, 0);
+		begin_rescue(lane, watch);
 }
 
 /* The lane has made its kicks: bring its thread out of the last KVM_RUN. */
@@ -210,7 +231,6 @@ static void join(struct ke_lane *lane)
 		waitpid(lane->kicker_process, NULL, 0);
 	pthread_join(lane->vcpu_thread, NULL);
 	__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
-	ke_handler_end(lane);
 }
 
 static void supervise(
@@ -227,7 +247,7 @@ static void supervise(
 		for (index = 0; index < count; index++) {
 			struct ke_lane *lane = lanes[index];
 
-			if ((cancel && *cancel) ||
+			if ((cancel && __atomic_load_n(cancel, __ATOMIC_ACQUIRE)) ||
 			    (time_limit_ns && ke_now_ns() - began > time_limit_ns))
 				atomic_store(&lane->over, 1);
 			if (atomic_load(&lane->ended))
@@ -241,23 +261,56 @@ static void supervise(
 	}
 }
 
+/* Whether nobody else in this process handles a signal: 0, or -errno. */
+static int check(struct ke_lane **lanes, uint32_t count)
+{
+	struct sigaction action;
+	uint32_t index;
+	int error = 0;
+
+	sigaction(KE_RESCUE_SIGNAL, NULL, &action);
+	if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
+		return -EBUSY;
+	for (index = 0; index < count && !error; index++)
+		error = ke_handler_check(lanes[index]);
+	return error;
+}
+
+/* Installs the handlers: of all lanes or, after an error, of none. */
+static int install(struct ke_lane **lanes, uint32_t count)
+{
+	uint32_t index;
+	int error = 0;
+
+	for (index = 0; index < count && !error; index++)
+		error = ke_handler_begin(lanes[index]);
+	if (error)
+		for (index--; index > 0; index--)
+			ke_handler_end(lanes[index - 1]);
+	return error;
+}
+
 /* Lanes with the same signal share its handler: the first installs it, all may remove it. */
 int ke_kick_run(
 	struct ke_lane **lanes, uint32_t count, uint64_t time_limit_ns,
 	const volatile uint32_t *cancel)
 {
-	struct watch *watches = calloc(count ? count : 1, sizeof(*watches));
+	struct watch *watches;
 	struct sigaction action, before;
-	uint32_t index, started = 0, handlers = 0;
-	int error = watches ? 0 : -ENOMEM;
+	uint32_t index, started = 0, handlers;
+	int error = check(lanes, count);
 
+	if (error)
+		return error;
+	watches = calloc(count ? count : 1, sizeof(*watches));
+	if (!watches)
+		return -ENOMEM;
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = do_nothing;
 	sigemptyset(&action.sa_mask);
-	sigaction(RESCUE_SIGNAL, &action, &before);
-	for (; handlers < count && !error; handlers++)
-		error = ke_handler_begin(lanes[handlers]);
-	/* Processes first: a fork of a process with many threads takes one of them along. */
+	sigaction(KE_RESCUE_SIGNAL, &action, &before);
+	error = install(lanes, count);
+	handlers = error ? 0 : count;
 	for (index = 0; index < count && !error; index++) {
 		error = start_vcpu(lanes[index]);
 		started += !error;
@@ -271,9 +324,12 @@ int ke_kick_run(
 		supervise(lanes, started, time_limit_ns, cancel, watches);
 	for (index = started; index > 0; index--)
 		join(lanes[index - 1]);
-	for (index = handlers; index > started; index--)
+	/* In the reverse order, for of two lanes with one signal the first one saved what was. */
+	for (index = handlers; index > 0; index--)
 		ke_handler_end(lanes[index - 1]);
-	sigaction(RESCUE_SIGNAL, &before, NULL);
+	sigaction(KE_RESCUE_SIGNAL, &before, NULL);
 	free(watches);
+	for (index = 0; index < started && !error; index++)
+		error = atomic_load(&lanes[index]->failed);
 	return error;
 }

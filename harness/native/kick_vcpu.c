@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The vCPU's half of a round, and the signal handler that tells where a kick landed.
- *
- * The handler may interrupt the thread at any instruction: it reads and writes volatile fields of
- * this thread, lock-free atomics and kvm_run, and calls nothing that allocates or locks.
- */
+/* The vCPU's half of a round: clear, check, KVM_RUN, classify, acknowledge. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -15,151 +10,22 @@
 
 #include "kick_enter.h"
 #include "kick_lane.h"
+#include "kick_step.h"
 
 #define MOST_UNEXPECTED 100
-#define MOST_STEPS 200	       /* the way to the system call is far shorter */
-#define SINGLE_STEP_FLAG 0x100 /* EFLAGS.TF */
-
-/*
- * The lane of this thread. Touched before the handler is installed: the first access of a thread
- * to a library's thread-local storage may allocate, which a handler must not.
- */
-static __thread struct ke_lane *self;
-
-static void set_byte(struct ke_lane *lane, uint8_t value)
-{
-	/* One byte, one store; the kernel reads it on this thread or behind the signal's locks. */
-	__atomic_store_n(&lane->plan.run->immediate_exit, value, __ATOMIC_RELAXED);
-}
-
-static uint32_t where(const struct ke_lane *lane, const void *context)
-{
-	uintptr_t counter = ke_program_counter(context);
-
-	if (lane->phase != KE_PHASE_WINDOW)
-		return lane->phase == KE_PHASE_BEFORE ? KE_BEFORE_CHECK : KE_AFTER_EXIT;
-#if KE_ENTER_HAS_ADDRESSES
-	if (!lane->entered && counter != (uintptr_t)ke_enter_return)
-		return KE_IN_WINDOW;
-#else
-	(void)counter;
-#endif
-	return ke_word(lane->plan.heartbeat) == lane->round_heartbeat ? KE_IN_ENTRY : KE_IN_GUEST;
-}
-
-static void on_kick(int signo, siginfo_t *info, void *context)
-{
-	struct ke_lane *lane = self;
-	int saved = errno;
-
-	(void)signo;
-	(void)info;
-	if (lane) {
-		if (!lane->handler_ran)
-			lane->landing = where(lane, context);
-		lane->handler_ran = 1;
-		lane->handled++;
-		lane->timer_armed = 0;
-		/* A timer has no kicker: its signal is the request. */
-		if (lane->plan.delivery == KE_BY_TIMER)
-			atomic_fetch_add(&lane->requested, 1);
-		if (lane->plan.protocol == KE_HANDLER_WRITES)
-			set_byte(lane, 1);
-	}
-	errno = saved;
-}
-
-#if defined(__x86_64__)
-/*
- * A single step of the window. At the step whose turn it is the thread kicks itself; the kick's
- * signal is blocked in here, so it lands on the very instruction that was about to be executed.
- */
-static void on_step(int signo, siginfo_t *info, void *context)
-{
-	ucontext_t *interrupted = context;
-	struct ke_lane *lane = self;
-	int saved = errno;
-
-	(void)signo;
-	(void)info;
-	if (lane) {
-		int last = ke_program_counter(context) == (uintptr_t)ke_enter_call ||
-			   lane->steps_now >= MOST_STEPS;
-
-		if (lane->steps_now++ == lane->step || last) {
-			interrupted->uc_mcontext.gregs[REG_EFL] &= ~SINGLE_STEP_FLAG;
-			lane->step = last ? 0 : lane->step + 1;
-			ke_kick_once(lane, lane->steps_now);
-		}
-	}
-	errno = saved;
-}
-
-/* From the next instruction on each one traps. The red zone below the stack pointer is spared. */
-static inline __attribute__((always_inline)) void step_from_here(void)
-{
-	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
-			 "pushfq\n\t"
-			 "orq $0x100, (%%rsp)\n\t"
-			 "popfq\n\t"
-			 "leaq 128(%%rsp), %%rsp"
-			 :
-			 :
-			 : "memory", "cc");
-}
-
-/* The check saw a kick that landed before it: the rest is not to be stepped. */
-static inline void stop_stepping(void)
-{
-	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
-			 "pushfq\n\t"
-			 "andq $~0x100, (%%rsp)\n\t"
-			 "popfq\n\t"
-			 "leaq 128(%%rsp), %%rsp"
-			 :
-			 :
-			 : "memory", "cc");
-}
-#else
-static inline void step_from_here(void)
-{
-}
-static inline void stop_stepping(void)
-{
-}
-#endif
-
-int ke_handler_begin(struct ke_lane *lane)
-{
-	struct sigaction action;
-
-	memset(&action, 0, sizeof(action));
-	action.sa_sigaction = on_kick;
-	action.sa_flags = SA_SIGINFO;
-	sigemptyset(&action.sa_mask);
-	if (sigaction(lane->plan.signo, &action, &lane->action_before))
-		return -errno;
-#if defined(__x86_64__)
-	if (lane->plan.delivery == KE_BY_ITSELF) {
-		action.sa_sigaction = on_step;
-		sigaddset(&action.sa_mask, lane->plan.signo);
-		if (sigaction(SIGTRAP, &action, &lane->trap_before))
-			return -errno;
-	}
-#endif
-	return 0;
-}
-
-void ke_handler_end(struct ke_lane *lane)
-{
-	sigaction(lane->plan.signo, &lane->action_before, NULL);
-	if (lane->plan.delivery == KE_BY_ITSELF)
-		sigaction(SIGTRAP, &lane->trap_before, NULL);
-}
 
 static int masked(const struct ke_lane *lane)
 {
 	return lane->plan.protocol == KE_SIGNAL_MASK;
+}
+
+/* Whether the kick's signal pends; here it is blocked. */
+static int pending(const struct ke_lane *lane)
+{
+	sigset_t set;
+
+	sigpending(&set);
+	return sigismember(&set, lane->plan.signo);
 }
 
 /* Takes the kick's signals that are still pending: how many. */
@@ -188,34 +54,86 @@ static int given_up(struct ke_lane *lane, uint64_t request)
 	return atomic_load(&lane->rescued_request) == request;
 }
 
-/*
- * The kick is answered; before it is acknowledged its signal must have come and its kicker must
- * have looked at the guest, or both would disturb the next round.
- */
-static void settle(struct ke_lane *lane, uint64_t request)
+/* Not "in this round": it may have come between two rounds. */
+static int handler_has_run(const struct ke_lane *lane)
 {
+	return lane->handled != lane->handled_before;
+}
+
+/*
+ * The kick is answered; before it is acknowledged its signal must have come, or it would disturb
+ * the next round, and what its kicker saw must be known as far as the record needs it. Where the
+ * handler ran and the guest made no progress it needs nothing, and the kicker, who may still be in
+ * its system call, is not waited for: its next kick cannot overtake it.
+ *
+ * 1 when the signal is gone: its system call is over and this thread has been in the kernel since,
+ * so it is pending (masked) or was handled, or the kernel has swallowed it.
+ */
+static int settle(struct ke_lane *lane, uint64_t request, uint32_t heartbeat)
+{
+	unsigned int turns = 0;
+
 	if (!one_at_a_time(lane))
-		return;
+		return 0;
+	if (!masked(lane) && handler_has_run(lane) && heartbeat == lane->round_heartbeat)
+		return 0;
 	while (atomic_load(&lane->sampled) < request && lane->plan.delivery != KE_BY_TIMER &&
 	       !atomic_load(&lane->over))
+		ke_wait_a_little(&turns);
+	if (!masked(lane) && !handler_has_run(lane))
 		sched_yield();
-	/* Not "in this round": it may have come between two rounds. */
-	while (!masked(lane) && lane->handled == lane->handled_before && !given_up(lane, request) &&
-	       !atomic_load(&lane->over))
-		ke_relax();
+	if (given_up(lane, request) || atomic_load(&lane->over) ||
+	    lane->plan.delivery == KE_BY_TIMER)
+		return 0;
+	return masked(lane) ? !pending(lane) : !handler_has_run(lane);
+}
+
+/* Whether somebody looked at the guest around the one kick under way. */
+static int has_sampled_kicker(const struct ke_lane *lane)
+{
+	return one_at_a_time(lane) && lane->plan.delivery != KE_BY_TIMER &&
+	       lane->plan.delivery != KE_BY_ITSELF;
+}
+
+/* Whether the kick was sent before the guest made progress in this round, as its kicker saw it. */
+static int before_progress(struct ke_lane *lane)
+{
+	return atomic_load(&lane->asked_heartbeat) == lane->round_heartbeat;
 }
 
 /* Where a kick landed that no handler told about: by the clock of its kicker. */
 static uint32_t landing_by_clock(struct ke_lane *lane, uint32_t heartbeat)
 {
-	uint64_t sent = lane->plan.delivery == KE_BY_TIMER ? atomic_load(&lane->sent_ns)
-							   : atomic_load(&lane->sent_done_ns);
+	int by_timer = lane->plan.delivery == KE_BY_TIMER;
 
 	if (lane->plan.delivery == KE_BY_ITSELF)
 		return KE_IN_WINDOW;
-	if (sent <= lane->window_begin_ns)
+	/* A timer's interrupt may be later than its date. */
+	/* A burst or a storm is not waited for: the times may still be those of an older kick. */
+	if (by_timer ? atomic_load(&lane->sent_ns) <= lane->window_begin_ns
+		     : atomic_load(&lane->sampled) >= atomic_load(&lane->requested) &&
+			       atomic_load(&lane->sent_done_ns) <= lane->call_ns)
 		return KE_IN_WINDOW;
+	if (has_sampled_kicker(lane))
+		return before_progress(lane) ? KE_IN_ENTRY : KE_IN_GUEST;
 	return heartbeat == lane->round_heartbeat ? KE_IN_ENTRY : KE_IN_GUEST;
+}
+
+/*
+ * Where a kick landed, from what its handler saw. The handler runs when KVM_RUN is over, so it
+ * cannot tell a kick that met the running guest from one that was sent before the guest's first
+ * progress, where a check of pending work was to see it: the kicker can, for it looked at the guest
+ * before it sent. Only once the kick is settled.
+ */
+static uint32_t landing_of(struct ke_lane *lane, uint32_t seen, uint32_t heartbeat)
+{
+	if (seen == KE_BEFORE_CHECK)
+		return seen;
+	if (masked(lane))
+		return landing_by_clock(lane, heartbeat);
+	if (seen == KE_IN_GUEST && has_sampled_kicker(lane) && before_progress(lane))
+		return KE_IN_ENTRY;
+	return seen;
 }
 
 /* Turns of the guest after the kick, as far as they are known. */
@@ -223,6 +141,9 @@ static uint32_t progress_after(struct ke_lane *lane, uint32_t heartbeat)
 {
 	int64_t turns;
 
+	if (heartbeat == lane->round_heartbeat)
+		/* Nothing ran; the kicker's own look at the guest may still be to come. */
+		return 0;
 	if (!one_at_a_time(lane) || lane->plan.delivery == KE_BY_ITSELF)
 		/* By itself: the kick came before the entry, so every turn came after it. */
 		return one_at_a_time(lane) ? heartbeat - lane->round_heartbeat : 0;
@@ -243,16 +164,18 @@ static uint32_t progress_after(struct ke_lane *lane, uint32_t heartbeat)
 static void
 finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, uint32_t heartbeat)
 {
-	struct ke_round round = {.number = request, .landing = (uint16_t)landing};
+	struct ke_round round = {.number = request};
 	uint64_t sent = atomic_load(&lane->sent_ns);
 	uint64_t now = ke_now_ns();
 	struct rusage usage;
 
-	settle(lane, request);
-	lane->handled_before = lane->handled;
-	if (masked(lane) && !drain(lane) && one_at_a_time(lane) && !given_up(lane, request) &&
-	    lane->plan.delivery != KE_BY_TIMER)
+	if (settle(lane, request, heartbeat))
 		lane->summary.swallowed++;
+	if (masked(lane))
+		drain(lane);
+	lane->handled_before = lane->handled;
+	landing = landing_of(lane, landing, heartbeat);
+	round.landing = (uint16_t)landing;
 	getrusage(RUSAGE_THREAD, &usage);
 	round.value = result < 0 ? -1 : (int32_t)result;
 	round.error = result < 0 ? (int32_t)-result : 0;
@@ -260,7 +183,8 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 	round.sent_ns = sent - lane->began_ns;
 	round.latency_ns = now > sent ? now - sent : 0;
 	round.delay_ns = atomic_load(&lane->delay_ns);
-	round.before = atomic_load(&lane->sent_heartbeat) - lane->round_heartbeat;
+	if (landing == KE_IN_GUEST && has_sampled_kicker(lane))
+		round.before = atomic_load(&lane->sent_heartbeat) - lane->round_heartbeat;
 	round.after = landing == KE_BEFORE_CHECK ? 0 : progress_after(lane, heartbeat);
 	if (usage.ru_nivcsw != lane->preemptions)
 		round.flags |= KE_PREEMPTED;
@@ -275,8 +199,12 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 		!(round.flags & KE_PREEMPTED)) {
 		round.flags |= KE_LATE;
 	}
-	/* The kick came before the call with the byte set, and yet KVM_RUN said nothing of it. */
-	if (landing == KE_IN_WINDOW && result >= 0 && lane->plan.protocol <= KE_SIGNAL_MASK)
+	/*
+	 * The kick came before the call with the byte set, and yet KVM_RUN said nothing of it. (Of
+	 * a masked timer only its date is known, and its interrupt may be later.)
+	 */
+	if (landing == KE_IN_WINDOW && result >= 0 && lane->plan.protocol <= KE_CONTROL &&
+	    !(masked(lane) && lane->plan.delivery == KE_BY_TIMER))
 		round.flags |= KE_UNCLAIMED;
 	lane->summary.kicks++;
 	ke_record(lane, &round);
@@ -284,6 +212,19 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 		__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
 	atomic_store(&lane->acknowledged_round, atomic_load(&lane->round));
 	atomic_store(&lane->acknowledged, request);
+}
+
+/*
+ * A guest that has seen the stop word leaves in a later KVM_RUN when a signal ended the one under
+ * way, and the word may be cleared by then. Each time it was written excuses one such exit; so
+ * does the end of the lane that had this guest before.
+ */
+static int leaves_late(struct ke_lane *lane)
+{
+	if (lane->leaves_excused > atomic_load(&lane->stops_written))
+		return 0;
+	lane->leaves_excused++;
+	return 1;
 }
 
 /* KVM_RUN is back: what for? */
@@ -304,7 +245,7 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 			atomic_store(&lane->over, 1);
 	} else if (result >= 0) {
 		lane->summary.exits++;
-		if (!lane->plan.exits && !ke_word(lane->plan.stop)) {
+		if (!lane->plan.exits && !ke_word(lane->plan.stop) && !leaves_late(lane)) {
 			lane->summary.unexpected++;
 			lane->summary.last_error = 0;
 		}
@@ -317,9 +258,7 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 			__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
 		return;
 	}
-	if (masked(lane))
-		landing = landing_by_clock(lane, heartbeat);
-	else if (lane->landing == KE_BEFORE_CHECK)
+	if (!masked(lane) && lane->landing == KE_BEFORE_CHECK)
 		/* Behind the check's load, but before the thread had noted it. */
 		landing = KE_IN_WINDOW;
 	else
@@ -358,7 +297,7 @@ static void run_round(struct ke_lane *lane)
 
 	begin(lane);
 	if (plan->protocol != KE_CLEARED_LATE)
-		set_byte(lane, 0);
+		ke_set_byte(lane, 0);
 	/* The clear must be visible before the request is read: a store, then a load. Without the
 	 * fence the byte that a kicker sets in between may be overwritten by this older zero. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -372,7 +311,7 @@ static void run_round(struct ke_lane *lane)
 		return;
 	}
 	if (plan->protocol == KE_CLEARED_LATE)
-		set_byte(lane, 0);
+		ke_set_byte(lane, 0);
 	lane->phase = KE_PHASE_WINDOW;
 	if (plan->window_ns && lane->summary.rounds % 2) {
 		uint64_t until = ke_now_ns() + plan->window_ns;
@@ -380,12 +319,14 @@ static void run_round(struct ke_lane *lane)
 		while (ke_now_ns() < until)
 			ke_relax();
 	}
+	if (masked(lane))
+		lane->call_ns = ke_now_ns();
 	if (plan->function)
 		result = ((ke_run_function)plan->function)(
 			plan->vcpu_fd, plan->run, plan->heartbeat, plan->stop, &lane->entered,
 			plan->signo, masked(lane));
 	else
-		result = ke_enter(plan->vcpu_fd);
+		result = ke_enter(plan->vcpu_fd, &lane->phase, KE_PHASE_AFTER);
 	lane->phase = KE_PHASE_AFTER;
 	classify(lane, result, ke_word(plan->heartbeat));
 }
@@ -411,18 +352,25 @@ static int create_timer(struct ke_lane *lane)
 void *ke_vcpu_main(void *argument)
 {
 	struct ke_lane *lane = argument;
-	sigset_t kick, before;
+	sigset_t kick, rescue, before;
 	struct rusage usage;
+	int error;
 
-	self = lane;
+	ke_handler_lane(lane);
 	sigemptyset(&kick);
 	sigaddset(&kick, lane->plan.signo);
 	pthread_sigmask(masked(lane) ? SIG_BLOCK : SIG_UNBLOCK, &kick, &before);
+	/* Whoever started the engine may have blocked everything. */
+	sigemptyset(&rescue);
+	sigaddset(&rescue, KE_RESCUE_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &rescue, NULL);
 	atomic_store(&lane->tid, (uint32_t)syscall(SYS_gettid));
-	ke_pin(0, lane->plan.vcpu_cpu);
+	error = ke_pin(0, lane->plan.vcpu_cpu);
 	lane->random = lane->plan.delay_step_ns ? 0 : lane->plan.seed | 1;
-	if (lane->plan.delivery == KE_BY_TIMER && create_timer(lane))
-		atomic_store(&lane->over, 1);
+	if (!error && lane->plan.delivery == KE_BY_TIMER)
+		error = create_timer(lane);
+	if (error)
+		ke_fail(lane, error);
 	getrusage(RUSAGE_THREAD, &usage);
 	lane->preemptions = usage.ru_nivcsw;
 	lane->began_ns = ke_now_ns();
@@ -437,12 +385,12 @@ void *ke_vcpu_main(void *argument)
 	lane->summary.elapsed_ns = ke_now_ns() - lane->began_ns;
 	if (lane->has_timer)
 		timer_delete(lane->timer);
-	set_byte(lane, 0);
+	ke_set_byte(lane, 0);
 	if (masked(lane))
 		drain(lane);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	/* A handler that is still to run finds no lane. */
-	self = NULL;
+	ke_handler_lane(NULL);
 	atomic_store(&lane->ended, 1);
 	return NULL;
 }

@@ -48,6 +48,7 @@ class Recorder:
         if folder is None or self._config.option.collectonly:
             return
         host = environment.of(self._config)
+        self._assembler = results.Assembler(common=host)
         directory = Path(folder)
         try:
             directory.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,7 @@ class Result:
 
     ``reason`` is the token of a skip, else empty. ``message`` is one line. ``duration_s`` sums
     the phases. ``worker`` is empty without pytest-xdist. ``time`` is when it ended, UTC.
+    ``properties`` are what the test itself recorded: counts, costs.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Result:
     duration_s: float
     worker: str
     time: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +78,7 @@ class _Pending:
     details: list[str] = field(default_factory=list)
     duration_s: float = 0.0
     claim: str = ""
+    properties: dict[str, Any] = field(default_factory=dict)
 
 
 def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
@@ -113,10 +117,14 @@ def split_skip(text: str) -> tuple[str, str]:
 
 
 class Assembler:
-    """Takes reports as they come, gives a result when a test is through."""
+    """Takes reports as they come, gives a result when a test is through.
 
-    def __init__(self) -> None:
+    ``common`` names the properties that every test carries; the others are the test's own.
+    """
+
+    def __init__(self, common: Collection[str] = ()) -> None:
         self._pending: dict[str, _Pending] = {}
+        self._common = {"id", "claim", *common}
 
     def add(self, report: pytest.TestReport, *, now: str, worker: str = "") -> Result | None:
         """Take one report; the result when it was the test's last.
@@ -127,6 +135,9 @@ class Assembler:
         pending = self._pending.setdefault(report.nodeid, _Pending())
         pending.duration_s += getattr(report, "duration", 0.0)
         pending.claim = pending.claim or str(dict(report.user_properties).get("claim", ""))
+        for name, value in report.user_properties:
+            if name not in self._common:
+                pending.properties[name] = value
         when = str(report.when)
         if when == CRASH_PHASE:
             message = first_line(str(report.longrepr))
@@ -175,6 +186,7 @@ class Assembler:
             duration_s=round(pending.duration_s, 6),
             worker=worker,
             time=now,
+            properties=pending.properties,
         )
 
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whatever the guest does, a kick takes its vCPU out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.host.features import reason
+from harness.kick.budget import Budget
+from harness.kick.plan import Delays, Delivery, Landing, Plan, Protocol
+from harness.kick.race import Race
+from harness.kick.slots import Slot
+from harness.kick.summary import Summary
+from harness.kvm.guest import Guest
+from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
+from suites.races.conftest import Judge
+
+pytestmark = pytest.mark.usefixtures("capability")
+
+# Of a guest that sleeps or leaves by itself the speed is not measured: a kick is given up only
+# after so many turns as a fast guest makes in that time.
+NOMINAL_TURNS = 1_000_000
+WIDE = Delays(0, 60_000, 0)
+WIDE_WINDOW_NS = 100_000
+
+
+@pytest.mark.claim("races.guests")
+@every_guest_mode
+def test_spins(
+    race: Race,
+    control: Callable[[Delivery], Summary],
+    kick_budget: Budget,
+    require_no_loss: Judge,
+) -> None:
+    """A loop that touches nothing but memory, in each mode."""
+    kicks = kick_budget.part(0.05)
+    races = race.run(
+        Plan(Protocol.HANDLER_WRITES, kicks),
+        Plan(Protocol.HANDLER_WRITES, kicks // 20, delays=WIDE, window_ns=WIDE_WINDOW_NS),
+    )
+    require_no_loss(
+        races,
+        control(Delivery.THREAD),
+        {Landing.IN_WINDOW: kicks // 200, Landing.IN_ENTRY: kicks // 50},
+    )
+
+
+@pytest.mark.claim("races.guests")
+@irqchip_in_kernel
+@pin_guest_program("halt")
+@pytest.mark.parametrize("poll", ["no_polling", "default_polling"])
+def test_halts(
+    slot: Slot, loaded: Guest, poll: str, kick_budget: Budget, require_no_loss: Judge
+) -> None:
+    """Halted in the kernel: the thread polls for a while and sleeps; nothing but a kick wakes it.
+
+    kvm_vcpu_check_block() looks for signals before each sleep.
+    """
+    if poll == "no_polling" and loaded.vm.set_halt_poll_raw(0) < 0:
+        pytest.skip(reason("no_halt_polling"))
+    loaded.set_data(0, 1)
+    race = Race(loaded, slot, NOMINAL_TURNS)
+    control = race.control(Delivery.THREAD, halts=True)
+    kicks = kick_budget.part(0.03)
+    protocol = Protocol.HANDLER_WRITES
+    races = race.run(
+        Plan(protocol, kicks, delays=Delays(0, 60_000, 10), halts=True),
+        Plan(protocol, kicks // 10, delays=WIDE, window_ns=WIDE_WINDOW_NS, halts=True),
+    )
+    require_no_loss(
+        races, control, {Landing.IN_WINDOW: kicks // 100, Landing.IN_ENTRY: kicks // 10}
+    )
+
+
+@pytest.mark.claim("races.guests")
+@pytest.mark.parametrize(
+    "protocol",
+    [Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK],
+    ids=lambda protocol: protocol.value,
+)
+@pin_guest_program("port_io", "mmio")
+def test_leaves_by_itself(
+    slot: Slot, loaded: Guest, protocol: Protocol, kick_budget: Budget, require_no_loss: Judge
+) -> None:
+    """Port I/O and MMIO: each KVM_RUN has an access to complete, and ends with the next one.
+
+    A kick that came before KVM_RUN must end it with EINTR, not be overtaken by the guest's exit.
+    """
+    race = Race(loaded, slot, NOMINAL_TURNS)
+    control = race.control(Delivery.THREAD, exits=True)
+    kicks = kick_budget.part(0.03)
+    races = race.run(
+        Plan(protocol, kicks, exits=True),
+        Plan(protocol, kicks // 10, delays=WIDE, window_ns=WIDE_WINDOW_NS, exits=True),
+    )
+    require_no_loss(races, control, {Landing.IN_WINDOW: kicks // 100})
+
+
+@pytest.mark.claim("races.guests")
+def test_nested(ready: Guest) -> None:
+    """A guest of the guest: the kick must take both out."""
+    pytest.skip(reason("no_nested", f"the {ready.architecture.NAME} programs have none"))

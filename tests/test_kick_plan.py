@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kick engine refuses, in sentences, and what an error leaves behind: nothing.
+
+No test here needs /dev/kvm.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kick_guest import Fakes, place, race, short, stand_in
+
+from harness.kick import engine, plan
+from harness.kick.engine import EngineError
+from harness.kick.plan import Delays, Delivery, Plan, PlanError, Protocol
+from harness.kick.slots import Slot, check_processors
+from harness.kvm.signals import CountingHandler
+from harness.native import lib
+
+THREAD = Protocol.HANDLER_WRITES
+
+
+@pytest.fixture(scope="module")
+def fakes(tmp_path_factory: pytest.TempPathFactory) -> Fakes:
+    """The library of stand-ins."""
+    return Fakes(tmp_path_factory.mktemp("fakes"))
+
+
+def leftovers() -> dict[str, Any]:
+    """Handlers, threads, timers and children of this process."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    sets = dict(re.findall(r"^(Sig(?:Cgt|Ign|Blk)):\s*(\w+)", status, re.MULTILINE))
+    timers = Path("/proc/self/timers")
+    tasks = list(Path("/proc/self/task").iterdir())
+    return {
+        # Signals 32 and 33 are the C library's, which takes them when it first needs them.
+        "handlers": {name: int(bits, 16) & ~(3 << 31) for name, bits in sets.items()},
+        "threads": threading.active_count(),
+        "tasks": len(tasks),
+        "timers": timers.read_text(encoding="ascii").count("ID:") if timers.exists() else 0,
+        "children": "".join(children(task) for task in tasks),
+    }
+
+
+def children(task: Path) -> str:
+    """The children of one thread; a thread may end while it is looked at."""
+    try:
+        return (task / "children").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Around every test of this file."""
+    before = leftovers()
+    yield
+    # A thread that was joined is still listed while the kernel takes it apart: at the end, and at
+    # the beginning, if the test before ended with one.
+    until = time.monotonic() + 10
+    while (after := leftovers())["tasks"] > before["tasks"] and time.monotonic() < until:
+        time.sleep(0.01)
+    assert after.pop("tasks") <= before.pop("tasks")
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda: Plan(THREAD, -1), "-1 kicks: a budget is 0"),
+        (lambda: Plan(THREAD, 10**13), "10000000000000 kicks: a budget is 0"),
+        (lambda: Plan(THREAD, 1, delays=Delays(5, 4)), "delays from 5 to 4 ns by 10"),
+        (lambda: Plan(THREAD, 1, delays=Delays(-5, 4)), "delays from -5 to 4 ns by 10"),
+        (lambda: Plan(THREAD, 1, delays=Delays(0, 4, -1)), "delays from 0 to 4 ns by -1"),
+        (lambda: Plan(THREAD, 1, delays=Delays(0, 10**15)), "at most"),
+        (lambda: Plan(THREAD, 1, window_ns=-1), "a window of -1 ns"),
+        (lambda: Plan(THREAD, 1, window_ns=10**15), "a window of 1000000000000000 ns"),
+        (lambda: Plan(THREAD, 1, kickers=0), "0 kickers: there may be 1 to 16"),
+        (lambda: Plan(THREAD, 1, kickers=17), "17 kickers: there may be 1 to 16"),
+        (lambda: Plan(THREAD, 1, burst=0), "a burst of 0 signals"),
+        (lambda: Plan(THREAD, 1, burst=10**10), "a burst of 10000000000 signals"),
+        (lambda: Plan(THREAD, 1, placement="nowhere"), "placement 'nowhere': one of"),
+        (lambda: Plan(THREAD, 1, seed=-1), "seed -1"),
+        (
+            lambda: Plan(Protocol.KICKER_WRITES, 1, delivery=Delivery.TIMER),
+            "kicker_writes needs a kicker that writes",
+        ),
+        (lambda: Plan(THREAD, 1, signo=0), "signal 0: signals go from 1 to"),
+        (lambda: Plan(THREAD, 1, signo=65), "signal 65: signals go from 1 to"),
+        (lambda: Plan(THREAD, 1, signo=signal.SIGKILL), "signal 9 (SIGKILL) cannot be handled"),
+        (lambda: Plan(THREAD, 1, signo=signal.SIGSTOP), "signal 19 (SIGSTOP) cannot be handled"),
+        (lambda: Plan(THREAD, 1, signo=32), "signal 32 is the C library's own"),
+        (lambda: Plan(THREAD, 1, signo=signal.SIGSEGV), "is a fault of the processor"),
+        (lambda: Plan(THREAD, 1, signo=signal.SIGTRAP), "is a fault of the processor"),
+        (lambda: Plan(THREAD, 1, signo=lib.ke_rescue_signal()), "is the supervisor's own"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out(made: Callable[[], Plan], says: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        engine.run([stand_in()], [made()], slot=place(), speed=1)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_signal_that_is_taken(fakes: Fakes) -> None:
+    with (
+        CountingHandler(50),
+        pytest.raises(EngineError, match="signal 50 is taken: this process handles it already"),
+    ):
+        race(fakes, "sound", short(THREAD, 10, signo=50))
+
+
+def test_the_supervisors_signal_is_taken(fakes: Fakes) -> None:
+    number = lib.ke_rescue_signal()
+    with CountingHandler(number), pytest.raises(EngineError, match=f"signal {number} is taken"):
+        race(fakes, "sound", short(THREAD, 10))
+
+
+def test_the_trap_is_taken(fakes: Fakes) -> None:
+    with CountingHandler(signal.SIGTRAP), pytest.raises(EngineError, match="signal 5 is taken"):
+        race(fakes, "sound", short(THREAD, 10, delivery=Delivery.ITSELF))
+
+
+def test_a_signal_that_is_ignored_is_not_taken(fakes: Fakes) -> None:
+    before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    try:
+        (summary,) = race(fakes, "sound", short(THREAD, 10, signo=signal.SIGUSR2))
+        assert signal.getsignal(signal.SIGUSR2) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert summary.kicks == 10
+
+
+def test_everything_blocked_by_the_caller_does_not_matter(fakes: Fakes) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        (summary,) = race(fakes, "sleeps", short(THREAD, 2, halts=True))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert summary.losses
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_after_a_race_nothing_is_left(fakes: Fakes, delivery: Delivery) -> None:
+    (summary,) = race(fakes, "sound", short(THREAD, 50, delivery=delivery))
+    assert summary.kicks == 50
+
+
+# ---- processors
+
+
+def test_a_processor_that_does_not_exist() -> None:
+    with pytest.raises(PlanError, match="processor 4000 does not exist"):
+        check_processors(Slot(0, 4000))
+
+
+def test_a_processor_that_is_offline(tmp_path: Path) -> None:
+    (tmp_path / "present").write_text("0-3\n")
+    (tmp_path / "online").write_text("0,2-3\n")
+    with pytest.raises(PlanError, match="processor 1 is offline; online are 0,2-3"):
+        check_processors(Slot(0, 1), folder=tmp_path)
+    check_processors(Slot(2, 3), folder=tmp_path)
+
+
+def test_the_engine_asks_for_processors_that_a_plan_uses(fakes: Fakes) -> None:
+    guests, nowhere = [stand_in()], Slot(0, 4000)
+    for made in (short(THREAD, 5), short(THREAD, 5, placement="free", migrate=True)):
+        with pytest.raises(PlanError, match="processor 4000"):
+            engine.run(guests, [made], slot=nowhere, speed=1, function=fakes["sound"])
+    free = short(THREAD, 5, placement="free")
+    engine.run(guests, [free], slot=nowhere, speed=fakes.speed, function=fakes["sound"])
+
+
+def test_the_engine_itself_refuses_a_processor(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a cpuset that leaves an online processor out.
+    monkeypatch.setattr(engine, "check_processors", lambda slot: None)
+    for slot in (Slot(0, 4000), Slot(4000, 0)):
+        with pytest.raises(EngineError, match=r"processor.*4000"):
+            engine.run(
+                [stand_in()], [short(THREAD, 0)], slot=slot, speed=1, function=fakes["sound"]
+            )
+
+
+# ---- vCPUs
+
+
+@pytest.mark.parametrize("count", [0, -1, 289])
+def test_more_vcpus_than_kvm_allows(count: int) -> None:
+    with pytest.raises(PlanError, match=f"{count} vCPUs: KVM on this host allows 1 to 288"):
+        plan.check_vcpus(count, 288)
+    plan.check_vcpus(288, 288)
+
+
+# ---- an end from outside
+
+
+def test_the_time_limit_ends_a_race(fakes: Fakes) -> None:
+    (summary,) = race(fakes, "sound", short(THREAD, 0), time_limit_s=0.2)
+    assert summary.kicks
+
+
+def test_a_cancelled_race_ends(fakes: Fakes) -> None:
+    cancel = engine.Cancel()
+    timer = threading.Timer(0.2, cancel.set)
+    timer.start()
+    (summary,) = race(fakes, "sound", short(THREAD, 0), time_limit_s=0, cancel=cancel)
+    timer.join()
+    assert summary.kicks
+
+
+def test_one_bad_plan_of_two_starts_nothing(fakes: Fakes) -> None:
+    with pytest.raises(PlanError):
+        engine.run(
+            [stand_in(), stand_in()],
+            [short(THREAD, 5), short(THREAD, -5)],
+            slot=place(),
+            speed=1,
+            function=fakes["sound"],
+        )
+    with CountingHandler(50), pytest.raises(EngineError):
+        engine.run(
+            [stand_in(), stand_in()],
+            [short(THREAD, 5), short(THREAD, 5, signo=50)],
+            slot=place(),
+            speed=1,
+            function=fakes["sound"],
+        )

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The verdicts of races, on summaries made up for the purpose: each rule, and each gap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.kick.budget import WORDS, Budget, BudgetError
+from harness.kick.plan import LANDINGS, Delivery, Landing, Plan, Protocol
+from harness.kick.race import schedules
+from harness.kick.summary import Round, Summary
+from harness.kick.verdict import Outcome, Verdict, judge, late_counts, require_held
+
+MINIMA = {Landing.IN_WINDOW: 100, Landing.IN_ENTRY: 1000}
+
+
+def a_round(landing: Landing = Landing.IN_WINDOW, **changes: object) -> Round:
+    made = Round(
+        number=4711,
+        sent_ns=1_000_000,
+        latency_ns=60_000_000,
+        delay_ns=3_000,
+        before=0,
+        after=33_000,
+        value=0,
+        error=0,
+        exit_reason=2,
+        landing=landing,
+        lost=False,
+        late=False,
+        preempted=False,
+        rescued_by_signal=False,
+        unclaimed=False,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def a_race(
+    *,
+    protocol: Protocol = Protocol.HANDLER_WRITES,
+    lost: dict[Landing, int] | None = None,
+    late: dict[Landing, int] | None = None,
+    plan: dict[str, object] | None = None,
+    **changes: object,
+) -> Summary:
+    landings = dict.fromkeys(LANDINGS, 0)
+    landings.update({Landing.IN_WINDOW: 1_000, Landing.IN_ENTRY: 59_000, Landing.IN_GUEST: 40_000})
+    none = dict.fromkeys(LANDINGS, 0)
+    made = Summary(
+        plan=replace(Plan(protocol, 100_000), **(plan or {})),  # type: ignore[arg-type]
+        kicks=100_000,
+        rounds=100_000,
+        landings=landings,
+        lost={**none, **(lost or {})},
+        late={**none, **(late or {})},
+        preempted=0,
+        spurious=0,
+        exits=0,
+        unexpected=0,
+        unclaimed=0,
+        swallowed=0,
+        last_error=0,
+        rescued=0,
+        handled=100_000,
+        latency={},
+        progress_after={place: {} for place in LANDINGS},
+        elapsed_ns=10**9,
+        late_turns=85,
+        recent=(),
+        notable=(),
+        turns_per_second=680_000,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def control(losses: int = 9) -> Summary:
+    return a_race(protocol=Protocol.CONTROL, lost={Landing.IN_WINDOW: losses})
+
+
+def verdict_on(race: Summary | list[Summary], **others: object) -> Verdict:
+    return judge(race, **{"control": control(), "minima": MINIMA, **others})  # type: ignore[arg-type]
+
+
+def test_held_says_what_it_bounds() -> None:
+    verdict = verdict_on(a_race())
+    assert verdict.outcome is Outcome.HELD
+    assert verdict.explain() == (
+        "held: no kick was lost in 100,000: at most 0.003 % with 95 % confidence"
+    )
+    require_held(verdict)
+
+
+def test_one_lost_kick_is_enough() -> None:
+    race = a_race(lost={Landing.IN_WINDOW: 1}, notable=(a_round(lost=True),))
+    verdict = verdict_on(race)
+    assert verdict.outcome is Outcome.LOST
+    assert (
+        "1 of 100,000 kicks was lost, at most 0.0047 % with 95 % confidence; kick 4,711: the "
+        "signal's handler ran between the check of the flag and KVM_RUN; the guest then ran on for "
+        "0.06 s (33,000 turns) until the stop word ended the run"
+    ) in verdict.text
+    assert any("lost 1 of 1,000 in the window" in each for each in verdict.evidence)
+    with pytest.raises(AssertionError, match=r"\Alost: "):
+        require_held(verdict)
+
+
+def test_a_loss_outweighs_what_is_missing() -> None:
+    race = a_race(lost={Landing.IN_ENTRY: 2}, kicks=10)
+    assert verdict_on(race, control=None).outcome is Outcome.LOST
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"notable": (a_round(unclaimed=True),)}, "yet KVM_RUN returned 0"),
+        ({"swallowed": 3}, "signals of 3 kicks were gone"),
+        ({"unexpected": 2, "last_error": 12}, "-1 with ENOMEM"),
+        ({"unexpected": 2}, "at last 0"),
+    ],
+    ids=["unclaimed", "swallowed", "unexpected_error", "unexpected_exit"],
+)
+def test_what_else_is_lost(changes: dict[str, object], said: str) -> None:
+    verdict = verdict_on(a_race(**changes))  # type: ignore[arg-type]
+    assert verdict.outcome is Outcome.LOST
+    assert said in verdict.explain()
+
+
+def test_sleeper_and_signals_are_named() -> None:
+    race = a_race(
+        lost={Landing.IN_ENTRY: 1},
+        notable=(a_round(Landing.IN_ENTRY, lost=True, rescued_by_signal=True),),
+        plan={"halts": True},
+    )
+    text = verdict_on(race).text
+    assert "slept on for 0.06 s until signals of the supervisor ended the run" in text
+
+
+def test_late_before_the_entry() -> None:
+    race = a_race(
+        late={Landing.IN_ENTRY: 40}, notable=(a_round(Landing.IN_ENTRY, late=True, after=400),)
+    )
+    verdict = verdict_on(race)
+    assert verdict.outcome is Outcome.LATE
+    assert "40 of 60,000 kicks sent before the guest made progress" in verdict.text
+    assert "until it was answered" in verdict.evidence[0]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        {Landing.IN_GUEST: 400},
+        {Landing.IN_GUEST: 27, Landing.IN_ENTRY: 40},
+        {Landing.IN_ENTRY: 4},
+    ],
+    ids=["in_the_guest_only", "as_often_in_the_guest", "too_few"],
+)
+def test_a_busy_host_is_not_late(late: dict[Landing, int]) -> None:
+    assert verdict_on(a_race(late=late)).outcome is Outcome.HELD
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [{"delivery": Delivery.TIMER}, {"kickers": 4}, {"burst": 8}],
+    ids=["timer", "storm", "burst"],
+)
+def test_races_that_cannot_tell_late(plan: dict[str, object]) -> None:
+    race = a_race(late={Landing.IN_ENTRY: 400}, plan=plan)
+    assert late_counts([race]).all_before == 0
+    assert verdict_on(race).outcome is Outcome.HELD
+
+
+@pytest.mark.parametrize(
+    ("race", "others", "said"),
+    [
+        (a_race(), {"control": None}, "no control ran"),
+        (a_race(), {"control": control(0)}, "lost none of 1,000 in the window"),
+        (a_race(kicks=99_999), {}, "ended after 99,999 kicks of 100,000"),
+        (a_race(), {"minima": {Landing.BEFORE_CHECK: 1}}, "0 kicks landed before the check"),
+    ],
+    ids=["no_control", "silent_control", "early_end", "empty_landing"],
+)
+def test_inconclusive(race: Summary, others: dict[str, object], said: str) -> None:
+    verdict = verdict_on(race, **others)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert said in verdict.text
+    with pytest.raises(AssertionError, match=r"\Ainconclusive: "):
+        require_held(verdict)
+
+
+def test_control_of_a_guest_that_leaves_by_itself() -> None:
+    overtaken = replace(control(0), notable=(a_round(unclaimed=True),))
+    assert verdict_on(a_race(), control=overtaken).outcome is Outcome.HELD
+
+
+def test_a_storm_is_answered_by_fewer_returns() -> None:
+    race = a_race(kicks=25_000, plan={"kickers": 4})
+    assert verdict_on(race).outcome is Outcome.HELD
+
+
+def test_several_races_are_one() -> None:
+    verdict = verdict_on([a_race(), a_race()], minima={Landing.IN_WINDOW: 2_000})
+    assert verdict.outcome is Outcome.HELD
+    assert verdict.kicks == 200_000
+
+
+@pytest.mark.parametrize("text", [*WORDS, "50000", "1_000_000"])
+def test_budget(text: str) -> None:
+    assert Budget.of(text).kicks >= 10_000
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "9999", "1e9", "much", "", "9" * 30])
+def test_no_budget(text: str) -> None:
+    with pytest.raises(BudgetError):
+        Budget.of(text)
+
+
+@pytest.mark.parametrize("delivery", [Delivery.THREAD, Delivery.TIMER])
+@pytest.mark.parametrize("kicks", [250, 25_000, 33_334])
+def test_schedules_spend_the_whole_budget(delivery: Delivery, kicks: int) -> None:
+    plans = schedules(Protocol.HANDLER_WRITES, delivery, kicks)
+    assert sum(plan.kicks for plan in plans) == kicks
+    for plan in plans:
+        plan.check()

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`kvm-conformance soak`: what it accepts, what it counts, how it ends, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness import host
+from harness.kick.plan import Protocol
+from tools import race_tally, soak_plan
+from tools.cli import main
+from tools.exit_codes import Exit
+from tools.race_tally import ResultsError, Tally
+from tools.soak_journal import JOURNAL, Journal
+from tools.soak_report import MOST_TOLD, State, report
+
+needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = ["--guest", "spin", "--shape", "apart", "--delivery", "thread", "--slice", "1s"]
+ONE = ["--protocol", "handler_writes"]
+
+
+@pytest.fixture(autouse=True)
+def own_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests judge no kernel, so they wait for no other race's processors."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def a_summary(protocol: str = "handler_writes", kicks: int = 100, lost: int = 0) -> dict:
+    return {
+        "plan": {"protocol": protocol},
+        "kicks": kicks,
+        "landings": {"in the window": kicks},
+        "lost": {"in the window": lost},
+        "late": {},
+        "latency": {"14": kicks},
+        "elapsed_ns": 10**9,
+    }
+
+
+# ---- words
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("15m", 900), ("8h", 28_800), ("2d", 172_800), ("1h30m", 5_400), ("1.5m", 90)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert soak_plan.duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("0s", "too short"),
+        ("0.5s", "too short"),
+        ("-5s", "negative"),
+        ("366d", "more than a year"),
+        ("9" * 400 + "d", "more than a year"),
+        ("8", "not a duration"),
+        ("8 hours", "not a duration"),
+        ("", "not a duration"),
+        ("nan", "not a duration"),
+        ("1h-30m", "not a duration"),
+    ],
+)
+def test_durations_that_are_none(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        soak_plan.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "--for"),
+        (["--for", "0s"], "too short"),
+        (["--for", "-1h"], "negative"),
+        (["--for", "10y"], "not a duration"),
+        (["--for", "5s", "--protocol", "control"], "control"),
+        (["--for", "5s", "--guest", "linux"], "linux"),
+        (["--for", "5s", "--shape", "round"], "round"),
+        (["--for", "5s", "--delivery", "mail"], "mail"),
+        (["--for", "5s", "--mode", "vm86"], "vm86"),
+        (["--for", "5s", "--slice", "0s"], "too short"),
+        (["--for", "5s", "--cpus", "60000"], "does not exist or is offline"),
+        (["--for", "5s", "--cpus", "one"], "no list of processors"),
+        (["--for", "5s", "--cpus", ""], "no list of processors"),
+        (["--for", "5s", "--cpus", "-1"], "no list of processors"),
+        (["--for", "5s", "--delivery", "timer", "--protocol", "kicker_writes"], "nothing to run"),
+    ],
+)
+def test_bad_input_is_a_sentence(
+    arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["soak", *arguments]) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert why in said
+    assert "Traceback" not in said
+
+
+def test_without_kvm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    obstacle = host.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
+    monkeypatch.setattr("tools.soak.host.preflight", lambda: obstacle)
+    assert main(["soak", "--for", "5s"]) == Exit.NOTHING_TESTED
+    assert "There is no /dev/kvm. Load the module." in capsys.readouterr().err
+
+
+# ---- slices
+
+
+def test_protocols_come_in_turn_and_everything_is_there() -> None:
+    guests = tuple((guest, "long") for guest in soak_plan.GUESTS)
+    found = soak_plan.combinations(
+        soak_plan.PROTOCOLS, guests, tuple(soak_plan.SHAPES), soak_plan.DELIVERIES
+    )
+    assert len(found) == len(set(found))
+    assert {each.guest for each in found} == set(soak_plan.GUESTS)
+    assert {each.shape for each in found} == set(soak_plan.SHAPES)
+    assert {each.delivery for each in found} == set(soak_plan.DELIVERIES)
+    for each in found:
+        each.plan().check()
+    early = Counter(each.protocol for each in found[:60])
+    assert max(early.values()) - min(early.values()) <= 15
+    assert Protocol.CONTROL.value not in soak_plan.PROTOCOLS
+
+
+# ---- sums and words of the report
+
+
+def test_a_tally_does_not_grow() -> None:
+    tally = Tally()
+    sizes = []
+    for _ in range(1000):
+        tally.take_slice([a_summary(), a_summary()])
+        sizes.append((len(tally.landings), len(tally.latency)))
+    assert set(sizes) == {(1, 1)}
+    assert (tally.kicks, tally.seconds, tally.rate) == (200_000, 1000.0, 200.0)
+    assert tally.bound == pytest.approx(3.0 / 200_000, rel=0.01)
+
+
+def state(race: Tally, control: Tally) -> State:
+    return State({"handler_writes": race}, {"handler_writes": control})
+
+
+def tallied(**fields: int) -> Tally:
+    tally = Tally()
+    tally.take(a_summary(**fields))
+    return tally
+
+
+def test_held_needs_a_control_that_lost() -> None:
+    held = state(tallied(), tallied(kicks=4, lost=3))
+    assert held.word("handler_writes") == "held"
+    blind = state(tallied(), tallied(kicks=4))
+    assert blind.word("handler_writes") == "inconclusive"
+    assert "could not have seen a loss" in report(blind, 1.0, "host", "")
+    alone = state(tallied(), Tally())
+    assert "no control could run" in report(alone, 1.0, "host", "")
+    assert state(Tally(), tallied(lost=3)).word("handler_writes") == "inconclusive"
+
+
+def test_a_loss_is_told_and_losses_are_not_told_without_end() -> None:
+    lost = state(tallied(lost=2), tallied(lost=3))
+    for number in range(1000):
+        lost.lost_slices["handler_writes"] += 1
+        lost.tell(f"slice {number}: lost")
+    assert len(lost.told) == MOST_TOLD
+    text = report(lost, 3600.0, "host", "")
+    assert "handler_writes: lost: 2 kicks lost" in text
+    assert "slice 0: lost" in text
+    assert "1000 slices went wrong; the journal holds all of them" in text
+
+
+# ---- the journal
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for number in range(3):
+        journal.line("slice", number=number, summaries=[a_summary(), a_summary("signal_mask")])
+    journal.close()
+    whole = (tmp_path / JOURNAL).read_bytes()
+    assert race_tally.read(tmp_path / JOURNAL).tallies["signal_mask"].kicks == 300
+    chance = random.Random(1)
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for _ in range(50):
+        (tmp_path / JOURNAL).write_bytes(whole[: chance.randrange(last, len(whole))])
+        assert race_tally.read(tmp_path / JOURNAL).tallies["signal_mask"].kicks == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no json",
+        "[1]",
+        '{"summary": {"plan": {}, "kicks": 1, "landings": {}, "latency": {}}}',
+        '{"summary": {"plan": 3, "kicks": 1, "landings": {}, "latency": {}}}',
+        '{"summary": {"plan": {"protocol": "x"}, "kicks": -1, "landings": {}, "latency": {}}}',
+        '{"summary": {"plan": {"protocol": "x"}, "kicks": 1, "landings": 3, "latency": {}}}',
+        '{"s": {"plan": {"protocol": "x"}, "kicks": 1, "landings": {}, "latency": {"99": 1}}}',
+    ],
+)
+def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "soak.jsonl"
+    path.write_text('{"event": "soak"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(ResultsError, match="line 2"):
+        race_tally.read(path)
+
+
+@needs_kvm
+def test_results_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    begin = ["soak", "--for", "2s", *QUICK, "--output"]
+    assert main([*begin, str(tmp_path / "file" / "below")]) == Exit.CANNOT_WRITE
+    assert main([*begin, str(tmp_path / "file")]) == Exit.CANNOT_WRITE
+    (tmp_path / JOURNAL).write_text("precious\n", encoding="utf-8")
+    assert main([*begin, str(tmp_path)]) == Exit.CANNOT_WRITE
+    assert (tmp_path / JOURNAL).read_text(encoding="utf-8") == "precious\n"
+    assert capsys.readouterr().err.count("Choose another --output") == 3
+
+
+# ---- whole soaks
+
+
+@needs_kvm
+def test_a_short_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "results"
+    assert main(["soak", "--for", "3s", *QUICK, *ONE, "--output", str(output)]) == Exit.HELD
+    said = capsys.readouterr().out
+    entries = list(race_tally.lines(output / JOURNAL))
+    assert [entries[0]["event"], entries[-1]["event"]] == ["soak", "end"]
+    assert entries[-1]["verdicts"] == {"handler_writes": "held"}
+    assert all(entry["control"]["lost"] for entry in entries[1:-1])
+    for protocol, tally in race_tally.read(output / JOURNAL).tallies.items():
+        assert f"{protocol}: held: none of {tally.kicks:,} kicks was lost" in said
+    assert said.strip() == (output / "soak.txt").read_text(encoding="utf-8").strip()
+
+
+def started(output: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tools.cli", "soak", "--for", "1h", *QUICK, *more]
+    process = subprocess.Popen(
+        [*command, "--output", str(output)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    journal = output / JOURNAL
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    return process
+
+
+@needs_kvm
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_a_report(number: int, code: int, tmp_path: Path) -> None:
+    process = started(tmp_path / "results")
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "ended by" in said
+    assert "Traceback" not in errors
+    assert list(race_tally.lines(tmp_path / "results" / JOURNAL))[-1]["exit"] == code
+
+
+@needs_kvm
+def test_a_kill_loses_nothing_that_was_done(tmp_path: Path) -> None:
+    process = started(tmp_path / "results")
+    process.kill()
+    process.communicate(timeout=60)
+    assert sum(t.kicks for t in race_tally.read(tmp_path / "results" / JOURNAL).tallies.values())
+
+
+@needs_kvm
+def test_until_lost_stops_at_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The protocol's plan becomes the control's: a kernel that loses kicks looks like that."""
+    whole = soak_plan.Combination.plan
+
+    def broken(self: soak_plan.Combination, **words: int) -> object:
+        return whole(
+            soak_plan.Combination("control", self.guest, self.mode, self.shape, "itself"), **words
+        )
+
+    monkeypatch.setattr(soak_plan.Combination, "plan", broken)
+    output = tmp_path / "results"
+    arguments = ["soak", "--for", "60s", *QUICK, "--until-lost", "--output", str(output)]
+    assert main(arguments) == Exit.FAILED
+    said = capsys.readouterr().out
+    entries = list(race_tally.lines(output / JOURNAL))
+    assert [entry["event"] for entry in entries] == ["soak", "slice", "end"]
+    assert "ended by --until-lost" in said
+    assert "between the check of the flag and KVM_RUN" in said
+    assert json.dumps(entries[1]).count('"lost": true')
+    assert os.sched_getaffinity(0)

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance soak``: races for as long as told, to bound how rarely a kick is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from guest_blobs import BlobError
+from harness import host
+from harness.kick.engine import EngineError
+from harness.kick.slots import slot
+from harness.kick.verdict import LATE_LEAST, LATE_P, Outcome, judge, late_counts
+from harness.kvm import arch
+from harness.kvm.abi import KvmError
+from harness.kvm.running import NotSeenError
+from harness.kvm.system import System
+from tools import soak_journal, soak_plan
+from tools.exit_codes import Exit
+from tools.race_tally import Tally
+from tools.soak_journal import JOURNAL, Journal
+from tools.soak_plan import Combination
+from tools.soak_report import Progress, State, report
+from tools.soak_slices import Done, Workshop, last_mode
+from tools.soak_stop import Stop, StopError
+
+REPORT = "soak.txt"
+_SHORTEST_S = 0.2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for, checked."""
+
+    seconds: float
+    slice_s: float
+    combinations: Sequence[Combination]
+    until_lost: bool
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    try:
+        return soak_plan.duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _processors(_ctx: click.Context, _param: click.Parameter, value: str | None) -> set[int]:
+    try:
+        return soak_plan.processors(value) if value is not None else set()
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _choice(words: Sequence[str]) -> click.Choice[str]:
+    return click.Choice(list(words))
+
+
+@click.command(
+    epilog="Exit codes: 0 no kick was lost, 1 one was (or was late, or the soak is inconclusive),"
+    " 4 nothing could be tested, 64 wrong usage, 70 the suite itself broke, 73 the results cannot"
+    " be written, 130 and 143 interrupted."
+)
+@click.option(
+    "--for", "seconds", required=True, metavar="TIME", callback=_duration,
+    help="How long: 90s, 15m, 8h, 2d, 1h30m.",
+)  # fmt: skip
+@click.option(
+    "--protocol", "protocols", multiple=True, type=_choice(soak_plan.PROTOCOLS),
+    help="Only this protocol; may be repeated. Default: each that a sound kernel keeps.",
+)  # fmt: skip
+@click.option(
+    "--guest", "guests", multiple=True, type=_choice(tuple(soak_plan.GUESTS)),
+    help="Only this guest program; may be repeated.",
+)  # fmt: skip
+@click.option("--mode", "modes", multiple=True, metavar="MODE", help="Only this CPU mode.")
+@click.option(
+    "--shape", "shapes", multiple=True, type=_choice(tuple(soak_plan.SHAPES)),
+    help="Only this arrangement of threads and processors; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--delivery", "deliveries", multiple=True, type=_choice(soak_plan.DELIVERIES),
+    help="Only this way to send the signal; may be repeated.",
+)  # fmt: skip
+@click.option("--cpus", metavar="LIST", callback=_processors, help="Use only these: 0,1 or 0-3.")
+@click.option(
+    "--slice", "slice_s", default="2s", show_default=True, metavar="TIME", callback=_duration,
+    help="How long one combination runs before the next takes its turn.",
+)  # fmt: skip
+@click.option("--until-lost", is_flag=True, help="Stop at the first kick that is lost or late.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIR",
+    help="Where journal and report go; default results/soak-<time>.",
+)  # fmt: skip
+def soak(
+    seconds: float,
+    protocols: tuple[str, ...],
+    guests: tuple[str, ...],
+    modes: tuple[str, ...],
+    shapes: tuple[str, ...],
+    deliveries: tuple[str, ...],
+    cpus: set[int],
+    slice_s: float,
+    until_lost: bool,
+    output: Path | None,
+) -> int:
+    """Race for a long time: kick after kick, in every arrangement, and count what is lost."""
+    _check_modes(modes)
+    wanted = soak_plan.combinations(
+        protocols or soak_plan.PROTOCOLS,
+        tuple((guest, mode) for guest in guests or soak_plan.GUESTS for mode in modes or ("",)),
+        shapes or tuple(soak_plan.SHAPES),
+        deliveries or soak_plan.DELIVERIES,
+    )
+    if not wanted:
+        raise click.UsageError(
+            "these choices leave nothing to run: a timer cannot write the byte (kicker_writes), "
+            "timer and itself have no kickers (together, burst, storm), process is one kicker "
+            "(storm)"
+        )
+    obstacle = host.preflight()
+    if obstacle is not None:
+        return _refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+    with System() as system:
+        if not system.check_extension("KVM_CAP_IMMEDIATE_EXIT"):
+            wanted = [each for each in wanted if each.protocol == "signal_mask"]
+            if not wanted:
+                return _refuse(
+                    "this KVM has no KVM_CAP_IMMEDIATE_EXIT, and the protocols chosen need it. "
+                    "Choose --protocol signal_mask.",
+                    Exit.NOTHING_TESTED,
+                )
+        workshop = Workshop(system)
+        wanted, obstacles = _available(workshop, wanted)
+        for words in obstacles:
+            click.echo(f"left out: {words}", err=True)
+        if not wanted:
+            return _refuse("no guest chosen can be had on this host.", Exit.NOTHING_TESTED)
+        return _soak(workshop, Settings(seconds, slice_s, wanted, until_lost), output)
+
+
+def _check_modes(modes: tuple[str, ...]) -> None:
+    try:
+        known = arch.current().MODES
+    except arch.UnsupportedArchitectureError:
+        return  # the preflight says it, with its own exit code
+    for mode in modes:
+        if mode not in known:
+            raise click.BadParameter(
+                f"{mode!r} is not one of {', '.join(known)}", param_hint="--mode"
+            )
+
+
+def _available(
+    workshop: Workshop, wanted: list[Combination]
+) -> tuple[list[Combination], list[str]]:
+    """Those whose guest this host has, in the mode that they say; and why not the others."""
+    why: dict[tuple[str, str], str] = {}
+    kept = []
+    for each in wanted:
+        mode = each.mode or last_mode()
+        if (each.guest, mode) not in why:
+            why[each.guest, mode] = workshop.obstacle(each.guest, mode)
+        if not why[each.guest, mode]:
+            kept.append(Combination(each.protocol, each.guest, mode, each.shape, each.delivery))
+    return kept, [f"{guest} ({mode}): {words}" for (guest, mode), words in why.items() if words]
+
+
+def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    folder = output or Path("results") / f"soak-{stamp}"
+    try:
+        journal = Journal(folder)
+    except FileExistsError:
+        return _refuse(
+            f"{folder} holds a journal already ({JOURNAL}), or is no folder. Choose another "
+            "--output.",
+            Exit.CANNOT_WRITE,
+        )
+    except OSError as error:
+        return _cannot_write(error, folder)
+    described = host.describe()
+    with contextlib.closing(journal):
+        try:
+            click.echo(f"Results go to {folder}/", err=True)
+            journal.line(
+                "soak",
+                version=soak_journal.VERSION,
+                environment=described.properties(),
+                seconds=settings.seconds,
+                slice_s=settings.slice_s,
+                combinations=len(settings.combinations),
+            )
+            runner = Runner(workshop, settings, journal)
+            with runner.stop.installed():
+                code = runner.run()
+                text = report(runner.state, runner.elapsed, described.headline(), runner.why)
+                journal.line("end", exit=int(code), verdicts=runner.state.words())
+                (folder / REPORT).write_text(text + "\n", encoding="utf-8")
+            click.echo(text)
+            return code
+        except BrokenPipeError:
+            return Exit.CANNOT_WRITE  # the reader has seen enough
+        except OSError as error:
+            return _cannot_write(error, folder)
+
+
+class Runner:
+    """Slice after slice until the time is over, a signal comes, or a kick is lost."""
+
+    def __init__(self, workshop: Workshop, settings: Settings, journal: Journal) -> None:
+        self._workshop = workshop
+        self._settings = settings
+        self._journal = journal
+        self._began = time.monotonic()
+        self.stop = Stop()
+        self.why = ""
+        protocols = dict.fromkeys(each.protocol for each in settings.combinations)
+        self.state = State({p: Tally() for p in protocols}, {p: Tally() for p in protocols})
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the soak began."""
+        return time.monotonic() - self._began
+
+    def run(self) -> Exit:
+        """The exit code. Raises OSError when the journal cannot be written."""
+        total = self._settings.seconds
+        error = ""
+        with Progress(self.state, total) as progress:
+            for what in soak_plan.in_turn(list(self._settings.combinations)):
+                left = total - self.elapsed
+                if self.stop.signal or left < _SHORTEST_S:
+                    break
+                progress.show(self.elapsed, what)
+                try:
+                    waits = time.monotonic()
+                    with self.stop.interruptible(left), slot() as place:
+                        self.stop.no_longer_waiting()
+                        self.state.waited_s += time.monotonic() - waits
+                        left = max(_SHORTEST_S, total - self.elapsed)
+                        self._slice(what, place, min(self._settings.slice_s, left), progress)
+                except StopError:
+                    break
+                except (KvmError, EngineError, BlobError, NotSeenError) as problem:
+                    error = f"{what.protocol} on {what.guest} ({what.mode}): {problem}"
+                    break
+                if self._settings.until_lost and self.state.broken:
+                    self.why = ", ended by --until-lost"
+                    break
+        return self._code(error)
+
+    def _slice(self, what: Combination, place: Any, seconds: float, progress: Progress) -> None:
+        state = self.state
+        done = self._workshop.run(what, place, seconds, state.slices + 1, self.stop.cancel)
+        state.slices += 1
+        summaries = [each.as_json() for each in done.summaries]
+        state.tallies[what.protocol].take_slice(summaries)
+        control = None
+        if done.control is not None:
+            control = {"kicks": done.control.kicks, "lost": done.control.losses}
+            state.controls[what.protocol].take_slice([done.control.as_json()])
+        words = self._judge(what, done)
+        self._journal.line(
+            "slice",
+            number=state.slices,
+            guest=what.guest,
+            mode=what.mode,
+            shape=what.shape,
+            delivery=what.delivery,
+            summaries=summaries,
+            control=control,
+            verdict=words,
+        )
+        if words:
+            progress.say(words)
+
+    def _judge(self, what: Combination, done: Done) -> str:
+        """What is wrong with a slice, as a text; empty when nothing is."""
+        verdict = judge(done.summaries, control=done.control)
+        if verdict.outcome is Outcome.LOST:
+            self.state.lost_slices[what.protocol] += 1
+        elif self._late(done):
+            self.state.late_slices[what.protocol] += 1
+        else:
+            return ""
+        text = (
+            f"slice {self.state.slices}, {what.protocol} on {what.guest} ({what.mode}), "
+            f"{what.shape}, by {what.delivery}: {verdict.explain()}"
+        )
+        self.state.tell(text)
+        return text
+
+    def _late(self, done: Done) -> bool:
+        """The rule of harness.kick.verdict, with its probability spread over all slices.
+
+        A soak makes as many comparisons as it has slices. The n-th may err with LATE_P / (n (n +
+        1)), which adds up to LATE_P however long it lasts.
+        """
+        counts = late_counts(done.summaries)
+        number = self.state.slices
+        return counts.late_before >= LATE_LEAST and counts.p() < LATE_P / (number * (number + 1))
+
+    def _code(self, error: str) -> Exit:
+        stopped = self.stop.exit_code()
+        if error:
+            self.why = ", ended by an error of the suite"
+            click.echo(f"Error: {error}", err=True)
+            return Exit.SUITE_ERROR
+        if stopped:
+            name = "Ctrl-C" if stopped is Exit.SIGINT else "SIGTERM"
+            self.why = f", ended by {name}"
+            return stopped
+        held = all(word == "held" for word in self.state.words().values())
+        return Exit.HELD if held and not self.state.broken else Exit.FAILED
+
+
+def _cannot_write(error: OSError, folder: Path) -> Exit:
+    return _refuse(
+        f"the results cannot be written to {error.filename or folder}: {error.strerror}. Choose "
+        "another --output.",
+        Exit.CANNOT_WRITE,
+    )
+
+
+def _refuse(message: str, code: Exit) -> Exit:
+    click.echo(f"Error: {message}", err=True)
+    return code
