@@ -56,7 +56,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_exit_codes_avoid_those_of_kselftest() -> None:
     assert not {2, 3} & {int(code) for code in Exit}
-    assert set(cli.list_commands(None)) == {"run", "claims", "blobs", "bench"}
+    assert set(cli.list_commands(None)) == {"run", "claims", "blobs", "bench", "soak", "plot"}
 
 
 def test_claims(capsys: pytest.CaptureFixture[str]) -> None:

@@ -307,7 +307,9 @@ int ke_kick_run(
 		return -ENOMEM;
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = do_nothing;
-	sigemptyset(&action.sa_mask);
+	/* Nothing interrupts it: a kick that did would read a program counter in here, and be
+	 * taken for one in the window. */
+	sigfillset(&action.sa_mask);
 	sigaction(KE_RESCUE_SIGNAL, &action, &before);
 	error = install(lanes, count);
 	handlers = error ? 0 : count;
