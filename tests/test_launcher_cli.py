@@ -212,3 +212,21 @@ def test_a_python_that_cannot_be_executed(
     code = run.launch(request, select(catalogue(), chapters(), wanted_claims=(), wanted_suites=()))
     assert code == Exit.SUITE_ERROR
     assert "pytest cannot be started by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("budget", "sentence"),
+    [
+        ("0", "0 kicks: a budget is 10,000 to"),
+        ("-5", "-5 kicks: a budget is 10,000 to"),
+        ("99999999999999", "a budget is 10,000 to 1,000,000,000,000"),
+        ("many", "none of quick, ci, nightly"),
+    ],
+    ids=["nothing", "negative", "absurd", "word"],
+)
+def test_a_budget_that_cannot_be(
+    budget: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused before anything runs, with what a budget may be."""
+    assert main(["run", f"--budget={budget}", "--list"]) == Exit.USAGE
+    assert sentence in " ".join(capsys.readouterr().err.split())

@@ -28,6 +28,8 @@ from tools.kernel_log import Copy
 
 ROOT = Path(__file__).resolve().parent.parent
 
+DEFAULT_BUDGET = "quick"
+
 _EXTRA = "tools.run.pytest_arguments"
 
 
@@ -43,6 +45,18 @@ class _WithPytestArguments(click.Command):
         return super().parse_args(ctx, args)
 
 
+def _budget(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        budget = importlib.import_module("harness.kick.budget")
+    except ImportError:
+        return value  # without the extension nothing runs, and the sentence for that comes later
+    try:
+        budget.Budget.of(value)
+    except budget.BudgetError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
 @dataclass(frozen=True)
 class Request:
     """What was asked for. ``output`` is None for a new folder under ./results."""
@@ -52,6 +66,7 @@ class Request:
     output: Path | None = None
     jobs: str = "auto"
     require_kvm: bool = False
+    budget: str = DEFAULT_BUDGET
     pytest_arguments: tuple[str, ...] = ()
 
 
@@ -86,6 +101,14 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     help="Workers; 0 is one process.",
 )
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
+@click.option(
+    "--budget",
+    default=DEFAULT_BUDGET,
+    show_default=True,
+    metavar="NAME|N",
+    callback=_budget,
+    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
+)
 @click.option("--list", "listing", is_flag=True, help="Only print what would run.")
 @click.pass_context
 def run(
@@ -95,11 +118,12 @@ def run(
     output: Path | None,
     jobs: str,
     require_kvm: bool,
+    budget: str,
     listing: bool,
 ) -> int:
     """Run the suites on this host and say which claims hold."""
     extra = ctx.meta.get(_EXTRA, ())
-    request = Request(suites, claims, output, jobs, require_kvm, extra)
+    request = Request(suites, claims, output, jobs, require_kvm, budget, extra)
     try:
         selection = select(
             catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
@@ -200,6 +224,7 @@ def _pytest(request: Request, root: Path) -> list[str]:
         *("-p", "no:cacheprovider"),
         *(f"--suite={name}" for name in request.suites),
         *(f"--claim={name}" for name in request.claims),
+        *([f"--budget={request.budget}"] if request.budget != DEFAULT_BUDGET else []),
     ]
 
 
