@@ -248,6 +248,14 @@ def test_only_new_lines_are_read(tmp_path: Path) -> None:
     assert kernel_log.alarms(lines) == lines
 
 
+def test_what_a_daemon_writes_is_no_alarm(tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    path.touch()
+    with kernel_log.KernelLog(path) as log:
+        path.write_text("12,1,5678901,-;agent[9]: WARNING: disk 91% full\n")
+        assert log.new_lines() == []
+
+
 def test_an_unreadable_log_says_why(tmp_path: Path) -> None:
     with kernel_log.KernelLog(tmp_path / "missing") as log:
         assert "cannot be read" in log.why_not

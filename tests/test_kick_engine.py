@@ -253,6 +253,23 @@ def test_a_run_that_sees_no_signal_is_ended_by_the_stop_word(
     found_lost(summary, control)
 
 
+@pytest.mark.parametrize("protocol", [Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK])
+@pytest.mark.parametrize("fake", ["deaf", "sleeps"])
+def test_a_timer_whose_signal_nobody_takes(
+    fakes: Fakes, control: Summary, fake: str, protocol: Protocol
+) -> None:
+    """A timer's signal is its own request: the supervisor goes by the timer's date."""
+    halts = fake == "sleeps"
+    plan = short(
+        protocol, 3, delays=Delays(200_000, 200_000, 1), window_ns=0, delivery=Delivery.TIMER,
+        halts=halts,
+    )  # fmt: skip
+    (summary,) = race(fakes, fake, plan)
+    assert summary.kicks == 3
+    assert summary.losses
+    found_lost(summary, control)
+
+
 # ---- memory
 
 

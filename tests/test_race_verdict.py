@@ -11,7 +11,14 @@ from harness.kick.budget import WORDS, Budget, BudgetError
 from harness.kick.plan import LANDINGS, Delivery, Landing, Plan, Protocol
 from harness.kick.race import schedules
 from harness.kick.summary import Round, Summary
-from harness.kick.verdict import Outcome, Verdict, judge, late_counts, require_held
+from harness.kick.verdict import (
+    InconclusiveError,
+    Outcome,
+    Verdict,
+    judge,
+    late_counts,
+    require_held,
+)
 
 MINIMA = {Landing.IN_WINDOW: 100, Landing.IN_ENTRY: 1000}
 
@@ -185,7 +192,7 @@ def test_inconclusive(race: Summary, others: dict[str, object], said: str) -> No
     verdict = verdict_on(race, **others)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert said in verdict.text
-    with pytest.raises(AssertionError, match=r"\Ainconclusive: "):
+    with pytest.raises(InconclusiveError, match=r"\Ainconclusive: "):
         require_held(verdict)
 
 

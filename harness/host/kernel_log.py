@@ -55,7 +55,9 @@ class KernelLog:
                 break
             if not record:
                 break
-            lines.append(_as_dmesg(record.decode("utf-8", "replace")))
+            text = record.decode("utf-8", "replace")
+            if _from_kernel(text):
+                lines.append(_as_dmesg(text))
         return lines
 
     def close(self) -> None:
@@ -82,6 +84,12 @@ def alarms(lines: list[str], context: int = 20) -> list[str]:
         if _ALARM.search(line):
             return lines[index : index + context]
     return []
+
+
+def _from_kernel(record: str) -> bool:
+    """Whether the kernel wrote it: facility 0. Daemons may write to /dev/kmsg as well."""
+    priority = record.partition(",")[0]
+    return not priority.isdigit() or int(priority) >> 3 == 0
 
 
 def _as_dmesg(record: str) -> str:

@@ -18,6 +18,8 @@ late          Kicks sent before the guest made progress were late more often tha
               suites holds fewer than a hundred comparisons, so a sound kernel is called late in
               fewer than one run of ten thousand. Timers are left out: nobody sees the guest when
               they fire. So are several kickers: their kicks cannot be told apart.
+              Late as well when more than half of the kicks that met the running guest were: then no
+              interrupt took it out, and it ran until something else did.
 inconclusive  The run ended before its budget was spent, or a landing has fewer kicks than its
               minimum, or the control lost no kick in the window: then nothing is known about the
               window, for a kick could not have been lost there.
@@ -36,6 +38,7 @@ from harness.kick.summary import Round, Summary, upper_bound
 
 LATE_P = 1e-6
 LATE_LEAST = 5
+GUEST_LEAST = 100
 MOST_EVIDENCE = 10
 _BEFORE_PROGRESS = (Landing.IN_WINDOW, Landing.IN_ENTRY)
 
@@ -94,7 +97,11 @@ class LateCounts:
 
     def too_late(self) -> bool:
         """The rule of this module's text."""
-        return self.late_before >= LATE_LEAST and self.p() < LATE_P
+        return self.none_by_interrupt() or (self.late_before >= LATE_LEAST and self.p() < LATE_P)
+
+    def none_by_interrupt(self) -> bool:
+        """Whether most kicks to the running guest waited: then no interrupt takes it out."""
+        return self.all_guest >= GUEST_LEAST and self.late_guest > self.all_guest / 2
 
 
 def judge(
@@ -127,9 +134,18 @@ def judge(
     return Verdict(outcome, text, evidence, kicks, losses, bound, landings)
 
 
+class InconclusiveError(Exception):
+    """A race that shows nothing. It fails the run, and says nothing about the kernel."""
+
+
 def require_held(verdict: Verdict) -> None:
-    """Raises AssertionError, with the word first, unless the verdict is held."""
+    """Raises, with the word first, unless the verdict is held.
+
+    AssertionError speaks against the kernel; `InconclusiveError` does not.
+    """
     __tracebackhide__ = True
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        raise InconclusiveError(verdict.explain())
     if verdict.outcome is not Outcome.HELD:
         raise AssertionError(verdict.explain())
 

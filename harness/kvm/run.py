@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.kvm import exits
-from harness.kvm.abi import KvmError
 from harness.native import ffi, lib
 
 NS = 1_000_000_000
@@ -63,6 +62,10 @@ class Rescue:
         return f"{guest} for {self.after_s:.2f} s until the {self.by} ended the run"
 
 
+class WatchError(OSError):
+    """The host gives no thread to watch a run: its limits, no verdict about the kernel."""
+
+
 class RescuedError(AssertionError):
     """KVM_RUN did not come back by itself: a verdict about the kernel, wherever it is raised."""
 
@@ -104,7 +107,7 @@ class RunResult:
 def bounded_run(
     fd: int, run_page: Any, bounds: Bounds, argument: int, progress_forbidden: bool
 ) -> RunResult:
-    """Issues KVM_RUN once. Raises `KvmError` if the watching thread cannot be started (EAGAIN)."""
+    """Issues KVM_RUN once. Raises `WatchError` if the watching thread cannot be started."""
     request = ffi.new("struct ke_run_request *")
     request.vcpu_fd = fd
     request.argument = argument
@@ -117,7 +120,7 @@ def bounded_run(
     result = ffi.new("struct ke_run_result *")
     error = lib.ke_run(request, result)
     if error:
-        raise KvmError("the thread that watches KVM_RUN: pthread_create()", -error)
+        raise WatchError(-error, f"no thread to watch KVM_RUN: {os.strerror(-error)}")
     return RunResult(
         value=result.value,
         errno=result.error,

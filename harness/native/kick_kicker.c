@@ -14,6 +14,7 @@
 
 #define SPIN_BEFORE_YIELD 2000
 #define MIGRATE_EVERY 8
+#define MOST_REFUSED 1000000 /* seconds of a full signal queue: nobody empties it */
 
 /* 0, or -errno: also for a CPU that does not exist, is offline or is not this process's. */
 int ke_pin(pid_t tid, int cpu)
@@ -55,6 +56,7 @@ uint64_t ke_next_delay(struct ke_lane *lane, uint64_t *state)
 static void signal_once(struct ke_lane *lane)
 {
 	pid_t tid = (pid_t)atomic_load(&lane->tid);
+	unsigned int refused = 0;
 	siginfo_t info;
 
 	if (lane->plan.delivery == KE_BY_QUEUE) {
@@ -65,11 +67,25 @@ static void signal_once(struct ke_lane *lane)
 		/* A full queue is no lost kick: the number of pending signals has a limit. */
 		while (syscall(SYS_rt_tgsigqueueinfo, lane->process, tid, lane->plan.signo,
 			       &info) &&
-		       errno == EAGAIN && !atomic_load(&lane->over))
+		       errno == EAGAIN && !atomic_load(&lane->over)) {
+			if (++refused > MOST_REFUSED) {
+				ke_fail(lane, -EAGAIN);
+				return;
+			}
 			sched_yield();
+		}
 		return;
 	}
-	syscall(SYS_tgkill, lane->process, tid, lane->plan.signo);
+	/* The same holds here: a realtime signal counts against the user's RLIMIT_SIGPENDING. */
+	while (syscall(SYS_tgkill, lane->process, tid, lane->plan.signo) && errno == EAGAIN) {
+		if (atomic_load(&lane->over))
+			return;
+		if (++refused > MOST_REFUSED) {
+			ke_fail(lane, -EAGAIN);
+			return;
+		}
+		sched_yield();
+	}
 }
 
 /* One kick. The order is the protocol's: request, byte, signal (reference of each monitor). */
@@ -77,7 +93,6 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns)
 {
 	int writes =
 		lane->plan.protocol == KE_KICKER_WRITES || lane->plan.protocol == KE_CLEARED_LATE;
-	uint64_t request;
 	uint32_t index;
 
 	/* Relaxed: the request publishes them. */
@@ -85,7 +100,7 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns)
 	atomic_store_explicit(
 		&lane->asked_heartbeat, ke_word(lane->plan.heartbeat), memory_order_relaxed);
 	atomic_store_explicit(&lane->sent_ns, ke_now_ns(), memory_order_relaxed);
-	request = atomic_fetch_add(&lane->requested, 1) + 1;
+	atomic_fetch_add(&lane->requested, 1);
 	if (writes)
 		/* Release: behind the request. The signal's own locks order it before the signal.
 		 */
@@ -99,7 +114,7 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns)
 	atomic_store_explicit(
 		&lane->sent_heartbeat, ke_word(lane->plan.heartbeat), memory_order_relaxed);
 	atomic_store_explicit(&lane->sent_done_ns, ke_now_ns(), memory_order_relaxed);
-	atomic_store(&lane->sampled, request);
+	atomic_fetch_add(&lane->sampled, 1);
 }
 
 /* Spins first, for the other side is mostly about to answer; then it may want this processor. */

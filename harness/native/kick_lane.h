@@ -38,7 +38,7 @@ struct ke_lane {
 	_Atomic uint64_t sent_done_ns;	  /* behind its signal */
 	_Atomic uint32_t sent_heartbeat;  /* behind its signal */
 	_Atomic uint64_t delay_ns;
-	_Atomic uint64_t sampled; /* the request that the two above belong to */
+	_Atomic uint64_t sampled; /* kicks whose signal is sent: the two above belong to the last */
 
 	/* From the vCPU's thread to kickers and supervisor. */
 	_Atomic uint64_t acknowledged;
@@ -61,9 +61,9 @@ struct ke_lane {
 	volatile uint32_t landing;
 	volatile uint32_t handler_ran; /* in this round */
 	volatile uint64_t handled;     /* ever */
-	volatile uint32_t timer_armed;
-	uint32_t leaves_excused; /* of the guest, with the stop word cleared again */
-	uint64_t handled_before; /* when the last kick was acknowledged */
+	_Atomic uint32_t timer_armed;  /* its signal is still to come */
+	uint32_t leaves_excused;       /* of the guest, with the stop word cleared again */
+	uint64_t handled_before;       /* when the last kick was acknowledged */
 	uint32_t round_heartbeat;
 	uint64_t window_begin_ns;
 	uint64_t call_ns; /* masked: just before KVM_RUN */

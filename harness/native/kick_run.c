@@ -173,6 +173,14 @@ static void begin_rescue(struct ke_lane *lane, struct watch *watch)
 	rescue(lane, watch, 0);
 }
 
+/* Whether the lane's timer has fired, and its signal has not been taken. */
+static int overdue(const struct ke_lane *lane, uint64_t request)
+{
+	return lane->plan.delivery == KE_BY_TIMER && atomic_load(&lane->timer_armed) &&
+	       request == atomic_load(&lane->acknowledged) &&
+	       ke_now_ns() > atomic_load(&lane->sent_ns);
+}
+
 /* A kick is lost when the guest went on long after it, or the vCPU sleeps with the signal sent. */
 static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 {
@@ -180,11 +188,14 @@ static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 	uint64_t waited;
 	uint32_t turns;
 
+	/* A timer's signal is its own request, so one that nobody took is the next. */
+	if (overdue(lane, request))
+		request++;
 	if (request == atomic_load(&lane->acknowledged)) {
 		watch->request = 0;
 		return;
 	}
-	if (has_kickers(lane) && atomic_load(&lane->sampled) < request && lane->plan.kickers <= 1)
+	if (has_kickers(lane) && atomic_load(&lane->sampled) < request)
 		return; /* the signal is not yet known to be sent */
 	if (request != watch->request) {
 		watch->request = request;

@@ -237,6 +237,13 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 		lane->timer_armed = 0;
 		atomic_fetch_add(&lane->requested, 1);
 	}
+	if (lane->plan.delivery == KE_BY_TIMER && atomic_load(&lane->timer_armed) &&
+	    given_up(lane, atomic_load(&lane->requested) + 1)) {
+		/* The timer fired and its signal was not taken: the supervisor ended the run. */
+		atomic_store(&lane->timer_armed, 0);
+		lane->landing = landing_by_clock(lane, heartbeat);
+		atomic_fetch_add(&lane->requested, 1);
+	}
 	request = atomic_load(&lane->requested);
 	if (result < 0 && result != -EINTR) {
 		lane->summary.unexpected++;

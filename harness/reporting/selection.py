@@ -44,7 +44,11 @@ def select(
     """
     for suite in wanted_suites:
         if suite not in chapters:
-            raise SelectionError(_unknown("suite", suite, chapters, "any folder under suites/"))
+            raise SelectionError(
+                _unknown(
+                    "suite", suite, chapters, "the chapters, which are the folders under suites/"
+                )
+            )
     chosen = set(claims)
     if wanted_claims:
         chosen = set().union(*(_matches(word, claims, chapters) for word in wanted_claims))

@@ -256,9 +256,7 @@ def _broken(page: _Page, findings: Findings) -> None:
     label = "not judged"
     for finding in findings.having(State.BROKEN):
         errors = finding.of(Outcome.ERROR)
-        page.entry(
-            label, f"{finding.claim}: the suite itself broke in {_tests(len(errors))}", "bad"
-        )
+        page.entry(label, f"{finding.claim}: no verdict in {_tests(len(errors))}", "bad")
         _evidence(page, errors)
         label = ""
     if findings.collection_errors:
@@ -294,7 +292,7 @@ def sentence(findings: Findings) -> tuple[str, str]:
     if untested:
         rest.append(f"{_claims(untested)} could not be tested.")
     if broken or findings.collection_errors:
-        rest.append("The suite itself broke: this run is no proof of the rest.")
+        rest.append("Some tests came to no verdict: this run is no proof of the rest.")
     if findings.run < findings.planned:
         rest.append(f"The run ended early: {findings.run} of {_tests(findings.planned)} ran.")
     if failed:
