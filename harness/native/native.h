@@ -66,7 +66,6 @@ void ke_handler_target(int signo, uint8_t *byte);
 int ke_tgkill(int tid, int signo);
 int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns);
 int ke_timer_stop(int handle);
-int ke_become_reaper(void);
 
 long ke_userfault_open(void);
 int ke_userfault_register(int fd, void *start, size_t length);

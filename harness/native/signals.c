@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,10 +138,4 @@ int ke_timer_stop(int handle)
 	error = timer_delete(timers[handle]) ? -errno : 0;
 	atomic_store(&timer_used[handle], 0);
 	return error;
-}
-
-/* Orphaned grandchildren come to this process, so that it can wait for them. */
-int ke_become_reaper(void)
-{
-	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) ? -errno : 0;
 }
