@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where fetched kernels are kept, and how processes share that folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.emulation.errors import KernelError
+
+Say = Callable[[str], None]
+
+VARIABLE = "KVM_CONFORMANCE_CACHE"
+_NO_SPACE = "No space left on device"
+_TEXTS = {"LC_ALL": "C", "LANGUAGE": "C"}  # errors are recognised by their English texts
+
+
+def root() -> Path:
+    """The cache's folder: $KVM_CONFORMANCE_CACHE, else the project's own under the user's cache.
+
+    It need not exist. The place of a user's cache is the XDG Base Directory Specification's.
+    """
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser().absolute()
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative XDG_CACHE_HOME is to be ignored, says the specification.
+    base = Path(home) if home.startswith("/") else Path("~/.cache").expanduser()
+    return base / "kvm-immediate-exit-conformance"
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder of the cache, with its parents.
+
+    Raises KernelError where it cannot be made or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KernelError(_unwritable(folder, error.strerror or str(error))) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise KernelError(_unwritable(folder, "no permission to write there"))
+
+
+def need_room(folder: Path, needed: int, what: str) -> None:
+    """Raises KernelError unless the file system of `folder` has `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise KernelError(
+            f"no room on disk for {what}: it needs {megabytes(needed)}, and {folder} has "
+            f"{megabytes(free)}; make room there or set {VARIABLE} to a folder elsewhere"
+        )
+
+
+@contextmanager
+def lock(path: Path, say: Say, waiting_for: str, shared: bool = False) -> Iterator[int]:
+    """Holds the lock file `path`; waits for another holder, and says so.
+
+    Yields the descriptor: a child process that inherits it keeps the lock when this process is
+    killed, so that nobody touches what the child still writes.
+    """
+    make_folder(path.parent)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise KernelError(_unwritable(path, error.strerror or str(error))) from error
+    try:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that {waiting_for}")
+            fcntl.flock(descriptor, kind)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def run(
+    command: Sequence[str | Path],
+    package: str,
+    *,
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+    held: int | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end without a terminal, and returns its texts and exit code.
+
+    `package` names the Debian package that has the program, `held` is a lock to hand down. Raises
+    KernelError where the program is missing, or met a full disk.
+    """
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            cwd=folder,
+            env={**os.environ, "PATH": _path(), **_TEXTS, **(environment or {})},
+            pass_fds=() if held is None else (held,),
+        )
+    except FileNotFoundError as error:
+        raise KernelError(
+            f"the program {command[0]} is missing; on Debian it is in the package {package}"
+        ) from error
+    if done.returncode != 0 and _NO_SPACE in done.stdout + done.stderr:
+        raise KernelError(
+            f"the disk became full while {Path(command[0]).name} wrote to the cache; make room, "
+            f"or set {VARIABLE} to a folder elsewhere"
+        )
+    return done
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes, for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _path() -> str:
+    # depmod stands in sbin, which users other than root often do not have in their PATH.
+    return os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+
+
+def _unwritable(path: Path, why: str) -> str:
+    return (
+        f"the cache cannot be written: {path}: {why}; make it writable, or set {VARIABLE} to a "
+        "folder that is"
+    )

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a kernel was configured with, and whether it can be an emulated host."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+from harness.emulation.errors import KernelError
+
+
+def read(path: Path) -> dict[str, str]:
+    """The options of a kernel's .config that are set, without CONFIG_; `path` may be gzipped.
+
+    Raises KernelError for a file that cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8", "replace")
+    except (OSError, EOFError) as error:
+        raise KernelError(f"the kernel's configuration {path} cannot be read: {error}") from error
+    return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
+
+
+def missing(options: dict[str, str], machine: str) -> list[str]:
+    """What an emulated host needs and this kernel lacks, each as a person would write it.
+
+    It is KVM, on x86-64 the one for AMD (QEMU emulates SVM and no VMX), and one of the two ways to
+    share a folder with the guest.
+    """
+    on = {name for name, value in options.items() if value in ("y", "m")}
+    needed = ["KVM", "KVM_AMD"] if machine == "x86_64" else ["KVM"]
+    lacking = [f"CONFIG_{name}" for name in needed if name not in on]
+    plan9 = [name for name in ("NET_9P", "NET_9P_VIRTIO", "9P_FS") if name not in on]
+    if plan9 and "VIRTIO_FS" not in on:
+        names = ", ".join(f"CONFIG_{name}" for name in plan9)
+        lacking.append(f"{names} or else CONFIG_VIRTIO_FS")
+    return lacking
