@@ -19,11 +19,21 @@ SOURCES = (
     "kick_run.c",
     "kick_signal.c",
     "kick_vcpu.c",
+    "last_words.c",
     "run.c",
     "signals.c",
     "userfault.c",
 )
-HEADERS = ("compat.h", "flip.h", "kick.h", "kick_enter.h", "kick_lane.h", "kick_step.h", "native.h")
+HEADERS = (
+    "compat.h",
+    "flip.h",
+    "kick.h",
+    "kick_enter.h",
+    "kick_lane.h",
+    "kick_step.h",
+    "last_words.h",
+    "native.h",
+)
 # What only one architecture's <asm/kvm.h> has.
 ARCHITECTURES = {"x86_64": "x86_64.cdef"}
 

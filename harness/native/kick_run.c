@@ -16,11 +16,11 @@
 #include <unistd.h>
 
 #include "kick_lane.h"
+#include "last_words.h"
 
 #define LOOK_EVERY_NS 2000000L
 #define SLEEPY_LOOKS 5		      /* asleep with a signal pending at so many looks in a row */
 #define LAST_RESORT_NS 30000000000ULL /* then the process ends */
-#define EXIT_STATUS 70
 
 /* What the supervisor remembers of a lane. */
 struct watch {
@@ -128,18 +128,12 @@ static void signal_thread(const struct ke_lane *lane)
 
 static void last_resort(const struct ke_lane *lane)
 {
-	static const char text[] =
-		"the kick engine: a vCPU's thread did not come back from KVM_RUN, neither by the "
-		"stop word in the guest nor by repeated signals. The process ends here.\n";
-	const char *path = getenv("KVM_CONFORMANCE_LAST_WORDS");
-	const char *test = getenv("PYTEST_CURRENT_TEST");
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
-
-	dprintf(fd >= 0 ? fd : STDERR_FILENO, "%s: %s", test ? test : "a run outside of a test",
-		text);
 	if (lane->kicker_process > 0)
 		kill(lane->kicker_process, SIGKILL);
-	_exit(EXIT_STATUS);
+	ke_last_words(
+		"the kick engine: a vCPU's thread did not come back from KVM_RUN, neither by "
+		"the stop word in the guest nor by repeated signals. The process ends "
+		"here.\n");
 }
 
 /* Ends the run under way: the stop word first, where the guest can see it. */

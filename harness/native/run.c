@@ -5,24 +5,21 @@
  * program polls; then it signals the vCPU's thread again and again; at last it ends the process.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "last_words.h"
 #include "native.h"
 
 #define NS_PER_SECOND 1000000000ULL
 #define LOOK_EVERY_NS 10000000ULL    /* how often guest progress is looked at */
 #define SIGNAL_EVERY_NS 20000000ULL  /* how often the rescue signal repeats */
-#define EXIT_STATUS 70		     /* EX_SOFTWARE: not a verdict about the kernel */
 #define RESCUE_SIGNAL (SIGRTMAX - 3) /* no monitor and no C library uses it */
 
 struct watch {
@@ -85,29 +82,15 @@ static int wait_patiently(struct watch *watch)
 	return 0;
 }
 
-/* The kernel keeps the thread: say so where somebody reads it, and end the process. */
 static void end_process(const struct watch *watch)
 {
-	const char *path = getenv("KVM_CONFORMANCE_LAST_WORDS");
-	const char *test = getenv("PYTEST_CURRENT_TEST");
-	char text[640];
-	int length, fd;
-
-	length = snprintf(
-		text, sizeof(text),
-		"%s: KVM_RUN did not return within %.1f s: neither the stop word in the guest nor %u "
+	ke_last_words(
+		"KVM_RUN did not return within %.1f s: neither the stop word in the guest nor %u "
 		"signals to the vCPU's thread ended it; the guest counted from %u to %u. The process "
 		"ends here, for the thread cannot be brought back.\n",
-		test ? test : "a run outside of a test",
 		(double)(now_ns() - watch->started_ns) / (double)NS_PER_SECOND,
 		watch->result->rescue_signals, watch->result->heartbeat_before,
 		word(watch->request->heartbeat));
-	if (length > (int)sizeof(text) - 1)
-		length = (int)sizeof(text) - 1;
-	fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
-	if (write(fd >= 0 ? fd : STDERR_FILENO, text, (size_t)length) < 0)
-		_exit(EXIT_STATUS);
-	_exit(EXIT_STATUS);
 }
 
 static void *stand_by(void *argument)
