@@ -33,6 +33,7 @@ HEADERS = (
     "kick_step.h",
     "last_words.h",
     "native.h",
+    "thread_timer.h",
 )
 # What only one architecture's <asm/kvm.h> has.
 ARCHITECTURES = {"x86_64": "x86_64.cdef"}

@@ -11,6 +11,7 @@
 #include "kick_enter.h"
 #include "kick_lane.h"
 #include "kick_step.h"
+#include "thread_timer.h"
 
 #define MOST_UNEXPECTED 100
 
@@ -340,20 +341,11 @@ static void run_round(struct ke_lane *lane)
 
 static int create_timer(struct ke_lane *lane)
 {
-	struct sigevent event;
+	pid_t tid = (pid_t)atomic_load(&lane->tid);
+	int error = ke_thread_timer(lane->plan.signo, tid, &lane->timer);
 
-	memset(&event, 0, sizeof(event));
-	event.sigev_notify = SIGEV_THREAD_ID;
-	event.sigev_signo = lane->plan.signo;
-#ifdef sigev_notify_thread_id
-	event.sigev_notify_thread_id = (pid_t)atomic_load(&lane->tid);
-#else
-	event._sigev_un._tid = (pid_t)atomic_load(&lane->tid);
-#endif
-	if (timer_create(CLOCK_MONOTONIC, &event, &lane->timer))
-		return -errno;
-	lane->has_timer = 1;
-	return 0;
+	lane->has_timer = !error;
+	return error;
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "native.h"
+#include "thread_timer.h"
 
 #define SIGNALS 65
 #define TIMERS 16
@@ -89,10 +90,6 @@ int ke_tgkill(int tid, int signo)
 	return syscall(SYS_tgkill, getpid(), tid, signo) ? -errno : 0;
 }
 
-#ifndef sigev_notify_thread_id
-#define sigev_notify_thread_id _sigev_un._tid
-#endif
-
 /* A timer that signals one thread; the value is a handle for ke_timer_stop(), or -errno. */
 int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns)
 {
@@ -101,32 +98,21 @@ int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns)
 		.it_interval =
 			{(time_t)(interval_ns / 1000000000), (long)(interval_ns % 1000000000)},
 	};
-	struct sigevent event;
-	int handle, free_one = 0;
+	int handle, error, free_one = 0;
 
 	for (handle = 0; handle < TIMERS; handle++, free_one = 0)
 		if (atomic_compare_exchange_strong(&timer_used[handle], &free_one, 1))
 			break;
 	if (handle == TIMERS)
 		return -EAGAIN;
-	memset(&event, 0, sizeof(event));
-	event.sigev_notify = SIGEV_THREAD_ID;
-	event.sigev_signo = signo;
-	event.sigev_notify_thread_id = tid;
-	if (timer_create(CLOCK_MONOTONIC, &event, &timers[handle])) {
-		int error = errno;
-
-		atomic_store(&timer_used[handle], 0);
-		return -error;
-	}
-	if (timer_settime(timers[handle], 0, &when, NULL)) {
-		int error = errno;
-
+	error = ke_thread_timer(signo, tid, &timers[handle]);
+	if (!error && timer_settime(timers[handle], 0, &when, NULL)) {
+		error = -errno;
 		timer_delete(timers[handle]);
-		atomic_store(&timer_used[handle], 0);
-		return -error;
 	}
-	return handle;
+	if (error)
+		atomic_store(&timer_used[handle], 0);
+	return error ? error : handle;
 }
 
 int ke_timer_stop(int handle)
