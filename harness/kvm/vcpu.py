@@ -98,12 +98,6 @@ class Vcpu:
         abi.ioctl(self.fd, "KVM_GET_MP_STATE", state)
         return int(state.mp_state)
 
-    def set_mp_state(self, value: int) -> None:
-        """KVM_SET_MP_STATE. Raises `KvmError`."""
-        state = ffi.new("struct kvm_mp_state *")
-        state.mp_state = value
-        abi.ioctl(self.fd, "KVM_SET_MP_STATE", state)
-
     def set_signal_mask_raw(
         self, blocked: Iterable[int] | None, length: int = KERNEL_SIGSET_BYTES
     ) -> int:

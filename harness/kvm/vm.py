@@ -176,12 +176,6 @@ class Vm:
             raise abi.KvmError("KVM_SIGNAL_MSI", -value)
         return value
 
-    def irq_line(self, line: int, level: int) -> None:
-        """KVM_IRQ_LINE. Raises `KvmError`."""
-        request = ffi.new("struct kvm_irq_level *")
-        request.irq, request.level = line, level
-        abi.ioctl(self.fd, "KVM_IRQ_LINE", request)
-
     def ioctl(self, name: str, argument: Any = 0) -> int:
         """An ioctl of the architecture's module on the VM. Raises `KvmError`."""
         return abi.ioctl(self.fd, name, argument)

@@ -25,10 +25,8 @@ const struct ke_ioctl ke_ioctls[] = {
 	SIZED(KVM_ENABLE_CAP, struct kvm_enable_cap),
 	SIZED(KVM_SET_SIGNAL_MASK, struct kvm_signal_mask),
 	SIZED(KVM_GET_MP_STATE, struct kvm_mp_state),
-	SIZED(KVM_SET_MP_STATE, struct kvm_mp_state),
 	SIZED(KVM_SET_GUEST_DEBUG, struct kvm_guest_debug),
 	SIZED(KVM_SIGNAL_MSI, struct kvm_msi),
-	SIZED(KVM_IRQ_LINE, struct kvm_irq_level),
 	SIZED(KVM_INTERRUPT, struct kvm_interrupt),
 	SIZED(KVM_GET_REGS, struct kvm_regs),
 	SIZED(KVM_SET_REGS, struct kvm_regs),
@@ -73,11 +71,6 @@ long ke_ioctl(int fd, unsigned long number, void *argument)
 struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)
 {
 	return &run->s.regs;
-}
-
-struct kvm_debug_exit_arch *ke_debug_exit(struct kvm_run *run)
-{
-	return &run->debug.arch;
 }
 
 /* events.triple_fault.pending, which headers before 6.0 do not name: the byte behind "smi". */

@@ -23,7 +23,6 @@ long ke_ioctl(int fd, unsigned long number, void *argument);
 
 #if defined(__x86_64__)
 struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run);
-struct kvm_debug_exit_arch *ke_debug_exit(struct kvm_run *run);
 uint8_t *ke_triple_fault(struct kvm_vcpu_events *events);
 #endif
 

@@ -287,11 +287,6 @@ def sync_regs(vcpu: Vcpu) -> Any:
     return lib.ke_sync_regs(vcpu.run_page)
 
 
-def debug_exit(vcpu: Vcpu) -> Any:
-    """The x86 part of KVM_EXIT_DEBUG, a `struct kvm_debug_exit_arch *`."""
-    return lib.ke_debug_exit(vcpu.run_page)
-
-
 _supported: list[Any] = []
 
 
