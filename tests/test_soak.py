@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -23,11 +24,13 @@ from tools.exit_codes import Exit
 from tools.race_tally import ResultsError, Tally
 from tools.soak_journal import JOURNAL, Journal
 from tools.soak_report import MOST_TOLD, State, report
+from tools.soak_slices import Workshop
 
 needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK = ["--guest", "spin", "--shape", "apart", "--delivery", "thread", "--slice", "1s"]
+SLICE = ["--guest", "spin", "--delivery", "thread", "--slice", "1s"]
+QUICK = [*SLICE, "--shape", "apart"]
 ONE = ["--protocol", "handler_writes"]
 
 
@@ -134,6 +137,46 @@ def test_protocols_come_in_turn_and_everything_is_there() -> None:
     early = Counter(each.protocol for each in found[:60])
     assert max(early.values()) - min(early.values()) <= 15
     assert Protocol.CONTROL.value not in soak_plan.PROTOCOLS
+
+
+class FakeVm:
+    """What `GuestKind.make` does with a VM and its guest."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer = answer
+        self.vm = self
+        self.done: list[object] = []
+
+    def set_halt_poll_raw(self, nanoseconds: int) -> int:
+        self.done.append(nanoseconds)
+        return self.answer
+
+    def load(self, program: str, _mode: str, _data: object) -> None:
+        self.done.append(program)
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+
+@pytest.mark.parametrize(
+    ("guest", "answer", "done"),
+    [
+        ("halt", 0, ["halt"]),
+        ("halt_no_polling", 0, [0, "halt"]),
+        ("halt_no_polling", -errno.EINVAL, [0, "closed"]),
+    ],
+)
+def test_halt_polling(
+    guest: str, answer: int, done: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeVm(answer)
+    monkeypatch.setattr("harness.kick.guest_kind.create", lambda _system, _irqchip: fake)
+    obstacle = Workshop(None).obstacle(guest, "long") if answer else ""  # type: ignore[arg-type]
+    if answer:
+        assert "KVM_CAP_HALT_POLL" in obstacle
+    else:
+        soak_plan.GUESTS[guest].make(None, "long")  # type: ignore[arg-type]
+    assert fake.done == done
 
 
 # ---- sums and words of the report
@@ -248,25 +291,55 @@ def test_a_short_soak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert said.strip() == (output / "soak.txt").read_text(encoding="utf-8").strip()
 
 
-def started(output: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tools.cli", "soak", "--for", "1h", *QUICK, *more]
-    process = subprocess.Popen(
-        [*command, "--output", str(output)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@needs_kvm
+def test_a_race_in_a_process_that_stops(tmp_path: Path) -> None:
+    """Of a guest that sleeps, which is woken from its halt by the stop too."""
+    output = tmp_path / "results"
+    what = ["--guest", "halt_no_polling", "--shape", "stopped", "--delivery", "queue"]
+    arguments = ["soak", "--for", "4s", "--slice", "2s", *what, *ONE, "--output", str(output)]
+    assert main(arguments) == Exit.HELD
+    slices = list(race_tally.lines(output / JOURNAL))[1:-1]
+    assert sum(entry["stops"] for entry in slices)
+    assert {entry["shape"] for entry in slices} == {"stopped"}
+    assert no_children(), "a slice's process outlived it"
+
+
+def no_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def command(output: Path, *more: str, shape: str = "apart") -> list[str]:
+    soak = [sys.executable, "-m", "tools.cli", "soak", "--for", "1h", *SLICE, "--shape", shape]
+    return [*soak, *more, "--output", str(output)]
+
+
+def wait_for_a_slice(output: Path, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
     journal = output / JOURNAL
     while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
-        assert time.monotonic() < deadline, process.communicate()
-        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no slice ended"
+        assert process.poll() is None, "the soak ended"
         time.sleep(0.05)
+
+
+def started(output: Path, *more: str, shape: str = "apart") -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        command(output, *more, shape=shape),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_a_slice(output, process)
     return process
 
 
 @needs_kvm
+@pytest.mark.parametrize("shape", ["apart", "stopped"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_with_a_report(number: int, code: int, tmp_path: Path) -> None:
-    process = started(tmp_path / "results")
+def test_a_signal_ends_with_a_report(number: int, code: int, shape: str, tmp_path: Path) -> None:
+    process = started(tmp_path / "results", shape=shape)
     process.send_signal(number)
     said, errors = process.communicate(timeout=60)
     assert process.returncode == code

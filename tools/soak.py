@@ -16,6 +16,7 @@ import click
 
 from guest_blobs import BlobError
 from harness import host
+from harness.kick.apart import RaceApartError
 from harness.kick.engine import EngineError
 from harness.kick.slots import slot
 from harness.kick.verdict import LATE_LEAST, LATE_P, Outcome, judge, late_counts
@@ -34,6 +35,8 @@ from tools.soak_stop import Stop, StopError
 
 REPORT = "soak.txt"
 _SHORTEST_S = 0.2
+#: Errors of the suite, not of the kernel.
+_BROKEN = (KvmError, EngineError, BlobError, NotSeenError, RaceApartError)
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
     except OSError as error:
         return _cannot_write(error, folder)
     described = host.describe()
+    runner = Runner(workshop, settings, journal)
     with contextlib.closing(journal):
         try:
             click.echo(f"Results go to {folder}/", err=True)
@@ -201,7 +205,6 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
                 slice_s=settings.slice_s,
                 combinations=len(settings.combinations),
             )
-            runner = Runner(workshop, settings, journal)
             with runner.stop.installed():
                 code = runner.run()
                 text = report(runner.state, runner.elapsed, described.headline(), runner.why)
@@ -209,6 +212,8 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
                 (folder / REPORT).write_text(text + "\n", encoding="utf-8")
             click.echo(text)
             return code
+        except StopError:
+            return runner.stop.exit_code() or Exit.SUITE_ERROR  # a second signal: no report
         except BrokenPipeError:
             return Exit.CANNOT_WRITE  # the reader has seen enough
         except OSError as error:
@@ -252,8 +257,8 @@ class Runner:
                         self._slice(what, place, min(self._settings.slice_s, left), progress)
                 except StopError:
                     break
-                except (KvmError, EngineError, BlobError, NotSeenError) as problem:
-                    error = f"{what.protocol} on {what.guest} ({what.mode}): {problem}"
+                except _BROKEN as problem:
+                    error = f"{what.describe()}: {problem}"
                     break
                 if self._settings.until_lost and self.state.broken:
                     self.why = ", ended by --until-lost"
@@ -278,6 +283,7 @@ class Runner:
             mode=what.mode,
             shape=what.shape,
             delivery=what.delivery,
+            stops=done.stops,
             summaries=summaries,
             control=control,
             verdict=words,
@@ -294,10 +300,7 @@ class Runner:
             self.state.late_slices[what.protocol] += 1
         else:
             return ""
-        text = (
-            f"slice {self.state.slices}, {what.protocol} on {what.guest} ({what.mode}), "
-            f"{what.shape}, by {what.delivery}: {verdict.explain()}"
-        )
+        text = f"slice {self.state.slices}, {what.describe()}: {verdict.explain()}"
         self.state.tell(text)
         return text
 

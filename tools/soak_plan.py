@@ -7,10 +7,11 @@ import itertools
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Delays, Delivery, Plan, PlanError, Protocol
 
 LONGEST_S = 365 * 86_400.0
@@ -22,25 +23,10 @@ _ONLINE = Path("/sys/devices/system/cpu/online")
 CONTROL_KICKS = 6
 
 
-@dataclass(frozen=True)
-class GuestKind:
-    """A program of guest_blobs and how it behaves: see `harness.kick.plan.Plan`."""
-
-    program: str
-    irqchip: str = "none"
-    halts: bool = False
-    exits: bool = False
-    data: Mapping[int, int] = field(default_factory=dict)
-
-    @property
-    def spins(self) -> bool:
-        """Whether it counts for as long as it runs."""
-        return not self.halts and not self.exits
-
-
 GUESTS = {
-    "spin": GuestKind("heartbeat"),
+    "spin": SPINS,
     "halt": GuestKind("halt", irqchip="split", halts=True, data={0: 1}),
+    "halt_no_polling": GuestKind("halt", irqchip="split", halts=True, polling=False, data={0: 1}),
     "port_io": GuestKind("port_io", exits=True),
     "mmio": GuestKind("mmio", exits=True),
     "deadline": GuestKind("deadline_writer", irqchip="split"),
@@ -50,7 +36,10 @@ GUESTS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Threads and processors of a slice. `lanes` 0: two for each processor of this process."""
+    """Threads and processors of a slice. `lanes` 0: two for each processor of this process.
+
+    `stops`: in a process of its own, which is stopped and continued all the time.
+    """
 
     lanes: int = 1
     placement: str = "apart"
@@ -58,6 +47,7 @@ class Shape:
     burst: int = 1
     migrate: bool = False
     step: int = 10
+    stops: bool = False
 
     @property
     def needs_kickers(self) -> bool:
@@ -77,6 +67,7 @@ SHAPES = {
     "burst": Shape(burst=4),
     "storm": Shape(kickers=4),
     "migrate": Shape(migrate=True),
+    "stopped": Shape(stops=True, step=0),
     "two": Shape(lanes=2, placement="free"),
     "crowd": Shape(lanes=0, placement="free"),
 }
@@ -167,6 +158,10 @@ class Combination:
             signo=signo,
             seed=seed,
         )
+
+    def describe(self) -> str:
+        """All of it, for a line."""
+        return f"{self.protocol} on {self.guest} ({self.mode}), {self.shape}, by {self.delivery}"
 
     def possible(self) -> bool:
         """Whether it means something: a timer writes no byte, and has no kickers to multiply."""

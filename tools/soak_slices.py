@@ -9,27 +9,34 @@ from dataclasses import dataclass, field
 
 from guest_blobs import BlobError
 from harness.kick import engine
+from harness.kick.apart import RaceApart
+from harness.kick.guest_kind import GuestKind
 from harness.kick.plan import Delivery, Plan, Protocol
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kvm import arch
 from harness.kvm.abi import KvmError
-from harness.kvm.guest import Guest, create
-from harness.kvm.running import warm_up
+from harness.kvm.guest import Guest
 from harness.kvm.system import System
-from tools.soak_plan import CONTROL_KICKS, GUESTS, SHAPES, Combination, GuestKind
+from tools.soak_plan import CONTROL_KICKS, GUESTS, SHAPES, Combination
 
 _CONTROL_LIMIT_S = 20.0
+#: Clock ticks of processor time from one stop of a process to the next.
+_TICKS = 2
 #: Turns a second taken for granted until a guest that spins has been measured.
 _ANY_SPEED = 100_000_000
 
 
 @dataclass
 class Done:
-    """What a slice gave. `control` is None beside guests that leave KVM_RUN by themselves."""
+    """What a slice gave. `control` is None beside guests that leave KVM_RUN by themselves.
+
+    `stops` is how often the race's process was stopped and continued.
+    """
 
     summaries: list[Summary]
-    control: Summary | None
+    control: Summary | None = None
+    stops: int = 0
 
 
 @dataclass
@@ -50,18 +57,28 @@ class Workshop:
     def run(
         self, what: Combination, slot: Slot, seconds: float, seed: int, cancel: engine.Cancel
     ) -> Done:
-        """Races for so long, then the control. Raises `KvmError`, `EngineError`, `BlobError`."""
+        """Races for so long, then the control.
+
+        Raises `KvmError`, `EngineError`, `BlobError`, `NotSeenError` and `RaceApartError`.
+        """
         kind = GUESTS[what.guest]
         count = min(SHAPES[what.shape].count(), 64)
         with self._guests(kind, what.mode, count) as guests:
             speed = self._speed(guests[0], kind, what.mode)
             plans = [what.plan(seed=seed + index) for index in range(count)]
-            summaries = engine.run(
-                guests, plans, slot=slot, speed=speed, time_limit_s=seconds, cancel=cancel
-            )
-            control = None
+            if SHAPES[what.shape].stops:
+                with RaceApart(
+                    plans[0], slot, what.mode, kind=kind, speed=speed, time_limit_s=seconds
+                ) as apart:
+                    done = _stop_and_continue(apart, cancel)
+            else:
+                done = Done(
+                    engine.run(
+                        guests, plans, slot=slot, speed=speed, time_limit_s=seconds, cancel=cancel
+                    )
+                )
             if not kind.exits and not cancel.word[0]:
-                (control,) = engine.run(
+                (done.control,) = engine.run(
                     guests[:1],
                     [_control(kind, seed)],
                     slot=slot,
@@ -69,24 +86,30 @@ class Workshop:
                     time_limit_s=_CONTROL_LIMIT_S,
                     cancel=cancel,
                 )
-        return Done(summaries, control)
+        return done
 
     @contextlib.contextmanager
     def _guests(self, kind: GuestKind, mode: str, count: int) -> Iterator[list[Guest]]:
         with contextlib.ExitStack() as stack:
-            made = []
-            for _ in range(count):
-                guest = stack.enter_context(create(self.system, kind.irqchip))
-                guest.load(kind.program, mode, kind.data)
-                if kind.spins:
-                    warm_up(guest)
-                made.append(guest)
-            yield made
+            yield [stack.enter_context(kind.make(self.system, mode)) for _ in range(count)]
 
     def _speed(self, guest: Guest, kind: GuestKind, mode: str) -> int:
         if kind.spins:
             self.speeds[mode] = engine.measure_speed(guest)
         return self.speeds.get(mode, _ANY_SPEED)
+
+
+def _stop_and_continue(apart: RaceApart, cancel: engine.Cancel) -> Done:
+    """Until the race is over, or cancelled."""
+    stops = 0
+    apart.wait_for_begin()
+    while (
+        not cancel.word[0] and apart.wait_for_processor_time(_TICKS) and apart.stop_and_continue()
+    ):
+        stops += 1
+    if cancel.word[0]:
+        apart.cancel()
+    return Done([apart.summary()], stops=stops)
 
 
 def _control(kind: GuestKind, seed: int) -> Plan:

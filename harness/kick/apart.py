@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A race in a process of its own, for a test that stops and continues that process.
+"""A race in a process of its own, for whoever stops and continues that process.
 
-`RaceApart` is the test's end. The other end is this module run as a program: it reads the plan
-from its standard input, races, and writes the summary to its standard output.
+`RaceApart` is the caller's end. The other end is this module run as a program: it reads the task
+from its standard input, races, and writes the summary to its standard output. The end of its
+standard input cancels the race: so does the death of the caller.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
 
-from harness.kick.engine import measure_speed, run
+from harness.kick.engine import Cancel, measure_speed, run
+from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Plan
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
-from harness.kvm.guest import create
 from harness.kvm.run import slow_machine_factor
-from harness.kvm.running import warm_up
 from harness.kvm.system import System
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -36,43 +37,64 @@ class RaceApartError(Exception):
 
 
 class RaceApart:
-    """A context manager: starts the process and the race; at its end the process is gone."""
+    """A context manager: starts the process and the race; at its end the process is gone.
 
-    def __init__(self, plan: Plan, slot: Slot, mode: str) -> None:
+    `speed` is the guest's turns a second; 0 has it measured, which needs one that spins.
+    `time_limit_s` counts from the race's begin (0: never).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        slot: Slot,
+        mode: str,
+        *,
+        kind: GuestKind = SPINS,
+        speed: int = 0,
+        time_limit_s: float = 0.0,
+    ) -> None:
+        task = pickle.dumps((plan, slot, mode, kind, speed, time_limit_s))
+        assert len(task) <= select.PIPE_BUF, "the other end takes it with one read"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.kick.apart"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # select(2) sees the pipe only
             cwd=_ROOT,
+            start_new_session=True,  # a Ctrl-C on the terminal is for the caller alone
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._out = self._process.stdout
-        self._process.stdin.write(pickle.dumps((plan, slot, mode)))  # far less than a pipe holds
-        self._process.stdin.close()
+        self._in, self._out = self._process.stdin, self._process.stdout
+        self._in.write(task)
 
     def wait_for_begin(self) -> None:
         """Returns once the process is about to race."""
         if self._out.read(1) != b"!":
             raise RaceApartError(f"the process with the race ended with {self._process.wait()}")
 
+    def cancel(self) -> None:
+        """Ends the race early: the summary counts what was done."""
+        self._in.close()
+
     def stop_and_continue(self) -> bool:
         """SIGSTOP, and SIGCONT once the process has stopped. False when it has ended instead."""
         self._process.send_signal(signal.SIGSTOP)
-        flags = os.WSTOPPED | os.WEXITED | os.WNOWAIT
-        found = os.waitid(os.P_PID, self._process.pid, flags)
-        if found is None or found.si_code != os.CLD_STOPPED:
-            return False
+        flags = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+        bound = _bound()
+        while (found := os.waitid(os.P_PID, self._process.pid, flags)) is None:
+            if time.monotonic() > bound:
+                raise RaceApartError("SIGSTOP did not stop the process with the race")
+            time.sleep(_POLL_S / 10)
         self._process.send_signal(signal.SIGCONT)
-        return True
+        return found.si_code == os.CLD_STOPPED
 
     def wait_for_processor_time(self, ticks: int) -> bool:
         """Until all threads have used so many clock ticks since now; False when the race is over.
 
         Then the summary, or the end of the pipe, is there to be read.
         """
-        start, bound = self._used(), time.monotonic() + _PATIENCE_S * slow_machine_factor()
+        start, bound = self._used(), _bound()
         while self._used() - start < ticks:
             if select.select([self._out], [], [], _POLL_S)[0]:
                 return False
@@ -83,6 +105,7 @@ class RaceApart:
     def summary(self) -> Summary:
         """What came of the race; waits for its end."""
         text = b"".join(iter(lambda: self._out.read(1 << 16), b""))
+        self._in.close()
         if self._process.wait() or not text:
             status = self._process.returncode
             raise RaceApartError(f"the process with the race ended with status {status}")
@@ -107,20 +130,40 @@ class RaceApart:
     ) -> None:
         self._process.kill()
         self._process.wait()
+        self._in.close()
         self._out.close()
+
+
+def _bound() -> float:
+    """When patience ends that begins now."""
+    return time.monotonic() + _PATIENCE_S * slow_machine_factor()
+
+
+def _cancel_at_the_end(cancel: Cancel) -> None:
+    """Waits for the end of standard input."""
+    while os.read(0, 1):
+        pass
+    cancel.set()
 
 
 def main() -> None:
     """Races as the task on standard input says."""
-    plan, slot, mode = pickle.load(sys.stdin.buffer)
-    with System() as system, create(system) as guest:
-        guest.load("heartbeat", mode)
-        warm_up(guest)
-        speed = measure_speed(guest)
+    plan, slot, mode, kind, speed, limit = pickle.loads(os.read(0, select.PIPE_BUF))
+    cancel = Cancel()
+    caller = threading.Thread(target=_cancel_at_the_end, args=(cancel,), daemon=True)
+    caller.start()
+    with System() as system, kind.make(system, mode) as guest:
+        speed = speed or measure_speed(guest)
         sys.stdout.buffer.write(b"!")
         sys.stdout.buffer.flush()
-        (found,) = run([guest], [plan], slot=slot, speed=speed, time_limit_s=0)
-    sys.stdout.buffer.write(pickle.dumps(found))
+        (found,) = run([guest], [plan], slot=slot, speed=speed, time_limit_s=limit, cancel=cancel)
+        sys.stdout.buffer.write(pickle.dumps(found))
+        sys.stdout.buffer.flush()
+        os.close(sys.stdout.fileno())
+        # No SIGSTOP may meet the VM's end. From Linux 6.13 on that waits, uninterruptibly, for a
+        # thread of this process which KVM made (vhost_task_stop), and SIGSTOP stops that thread:
+        # the process would neither end nor count as stopped.
+        caller.join()
 
 
 if __name__ == "__main__":
