@@ -81,22 +81,29 @@ def percent(share: float) -> str:
 
 
 def table(state: State, *, words: bool) -> Table:
-    """A row a protocol."""
+    """A column a protocol: three of them fit on a terminal of 80 columns, whatever they count."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    made.add_column("protocol", no_wrap=True)
-    heads = ("kicks", "kicks/s", "before check", "window", "entry", "guest", "after exit")
-    for name in (*heads, "lost", "late", "bound 95 %", "control lost"):
-        made.add_column(name, justify="right")
-    if words:
-        made.add_column("verdict", no_wrap=True)
-    for protocol, tally in state.tallies.items():
-        control = state.controls[protocol]
-        cells = [f"{tally.kicks:,}", f"{tally.rate:,.0f}"]
-        cells += [f"{tally.landings[word]:,}" for word in LANDING_WORDS]
-        cells += [f"{tally.losses:,}", f"{sum(tally.late.values()):,}", percent(tally.bound)]
-        cells += [f"{control.losses:,} of {control.kicks:,}"]
-        made.add_row(protocol, *cells, *([state.word(protocol)] if words else []))
+    made.add_column("", no_wrap=True)
+    for protocol in state.tallies:
+        made.add_column(protocol, justify="right", no_wrap=True)
+    columns = [_cells(state, protocol, words=words) for protocol in state.tallies]
+    for name in columns[0]:
+        made.add_row(name, *(cells[name] for cells in columns))
     return made
+
+
+def _cells(state: State, protocol: str, *, words: bool) -> dict[str, str]:
+    """A protocol's column, by the names of the rows."""
+    tally, control = state.tallies[protocol], state.controls[protocol]
+    cells = {"kicks": f"{tally.kicks:,}", "kicks/s": f"{tally.rate:,.0f}"}
+    cells |= {word: f"{tally.landings[word]:,}" for word in LANDING_WORDS}
+    cells |= {
+        "lost": f"{tally.losses:,}",
+        "late": f"{sum(tally.late.values()):,}",
+        "bound 95 %": percent(tally.bound),
+        "control lost": f"{control.losses:,} of {control.kicks:,}",
+    }
+    return {**cells, "verdict": state.word(protocol)} if words else cells
 
 
 class Progress:
@@ -124,20 +131,17 @@ class Progress:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
-        self._console.print(text)
+        """A line that stays. In a log it is one, however long."""
+        self._console.print(text, soft_wrap=self._live is None)
 
     def show(self, elapsed_s: float, doing: Combination | None) -> None:
         """The state now."""
         left = clock(self._total - elapsed_s)
         if self._live:
             head = f"{clock(elapsed_s)} of {clock(self._total)}, {left} left"
-            if doing:
-                head += (
-                    f"; {doing.protocol} on {doing.guest} ({doing.mode}), {doing.shape}, "
-                    f"by {doing.delivery}"
-                )
-            self._live.update(Group(Text(head), table(self._state, words=False)), refresh=True)
+            now = f"now {doing.describe()}" if doing else ""
+            drawn = Group(Text(head), Text(now), table(self._state, words=False))
+            self._live.update(drawn, refresh=True)
             return
         if elapsed_s < self._next_line:
             return
@@ -165,7 +169,7 @@ def line(state: State) -> str:
 def report(state: State, elapsed_s: float, headline: str, why: str) -> str:
     """The text at the end."""
     console = bench_report.console()
-    console.width = 150
+    console.width = 200  # whatever the terminal's: the report is a file as well
     with console.capture() as caught:
         console.print(table(state, words=True), soft_wrap=True)
     head = f"soak of {clock(elapsed_s)} in {state.slices:,} slices{why}"
