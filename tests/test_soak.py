@@ -13,10 +13,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kick_guest import Fakes
 
 from harness import host
+from harness.kick import engine
 from harness.kick.plan import Protocol
 from tools import race_tally, soak_plan
 from tools.cli import main
@@ -388,3 +391,44 @@ def test_until_lost_stops_at_the_first(
     assert "between the check of the flag and KVM_RUN" in said
     assert json.dumps(entries[1]).count('"lost": true')
     assert os.sched_getaffinity(0)
+
+
+@needs_kvm
+@pytest.mark.parametrize("fault", ["ignores_byte", "misses_pending"], ids=["lost", "late"])
+def test_until_lost_on_a_kernel_that_breaks(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stand-in for KVM_RUN is sound for two slices, and then it is not: that slice is the last.
+
+    The guests' memory is real, and the stand-in counts in it.
+    """
+    fakes = Fakes(tmp_path)
+    whole = engine.run
+    races: list[str] = []
+
+    def run(guests: Any, plans: Any, **words: Any) -> Any:
+        if plans[0].protocol is Protocol.HANDLER_WRITES:
+            races.append(fault if len(races) == 2 else "sound")
+            if races[-1] == fault:
+                words["time_limit_s"] = 10.0  # enough for the rule of late kicks
+        found = fakes[races[-1] if plans[0].kicks == 0 else "sound"]
+        return whole(guests, plans, **{**words, "speed": fakes.speed, "function": found})
+
+    monkeypatch.setattr(engine, "run", run)
+    output = tmp_path / "results"
+    arguments = ["soak", "--for", "1h", *QUICK, *ONE, "--until-lost", "--output", str(output)]
+    assert main(arguments) == Exit.FAILED
+    assert races == ["sound", "sound", fault]
+    word = "lost" if fault == "ignores_byte" else "late"
+    said = capsys.readouterr()
+    first, *slices, last = race_tally.lines(output / JOURNAL)
+    assert (first["event"], last["event"], last["exit"]) == ("soak", "end", 1)
+    assert last["verdicts"] == {"handler_writes": word}
+    assert [bool(entry["verdict"]) for entry in slices] == [False, False, True]
+    told = f"slice 3, handler_writes on spin (long), apart, by thread: {word}: "
+    for text in (slices[2]["verdict"], said.err, said.out):
+        assert told in text
+    assert any(each[word] for each in slices[2]["summaries"][0]["notable"])
+    assert f"handler_writes: {word}: " in said.out
+    assert "in 3 slices, ended by --until-lost" in said.out
+    assert (output / "soak.txt").read_text(encoding="utf-8").strip() == said.out.strip()
