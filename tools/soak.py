@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from harness.kvm import arch
 from harness.kvm.abi import KvmError
 from harness.kvm.running import NotSeenError
 from harness.kvm.system import System
-from tools import soak_journal, soak_plan
+from tools import bench_report, soak_journal, soak_plan
 from tools.exit_codes import Exit
 from tools.race_tally import Tally
 from tools.soak_journal import JOURNAL, Journal
@@ -210,7 +211,8 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
                 text = report(runner.state, runner.elapsed, described.headline(), runner.why)
                 journal.line("end", exit=int(code), verdicts=runner.state.words())
                 (folder / REPORT).write_text(text + "\n", encoding="utf-8")
-            click.echo(text)
+            # Broken between words on a terminal, and not at all elsewhere.
+            bench_report.console().print(text, soft_wrap=not sys.stdout.isatty())
             return code
         except StopError:
             return runner.stop.exit_code() or Exit.SUITE_ERROR  # a second signal: no report
@@ -258,7 +260,9 @@ class Runner:
                 except StopError:
                     break
                 except _BROKEN as problem:
-                    error = f"{what.describe()}: {problem}"
+                    # A Ctrl-C may meet a race's process while it is being made.
+                    if not (self.stop.exit_code() and isinstance(problem, RaceApartError)):
+                        error = f"{what.describe()}: {problem}"
                     break
                 if self._settings.until_lost and self.state.broken:
                     self.why = ", ended by --until-lost"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -46,7 +46,10 @@ class State:
         if not tally.kicks:
             return "no kick was made"
         if not control.kicks:
-            return "no control could run beside these guests: add --guest spin"
+            return (
+                "no control could run: the soak was too short, or its guests leave KVM_RUN by "
+                "themselves (then add --guest spin)"
+            )
         if not control.losses:
             return (
                 f"the control, which must lose kicks, lost none of {control.kicks:,}: "
@@ -101,7 +104,8 @@ def _cells(state: State, protocol: str, *, words: bool) -> dict[str, str]:
         "lost": f"{tally.losses:,}",
         "late": f"{sum(tally.late.values()):,}",
         "bound 95 %": percent(tally.bound),
-        "control lost": f"{control.losses:,} of {control.kicks:,}",
+        "control's kicks": f"{control.kicks:,}",
+        "control lost": f"{control.losses:,}",
     }
     return {**cells, "verdict": state.word(protocol)} if words else cells
 
@@ -168,8 +172,8 @@ def line(state: State) -> str:
 
 def report(state: State, elapsed_s: float, headline: str, why: str) -> str:
     """The text at the end."""
-    console = bench_report.console()
-    console.width = 200  # whatever the terminal's: the report is a file as well
+    # The report is a file as well: no colours, whatever the terminal's width.
+    console = Console(width=200, color_system=None)
     with console.capture() as caught:
         console.print(table(state, words=True), soft_wrap=True)
     head = f"soak of {clock(elapsed_s)} in {state.slices:,} slices{why}"
