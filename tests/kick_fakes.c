@@ -5,8 +5,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <linux/kvm.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -17,6 +19,8 @@
 
 #define SELDOM 10
 #define RARELY 10000
+#define ONCE UINT_MAX
+#define ONCE_AT 500
 /* Far beyond what the engine calls late (an eighth of a millisecond), far below what is lost. */
 #define LATE_NS 400000
 #define EXIT_TURNS 20
@@ -26,6 +30,7 @@ struct fault {
 	unsigned int overlooks_byte; /* one in so many */
 	int byte_late;		     /* looked at once the guest has run for a while */
 	int pending_late;	     /* likewise */
+	int preempted;		     /* the thread is scheduled out meanwhile */
 	unsigned int swallows;	     /* one in so many */
 	int answers;		     /* ... but it answers */
 	unsigned int wrong;	     /* one run in so many ends at once ... */
@@ -66,9 +71,12 @@ static void take(int signo)
 	sigtimedwait(&kick, NULL, &at_once);
 }
 
-/* True once in so many calls; never for 0. Each thread counts for itself. */
+/* True once in so many calls; never for 0, and for ONCE a single time. Each thread counts for
+ * itself. */
 static int turn_of(unsigned int *count, unsigned int every)
 {
+	if (every == ONCE)
+		return ++*count == ONCE_AT;
 	return every && ++*count % every == 0;
 }
 
@@ -80,6 +88,27 @@ static void turn(const struct words *words)
 static int stopped(const struct words *words)
 {
 	return (int)__atomic_load_n(words->stop, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * The thread is scheduled out against its will (ru_nivcsw): by a move to the processor after the
+ * one it runs on, and back to where it may run.
+ */
+static void be_preempted(void)
+{
+	cpu_set_t allowed, one;
+	int here = sched_getcpu();
+
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (cpu == here || !CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		break;
+	}
+	sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
 /* The guest runs, and nothing is looked at. It makes turns at the speed of the sound guest. */
@@ -106,8 +135,11 @@ guest(const struct fault *fault, struct kvm_run *run, const struct words *words,
 	static __thread unsigned int signals;
 	unsigned int turns = 0;
 
-	if (fault->pending_late && pends(signo))
+	if (fault->pending_late && pends(signo)) {
 		run_blindly(words, signo);
+		if (fault->preempted)
+			be_preempted();
+	}
 	for (;;) {
 		if (pends(signo) && !fault->deaf) {
 			if (!turn_of(&signals, fault->swallows))
@@ -179,9 +211,11 @@ FAKE(fake_ignores_byte, .ignores_byte = 1)
 FAKE(fake_loses_some, .overlooks_byte = SELDOM)
 FAKE(fake_polls_byte_late, .byte_late = 1)
 FAKE(fake_misses_pending, .pending_late = 1)
+FAKE(fake_misses_pending_preempted, .pending_late = 1, .preempted = 1)
 FAKE(fake_swallows, .swallows = SELDOM)
 FAKE(fake_swallows_answers, .swallows = SELDOM, .answers = 1)
 FAKE(fake_wrong_exit, .wrong = RARELY, .wrong_value = 0)
+FAKE(fake_wrong_exit_once, .wrong = ONCE, .wrong_value = 0)
 FAKE(fake_wrong_error, .wrong = RARELY, .wrong_value = -EAGAIN)
 FAKE(fake_wrong_interrupt, .wrong = RARELY, .wrong_value = -EINTR)
 FAKE(fake_byte_unclaimed, .unclaimed = 1)

@@ -144,8 +144,7 @@ static void sound(int protocol, int delivery, const struct shape *shape)
 	}
 }
 
-/* The window in ns: long against the rest of a round; where lateness is shown, short against a time
- * slice too, for a round in which the thread was preempted is never called late. */
+/* The window in ns: long against the rest of a round, short against a time slice. */
 static void
 broken(const char *what, ke_run_function fake, int protocol, uint64_t budget, uint64_t window)
 {

@@ -7,11 +7,13 @@ No test here needs /dev/kvm. tests/kick_fakes.c says what each stand-in does.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 
 import pytest
 from kick_guest import Fakes, landed, race, short
 
+from harness.host.features import reason
 from harness.kick.plan import Delays, Delivery, Landing, Plan, Protocol
 from harness.kick.summary import Summary
 from harness.kick.verdict import Outcome, judge
@@ -29,7 +31,7 @@ SHAPES = {
 }
 # Long against everything else in a round, so that many kicks land there on a busy host too.
 LONG_WINDOW = {"window_ns": 1_000_000, "delays": Delays(0, 900_000, 0)}
-# Short against a time slice: a round in which the thread was preempted is never called late.
+# Short against a time slice, so that most kicks land where they are aimed.
 SHORT_WINDOW = {"window_ns": 60_000, "delays": Delays(0, 50_000, 0)}
 BEFORE_PROGRESS = (Landing.IN_WINDOW, Landing.IN_ENTRY)
 
@@ -43,7 +45,7 @@ def fakes(tmp_path_factory: pytest.TempPathFactory) -> Fakes:
 @pytest.fixture(scope="session")
 def control(fakes: Fakes) -> Summary:
     """A control that fired, as a verdict needs one."""
-    (summary,) = race(fakes, "sound", short(Protocol.CONTROL, 0, **LONG_WINDOW), time_limit_s=1)
+    (summary,) = race(fakes, "sound", short(Protocol.CONTROL, 4, delivery=Delivery.ITSELF))
     assert summary.lost[Landing.IN_WINDOW]
     return summary
 
@@ -116,8 +118,8 @@ def test_by_itself_the_window_is_walked_through(fakes: Fakes) -> None:
 
 @pytest.mark.parametrize("delivery", [Delivery.THREAD, Delivery.PROCESS, Delivery.QUEUE])
 def test_the_control_loses_what_lands_in_the_window(fakes: Fakes, delivery: Delivery) -> None:
-    plan = short(Protocol.CONTROL, 0, delivery=delivery, **LONG_WINDOW)
-    (summary,) = race(fakes, "sound", plan, time_limit_s=1.0)
+    plan = short(Protocol.CONTROL, 20, delivery=delivery, **LONG_WINDOW)
+    (summary,) = race(fakes, "sound", plan)
     assert summary.lost[Landing.IN_WINDOW]
     assert summary.lost[Landing.IN_WINDOW] == summary.losses
 
@@ -148,8 +150,8 @@ def test_a_byte_that_is_overlooked(
 
 
 def test_a_byte_that_is_overlooked_by_a_thread(fakes: Fakes, control: Summary) -> None:
-    plan = short(Protocol.HANDLER_WRITES, 0, **LONG_WINDOW)
-    (summary,) = race(fakes, "ignores_byte", plan, time_limit_s=2.0)
+    plan = short(Protocol.HANDLER_WRITES, 20, **LONG_WINDOW)
+    (summary,) = race(fakes, "ignores_byte", plan)
     assert summary.lost[Landing.IN_WINDOW]
     assert summary.lost[Landing.IN_WINDOW] == summary.losses
     found_lost(summary, control)
@@ -168,6 +170,15 @@ def test_a_pending_signal_that_is_seen_late(fakes: Fakes, control: Summary) -> N
     (summary,) = race(fakes, "misses_pending", short(Protocol.SIGNAL_MASK, 3_000, **SHORT_WINDOW))
     assert summary.losses == 0
     assert landed(summary, "late", *BEFORE_PROGRESS) >= 5
+    assert judge(summary, control=control).outcome is Outcome.LATE
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason=reason("no_second_cpu"))
+def test_late_is_late_although_the_thread_was_scheduled_out(fakes: Fakes, control: Summary) -> None:
+    plan = short(Protocol.SIGNAL_MASK, 3_000, **SHORT_WINDOW, placement="free")
+    (summary,) = race(fakes, "misses_pending_preempted", plan)
+    late = [each for each in summary.notable if each.late]
+    assert sum(each.preempted for each in late) >= 5
     assert judge(summary, control=control).outcome is Outcome.LATE
 
 
@@ -197,6 +208,15 @@ def test_one_run_in_ten_thousand_returns_0(
     (summary,) = race(fakes, "wrong_exit", short(protocol, 25_000, delays=Delays(0, 2_000, 10)))
     assert summary.unexpected
     assert summary.last_error == 0
+    found_lost(summary, control)
+
+
+@pytest.mark.parametrize("protocol", PROMISES)
+def test_one_wrong_exit_of_a_lane_is_one_too_many(
+    fakes: Fakes, control: Summary, protocol: Protocol
+) -> None:
+    (summary,) = race(fakes, "wrong_exit_once", short(protocol, 2_000, delays=Delays(0, 2_000, 10)))
+    assert summary.unexpected == 1
     found_lost(summary, control)
 
 

@@ -53,7 +53,6 @@ struct ke_lane {
 	_Atomic uint64_t acknowledged_round;
 	_Atomic uint64_t issued; /* kicks begun, by all kickers */
 	_Atomic uint32_t kickers_left;
-	_Atomic uint32_t stops_written; /* by the supervisor, to end a run */
 
 	/* The vCPU's thread and its own signal handler only. */
 	volatile uint32_t phase;
@@ -62,7 +61,8 @@ struct ke_lane {
 	volatile uint32_t handler_ran; /* in this round */
 	volatile uint64_t handled;     /* ever */
 	_Atomic uint32_t timer_armed;  /* its signal is still to come */
-	uint32_t leaves_excused;       /* of the guest, with the stop word cleared again */
+	uint32_t may_leave;	       /* the stop word was cleared: see leaves_late() */
+	uint32_t leave_heartbeat;      /* the guest's count when it was */
 	uint64_t handled_before;       /* when the last kick was acknowledged */
 	uint32_t round_heartbeat;
 	uint64_t window_begin_ns;

@@ -152,8 +152,6 @@ static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns
 	if (signals) {
 		signal_thread(lane);
 	} else {
-		if (!ke_word(lane->plan.stop))
-			atomic_fetch_add(&lane->stops_written, 1);
 		__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
 	}
 	if (waited_ns > LAST_RESORT_NS)

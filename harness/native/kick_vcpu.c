@@ -162,6 +162,30 @@ static uint32_t progress_after(struct ke_lane *lane, uint32_t heartbeat)
 	return turns > 0 ? (uint32_t)turns : 0;
 }
 
+/* The guest stands still meanwhile: this thread, which runs it, is here. */
+static void clear_stop(struct ke_lane *lane)
+{
+	if (!ke_word(lane->plan.stop))
+		return;
+	__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
+	lane->may_leave = 1;
+	lane->leave_heartbeat = ke_word(lane->plan.heartbeat);
+}
+
+/*
+ * A guest that has seen the stop word leaves in a later KVM_RUN when a signal ended the one under
+ * way, and the word is cleared by then. It makes no turn in between, for it looks at the word
+ * behind its count. So one exit is excused after the word was cleared, and only before the next
+ * turn. The first KVM_RUN of a lane may come behind such a clear, of whoever had the guest before.
+ */
+static int leaves_late(struct ke_lane *lane, uint32_t heartbeat)
+{
+	int leaves = lane->may_leave && heartbeat == lane->leave_heartbeat;
+
+	lane->may_leave = 0;
+	return leaves;
+}
+
 static void
 finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, uint32_t heartbeat)
 {
@@ -195,9 +219,7 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 		if (atomic_load(&lane->rescued_by) == 2)
 			round.flags |= KE_BY_SIGNAL;
 		lane->summary.rescued++;
-	} else if (
-		lane->plan.late_turns && round.after > lane->plan.late_turns &&
-		!(round.flags & KE_PREEMPTED)) {
+	} else if (lane->plan.late_turns && round.after > lane->plan.late_turns) {
 		round.flags |= KE_LATE;
 	}
 	/*
@@ -209,23 +231,9 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 		round.flags |= KE_UNCLAIMED;
 	lane->summary.kicks++;
 	ke_record(lane, &round);
-	if (ke_word(lane->plan.stop))
-		__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
+	clear_stop(lane);
 	atomic_store(&lane->acknowledged_round, atomic_load(&lane->round));
 	atomic_store(&lane->acknowledged, request);
-}
-
-/*
- * A guest that has seen the stop word leaves in a later KVM_RUN when a signal ended the one under
- * way, and the word may be cleared by then. Each time it was written excuses one such exit; so
- * does the end of the lane that had this guest before.
- */
-static int leaves_late(struct ke_lane *lane)
-{
-	if (lane->leaves_excused > atomic_load(&lane->stops_written))
-		return 0;
-	lane->leaves_excused++;
-	return 1;
 }
 
 /* KVM_RUN is back: what for? */
@@ -253,7 +261,8 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 			atomic_store(&lane->over, 1);
 	} else if (result >= 0) {
 		lane->summary.exits++;
-		if (!lane->plan.exits && !ke_word(lane->plan.stop) && !leaves_late(lane)) {
+		if (!lane->plan.exits && !ke_word(lane->plan.stop) &&
+		    !leaves_late(lane, heartbeat)) {
 			lane->summary.unexpected++;
 			lane->summary.last_error = 0;
 		}
@@ -262,8 +271,8 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 		if (result == -EINTR && !atomic_load(&lane->over))
 			lane->summary.spurious++;
 		/* The supervisor wrote the stop word just when the kick was answered. */
-		if (ke_word(lane->plan.stop) && !atomic_load(&lane->over))
-			__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
+		if (!atomic_load(&lane->over))
+			clear_stop(lane);
 		return;
 	}
 	if (!masked(lane) && lane->landing == KE_BEFORE_CHECK)
@@ -386,6 +395,8 @@ void *ke_vcpu_main(void *argument)
 		ke_fail(lane, error);
 	getrusage(RUSAGE_THREAD, &usage);
 	lane->preemptions = usage.ru_nivcsw;
+	lane->may_leave = 1;
+	lane->leave_heartbeat = ke_word(lane->plan.heartbeat);
 	lane->began_ns = ke_now_ns();
 	while (!atomic_load(&lane->over)) {
 		run_round(lane);
