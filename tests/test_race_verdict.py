@@ -9,8 +9,9 @@ import pytest
 
 from harness.kick.budget import WORDS, Budget, BudgetError
 from harness.kick.plan import LANDINGS, Delivery, Landing, Plan, Protocol
-from harness.kick.race import schedules
-from harness.kick.summary import Round, Summary
+from harness.kick.race import MOST_CONTROLS, Race, control_plan, schedules
+from harness.kick.slots import Slot
+from harness.kick.summary import Round, Summary, latency_percentile
 from harness.kick.verdict import (
     InconclusiveError,
     Outcome,
@@ -210,6 +211,31 @@ def test_several_races_are_one() -> None:
     verdict = verdict_on([a_race(), a_race()], minima={Landing.IN_WINDOW: 2_000})
     assert verdict.outcome is Outcome.HELD
     assert verdict.kicks == 200_000
+
+
+def test_a_control_is_of_the_same_kind() -> None:
+    race = Plan(Protocol.SIGNAL_MASK, 9_000, Delivery.PROCESS, placement="together", burst=3)
+    asked = control_plan(race)
+    alike = ("delivery", "placement", "migrate", "halts", "exits", "signo")
+    assert all(getattr(asked, name) == getattr(race, name) for name in alike)
+    assert (asked.protocol, asked.burst, asked.kickers) == (Protocol.CONTROL, 1, 1)
+
+
+@pytest.mark.parametrize(("losses", "runs"), [([2], 1), ([0, 0, 1], 3), ([0] * 20, MOST_CONTROLS)])
+def test_a_control_runs_until_it_loses(
+    monkeypatch: pytest.MonkeyPatch, losses: list[int], runs: int
+) -> None:
+    made = iter([control(each) for each in losses])
+    monkeypatch.setattr(Race, "run_beside", lambda *_: [next(made)])
+    found = Race(None, Slot(0, 1), 1).control(Plan(Protocol.HANDLER_WRITES, 1))
+    assert found.losses == losses[runs - 1]
+    assert len(list(made)) == len(losses) - runs
+
+
+def test_latencies_of_several_races() -> None:
+    races = [a_race(latency={0: 10, 5: 89}), a_race(latency={9: 1})]
+    assert [latency_percentile(races, share) for share in (0.05, 0.5, 0.99, 1)] == [0, 32, 32, 512]
+    assert latency_percentile([a_race()], 0.5) == 0
 
 
 @pytest.mark.parametrize("text", [*WORDS, "50000", "1_000_000"])

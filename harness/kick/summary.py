@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,10 +90,6 @@ class Summary:
             return upper_bound(self.losses, self.kicks)
         return upper_bound(self.lost[landing], self.landings[landing])
 
-    def latency_percentile(self, share: float) -> int:
-        """ns that this share (0 to 1) of the kicks did not exceed, to a power of two."""
-        return percentile(self.latency, share)
-
     def as_json(self) -> dict[str, Any]:
         """For the journal: plain words and numbers."""
         found = asdict(self)
@@ -132,13 +129,13 @@ def upper_bound(losses: int, kicks: int, confidence: float = CONFIDENCE) -> floa
     return float(beta.ppf(confidence, losses + 1, kicks - losses))
 
 
-def percentile(histogram: Mapping[int, int], share: float) -> int:
-    """The upper edge of the bucket in which this share of the values lies; 0 without values."""
-    wanted = share * sum(histogram.values())
+def latency_percentile(parts: Sequence[Summary], share: float) -> int:
+    """ns that this share (0 to 1) of all kicks did not exceed, to a power of two; 0 without any."""
+    histogram = sum((Counter(part.latency) for part in parts), Counter[int]())
     seen = 0
     for bucket in sorted(histogram):
         seen += histogram[bucket]
-        if seen >= wanted and seen:
+        if seen >= share * histogram.total():
             return 1 << bucket if bucket else 0
     return 0
 

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from harness.host.features import reason
 from harness.kick.budget import Budget
-from harness.kick.plan import Delays, Delivery, Landing, Plan, Protocol
+from harness.kick.plan import Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
 from harness.kick.slots import Slot
-from harness.kick.summary import Summary
 from harness.kvm.guest import Guest
 from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.races.conftest import Judge
@@ -30,7 +27,6 @@ WIDE_WINDOW_NS = 100_000
 @every_guest_mode
 def test_spins(
     race: Race,
-    control: Callable[[Delivery], Summary],
     kick_budget: Budget,
     require_no_loss: Judge,
 ) -> None:
@@ -41,8 +37,8 @@ def test_spins(
         Plan(Protocol.HANDLER_WRITES, kicks // 20, delays=WIDE, window_ns=WIDE_WINDOW_NS),
     )
     require_no_loss(
+        race,
         races,
-        control(Delivery.THREAD),
         {Landing.IN_WINDOW: kicks // 200, Landing.IN_ENTRY: kicks // 50},
     )
 
@@ -62,16 +58,13 @@ def test_halts(
         pytest.skip(reason("no_halt_polling"))
     loaded.set_data(0, 1)
     race = Race(loaded, slot, NOMINAL_TURNS)
-    control = race.control(Delivery.THREAD, halts=True)
     kicks = kick_budget.part(0.03)
     protocol = Protocol.HANDLER_WRITES
     races = race.run(
         Plan(protocol, kicks, delays=Delays(0, 60_000, 10), halts=True),
         Plan(protocol, kicks // 10, delays=WIDE, window_ns=WIDE_WINDOW_NS, halts=True),
     )
-    require_no_loss(
-        races, control, {Landing.IN_WINDOW: kicks // 100, Landing.IN_ENTRY: kicks // 10}
-    )
+    require_no_loss(race, races, {Landing.IN_WINDOW: kicks // 100, Landing.IN_ENTRY: kicks // 10})
 
 
 @pytest.mark.claim("races.guests")
@@ -89,13 +82,12 @@ def test_leaves_by_itself(
     A kick that came before KVM_RUN must end it with EINTR, not be overtaken by the guest's exit.
     """
     race = Race(loaded, slot, NOMINAL_TURNS)
-    control = race.control(Delivery.THREAD, exits=True)
     kicks = kick_budget.part(0.03)
     races = race.run(
         Plan(protocol, kicks, exits=True),
         Plan(protocol, kicks // 10, delays=WIDE, window_ns=WIDE_WINDOW_NS, exits=True),
     )
-    require_no_loss(races, control, {Landing.IN_WINDOW: kicks // 100})
+    require_no_loss(race, races, {Landing.IN_WINDOW: kicks // 100})
 
 
 @pytest.mark.claim("races.guests")

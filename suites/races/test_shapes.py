@@ -11,9 +11,8 @@ import pytest
 from harness.host.features import reason
 from harness.kick.apart import RaceApart
 from harness.kick.budget import Budget
-from harness.kick.plan import Delays, Delivery, Landing, Plan, Protocol
+from harness.kick.plan import Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
-from harness.kick.summary import Summary
 from harness.kick.verdict import InconclusiveError
 from harness.kvm.guest import create
 from harness.kvm.running import warm_up
@@ -21,8 +20,6 @@ from harness.kvm.system import System
 from suites.races.conftest import Judge
 
 pytestmark = pytest.mark.usefixtures("capability")
-
-Control = Callable[[Delivery], Summary]
 ENTERED = {Landing.IN_ENTRY: 20}
 
 either_writes = pytest.mark.parametrize(
@@ -37,7 +34,6 @@ either_writes = pytest.mark.parametrize(
 def test_many_vcpus(
     kvm: System,
     race: Race,
-    control: Control,
     kick_budget: Budget,
     vcpus: int,
     require_no_loss: Judge,
@@ -56,50 +52,45 @@ def test_many_vcpus(
             warm_up(guest)
             guests.append(guest)
         races = race.run_beside(guests, plans)
-    require_no_loss(races, control(Delivery.THREAD), ENTERED)
+    require_no_loss(race, races, ENTERED)
 
 
 @pytest.mark.claim("races.shapes")
 @either_writes
 def test_many_kickers(
-    race: Race, control: Control, kick_budget: Budget, protocol: Protocol, require_no_loss: Judge
+    race: Race, kick_budget: Budget, protocol: Protocol, require_no_loss: Judge
 ) -> None:
     """Four kickers at one vCPU, each with a kick of its own outstanding."""
     plan = Plan(protocol, kick_budget.part(0.1), kickers=4, placement="free")
-    require_no_loss(race.run(plan), control(Delivery.THREAD), ENTERED)
+    require_no_loss(race, race.run(plan), ENTERED)
 
 
 @pytest.mark.claim("races.shapes")
-def test_bursts(race: Race, control: Control, kick_budget: Budget, require_no_loss: Judge) -> None:
+def test_bursts(race: Race, kick_budget: Budget, require_no_loss: Judge) -> None:
     """Eight signals a kick: those that come too late for it meet the next round."""
     plan = Plan(Protocol.HANDLER_WRITES, kick_budget.part(0.05), burst=8)
-    require_no_loss(race.run(plan), control(Delivery.THREAD), {Landing.IN_ENTRY: 1})
+    require_no_loss(race, race.run(plan), {Landing.IN_ENTRY: 1})
 
 
 @pytest.mark.claim("races.shapes")
-def test_on_one_processor(
-    race: Race, control: Control, kick_budget: Budget, require_no_loss: Judge
-) -> None:
+def test_on_one_processor(race: Race, kick_budget: Budget, require_no_loss: Judge) -> None:
     """Kicker and vCPU take turns on it: the kick comes while the vCPU's thread does not run."""
     plan = Plan(Protocol.HANDLER_WRITES, kick_budget.part(0.002), placement="together")
-    require_no_loss(race.run(plan), control(Delivery.THREAD))
+    require_no_loss(race, race.run(plan))
 
 
 @pytest.mark.claim("races.shapes")
-def test_thread_that_migrates(
-    race: Race, control: Control, kick_budget: Budget, require_no_loss: Judge
-) -> None:
+def test_thread_that_migrates(race: Race, kick_budget: Budget, require_no_loss: Judge) -> None:
     """The vCPU's thread is moved to the other processor and back every eight kicks."""
     if race.slot.vcpu == race.slot.kicker:
         pytest.skip(reason("no_second_cpu"))
     plan = Plan(Protocol.HANDLER_WRITES, kick_budget.part(0.02), migrate=True)
-    require_no_loss(race.run(plan), control(Delivery.THREAD))
+    require_no_loss(race, race.run(plan))
 
 
 @pytest.mark.claim("races.shapes")
 def test_process_that_stops(
     race: Race,
-    control: Control,
     kick_budget: Budget,
     require_no_loss: Judge,
     record_property: Callable[[str, object], None],
@@ -114,6 +105,6 @@ def test_process_that_stops(
         found = apart.summary()
     record_property("stops", stops)
     record_property("spurious", found.spurious)
-    require_no_loss([found], control(Delivery.THREAD), {**ENTERED, Landing.IN_GUEST: 20})
+    require_no_loss(race, [found], {**ENTERED, Landing.IN_GUEST: 20})
     if not stops:
         raise InconclusiveError("inconclusive: the race was over before its process was stopped")

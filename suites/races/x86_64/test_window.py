@@ -9,7 +9,6 @@ import pytest
 
 from harness.kick.plan import Delivery, Landing, Plan, Protocol
 from harness.kick.race import Race
-from harness.kick.summary import Summary
 from suites.dimensions import x86_only
 from suites.races.conftest import Judge
 
@@ -27,7 +26,6 @@ LEAST_IN_WINDOW = 500
 )
 def test_each_instruction(
     race: Race,
-    control: Callable[[Delivery], Summary],
     protocol: Protocol,
     require_no_loss: Judge,
     record_property: Callable[[str, object], None],
@@ -37,14 +35,16 @@ def test_each_instruction(
     A kick before KVM_RUN with the byte set, or a signal pending that the mask lets in: no guest
     instruction is executed. The control, with neither, loses every one of them.
     """
-    unprotected = control(Delivery.ITSELF)
-    (race_here,) = race.run(Plan(protocol, KICKS, Delivery.ITSELF, window_ns=0))
+    plan = Plan(protocol, KICKS, Delivery.ITSELF, window_ns=0)
+    unprotected = race.control(plan)
+    (race_here,) = race.run(plan)
     steps = {each.delay_ns for each in race_here.recent}
     record_property("instructions_stepped", len(steps))
     require_no_loss(
+        race,
         [race_here],
-        unprotected,
         {Landing.BEFORE_CHECK: 1, Landing.IN_WINDOW: LEAST_IN_WINDOW},
+        unprotected,
     )
     assert steps == set(range(1, max(steps) + 1)), (
         f"inconclusive: of {max(steps)} instructions of the window only {len(steps)} saw a kick"
