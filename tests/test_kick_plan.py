@@ -6,7 +6,9 @@ No test here needs /dev/kvm.
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import signal
 import threading
 import time
@@ -18,7 +20,8 @@ from typing import Any
 import pytest
 from kick_guest import Fakes, place, race, short, stand_in
 
-from harness.kick import engine
+from harness.host.features import reason
+from harness.kick import engine, realtime
 from harness.kick.engine import EngineError
 from harness.kick.plan import Delays, Delivery, Plan, PlanError, Protocol
 from harness.kick.race import Race
@@ -86,6 +89,10 @@ def nothing_is_left() -> Iterator[None]:
         (lambda: Plan(THREAD, 1, window_ns=10**15), "a window of 1000000000000000 ns"),
         (lambda: Plan(THREAD, 1, kickers=0), "0 kickers: there may be 1 to 16"),
         (lambda: Plan(THREAD, 1, kickers=17), "17 kickers: there may be 1 to 16"),
+        (lambda: Plan(THREAD, 1, realtime=-1), "realtime priority -1: 0 (none) to 99"),
+        (lambda: Plan(THREAD, 1, realtime=100), "realtime priority 100: 0 (none) to 99"),
+        (lambda: Plan(THREAD, 1, Delivery.TIMER, realtime=1), "a kick by timer has none"),
+        (lambda: Plan(THREAD, 1, Delivery.ITSELF, realtime=1), "a kick by itself has none"),
         (lambda: Plan(THREAD, 1, burst=0), "a burst of 0 signals"),
         (lambda: Plan(THREAD, 1, burst=10**10), "a burst of 10000000000 signals"),
         (lambda: Plan(THREAD, 1, placement="nowhere"), "placement 'nowhere': one of"),
@@ -201,6 +208,58 @@ def test_more_vcpus_than_kvm_allows(count: int) -> None:
     guest.vm = SimpleNamespace(check_extension={"KVM_CAP_MAX_VCPUS": 8}.__getitem__)
     with pytest.raises(PlanError, match=f"{count} vCPUs: KVM on this host allows 1 to 8"):
         Race(guest, place(), 1).run_beside([guest] * count, [short(THREAD, 1)] * count)
+
+
+# ---- realtime priorities
+
+
+def without_privileges(body: Callable[[], object]) -> str:
+    """What an EngineError says in a process that may not take a realtime priority."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        words = "no error"
+        try:
+            resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
+            if os.geteuid() == 0:
+                os.setresuid(65534, 65534, 65534)  # which also drops the capabilities
+            body()
+        except EngineError as error:
+            words = str(error)
+        except BaseException as error:
+            words = repr(error)
+        finally:
+            os.write(writing, words.encode())
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        words = pipe.read().decode()
+    os.waitpid(child, 0)
+    return words
+
+
+@pytest.mark.parametrize("delivery", [Delivery.THREAD, Delivery.PROCESS, Delivery.QUEUE])
+def test_no_permission_for_a_realtime_priority(fakes: Fakes, delivery: Delivery) -> None:
+    asked = short(THREAD, 10, delivery=delivery, realtime=7)
+    assert without_privileges(lambda: race(fakes, "sound", asked)) == (
+        "realtime priority 7 is not permitted: this process has no CAP_SYS_NICE, and its "
+        "RLIMIT_RTPRIO is 0; run as root, or raise the limit to 7 (ulimit -r)"
+    )
+    assert without_privileges(lambda: race(fakes, "sound", short(THREAD, 10))) == "no error"
+
+
+@pytest.mark.parametrize("placement", ["together", "apart", "free"])
+@pytest.mark.parametrize("delivery", [Delivery.THREAD, Delivery.PROCESS])
+def test_realtime_kickers_leave_the_vcpu_its_processor(
+    fakes: Fakes, placement: str, delivery: Delivery
+) -> None:
+    why = realtime.obstacle(1)
+    if why:
+        pytest.skip(reason("no_realtime", why))
+    asked = short(THREAD, 500, delivery=delivery, placement=placement, realtime=1)
+    (summary,) = race(fakes, "sound", asked)
+    assert (summary.kicks, summary.losses) == (500, 0)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 # ---- an end from outside

@@ -214,9 +214,11 @@ def test_several_races_are_one() -> None:
 
 
 def test_a_control_is_of_the_same_kind() -> None:
-    race = Plan(Protocol.SIGNAL_MASK, 9_000, Delivery.PROCESS, placement="together", burst=3)
+    race = Plan(
+        Protocol.SIGNAL_MASK, 9_000, Delivery.PROCESS, placement="together", burst=3, realtime=2
+    )
     asked = control_plan(race)
-    alike = ("delivery", "placement", "migrate", "halts", "exits", "signo")
+    alike = ("delivery", "placement", "migrate", "realtime", "halts", "exits", "signo")
     assert all(getattr(asked, name) == getattr(race, name) for name in alike)
     assert (asked.protocol, asked.burst, asked.kickers) == (Protocol.CONTROL, 1, 1)
 

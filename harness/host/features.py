@@ -34,6 +34,7 @@ REASONS: Mapping[str, str] = {
     "no_halt_polling": "the halt-polling time can be neither read nor set here",
     "busy_host": "the host was too busy to let this be seen",
     "no_nested": "there is no second level of guests, here or in this suite",
+    "no_realtime": "this process may not take a realtime priority",
     "no_second_cpu": "this process may use one processor only",
     "no_second_vcpu": "this KVM allows one vCPU only",
 }

@@ -4,6 +4,7 @@
 plan      what to do: protocol, delivery, schedule, shape
 slots     which processors a race may have for itself
 engine    runs plans on guests
+realtime  whether a kicker may have a realtime priority
 summary   what came of it: counts, histograms, rounds
 verdict   held, lost, late or inconclusive, and the sentence
 budget    how many kicks

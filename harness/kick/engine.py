@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from harness.kick import realtime
 from harness.kick.plan import DELIVERY_NUMBERS, PROTOCOL_NUMBERS, Delivery, Plan, Protocol
 from harness.kick.slots import Slot, check_processors
 from harness.kick.summary import Summary, read
@@ -152,6 +153,9 @@ def _why(error: int, plans: Sequence[Plan], slot: Slot) -> str:
             f"the kick engine cannot start: the processors {slot.vcpu} and {slot.kicker} are not "
             "both this process's to use (sched_setaffinity: Invalid argument)"
         )
+    priority = max(plan.realtime for plan in plans)
+    if error == errno.EPERM and priority:
+        return realtime.not_permitted(priority)
     return f"the kick engine cannot start: {os.strerror(error)}"
 
 
@@ -169,6 +173,7 @@ def _native_plan(guest: Guest, plan: Plan, slot: Slot, speed: int, late: int) ->
     native.window_ns, native.burst, native.kickers = plan.window_ns, plan.burst, plan.kickers
     places = {"apart": (slot.vcpu, slot.kicker), "together": (slot.vcpu, slot.vcpu)}
     native.vcpu_cpu, native.kicker_cpu = places.get(plan.placement, (-1, -1))
+    native.realtime = plan.realtime
     if plan.migrate:
         native.migrate_from, native.migrate_to = slot.vcpu, slot.kicker
     else:

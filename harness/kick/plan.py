@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import signal
 from dataclasses import dataclass, field
 
@@ -101,7 +102,8 @@ class Plan:
     between check and KVM_RUN, in user space, so that kicks land there on any host; it changes
     nothing in the kernel. `burst` signals a kick; `kickers` more than one is a storm. `apart` puts
     vCPU and kicker on the two processors of the slot, `together` on one; `migrate` moves the
-    vCPU's thread to and fro every 8 kicks. `halts` and `exits` describe the guest's program.
+    vCPU's thread to and fro every 8 kicks. `realtime` is the kickers' SCHED_FIFO priority, 0 for
+    none. `halts` and `exits` describe the guest's program.
     """
 
     protocol: Protocol
@@ -113,6 +115,7 @@ class Plan:
     kickers: int = 1
     placement: str = "apart"
     migrate: bool = False
+    realtime: int = 0
     halts: bool = False
     exits: bool = False
     signo: int = 42
@@ -139,10 +142,21 @@ class Plan:
             raise PlanError(f"a burst of {self.burst} signals: 1 to {MOST_BURST}")
         if self.placement not in ("apart", "together", "free"):
             raise PlanError(f"placement {self.placement!r}: one of apart, together, free")
+        self._check_realtime()
         writer = self.protocol in (Protocol.KICKER_WRITES, Protocol.CLEARED_LATE)
         if writer and self.delivery is Delivery.TIMER:
             raise PlanError(f"{self.protocol.value} needs a kicker that writes; a timer is none")
         check_signal(self.signo)
+
+    def _check_realtime(self) -> None:
+        most = os.sched_get_priority_max(os.SCHED_FIFO)
+        if not 0 <= self.realtime <= most:
+            raise PlanError(f"realtime priority {self.realtime}: 0 (none) to {most}")
+        if self.realtime and self.delivery in (Delivery.TIMER, Delivery.ITSELF):
+            raise PlanError(
+                f"realtime priority {self.realtime} is the kicker's, and a kick by "
+                f"{self.delivery.value} has none"
+            )
 
 
 def check_signal(signo: int) -> None:

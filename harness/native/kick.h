@@ -115,6 +115,7 @@ struct ke_lane_plan {
 	uint32_t kickers;	/* 1; more: a storm, each with a kick of its own outstanding */
 	int vcpu_cpu;		/* -1: wherever the scheduler likes */
 	int kicker_cpu;
+	int realtime;	  /* the kickers' SCHED_FIFO priority: they sleep and never spin; 0: none */
 	int migrate_from; /* the vCPU's thread changes its CPU every 8 kicks; -1: it does not */
 	int migrate_to;
 	int sleeps;		   /* the guest halts: no progress is to be expected of it */

@@ -13,8 +13,10 @@
 #include "kick_lane.h"
 
 #define SPIN_BEFORE_YIELD 2000
+#define FIRST_NAP_NS 4000L
+#define MOST_DOUBLED 10 /* 4 ms */
 #define MIGRATE_EVERY 8
-#define MOST_REFUSED 1000000 /* seconds of a full signal queue: nobody empties it */
+#define MOST_REFUSED_NS 5000000000ULL /* a signal queue full for so long: nobody empties it */
 
 /* 0, or -errno: also for a CPU that does not exist, is offline or is not this process's. */
 int ke_pin(pid_t tid, int cpu)
@@ -53,38 +55,63 @@ uint64_t ke_next_delay(struct ke_lane *lane, uint64_t *state)
 	return plan->delay_first_ns + *state % (span + 1);
 }
 
+/* Spins first, for the other side is mostly about to answer; then it may want this processor. */
+void ke_wait_a_little(unsigned int *turns)
+{
+	if (++*turns < SPIN_BEFORE_YIELD)
+		ke_relax();
+	else
+		sched_yield();
+}
+
+/*
+ * How a kicker waits. A realtime one would keep the vCPU's thread off its processor for as long as
+ * it spins, and yields to its equals only: it sleeps, and longer each time, so that the thread gets
+ * most of the processor however slow the host is.
+ */
+static void wait_a_little(const struct ke_lane *lane, unsigned int *turns)
+{
+	struct timespec nap = {0, 0};
+
+	if (!lane->plan.realtime) {
+		ke_wait_a_little(turns);
+		return;
+	}
+	nap.tv_nsec = FIRST_NAP_NS << *turns;
+	*turns += *turns < MOST_DOUBLED;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
+/* The kick's signal, once: 0, or -errno. */
+static int send_signal(const struct ke_lane *lane, pid_t tid)
+{
+	siginfo_t info;
+
+	if (lane->plan.delivery != KE_BY_QUEUE)
+		return syscall(SYS_tgkill, lane->process, tid, lane->plan.signo) ? -errno : 0;
+	memset(&info, 0, sizeof(info));
+	info.si_code = SI_QUEUE;
+	info.si_pid = getpid();
+	info.si_uid = getuid();
+	return syscall(SYS_rt_tgsigqueueinfo, lane->process, tid, lane->plan.signo, &info) ? -errno
+											   : 0;
+}
+
+/* A full queue is no lost kick: a user's pending signals have a limit (RLIMIT_SIGPENDING). */
 static void signal_once(struct ke_lane *lane)
 {
 	pid_t tid = (pid_t)atomic_load(&lane->tid);
-	unsigned int refused = 0;
-	siginfo_t info;
+	uint64_t until = 0;
+	unsigned int turns = 0;
 
-	if (lane->plan.delivery == KE_BY_QUEUE) {
-		memset(&info, 0, sizeof(info));
-		info.si_code = SI_QUEUE;
-		info.si_pid = getpid();
-		info.si_uid = getuid();
-		/* A full queue is no lost kick: the number of pending signals has a limit. */
-		while (syscall(SYS_rt_tgsigqueueinfo, lane->process, tid, lane->plan.signo,
-			       &info) &&
-		       errno == EAGAIN && !atomic_load(&lane->over)) {
-			if (++refused > MOST_REFUSED) {
-				ke_fail(lane, -EAGAIN);
-				return;
-			}
-			sched_yield();
-		}
-		return;
-	}
-	/* The same holds here: a realtime signal counts against the user's RLIMIT_SIGPENDING. */
-	while (syscall(SYS_tgkill, lane->process, tid, lane->plan.signo) && errno == EAGAIN) {
-		if (atomic_load(&lane->over))
-			return;
-		if (++refused > MOST_REFUSED) {
+	while (send_signal(lane, tid) == -EAGAIN && !atomic_load(&lane->over)) {
+		if (!until)
+			until = ke_now_ns() + MOST_REFUSED_NS;
+		if (ke_now_ns() > until) {
 			ke_fail(lane, -EAGAIN);
 			return;
 		}
-		sched_yield();
+		wait_a_little(lane, &turns);
 	}
 }
 
@@ -117,15 +144,6 @@ void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns)
 	atomic_fetch_add(&lane->sampled, 1);
 }
 
-/* Spins first, for the other side is mostly about to answer; then it may want this processor. */
-void ke_wait_a_little(unsigned int *turns)
-{
-	if (++*turns < SPIN_BEFORE_YIELD)
-		ke_relax();
-	else
-		sched_yield();
-}
-
 /* Until the last kick is answered and a new round has begun; 0 when the lane is over. */
 static int wait_for_round(struct ke_lane *lane, uint64_t ticket)
 {
@@ -134,12 +152,13 @@ static int wait_for_round(struct ke_lane *lane, uint64_t ticket)
 	while (atomic_load(&lane->acknowledged) < ticket) {
 		if (atomic_load(&lane->over))
 			return 0;
-		ke_wait_a_little(&turns);
+		wait_a_little(lane, &turns);
 	}
+	turns = 0;
 	while (atomic_load(&lane->round) <= atomic_load(&lane->acknowledged_round)) {
 		if (atomic_load(&lane->over))
 			return 0;
-		ke_wait_a_little(&turns);
+		wait_a_little(lane, &turns);
 	}
 	return 1;
 }
@@ -147,7 +166,10 @@ static int wait_for_round(struct ke_lane *lane, uint64_t ticket)
 static void wait_for_delay(struct ke_lane *lane, uint64_t delay_ns)
 {
 	uint64_t until = atomic_load(&lane->round_ns) + delay_ns;
+	struct timespec moment = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
 
+	if (lane->plan.realtime)
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL);
 	while (ke_now_ns() < until)
 		ke_relax();
 }
@@ -183,10 +205,24 @@ static void kick(struct ke_lane *lane)
 		atomic_store(&lane->over, 1);
 }
 
+/* The calling thread: 0, or -errno. By the system call, for musl's own function does nothing. */
+static int become_realtime(int priority)
+{
+	struct sched_param wanted = {.sched_priority = priority};
+
+	if (!priority)
+		return 0;
+	return syscall(SYS_sched_setscheduler, 0, SCHED_FIFO | SCHED_RESET_ON_FORK, &wanted)
+		       ? -errno
+		       : 0;
+}
+
 static void begin(struct ke_lane *lane)
 {
 	int error = ke_pin(0, lane->plan.kicker_cpu);
 
+	if (!error)
+		error = become_realtime(lane->plan.realtime);
 	if (error)
 		ke_fail(lane, error);
 }

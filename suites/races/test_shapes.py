@@ -13,6 +13,7 @@ from harness.kick.apart import RaceApart
 from harness.kick.budget import Budget
 from harness.kick.plan import Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
+from harness.kick.realtime import obstacle
 from harness.kick.verdict import InconclusiveError
 from harness.kvm.guest import create
 from harness.kvm.running import warm_up
@@ -20,6 +21,7 @@ from harness.kvm.system import System
 from suites.races.conftest import Judge
 
 pytestmark = pytest.mark.usefixtures("capability")
+LEAST_PRIORITY = 1  # of SCHED_FIFO: above all threads that have none
 ENTERED = {Landing.IN_ENTRY: 20}
 
 either_writes = pytest.mark.parametrize(
@@ -77,6 +79,27 @@ def test_on_one_processor(race: Race, kick_budget: Budget, require_no_loss: Judg
     """Kicker and vCPU take turns on it: the kick comes while the vCPU's thread does not run."""
     plan = Plan(Protocol.HANDLER_WRITES, kick_budget.part(0.002), placement="together")
     require_no_loss(race, race.run(plan))
+
+
+@pytest.mark.claim("races.shapes")
+def test_realtime_kicker(race: Race, kick_budget: Budget, require_no_loss: Judge) -> None:
+    """On the vCPU's processor it takes over at once, wherever the vCPU's thread is.
+
+    So the kick comes with that thread stopped at any instruction: before the check, between check
+    and entry, and in the kernel.
+    """
+    why = obstacle(LEAST_PRIORITY)
+    if why:
+        pytest.skip(reason("no_realtime", why))
+    plan = Plan(
+        Protocol.HANDLER_WRITES,
+        kick_budget.part(0.02),
+        delays=Delays(0, 60_000, 0),
+        window_ns=40_000,
+        placement="together",
+        realtime=LEAST_PRIORITY,
+    )
+    require_no_loss(race, race.run(plan), {Landing.IN_WINDOW: 20, Landing.IN_GUEST: 20})
 
 
 @pytest.mark.claim("races.shapes")
