@@ -74,6 +74,7 @@ class Apt:
         self._say = say
         self._fresh: set[Suite] = set()
         self._absent: dict[Suite, NotInArchiveError] = {}
+        self._silent: dict[str, OfflineError] = {}  # archives that did not answer
 
     def packages(self, suite: Suite, again: bool = False) -> list[Package]:
         """The kernel's packages of a suite; fetches its lists where they are missing or a day old.
@@ -91,12 +92,15 @@ class Apt:
             if suite not in self._fresh and (again or age is None or not 0 <= age <= STALE_S):
                 self._fresh.add(suite)
                 try:
+                    if suite.uri in self._silent:
+                        raise self._silent[suite.uri]
                     self._refresh(suite, home, held)
                 except OfflineError as error:
+                    self._silent.setdefault(suite.uri, error)
                     if age is None:
                         raise
                     day = time.strftime("%Y-%m-%d", time.localtime(found.stat().st_mtime))
-                    self._say(f"{error}; going on with the lists of {day}")
+                    self._say(f"{error}; going on with the lists of {suite.name} of {day}")
                 except NotInArchiveError as error:
                     self._absent[suite] = error
                     raise
@@ -113,24 +117,31 @@ class Apt:
         `held` is the lock under which the folder is written. Raises OfflineError,
         NotInArchiveError or KernelError.
         """
-        for suite in dict.fromkeys(package.suite for package in packages):
-            wanted = [package for package in packages if package.suite == suite]
-            with self._lock(suite, shared=True):
-                make_folder(folder / "partial")
-                done = run(
-                    [
-                        *("apt-get", "-q", "download"),
-                        *("-o", f"Dir::Cache::archives={folder}/"),
-                        *(f"{package.name}={package.version}" for package in wanted),
-                    ],
-                    "apt",
-                    environment=_environment(self._home(suite)),
-                    folder=folder,
-                    held=held,
-                )
-            if done.returncode != 0:
-                raise _error(suite, "packages", done.stdout + done.stderr)
-        return sorted(folder.glob("*.deb"))
+        return [self._download_one(package, folder, held) for package in packages]
+
+    def _download_one(self, package: Package, folder: Path, held: int) -> Path:
+        suite = package.suite
+        environment = _environment(self._home(suite))
+        with self._lock(suite, shared=True):
+            place = run(
+                ["apt-get", "-q", "download", "--print-uris", f"{package.name}={package.version}"],
+                "apt",
+                environment=environment,
+            )
+        # 'URI' NAME SIZE HASH, the hash out of the signed lists.
+        found = re.search(r"^'(\S+)' (\S+) \d+ (SHA(?:256|512):\w+)$", place.stdout, re.M)
+        if place.returncode != 0 or not found:
+            raise _error(suite, "packages", place.stdout + place.stderr)
+        uri, name, digest = found.groups()
+        # `apt-get download` itself begins anew where a part is there already; this goes on.
+        helper = ["/usr/lib/apt/apt-helper", "-q", "download-file", uri, folder / name, digest]
+        done = run(helper, "apt", environment=environment, folder=folder, held=held)
+        if done.returncode != 0:
+            text = done.stdout + done.stderr
+            if _DIFFERS.search(text):
+                (folder / name).unlink(missing_ok=True)
+            raise _error(suite, "packages", text)
+        return folder / name
 
     def _home(self, suite: Suite) -> Path:
         return self._folder / "suites" / suite.folder
@@ -280,7 +291,7 @@ def _error(suite: Suite, what: str, text: str) -> KernelError:
             "another mirror"
         )
     if line := first(_NETWORK):
-        return OfflineError(f"{place} could not be fetched: {line}")
+        return OfflineError(f"{suite.uri} does not answer, is there a network? {line}")
     if first(_ABSENT):
         if what == "lists":
             return NotInArchiveError(f"{suite.uri} has no suite {suite.name}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -145,39 +146,36 @@ class Archive:
         return list(found.values())
 
     def _packages(self, wanted: Wanted, again: bool) -> list[Package]:
-        names = [wanted.suite] if wanted.suite else list(SEARCHED)
         found: list[Package] = []
         last: KernelError | None = None
-        for name in names:
+        unknown: dict[str, list[str]] = {}  # suites by the reason why nothing is known of them
+        for suite in self._suites(wanted):
             try:
-                found += self._apt.packages(Suite(self.uri, name), again)
+                found += self._apt.packages(suite, again)
             except NotInArchiveError as error:
-                last = NotInArchiveError(
-                    f"{wanted.spec}: {error}; releases that are no longer kept up move to "
-                    f"archive.debian.org: set {MIRROR} for one of those"
-                )
-                continue
+                if suite.name == wanted.suite:
+                    raise NotInArchiveError(
+                        f"{wanted.spec}: {error}; releases that are no longer kept up move to "
+                        f"archive.debian.org: set {MIRROR} for one of those"
+                    ) from error
+                last = last or error  # not every mirror carries every suite
             except OfflineError as error:
-                last = error
-                if wanted.suite:
+                if suite.name == wanted.suite:
                     raise
-                self._say(f"{error}; it is left out")
-                continue
-            if not _ALONE.fullmatch(name):
-                found += self._optional(Suite(self.uri, f"{name}-updates"), again)
-                found += self._optional(Suite(f"{self.uri}-security", f"{name}-security"), again)
+                last = error
+                unknown.setdefault(str(error), []).append(suite.name)
         if not found and last:
             raise last
+        for reason, names in unknown.items():
+            self._say(f"left out: {', '.join(names)} ({reason})")
         return found
 
-    def _optional(self, suite: Suite, again: bool) -> list[Package]:
-        try:
-            return self._apt.packages(suite, again)
-        except NotInArchiveError:
-            return []  # not every mirror carries it, and not every suite has it
-        except OfflineError as error:
-            self._say(f"{error}; it is left out")
-            return []
+    def _suites(self, wanted: Wanted) -> Iterator[Suite]:
+        for name in [wanted.suite] if wanted.suite else SEARCHED:
+            yield Suite(self.uri, name)
+            if not _ALONE.fullmatch(name):
+                yield Suite(self.uri, f"{name}-updates")
+                yield Suite(f"{self.uri}-security", f"{name}-security")
 
     def _what_there_is(self, wanted: Wanted, packages: list[Package]) -> str:
         if wanted.suite:
