@@ -147,11 +147,13 @@ class Archive:
 
     def _packages(self, wanted: Wanted, again: bool) -> list[Package]:
         found: list[Package] = []
+        answered = False
         last: KernelError | None = None
         unknown: dict[str, list[str]] = {}  # suites by the reason why nothing is known of them
         for suite in self._suites(wanted):
             try:
                 found += self._apt.packages(suite, again)
+                answered = True
             except NotInArchiveError as error:
                 if suite.name == wanted.suite:
                     raise NotInArchiveError(
@@ -164,7 +166,7 @@ class Archive:
                     raise
                 last = error
                 unknown.setdefault(str(error), []).append(suite.name)
-        if not found and last:
+        if last and not answered:
             raise last
         for reason, names in unknown.items():
             self._say(f"left out: {', '.join(names)} ({reason})")

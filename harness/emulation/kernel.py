@@ -183,9 +183,9 @@ def _modules_folder(path: Path, release: str) -> Path | None:
     The first is where virtme-ng looks too.
     """
     for folder in path.parents:
-        inside = path.parent.relative_to(folder)
-        known = ("boot", f"lib/modules/{release}", f"usr/lib/modules/{release}")
-        if str(inside) in known and (folder / "lib/modules" / release).is_dir():
+        inside = str(path.parent.relative_to(folder))
+        known = inside in ("boot", f"lib/modules/{release}")
+        if known and (folder / "lib/modules" / release).is_dir():
             return folder
     return None
 
