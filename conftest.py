@@ -7,6 +7,7 @@ Stages of life, each built on the one before:
     guest    RAM and one vCPU, no program
     loaded   the program is in place, and the vCPU at its entry; it never ran
     ready    the program has run (its pages are mapped) and was stopped by a signal
+    nested   the same for a guest that runs a guest of its own: it was stopped in that one
 
 Dimensions, each with a default that a test changes by its `pin_` helper in suites/dimensions.py:
     guest_mode      the mode the guest starts in: the architecture's last, its richest
@@ -42,7 +43,7 @@ from harness.kick.race import Race
 from harness.kvm import arch
 from harness.kvm.abi import KvmError
 from harness.kvm.guest import Guest
-from harness.kvm.running import warm_up
+from harness.kvm.running import NotSeenError, warm_up
 from harness.kvm.system import System
 from harness.kvm.vm import Vm
 from harness.reporting.identity import is_suite_test
@@ -156,6 +157,24 @@ def ready(loaded: Guest) -> Guest:
     """The program has run and was stopped."""
     warm_up(loaded)
     return loaded
+
+
+@pytest.fixture
+def nested(guest: Guest, guest_mode: str) -> Guest:
+    """A guest of the guest has run, and was stopped."""
+    try:
+        program = guest.architecture.nested_program()
+    except arch.NoNestedGuestError as error:
+        pytest.skip(reason("no_nested", str(error)))
+    guest.load(program, guest_mode)
+    try:
+        warm_up(guest)
+    except NotSeenError as error:
+        raise NotSeenError(
+            f"the guest's own guest must run: {error}; its hypervisor is in phase {guest.phase}, "
+            f"after exit code {guest.data(3):#x} {guest.data(2):08x}"
+        ) from None
+    return guest
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ DONE: Final = 0
 DONE_STOPPED: Final = 1
 """The program saw the stop word."""
 DONE_UNEXPECTED: Final = 2
-"""x86 real mode: a vector came that the program has no handler for."""
+"""x86: what the program has no handler for came: real mode a vector, nested_svm an exit of L2."""
 
 
 def data_word(index: int) -> int:

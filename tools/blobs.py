@@ -75,6 +75,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
             "long": ("-DMODE_LONG",),
         },
         placements={
+            "nested_svm": Placement(("long",)),
             "pages": Placement(("protected", "long")),
             "second_processor_ap": Placement(
                 ("real",), memory_map.SECOND_PROGRAM, memory_map.SECOND_PROGRAM + 0x1000

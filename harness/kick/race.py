@@ -12,6 +12,7 @@ from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kick.verdict import fired
 from harness.kvm.guest import Guest
+from harness.kvm.run import slow_machine_factor
 
 CONTROL_KICKS = 4
 """A control at a time: each loss takes some 60 ms to be sure of, and every second one is to be."""
@@ -21,6 +22,8 @@ _BY_ITSELF = 6  # of which all but the first, which comes before the check, are 
 _WIDE_NS = 100_000
 # Longer than a time slice: on one processor the kicker has its turn when the vCPU's is over.
 _WIDE_TOGETHER_NS = 20_000_000
+# An emulated host's processors are threads, and a kicker may wait for a slice of the real one's.
+_WIDE_EMULATED_NS = 10_000_000
 _NO_LIMIT = 0.0
 
 
@@ -66,7 +69,9 @@ class Race:
 def control_plan(plan: Plan) -> Plan:
     """What the control of a plan does."""
     itself = plan.delivery is Delivery.ITSELF
-    wide = _WIDE_TOGETHER_NS if plan.placement == "together" else _WIDE_NS
+    wide = _WIDE_NS if slow_machine_factor() == 1 else _WIDE_EMULATED_NS
+    if plan.placement == "together":
+        wide = _WIDE_TOGETHER_NS
     return replace(
         plan,
         protocol=Protocol.CONTROL,

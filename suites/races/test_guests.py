@@ -7,10 +7,12 @@ import pytest
 
 from harness.host.features import reason
 from harness.kick.budget import Budget
+from harness.kick.engine import measure_speed
 from harness.kick.plan import Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
 from harness.kick.slots import Slot
 from harness.kvm.guest import Guest
+from harness.verdicts import require_immediate
 from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.races.conftest import Judge
 
@@ -91,6 +93,33 @@ def test_leaves_by_itself(
 
 
 @pytest.mark.claim("races.guests")
-def test_nested(ready: Guest) -> None:
-    """A guest of the guest: the kick must take both out."""
-    pytest.skip(reason("no_nested", f"the {ready.architecture.NAME} programs have none"))
+def test_nested(nested: Guest, slot: Slot, kick_budget: Budget, require_no_loss: Judge) -> None:
+    """A guest (L1) whose own guest (L2) spins: a kick takes both out, and L1 sees nothing."""
+    require_in_second_level(nested)
+    require_immediate(nested, "On a run after the guest's own guest was interrupted")
+    race = Race(nested, slot, measure_speed(nested))
+    kicks = kick_budget.part(0.04)
+    races = race.run(
+        Plan(Protocol.HANDLER_WRITES, kicks),
+        Plan(Protocol.KICKER_WRITES, kicks // 20, delays=WIDE, window_ns=WIDE_WINDOW_NS),
+    )
+    require_in_second_level(nested)
+    least = {Landing.IN_WINDOW: kicks // 200, Landing.IN_ENTRY: kicks // 50}
+    require_no_loss(race, races, {**least, Landing.IN_GUEST: kicks // 50})
+
+
+def require_in_second_level(guest: Guest) -> None:
+    """The vCPU was taken out of L2: by its program's word, and by KVM's where it counts it (5.14).
+
+    Programs that run a guest of their own agree on phase 2, and on data[1]: entries that ended.
+    """
+    __tracebackhide__ = True
+    found = (guest.phase, guest.statistic("guest_mode"))
+    assert found in ((2, 1), (2, None)), (
+        "a signal must find the vCPU in the guest's own guest and leave it there (phase 2, KVM's "
+        f"statistic guest_mode 1), but phase and guest_mode are {found}"
+    )
+    assert guest.data(1) == 0, (
+        f"a signal to the vCPU must not be seen by the guest's hypervisor, but its guest came back "
+        f"to it {guest.data(1)} times, at last with exit code {guest.data(2):#x}"
+    )

@@ -81,6 +81,17 @@ class Architecture(Protocol):
     def enable_hypercall_exits(self, vm: Vm) -> bool:
         """Asks for exits of that hypercall; False where this KVM cannot."""
 
+    def nested_program(self) -> str:
+        """The program that runs a guest of its own. Raises `NoNestedGuestError` where none can.
+
+        Phase 2 is in that guest; data[1] counts its exits to the program, data[2] and data[3] are
+        the halves of the last one's code.
+        """
+
+
+class NoNestedGuestError(Exception):
+    """A guest cannot have a guest of its own here; the clause says why."""
+
 
 class UnsupportedArchitectureError(Exception):
     """This machine's architecture has no module yet."""

@@ -14,6 +14,7 @@ from typing import Any
 from guest_blobs import Blob
 from guest_blobs import memory_map as at
 from harness.kvm import abi, exits
+from harness.kvm.arch import NoNestedGuestError
 from harness.kvm.memory import Memory
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -33,6 +34,7 @@ _CR0_PE, _CR0_MP, _CR0_ET, _CR0_NE, _CR0_PG = 1, 1 << 1, 1 << 4, 1 << 5, 1 << 31
 _CR4_PAE = 1 << 5
 _EFER_LME, _EFER_LMA = 1 << 8, 1 << 10
 _APIC_BASE_X2APIC = 1 << 10
+_CPUID_VMX, _CPUID_SVM = 1 << 5, 1 << 2  # ecx of leaf 1, ecx of leaf 0x80000001
 _RFLAGS_ALWAYS = 0x2
 _PAGE, _WRITABLE, _LARGE = 0x1, 0x2, 0x80
 _TSS_ADDRESS, _IDENTITY_MAP_ADDRESS = 0xFFFBD000, 0xFFFBC000
@@ -185,6 +187,18 @@ def enable_hypercall_exits(vm: Vm) -> bool:
     return True
 
 
+def nested_program() -> str:
+    """nested_svm, where KVM offers SVM to its guests (kvm_amd's parameter nested).
+
+    `configure()` has then offered it: a vCPU may set EFER.SVME only if its CPUID shows SVM.
+    """
+    if _supported_leaf(0x80000001).ecx & _CPUID_SVM:
+        return "nested_svm"
+    if _supported_leaf(1).ecx & _CPUID_VMX:
+        raise NoNestedGuestError("KVM offers VMX to its guests, and the x86 program is for SVM")
+    raise NoNestedGuestError("KVM offers neither SVM nor VMX to its guests")
+
+
 # ---- for the tests that only x86 can have
 
 
@@ -320,8 +334,17 @@ def _new_cpuid(entries: int = 256) -> Any:
     return cpuid
 
 
+def _supported_leaf(function: int) -> Any:
+    """The first entry of a CPUID function; all zero where KVM has none."""
+    cpuid = supported_cpuid()
+    for entry in cpuid.entries[0 : cpuid.nent]:
+        if entry.function == function:
+            return entry
+    return ffi.new("struct kvm_cpuid_entry2 *")
+
+
 def _cpu_vendor() -> str:
-    leaf = supported_cpuid().entries[0]
+    leaf = _supported_leaf(0)
     words: Sequence[int] = (leaf.ebx, leaf.edx, leaf.ecx)
     return b"".join(word.to_bytes(4, "little") for word in words).decode("ascii", "replace")
 
