@@ -56,7 +56,9 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_exit_codes_avoid_those_of_kselftest() -> None:
     assert not {2, 3} & {int(code) for code in Exit}
-    assert set(cli.list_commands(None)) == {"run", "claims", "blobs", "bench", "soak", "plot"}
+    assert set(cli.list_commands(None)) == {
+        *("run", "emulate", "claims", "blobs", "bench", "soak", "plot")
+    }
 
 
 def test_claims(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,8 +117,8 @@ def test_listing_of_a_broken_suite(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first = run._output_folder(None)
-    second = run._output_folder(None)
+    first = run.output_folder(None)
+    second = run.output_folder(None)
     assert first != second
     assert first.parent == tmp_path / "results"
     assert first.name.endswith(os.uname().release) or os.uname().release in second.name
@@ -127,7 +129,7 @@ def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_earlier_runs_files_do_not_stay(tmp_path: Path) -> None:
     for name in (*finish.FILES, "own.txt"):
         (tmp_path / name).write_text("old")
-    run._output_folder(tmp_path)
+    run.output_folder(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["own.txt"]
 
 

@@ -21,6 +21,7 @@ DISTRIBUTION = "kvm-immediate-exit-conformance"
 #: name -> (module, attribute, one line of help)
 _COMMANDS = {
     "run": ("tools.run", "run", "Run the suites on this host."),
+    "emulate": ("tools.emulate", "emulate", "Run the suites inside an emulated host."),
     "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),
     "blobs": ("tools.blobs", "blobs", "Rebuild and compare the guest programs."),
     "bench": ("tools.bench", "bench", "Measure what a KVM_RUN costs."),

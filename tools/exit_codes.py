@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The launcher's exit codes, apart from pytest's, which mean other things in kernel CI.
 
-Never 2 or 3: kselftest reads them as XFAIL and XPASS. 64, 70 and 73 are those of sysexits.h.
+Never 2 or 3: kselftest reads them as XFAIL and XPASS. 64, 70, 71 and 73 are those of sysexits.h.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class Exit(enum.IntEnum):
     NOTHING_TESTED = 4
     USAGE = 64
     SUITE_ERROR = 70
+    LOST_VM = 71
     CANNOT_WRITE = 73
     SIGINT = 130
     SIGTERM = 143

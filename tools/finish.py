@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from harness.claims import catalogue, chapters
+from harness.emulation.lost import LostVm
 from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, verdict
 from harness.reporting.results import Outcome, Result
@@ -34,17 +35,18 @@ def finish(
     stopped_by: signal.Signals | None,
     require_kvm: bool,
     narrowed: bool,
+    lost: LostVm | None = None,
 ) -> int:
     """Complete the folder, tell the verdict if pytest could not, and give the exit code.
 
     ``status`` is pytest's, negative for a signal; ``stopped_by`` is the signal that the launcher
-    itself got.
+    itself got; ``lost`` says how the emulated host was lost in which pytest ran.
     """
     path = output / JOURNAL
     try:
         journal = journals.read(path)
         if journal.exit_status is None and journal.has_session:
-            _complete(path, journal, output, status, stopped_by)
+            _complete(path, journal, output, lost or _how(status), stopped_by)
             journal = journals.read(path)
             _tell(journal, narrowed)
         if journal.has_session and not render_junit.well_formed(output / JUNIT):
@@ -55,6 +57,9 @@ def finish(
         click.echo(f"Error: the results are incomplete: {error}", err=True)
         return Exit.CANNOT_WRITE if isinstance(error, OSError) else Exit.SUITE_ERROR
     code, why = exit_code(journal, status=status, stopped_by=stopped_by, require_kvm=require_kvm)
+    if lost is not None:
+        why = f"{lost.describe()}; {_progress(journal)}"
+        code = Exit.FAILED if lost.panic or code is Exit.FAILED else Exit.LOST_VM
     if why:
         click.echo(why, err=True)
     return code
@@ -70,8 +75,7 @@ def exit_code(
     """The launcher's exit code, and a sentence where the verdict does not say it all."""
     if stopped_by is not None:
         code = Exit.SIGINT if stopped_by is signal.SIGINT else Exit.SIGTERM
-        done = f"{len(journal.results)} of {len(journal.planned)} tests had run"
-        return code, f"Stopped by {stopped_by.name}: {done}; their results are kept."
+        return code, f"Stopped by {stopped_by.name}: {_progress(journal)}"
     outcomes = {result.outcome for result in journal.results}
     if any(outcome.against_kernel for outcome in outcomes):
         return Exit.FAILED, ""
@@ -89,6 +93,11 @@ def exit_code(
     return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
 
 
+def _progress(journal: journals.Journal) -> str:
+    done = f"{len(journal.results)} of {len(journal.planned)} tests had run"
+    return f"{done}; their results are kept."
+
+
 def _how(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
@@ -102,27 +111,32 @@ def _complete(
     path: Path,
     journal: journals.Journal,
     output: Path,
-    status: int,
+    how: LostVm | str,
     stopped_by: signal.Signals | None,
 ) -> None:
     """Account for tests that ran when pytest ended.
 
-    They crashed, unless it was the launcher that ended them.
+    They crashed, unless it was the launcher that ended them. Of a machine that was lost without a
+    word of its kernel nobody knows whether the kernel or the emulation is to blame: an error.
     """
     with journals.Writer(path, fresh=False) as writer:
         if stopped_by is not None:
             return
         known = last_words.read(output / LAST_WORDS_FILE)
+        outcome, how_text = Outcome.CRASHED, f"pytest ended by {how} while this test ran"
+        if isinstance(how, LostVm):
+            outcome = Outcome.CRASHED if how.panic else Outcome.ERROR
+            how_text = f"{how.describe()}, while this test ran"
         for name in journal.unfinished:
             told = known.get(name, "")
             writer.result(
                 Result(
                     id=name,
                     claim=journal.planned.get(name, ""),
-                    outcome=Outcome.CRASHED,
+                    outcome=outcome,
                     phase="call",
                     reason="",
-                    message=told or f"pytest ended by {_how(status)} while this test ran",
+                    message=told or how_text,
                     detail=told,
                     duration_s=0.0,
                     worker="",

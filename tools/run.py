@@ -30,22 +30,23 @@ ROOT = Path(__file__).resolve().parent.parent
 
 DEFAULT_BUDGET = "quick"
 
-_EXTRA = "tools.run.pytest_arguments"
+EXTRA = "tools.run.pytest_arguments"
 
 
-class _WithPytestArguments(click.Command):
+class WithPytestArguments(click.Command):
     """A command that leaves what follows ``--`` to pytest."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Cut the arguments at ``--``."""
         if "--" in args:
             place = args.index("--")
-            ctx.meta[_EXTRA] = tuple(args[place + 1 :])
+            ctx.meta[EXTRA] = tuple(args[place + 1 :])
             args = args[:place]
         return super().parse_args(ctx, args)
 
 
-def _budget(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def check_budget(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """A budget that cannot be is wrong usage."""
     try:
         budget = importlib.import_module("harness.kick.budget")
     except ImportError:
@@ -70,14 +71,15 @@ class Request:
     pytest_arguments: tuple[str, ...] = ()
 
 
-def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """A number, or auto."""
     if value != "auto" and not (value.isascii() and value.isdigit()):
         raise click.BadParameter(f"{value!r} is neither a number of workers nor 'auto'")
     return value
 
 
 @click.command(
-    cls=_WithPytestArguments,
+    cls=WithPytestArguments,
     options_metavar="[OPTIONS] [-- PYTEST OPTIONS]",
     epilog="Exit codes: 0 all held, 1 a claim failed, 4 nothing could be tested, 64 wrong usage,"
     " 70 the suite itself broke, 73 the results cannot be written, 130 and 143 interrupted.",
@@ -97,7 +99,7 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     default="auto",
     show_default=True,
     metavar="N",
-    callback=_jobs,
+    callback=check_jobs,
     help="Workers; 0 is one process.",
 )
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
@@ -106,7 +108,7 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     default=DEFAULT_BUDGET,
     show_default=True,
     metavar="NAME|N",
-    callback=_budget,
+    callback=check_budget,
     help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
 )
 @click.option("--list", "listing", is_flag=True, help="Only print what would run.")
@@ -122,7 +124,7 @@ def run(
     listing: bool,
 ) -> int:
     """Run the suites on this host and say which claims hold."""
-    extra = ctx.meta.get(_EXTRA, ())
+    extra = ctx.meta.get(EXTRA, ())
     request = Request(suites, claims, output, jobs, require_kvm, budget, extra)
     try:
         selection = select(
@@ -133,7 +135,7 @@ def run(
     except CatalogueError as error:
         raise click.ClickException(str(error)) from None
     if message := missing_extension():
-        return _refuse(message, Exit.SUITE_ERROR)
+        return refuse(message, Exit.SUITE_ERROR)
     if listing:
         return list_tests(request)
     _announce_obstacle()
@@ -160,7 +162,7 @@ def _announce_obstacle() -> None:
 def list_tests(request: Request, *, root: Path = ROOT) -> int:
     """Print result id and claim of each test that would run. Opens no device."""
     with tempfile.NamedTemporaryFile(prefix="kvm-conformance-plan-") as plan:
-        command = [*_pytest(request, root), "--collect-only", "-qq", f"--plan={plan.name}"]
+        command = [*pytest_command(request, root), "--collect-only", "-qq", f"--plan={plan.name}"]
         done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
         text = Path(plan.name).read_text(encoding="utf-8")
     if done.returncode not in (0, 5):
@@ -177,17 +179,17 @@ def list_tests(request: Request, *, root: Path = ROOT) -> int:
 def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
     """Run the suites below ``root``, and complete the folder of results."""
     try:
-        output = _output_folder(request.output)
+        output = output_folder(request.output)
         kernel_log = Copy(output / "kernel.log")
     except OSError as error:
         name = error.filename or request.output or "results"
         text = (
             f"the results cannot be written to {name}: {error.strerror}. Choose another --output."
         )
-        return _refuse(text, Exit.CANNOT_WRITE)
-    click.echo(f"Results go to {_nearest(output)}")
+        return refuse(text, Exit.CANNOT_WRITE)
+    click.echo(f"Results go to {nearest(output)}")
     command = [
-        *_pytest(request, root),
+        *pytest_command(request, root),
         f"--numprocesses={request.jobs}",
         f"--results={output}",
         f"--junitxml={output / finish.JUNIT}",
@@ -211,14 +213,15 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
             command, cwd=root, env=environment, tick=kernel_log.more, afterwards=afterwards
         )
     except OSError as error:
-        return _refuse(
+        return refuse(
             f"pytest cannot be started by {sys.executable}: {error.strerror}. Run `make setup` as "
             "this user, or choose another Python by PYTHON=.",
             Exit.SUITE_ERROR,
         )
 
 
-def _pytest(request: Request, root: Path) -> list[str]:
+def pytest_command(request: Request, root: Path) -> list[str]:
+    """pytest with what was asked for; without workers and results."""
     return [
         *(sys.executable, "-m", "pytest", "-c", str(root / "pytest.ini"), f"--rootdir={root}"),
         *("-p", "no:cacheprovider"),
@@ -228,14 +231,14 @@ def _pytest(request: Request, root: Path) -> list[str]:
     ]
 
 
-def _output_folder(wanted: Path | None) -> Path:
-    """The folder, made and emptied of an earlier run's files.
+def output_folder(wanted: Path | None, release: str = "") -> Path:
+    """The folder, made and emptied of an earlier run's files; ``release`` is the kernel's.
 
     :raises OSError: it cannot be made or written.
     """
     if wanted is None:
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
-        folder = _new_folder(Path("results") / f"{stamp}-{os.uname().release}")
+        folder = _new_folder(Path("results") / f"{stamp}-{release or os.uname().release}")
         _point_latest_to(folder)
     else:
         folder = wanted
@@ -271,13 +274,15 @@ def _point_latest_to(folder: Path) -> None:
     fresh.replace(latest)
 
 
-def _nearest(path: Path) -> str:
+def nearest(path: Path) -> str:
+    """A folder's path for people."""
     try:
         return f"{path.relative_to(Path.cwd())}/"
     except ValueError:
         return f"{path}/"
 
 
-def _refuse(message: str, code: Exit) -> int:
+def refuse(message: str, code: Exit) -> int:
+    """Say what is wrong; the exit code."""
     click.echo(f"Error: {message}", err=True)
     return code

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the console of a machine says about its end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+LINES = 40
+_MOST_BYTES = 1 << 20
+# Escape sequences of terminals, and every control character but the tab.
+_NOISE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|c)|[\x00-\x08\x0b-\x1f\x7f]")
+# The texts of kernel/panic.c, lib/bug.c, kernel/watchdog.c, kernel/hung_task.c, mm and arch/x86.
+_PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
+_GRAVE = re.compile(
+    r"\bBUG: |\bOops: |general protection fault|watchdog: .*(?:soft|hard) lockup|hard LOCKUP"
+    r"|rcu: .*detected stalls|blocked for more than \d+ seconds|unable to handle|double fault"
+)
+
+
+def last_lines(path: Path, count: int = LINES) -> list[str]:
+    """The last lines of a console's file, without escape sequences; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _MOST_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = [_NOISE.sub("", line).rstrip() for line in text.split("\n")]
+    return [line for line in lines if line][-count:]
+
+
+def panic(lines: Sequence[str]) -> str:
+    """The line in which the kernel said what is wrong: of a panic, else of something grave."""
+    for pattern in (_PANIC, _GRAVE):
+        for line in lines:
+            if pattern.search(line):
+                return re.sub(r"^\[ *[0-9.]+\](?:\[[ A-Z0-9]+\])? *", "", line).strip()
+    return ""

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The first program in an emulated host: brings KVM up, puts the bundle over the root, and runs
+# the job. Its only argument is the share's control folder. It tells how far it is by lines in the
+# file `state` there, which the other side watches: up, kvm, status N.
+
+control=$1
+state() {
+	echo "$@" >>"$control/state"
+}
+
+state up
+for module in kvm_amd kvm_intel; do
+	modprobe -q "$module" $(cat "$control/module-options") && break
+done
+[ -e /dev/kvm ] && state kvm
+
+# The bundle lies over the root and spares thousands of round trips to the share; what it lacks is
+# read from the share.
+root=/
+if [ -e /dev/vda ] || modprobe -q virtio_blk; then
+	modprobe -q ext4
+	modprobe -q overlay
+	mkdir -p /run/bundle /run/root
+	if [ -e /dev/vda ] && mount -t ext4 -o ro /dev/vda /run/bundle &&
+		mount -t overlay -o ro,lowerdir=/run/bundle:/ bundle /run/root; then
+		root=/run/root
+		for folder in proc sys dev run tmp; do
+			mount --rbind "/$folder" "$root/$folder"
+		done
+		mount --rbind "$control/.." "$root/$control/.."
+	fi
+fi
+state "root $root"
+chroot "$root" /bin/sh "$control/job.sh" </dev/null
+state "status $?"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Keeps a command, and ends all of it when whoever started it is gone.
+
+virtme-ng starts a shell, that starts another program, and that QEMU: to kill the first of them
+leaves the last one running. So this small program stands between. It adopts every descendant that
+loses its parent (PR_SET_CHILD_SUBREAPER), and kills them all when the command has ended, or when
+its own standard input ends: a pipe whose other end the caller holds, and which the kernel closes
+even when the caller was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+
+def main(command: Sequence[str]) -> int:
+    """Runs the command to its end, or until standard input ends; its exit code, or 1."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # The pipe alone says when to end. A handler, for the command would inherit SIG_IGN.
+        signal.signal(number, lambda *_: None)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        print(f"keeper: prctl: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
+        return 1
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        descriptor = os.pidfd_open(child.pid)
+        select.select([sys.stdin, descriptor], [], [])
+        os.close(descriptor)
+    finally:
+        _end_descendants(child)
+    return child.returncode if child.returncode >= 0 else 1
+
+
+def _end_descendants(child: subprocess.Popen[bytes]) -> None:
+    """Kills until none is left; each kill may bring orphans to this process."""
+    while found := _descendants():
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                process, status = os.waitpid(-1, 0)
+                if process == child.pid:
+                    child.returncode = os.waitstatus_to_exitcode(status)
+    child.poll()
+
+
+def _descendants() -> list[int]:
+    """All processes below this one that still run."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                # "pid (name with any character) state parent ..."
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[0] not in "ZX":
+                    children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

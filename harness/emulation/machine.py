@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An emulated host: QEMU's software emulation with a kernel under test, booted by virtme-ng."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.emulation.console import last_lines, panic
+from harness.emulation.errors import KernelError
+from harness.emulation.kernel import Kernel
+from harness.emulation.lost import LostVm
+
+CONTROL = ".machine"
+CONSOLE = "console.log"
+MEMORY = re.compile(r"[1-9][0-9]*[MG]")
+MOST_CPUS = 64
+_HERE = Path(__file__).resolve().parent
+_TICK_S = 0.1
+_VNG_LOST = 255  # virtme-ng's exit code when a machine vanished
+_OLDEST_QEMU = (7, 2)  # the oldest that KVM was seen to run in
+# Drivers that udev would load for hardware that no suite uses: seconds of emulated time.
+_UNUSED_MODULES = (
+    *("ahci", "sr_mod", "cdrom", "sg", "iTCO_wdt", "i6300esb", "psmouse", "i2c_i801", "lpc_ich"),
+    *("joydev", "evdev", "serio_raw", "pcspkr", "button", "aesni_intel", "ghash_clmulni_intel"),
+    *("sha1_ssse3", "sha256_ssse3", "sha512_ssse3", "crc32_pclmul", "crct10dif_pclmul"),
+    *("polyval_clmulni", "intel_rapl_common", "intel_rapl_msr", "rapl", "drm", "bochs"),
+)
+
+
+class EmulationError(KernelError):
+    """No emulated host can be had here. The text says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The emulated hardware.
+
+    `cpus` emulated ones; `memory` with its unit, as QEMU takes it; `qemu` a program's name or
+    path; `options` more words for QEMU; `instruction_clock`: one processor, whose time is the
+    number of instructions that it executed (one a nanosecond), the same in every run;
+    `kernel_parameters` more words for the kernel's command line. `threads`: each emulated processor
+    has a thread of its own. Else they take turns, some thousand instructions each: QEMU 7.2 froze
+    in most runs of the suites with KVM on several threads, and in none with turns.
+    """
+
+    cpus: int = 2
+    memory: str = "2G"
+    qemu: str = "qemu-system-x86_64"
+    options: tuple[str, ...] = ()
+    kernel_parameters: tuple[str, ...] = ()
+    instruction_clock: bool = False
+    threads: bool = False
+
+    @property
+    def tier(self) -> str:
+        """The tier of results from this machine (harness.host)."""
+        return "emulated-instruction-clock" if self.instruction_clock else "emulated"
+
+    def check(self) -> None:
+        """Raises `EmulationError` for a machine that cannot be."""
+        if not 1 <= self.cpus <= MOST_CPUS:
+            raise EmulationError(f"{self.cpus} emulated processors: there may be 1 to {MOST_CPUS}")
+        if self.instruction_clock and self.cpus != 1:
+            raise EmulationError(
+                f"the instruction clock counts one processor, and {self.cpus} were asked for"
+            )
+        if not MEMORY.fullmatch(self.memory):
+            raise EmulationError(f"{self.memory!r} is no amount of memory: write 2G or 1500M")
+
+    def qemu_words(self) -> list[str]:
+        """Words for QEMU besides those of virtme-ng."""
+        words = ["-cpu", "max,+svm"]
+        if self.instruction_clock:
+            words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+        else:
+            words += ["-accel", f"tcg,thread={'multi' if self.threads else 'single'}"]
+        return [*words, *self.options]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the emulated host executes, as root: a command with its environment and folder."""
+
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    module_options: str = ""
+
+    def script(self) -> str:
+        """The same for a shell. Every word is quoted."""
+        lines = [f"cd {shlex.quote(str(self.folder))} || exit 126"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return "\n".join([*lines, f"exec {shlex.join(self.command)}", ""])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: to user space, between two signs of life, and in all."""
+
+    boot_s: float = 120.0
+    silence_s: float = 240.0
+    total_s: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a machine ended: the job's exit code, or `lost`. `booted_s` is None if it never was up.
+
+    `has_kvm`: /dev/kvm was there when the job began.
+    """
+
+    status: int | None
+    lost: LostVm | None
+    booted_s: float | None
+    seconds: float
+    has_kvm: bool
+
+
+def check_tools(machine: Machine) -> None:
+    """Raises `EmulationError` where a program is missing or too old; names Debian's package."""
+    qemu = shutil.which(machine.qemu)
+    if qemu is None:
+        raise EmulationError(
+            f"there is no {machine.qemu}: install Debian's package qemu-system-x86, or name "
+            "another one by --qemu"
+        )
+    done = subprocess.run(
+        [qemu, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    found = re.search(r"version (\d+)\.(\d+)", done.stdout)
+    if found is None:
+        raise EmulationError(f"{qemu} is no QEMU: `{machine.qemu} --version` names no version")
+    if (int(found[1]), int(found[2])) < _OLDEST_QEMU:
+        raise EmulationError(
+            f"{qemu} is QEMU {found[1]}.{found[2]}; {_OLDEST_QEMU[0]}.{_OLDEST_QEMU[1]} is needed"
+        )
+    if _vng() is None:
+        raise EmulationError("virtme-ng is missing (the command vng): run `make setup`")
+    places = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/lib/systemd:/usr/lib/systemd"
+    for name, package in (
+        ("systemd-udevd", "udev"),
+        ("busybox", "busybox-static"),
+        ("modprobe", "kmod"),
+    ):
+        if shutil.which(name, path=places) is None:
+            raise EmulationError(
+                f"virtme-ng needs {name}, which is missing here: install Debian's package {package}"
+            )
+
+
+def _vng() -> Path | None:
+    beside = Path(sys.executable).with_name("vng")
+    other = shutil.which("vng")
+    return beside if beside.exists() else Path(other) if other else None
+
+
+def command(kernel: Kernel, machine: Machine, share: Path, bundle: Path | None) -> list[str]:
+    """virtme-ng's command line; it runs guest.sh of the share's control folder."""
+    words = machine.qemu_words()
+    if bundle is not None:
+        words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
+    parameters = [
+        *("loglevel=5", "nokaslr", "tsc=reliable"),
+        f"module_blacklist={','.join(_UNUSED_MODULES)}",
+        *machine.kernel_parameters,
+    ]
+    control = share / CONTROL
+    return [
+        *(str(_vng()), "--run", str(kernel.image), "--user", "root", "--force-9p"),
+        *("--disable-kvm", "--disable-microvm", "--verbose", "--qemu"),
+        str(shutil.which(machine.qemu)),
+        *("--cpus", str(machine.cpus), "--memory", machine.memory, f"--rwdir={share}"),
+        *(f"--append={word}" for word in parameters),
+        f"--qemu-opts={shlex.join(words)}",
+        *("--exec", shlex.join(["/bin/sh", str(control / "guest.sh"), str(control)])),
+    ]
+
+
+def run(
+    kernel: Kernel,
+    machine: Machine,
+    job: Job,
+    share: Path,
+    *,
+    bundle: Path | None = None,
+    limits: Limits,
+    signs_of_life: Callable[[], float],
+    output: int = 1,
+) -> Ended:
+    """Boots the kernel, runs the job, and ends everything.
+
+    `share` is a folder that the job can write by its own path; the console goes to its
+    console.log. `signs_of_life` is a number that changes as long as the job goes on (a size);
+    `output` the descriptor for the job's standard output. Raises `EmulationError`,
+    and OSError where the share cannot be written. Whatever is raised, QEMU has ended.
+    """
+    machine.check()
+    check_tools(machine)
+    with _control_folder(share, job) as control, (share / CONSOLE).open("wb") as console:
+        started = time.monotonic()
+        with _kept(command(kernel, machine, share, bundle), console.fileno(), output) as child:
+            watch = _Watch(control, limits, signs_of_life, started)
+            why = ""
+            while child.poll() is None and not why:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_TICK_S)
+                why = watch.look()
+        watch.look()
+        seconds = time.monotonic() - started
+    if watch.status is not None:
+        return Ended(watch.status, None, watch.booted_s, seconds, watch.has_kvm)
+    lines = last_lines(share / CONSOLE)
+    said = panic(lines)
+    if not why and watch.booted_s is None and child.returncode not in (0, _VNG_LOST):
+        raise EmulationError(
+            f"virtme-ng could not boot {kernel.name}: {lines[-1] if lines else 'no word from it'}; "
+            f"all of it is in {share / CONSOLE}"
+        )
+    if not why:
+        why = "the kernel panicked" if said else "the machine ended by itself"
+        if watch.booted_s is None:
+            why += " before it reached user space"
+    return Ended(None, LostVm(why, said, tuple(lines)), watch.booted_s, seconds, watch.has_kvm)
+
+
+@contextlib.contextmanager
+def _control_folder(share: Path, job: Job) -> Iterator[Path]:
+    control = share / CONTROL
+    shutil.rmtree(control, ignore_errors=True)
+    control.mkdir(parents=True)
+    try:
+        shutil.copy(_HERE / "guest.sh", control / "guest.sh")
+        (control / "job.sh").write_text(job.script(), encoding="utf-8")
+        (control / "module-options").write_text(job.module_options, encoding="utf-8")
+        (control / "state").touch()
+        yield control
+    finally:
+        shutil.rmtree(control, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _kept(words: list[str], console: int, output: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The command below a keeper, which ends it when this block ends or this process dies.
+
+    Its texts come through pipes: QEMU opens /proc/self/fd/1 anew, and of a file it would overwrite
+    the beginning.
+    """
+    keeper = subprocess.Popen(
+        [sys.executable, str(_HERE / "keeper.py"), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"},
+    )
+    assert keeper.stdin
+    assert keeper.stdout
+    assert keeper.stderr
+    pumps = [
+        threading.Thread(target=_pump, args=pair, daemon=True)
+        for pair in ((keeper.stdout.fileno(), output), (keeper.stderr.fileno(), console))
+    ]
+    for pump in pumps:
+        pump.start()
+    try:
+        yield keeper
+    finally:
+        keeper.stdin.close()
+        keeper.wait()
+        for pump in pumps:
+            pump.join()
+        keeper.stdout.close()
+        keeper.stderr.close()
+
+
+def _pump(source: int, sink: int) -> None:
+    """Copies until the end. A sink that is full or gone must not stop the machine."""
+    while data := os.read(source, 1 << 16):
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(sink, data) :]
+
+
+class _Watch:
+    """Follows a machine by the lines of its state file."""
+
+    def __init__(
+        self, control: Path, limits: Limits, signs: Callable[[], float], started: float
+    ) -> None:
+        self.booted_s: float | None = None
+        self.has_kvm = False
+        self.status: int | None = None
+        self._state = control / "state"
+        self._limits = limits
+        self._signs = signs
+        self._started = started
+        self._last = (started, -1.0)
+
+    def look(self) -> str:
+        """Why the machine is given up; an empty text while it is not."""
+        now = time.monotonic()
+        lines = self._state.read_text(errors="replace").splitlines()
+        if "up" in lines and self.booted_s is None:
+            self.booted_s = now - self._started
+        self.has_kvm = "kvm" in lines
+        for line in lines:
+            if line.startswith("status "):
+                self.status = int(line.split()[1])
+        sign = self._signs() + len(lines)
+        if sign != self._last[1]:
+            self._last = (now, sign)
+        limits, age = self._limits, now - self._started
+        if self.status is None and self.booted_s is None and age > limits.boot_s:
+            return f"the machine did not reach user space in {limits.boot_s:.0f} s"
+        if self.status is None and now - self._last[0] > limits.silence_s:
+            return f"the machine hung: no sign of life for {limits.silence_s:.0f} s"
+        if self.status is None and age > limits.total_s:
+            return f"the machine was ended at its time limit of {limits.total_s:.0f} s"
+        return ""

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A conformance run inside an emulated host: pytest there, the folder of results here.
+
+pytest runs in the machine with this checkout and this virtual environment, and writes the journal
+to the share, which is the folder of results itself. The launcher's part (tools/run.py) is played
+from outside, for the machine may be lost at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from harness.emulation import bundle, cache
+from harness.emulation.kernel import Kernel
+from harness.emulation.lost import LostVm
+from harness.emulation.machine import Ended, Job, Limits, Machine, run
+from tools import finish
+from tools.run import ROOT, Request, pytest_command
+
+#: Kicks a race protocol gets: what an emulated host makes in a few seconds.
+BUDGET = "10000"
+
+
+class StoppedError(Exception):
+    """SIGINT or SIGTERM came."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Raises `StoppedError` in the block when the first SIGINT, SIGTERM or SIGHUP comes."""
+    came: list[int] = []
+
+    def take(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:
+            raise StoppedError(signal.Signals(number))
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, take) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it. `ended` is None where a signal stopped us, which is `stopped_by`."""
+
+    ended: Ended | None
+    stopped_by: signal.Signals | None = None
+
+    @property
+    def lost(self) -> LostVm | None:
+        """How the machine was lost, if it was."""
+        return self.ended.lost if self.ended else None
+
+    @property
+    def status(self) -> int:
+        """pytest's exit status; that of a killed process where there is none."""
+        known = self.ended.status if self.ended else None
+        return -signal.SIGKILL if known is None else known
+
+
+def boot_and_test(
+    kernel: Kernel,
+    machine: Machine,
+    request: Request,
+    output: Path,
+    *,
+    limits: Limits,
+    say: Callable[[str], None],
+    text: int = 1,
+) -> Done:
+    """Boots the kernel and runs the suites in it; `output` then holds journal and console.
+
+    Raises `KernelError` where no machine can be had, and OSError where `output` cannot be written.
+    """
+    image = bundle.image(cache.root(), say)
+    job = _job(machine, request, output)
+
+    try:
+        with stoppable():
+            ended = run(
+                kernel,
+                machine,
+                job,
+                output,
+                bundle=image,
+                limits=limits,
+                signs_of_life=lambda: _size(output / finish.JOURNAL),
+                output=text,
+            )
+    except StoppedError as stopped:
+        return Done(None, stopped.number)
+    return Done(ended)
+
+
+def _job(machine: Machine, request: Request, output: Path) -> Job:
+    # Processors that take turns run no two workers at once.
+    workers = machine.cpus if machine.threads else 0
+    command = [
+        *pytest_command(request, ROOT),
+        f"--numprocesses={workers if request.jobs == 'auto' else request.jobs}",
+        f"--results={output}",
+        f"--junitxml={output / finish.JUNIT}",
+        *(["--require-kvm"] if request.require_kvm else []),
+        *request.pytest_arguments,
+    ]
+    environment = {
+        "KVM_CONFORMANCE_TIER": machine.tier,
+        "KVM_CONFORMANCE_EMULATOR": f"{machine.qemu}, {machine.cpus} CPUs, {machine.memory}",
+        "KSFT_MACHINE_SLOW": "yes",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": "/root",
+        finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE),
+    }
+    return Job(command, ROOT, environment)
+
+
+def _size(path: Path) -> float:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
