@@ -109,7 +109,13 @@ class RaceApart:
         if self._process.wait() or not text:
             status = self._process.returncode
             raise RaceApartError(f"the process with the race ended with status {status}")
-        found = pickle.loads(text)
+        try:
+            found = pickle.loads(text)
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise RaceApartError(
+                f"the process with the race sent {len(text)} bytes that are no summary "
+                f"({error}): {text[:40]!r} ... {text[-40:]!r}"
+            ) from error
         assert isinstance(found, Summary)
         return found
 
