@@ -10,9 +10,14 @@ state() {
 }
 
 state up
-for module in kvm_amd kvm_intel; do
-	modprobe -q "$module" $(cat "$control/module-options") && break
-done
+modules=$(cat "$control/modules")
+if [ -n "$modules" ]; then
+	modprobe -q -a irqbypass ccp
+	insmod "$modules/kvm.ko"
+	insmod "$modules/kvm-amd.ko" $(cat "$control/module-options")
+else
+	modprobe kvm_amd $(cat "$control/module-options")
+fi
 [ -e /dev/kvm ] && state kvm
 
 # The bundle lies over the root and spares thousands of round trips to the share; what it lacks is

@@ -22,6 +22,7 @@ SOURCES = (
     "last_words.c",
     "run.c",
     "signals.c",
+    "sweep.c",
     "userfault.c",
 )
 HEADERS = (
@@ -33,6 +34,7 @@ HEADERS = (
     "kick_step.h",
     "last_words.h",
     "native.h",
+    "sweep.h",
     "thread_timer.h",
 )
 # What only one architecture's <asm/kvm.h> has.
@@ -41,7 +43,7 @@ ARCHITECTURES = {"x86_64": "x86_64.cdef"}
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick.cdef"]
+    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick.cdef", "sweep.cdef"]
     if machine in ARCHITECTURES:
         names.append(ARCHITECTURES[machine])
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
@@ -51,7 +53,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick.h"\n#include "flip.h"',
+    '#include "native.h"\n#include "kick.h"\n#include "flip.h"\n#include "sweep.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

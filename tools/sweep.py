@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance sweep``: races.every_instruction, a kick at each instruction of the way in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from harness.emulation import bundle, cache
+from harness.emulation import kernel as kernels
+from harness.emulation.errors import KernelError
+from harness.emulation.kernel import Kernel
+from harness.emulation.machine import Ended, Job, Limits, Machine, run
+from harness.kick.plan import Protocol
+from harness.sweep import kicks
+from harness.sweep.inside import PASS_SHIFT, Sweep
+from harness.sweep.verdict import SweepVerdict, judge
+from harness.sweep.ways import WAYS
+from tools import sweep_picture, sweep_report
+from tools.emulate import say, words
+from tools.emulated_run import StoppedError, stoppable
+from tools.exit_codes import Exit
+from tools.run import ROOT, missing_extension, nearest, output_folder, refuse
+
+_FIRST = -100
+_CONTROL_ROUNDS = 241
+_PASSES = 3
+
+
+@click.command(
+    epilog="Exit codes: 0 no kick waited, 1 one did, 70 the sweep could not judge, 71 the machine"
+    " was lost, 73 the results cannot be written, 130 and 143 interrupted.",
+)
+@click.option(
+    "--kernel",
+    default="default",
+    show_default=True,
+    metavar="KERNEL",
+    help=f"One of {kernels.SPECS}.",
+)
+@click.option(
+    "--way",
+    "ways",
+    multiple=True,
+    type=click.Choice(list(WAYS)),
+    help="The vCPU's state when it is run; all of them by default.",
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(1, 100),
+    default=_PASSES,
+    show_default=True,
+    help="How often each instruction is aimed at.",
+)
+@click.option(
+    "--kvm-modules",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the results go; default results/<time>-sweep-<kernel>.",
+)
+@click.option("--qemu", default=Machine().qemu, show_default=True, metavar="PROGRAM")
+@click.option("--qemu-options", default="", metavar="WORDS", help="More words for QEMU.")
+@click.option("--memory", default=Machine().memory, show_default=True, metavar="SIZE")
+def sweep(
+    kernel: str,
+    ways: tuple[str, ...],
+    passes: int,
+    kvm_modules: Path | None,
+    output: Path | None,
+    qemu: str,
+    qemu_options: str,
+    memory: str,
+) -> int:
+    """Kick at every instruction from the check of the flag to the guest.
+
+    Needs no /dev/kvm: on an emulated host one nanosecond is one instruction, so a timer meets
+    each instruction of the kernel in turn. No guest may run on after a kick that came before it.
+    """
+    if message := missing_extension():
+        return refuse(message, Exit.SUITE_ERROR)
+    machine = Machine(
+        cpus=1,
+        memory=memory,
+        qemu=qemu,
+        options=words(qemu_options, "--qemu-options"),
+        instruction_clock=True,
+    )
+    chosen = ways or tuple(WAYS)
+    try:
+        machine.check()
+        found = kernels.find(kernel, say=say)
+        folder = output_folder(output, f"sweep-{found.release}")
+        _clear(folder)
+        click.echo(f"Sweep of {found.name}: tier {machine.tier}, {', '.join(chosen)}")
+        click.echo(f"Results go to {nearest(folder)}")
+        (folder / "request.json").write_text(json.dumps({"sweeps": _sweeps(chosen, passes)}))
+        with stoppable():
+            ended = _boot(found, machine, folder, kvm_modules)
+    except KernelError as error:
+        return refuse(f"{error}.", Exit.SUITE_ERROR)
+    except StoppedError as stopped:
+        click.echo(f"Stopped by {stopped.number.name}; no verdict.", err=True)
+        return Exit.SIGINT if stopped.number is signal.SIGINT else Exit.SIGTERM
+    except OSError as error:
+        return refuse(f"the results cannot be written: {error}.", Exit.CANNOT_WRITE)
+    return _finish(found, folder, chosen, passes, ended)
+
+
+def _sweeps(ways: tuple[str, ...], passes: int) -> list[tuple[str, str, int, int, int]]:
+    """What is asked of the program inside: harness.sweep.inside.Sweep's fields."""
+    made = []
+    for name in ways:
+        for protocol in (Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK, Protocol.CONTROL):
+            # Odd: what alternates from round to round meets each position in both its states.
+            rounds = WAYS[name].length | 1
+            if protocol is Protocol.CONTROL:
+                rounds = _CONTROL_ROUNDS
+            made.append((name, protocol.value, _FIRST, rounds, passes))
+    return made
+
+
+def _clear(folder: Path) -> None:
+    """Files of an earlier sweep must not be taken for this one's."""
+    for pattern in ("*.rounds", "*.trace", "symbols", "done", "*.json", "landing-*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def _boot(kernel: Kernel, machine: Machine, folder: Path, modules: Path | None) -> Ended:
+    environment = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/root",
+        "KVM_CONFORMANCE_TIER": machine.tier,
+        "KSFT_MACHINE_SLOW": "yes",
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+    }
+    job = Job(
+        [sys.executable, "-m", "harness.sweep.inside", str(folder)],
+        ROOT,
+        environment,
+        modules=modules,
+    )
+    return run(
+        kernel,
+        machine,
+        job,
+        folder,
+        bundle=bundle.image(cache.root(), say),
+        limits=Limits(),
+        signs_of_life=lambda: sum(path.stat().st_size for path in folder.glob("*.rounds")),
+    )
+
+
+def _finish(kernel: Kernel, folder: Path, ways: tuple[str, ...], passes: int, ended: Ended) -> int:
+    """Reads what is there, judges it, and tells it."""
+    if ended.lost:
+        refuse(f"{ended.lost.describe()}.", Exit.LOST_VM)
+        for line in ended.lost.console:
+            click.echo(f"  {line}", err=True)
+        return Exit.FAILED if ended.lost.panic else Exit.LOST_VM
+    if ended.status or not (folder / "done").exists():
+        return refuse(
+            f"the sweep broke off with exit code {ended.status}; see its output above.",
+            Exit.SUITE_ERROR,
+        )
+    try:
+        symbols = kicks.Symbols(folder / "symbols")
+        verdicts = [each for name in ways for each in judge_way(folder, name, passes, symbols)]
+    except kicks.SweepError as error:
+        return refuse(f"{error}.", Exit.SUITE_ERROR)
+    report = sweep_report.Report(
+        kernel=kernel.name,
+        release=kernel.release,
+        steps=kicks.calibration(json.loads((folder / "calibration.json").read_text())["nops"]),
+        cost=json.loads((folder / "cost.json").read_text()),
+        verdicts=tuple(verdicts),
+    )
+    (folder / "sweep.json").write_text(report.as_json())
+    pictures = [sweep_picture.draw(name, report.of(name), kernel.name, folder) for name in ways]
+    click.echo(report.text(shutil.get_terminal_size((100, 24)).columns))
+    click.echo(f"Landing maps: {', '.join(nearest(path).rstrip('/') for path in pictures)}")
+    return report.exit_code()
+
+
+def judge_way(folder: Path, name: str, passes: int, symbols: kicks.Symbols) -> list[SweepVerdict]:
+    """The verdicts on one way, the control's last."""
+    way = WAYS[name]
+    made: list[SweepVerdict] = []
+    for protocol in (Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK, Protocol.CONTROL):
+        shape = Sweep(name, protocol.value, _FIRST, 0, passes)
+        read = [
+            kicks.read(folder, shape.stem(number), _FIRST - number * PASS_SHIFT)
+            for number in range(passes)
+        ]
+        # The handler's sweep tells where the check and the entry are.
+        ends = {"check": made[0].check, "entry": made[0].entry} if made else {}
+        made.append(judge(read, way, protocol, symbols, **ends))
+    return made
