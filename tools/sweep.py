@@ -203,7 +203,8 @@ def judge_way(folder: Path, name: str, passes: int, symbols: kicks.Symbols) -> l
             kicks.read(folder, shape.stem(number), _FIRST - number * PASS_SHIFT)
             for number in range(passes)
         ]
-        # The handler's sweep tells where the check and the entry are.
-        ends = {"check": made[0].check, "entry": made[0].entry} if made else {}
-        made.append(judge(read, way, protocol, symbols, **ends))
+        # The handler's sweep tells where the check is, and a control is too short for the entry.
+        check = made[0].check if made else None
+        entry = made[0].entry if protocol is Protocol.CONTROL else None
+        made.append(judge(read, way, protocol, symbols, check=check, entry=entry))
     return made

@@ -45,7 +45,7 @@ def _rows(axes: Any, verdicts: Sequence[SweepVerdict]) -> None:
     """A bar a protocol, a segment a run of boundaries with one outcome."""
     drawn: dict[str, Any] = {}
     for row, verdict in enumerate(verdicts):
-        for (colour, words), group in groupby(verdict.boundaries, key=_outcome):
+        for (colour, words), group in groupby(_shown(verdict), key=_outcome):
             run = list(group)
             bar = axes.barh(
                 row,
@@ -67,13 +67,19 @@ def _rows(axes: Any, verdicts: Sequence[SweepVerdict]) -> None:
     axes.legend(
         drawn.values(),
         drawn.keys(),
-        loc="lower left",
-        bbox_to_anchor=(0, -0.02),
+        loc="lower right",
+        bbox_to_anchor=(1, 0.06),
         fontsize=8,
         ncols=len(drawn),
-        frameon=True,
+        frameon=False,
     )
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _shown(verdict: SweepVerdict) -> list[Boundary]:
+    """Of a control only the window: what comes later is answered, and judges nothing."""
+    whole = verdict.protocol.keeps_its_promise
+    return [each for each in verdict.boundaries if whole or not each.in_kernel]
 
 
 def _count(verdict: SweepVerdict) -> str:

@@ -77,8 +77,8 @@ class SweepVerdict:
     guest's first. `held_back` and `windows` (kicks were overtaken) are stretches between them,
     `unknown` positions without a kick. `in_window`: kicks between the check and the system call,
     in user space; `overtaken_in_window` those of them that were overtaken, `overtaken_elsewhere`
-    all other single kicks (`overtaken` counts those in windows only). `most_turns` is the longest that
-    a guest ran on.
+    all other single kicks (`overtaken` counts those in windows only). `most_turns` is the longest
+    that a guest ran on.
     """
 
     way: str
