@@ -24,6 +24,7 @@ class Host:
     module that serves /dev/kvm ("built in" where KVM is no module); `virtualization` names what
     this host itself runs under ("none" on bare metal); `tier` is "hardware" (also nested),
     "emulated" or "emulated-instruction-clock"; `time_scale` stretches every bound on time.
+    `emulator` is what a tool said that booted this host in an emulator, else None.
     """
 
     kernel: str
@@ -35,6 +36,7 @@ class Host:
     virtualization: str
     tier: str
     time_scale: float
+    emulator: str | None = None
 
     @property
     def nested(self) -> bool:
@@ -43,12 +45,15 @@ class Host:
 
     def properties(self) -> dict[str, str]:
         """The fields as words, for reports."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        fields = asdict(self).items()
+        return {name: str(value) for name, value in fields if value is not None}
 
     def headline(self) -> str:
         """One line for people."""
-        nested = f", nested under {self.virtualization}" if self.nested else ""
-        return f"Linux {self.kernel} {self.architecture}, {self.backend}{nested}, tier {self.tier}"
+        below = f", nested under {self.virtualization}" if self.nested else ""
+        if self.emulator:
+            below = f", emulated by {self.emulator}"
+        return f"Linux {self.kernel} {self.architecture}, {self.backend}{below}, tier {self.tier}"
 
 
 def _read(path: Path) -> str:
@@ -123,4 +128,5 @@ def describe() -> Host:
         virtualization=virtualization(cpuinfo),
         tier=tier(cpuinfo),
         time_scale=slow_machine_factor(),
+        emulator=os.environ.get("KVM_CONFORMANCE_EMULATOR") or None,
     )

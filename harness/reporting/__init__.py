@@ -7,6 +7,7 @@
 identity    the result id of a test, from its node id
 selection   which claims and suites a run has, from the words on the command line
 markers     the markers ``claim`` and ``arch``, checks at collection, deselection
+variants    each test once, where a host cannot afford it in each mode
 plan        what will run, told by the processes that collect to the one that records
 environment what this host is, on every test
 results     one result a test, put together from pytest's reports

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from harness.reporting import variants
 from harness.reporting.identity import is_suite_test
 
 _ENVIRONMENT = pytest.StashKey[dict[str, str]]()
@@ -51,9 +52,11 @@ def _text(value: object) -> str:
 
 
 def of(config: pytest.Config) -> dict[str, str]:
-    """The environment of this process, read once."""
+    """The environment of this process, read once; and that a run left out variants."""
     if _ENVIRONMENT not in config.stash:
-        config.stash[_ENVIRONMENT] = describe()
+        narrowed = config.option.variants != variants.ALL
+        more = {"variants": config.option.variants} if narrowed else {}
+        config.stash[_ENVIRONMENT] = {**describe(), **more}
     return config.stash[_ENVIRONMENT]
 
 

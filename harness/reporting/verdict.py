@@ -165,15 +165,17 @@ class _Page:
 
 
 def host_line(environment: Mapping[str, str]) -> str:
-    """Kernel, architecture, backend and tier in one line."""
+    """Kernel, architecture, backend and tier in one line, and whether variants were left out."""
     parts = [
         f"Linux {environment.get('kernel', 'unknown')} {environment.get('architecture', '')}",
         environment.get("backend", ""),
     ]
-    under = environment.get("virtualization", "none")
-    parts.append(f"nested under {under}" if under != "none" else "")
+    emulator, under = environment.get("emulator"), environment.get("virtualization", "none")
+    nested = f"nested under {under}" if under != "none" else ""
+    parts.append(f"emulated by {emulator}" if emulator else nested)
     tier = environment.get("tier", "")
     parts.append(f"tier {tier}" if tier else "")
+    parts.append("one variant of each test" if environment.get("variants") == "one" else "")
     return ", ".join(part.strip() for part in parts if part)
 
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``--variants one``: each test once, where it stands for several guest modes and controllers.
+
+A slow host, such as an emulated one, cannot afford each test in each of them. What is left out is
+chosen from the tests that were collected: of a test that is there for several values of a
+dimension only those with one value stay; but all of them, where the claim is about that dimension
+(`preset.every_guest_mode`). Other parameters (devices, turns, programs) decide what a test shows,
+and all of them stay. So every claim keeps its tests, and pytest-xdist's workers, which collect for
+themselves, agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from harness.reporting.identity import is_suite_test
+from harness.reporting.markers import property_of
+
+ALL = "all"
+ONE = "one"
+#: The dimensions of conftest.py, and which of their values stays, in the order of the parameters:
+#: the last mode is the architecture's richest, the first interrupt controller the fixture's own.
+_KEPT = {"guest_mode": -1, "irqchip": 0}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """--variants."""
+    parser.getgroup("immediate_exit conformance").addoption(
+        "--variants",
+        choices=(ALL, ONE),
+        default=ALL,
+        help="all: each test in each guest mode and with each interrupt controller that it names;"
+        " one: in one of them (default: all)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what stands for a variant too many."""
+    if config.option.variants == ALL:
+        return
+    kept = set(one_of_each(items))
+    out = {item for item in items if is_suite_test(item.nodeid) and item not in kept}
+    if out:
+        items[:] = [item for item in items if item not in out]
+        config.hook.pytest_deselected(items=list(out))
+
+
+def one_of_each(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The tests with one value of each dimension."""
+    kept = list(items)
+    for dimension, place in _KEPT.items():
+        values: dict[str, list[object]] = {}
+        for item in kept:
+            values.setdefault(_function(item), []).append(_value(item, dimension))
+        kept = [
+            item
+            for item in kept
+            if property_of(item, "claim").endswith(f".every_{dimension}")
+            or _value(item, dimension) == list(dict.fromkeys(values[_function(item)]))[place]
+        ]
+    return kept
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _value(item: pytest.Item, dimension: str) -> object:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(dimension) if callspec else None
