@@ -59,7 +59,7 @@ def finish(
     code, why = exit_code(journal, status=status, stopped_by=stopped_by, require_kvm=require_kvm)
     if lost is not None:
         why = f"{lost.describe()}; {_progress(journal)}"
-        code = Exit.FAILED if lost.panic or code is Exit.FAILED else Exit.LOST_VM
+        code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
         click.echo(why, err=True)
     return code
@@ -125,7 +125,7 @@ def _complete(
         known = last_words.read(output / LAST_WORDS_FILE)
         outcome, how_text = Outcome.CRASHED, f"pytest ended by {how} while this test ran"
         if isinstance(how, LostVm):
-            outcome = Outcome.CRASHED if how.panic else Outcome.ERROR
+            outcome = Outcome.CRASHED if how.against_kernel else Outcome.ERROR
             how_text = f"{how.describe()}, while this test ran"
         for name in journal.unfinished:
             told = known.get(name, "")

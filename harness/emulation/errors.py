@@ -14,3 +14,7 @@ class NotInArchiveError(KernelError):
 
 class OfflineError(KernelError):
     """The archive does not answer."""
+
+
+class EmulationError(KernelError):
+    """No emulated host can be had here. The text says what is missing and what to do."""

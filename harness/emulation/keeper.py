@@ -5,7 +5,7 @@ virtme-ng starts a shell, that starts another program, and that QEMU: to kill th
 leaves the last one running. So this small program stands between. It adopts every descendant that
 loses its parent (PR_SET_CHILD_SUBREAPER), and kills them all when the command has ended, or when
 its own standard input ends: a pipe whose other end the caller holds, and which the kernel closes
-even when the caller was killed.
+even when the caller was killed. In that case it also removes a folder of the caller's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,11 @@ from pathlib import Path
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
-def main(command: Sequence[str]) -> int:
-    """Runs the command to its end, or until standard input ends; its exit code, or 1."""
+def main(folder: str, command: Sequence[str]) -> int:
+    """Runs the command to its end, or until standard input ends; its exit code, or 1.
+
+    `folder` is removed if it was standard input that ended.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # The pipe alone says when to end. A handler, for the command would inherit SIG_IGN.
         signal.signal(number, lambda *_: None)
@@ -35,10 +39,12 @@ def main(command: Sequence[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         descriptor = os.pidfd_open(child.pid)
-        select.select([sys.stdin, descriptor], [], [])
+        ready, _, _ = select.select([sys.stdin, descriptor], [], [])
         os.close(descriptor)
     finally:
         _end_descendants(child)
+    if descriptor not in ready:
+        shutil.rmtree(folder, ignore_errors=True)
     return child.returncode if child.returncode >= 0 else 1
 
 
@@ -75,4 +81,4 @@ def _descendants() -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -10,12 +10,19 @@ from dataclasses import dataclass
 class LostVm:
     """The machine panicked, hung or vanished. `why` is a sentence without its full stop.
 
-    `panic` is the kernel's own line, if it said one; `console` its last lines.
+    `panic` is the kernel's own line, if it said one; `console` its last lines; `booted`: user space
+    was reached, so that it was the tests that the kernel did not survive.
     """
 
     why: str
     panic: str
     console: tuple[str, ...]
+    booted: bool = True
+
+    @property
+    def against_kernel(self) -> bool:
+        """Whether the loss speaks against the kernel under test: its tests made it panic."""
+        return self.booted and bool(self.panic)
 
     def describe(self) -> str:
         """The sentence, with what the kernel said."""

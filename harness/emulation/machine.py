@@ -16,19 +16,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.emulation import programs
 from harness.emulation.console import last_lines, panic
-from harness.emulation.errors import KernelError
+from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 
 CONTROL = ".machine"
+TEMPORARY = "tmp"  # in the control folder: virtme-ng leaves files behind when it is killed
 CONSOLE = "console.log"
-MEMORY = re.compile(r"[1-9][0-9]*[MG]")
 MOST_CPUS = 64
+LEAST_MEMORY = 512 << 20  # bytes: less does not hold a distribution's kernel and the suites
+_UNITS = {"M": 1 << 20, "G": 1 << 30}
 _HERE = Path(__file__).resolve().parent
 _TICK_S = 0.1
 _VNG_LOST = 255  # virtme-ng's exit code when a machine vanished
-_OLDEST_QEMU = (7, 2)  # the oldest that KVM was seen to run in
 # Drivers that udev would load for hardware that no suite uses: seconds of emulated time.
 _UNUSED_MODULES = (
     *("ahci", "sr_mod", "cdrom", "sg", "iTCO_wdt", "i6300esb", "psmouse", "i2c_i801", "lpc_ich"),
@@ -36,10 +38,6 @@ _UNUSED_MODULES = (
     *("sha1_ssse3", "sha256_ssse3", "sha512_ssse3", "crc32_pclmul", "crct10dif_pclmul"),
     *("polyval_clmulni", "intel_rapl_common", "intel_rapl_msr", "rapl", "drm", "bochs"),
 )
-
-
-class EmulationError(KernelError):
-    """No emulated host can be had here. The text says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,26 @@ class Machine:
             raise EmulationError(
                 f"the instruction clock counts one processor, and {self.cpus} were asked for"
             )
-        if not MEMORY.fullmatch(self.memory):
+        found = re.fullmatch(r"([1-9][0-9]{0,9})([MG])", self.memory)
+        if not found:
             raise EmulationError(f"{self.memory!r} is no amount of memory: write 2G or 1500M")
+        asked, here = int(found[1]) * _UNITS[found[2]], _memory_here()
+        if asked < LEAST_MEMORY:
+            raise EmulationError(
+                f"{self.memory} of memory is too little for a kernel with the suites: give it "
+                f"{LEAST_MEMORY >> 20}M or more"
+            )
+        if asked > here:
+            raise EmulationError(
+                f"{self.memory} of memory is more than this host has ({here >> 20}M): ask for less"
+            )
+
+    def describe(self) -> str:
+        """The emulator in a few words. Raises `EmulationError` where there is none."""
+        clock = " on an instruction clock" if self.instruction_clock else ""
+        turns = " in turn" if self.cpus > 1 and not self.threads else ""
+        cpus = f"{self.cpus} CPU{'s' * (self.cpus > 1)}{turns}{clock}"
+        return f"QEMU {programs.qemu_version(self.qemu)}, {cpus}, {self.memory}"
 
     def qemu_words(self) -> list[str]:
         """Words for QEMU besides those of virtme-ng."""
@@ -86,6 +102,10 @@ class Machine:
         else:
             words += ["-accel", f"tcg,thread={'multi' if self.threads else 'single'}"]
         return [*words, *self.options]
+
+
+def _memory_here() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @dataclass(frozen=True)
@@ -132,44 +152,6 @@ class Ended:
     has_kvm: bool
 
 
-def check_tools(machine: Machine) -> None:
-    """Raises `EmulationError` where a program is missing or too old; names Debian's package."""
-    qemu = shutil.which(machine.qemu)
-    if qemu is None:
-        raise EmulationError(
-            f"there is no {machine.qemu}: install Debian's package qemu-system-x86, or name "
-            "another one by --qemu"
-        )
-    done = subprocess.run(
-        [qemu, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    found = re.search(r"version (\d+)\.(\d+)", done.stdout)
-    if found is None:
-        raise EmulationError(f"{qemu} is no QEMU: `{machine.qemu} --version` names no version")
-    if (int(found[1]), int(found[2])) < _OLDEST_QEMU:
-        raise EmulationError(
-            f"{qemu} is QEMU {found[1]}.{found[2]}; {_OLDEST_QEMU[0]}.{_OLDEST_QEMU[1]} is needed"
-        )
-    if _vng() is None:
-        raise EmulationError("virtme-ng is missing (the command vng): run `make setup`")
-    places = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/lib/systemd:/usr/lib/systemd"
-    for name, package in (
-        ("systemd-udevd", "udev"),
-        ("busybox", "busybox-static"),
-        ("modprobe", "kmod"),
-    ):
-        if shutil.which(name, path=places) is None:
-            raise EmulationError(
-                f"virtme-ng needs {name}, which is missing here: install Debian's package {package}"
-            )
-
-
-def _vng() -> Path | None:
-    beside = Path(sys.executable).with_name("vng")
-    other = shutil.which("vng")
-    return beside if beside.exists() else Path(other) if other else None
-
-
 def command(kernel: Kernel, machine: Machine, share: Path, bundle: Path | None) -> list[str]:
     """virtme-ng's command line; it runs guest.sh of the share's control folder."""
     words = machine.qemu_words()
@@ -182,7 +164,7 @@ def command(kernel: Kernel, machine: Machine, share: Path, bundle: Path | None) 
     ]
     control = share / CONTROL
     return [
-        *(str(_vng()), "--run", str(kernel.image), "--user", "root", "--force-9p"),
+        *(str(programs.vng()), "--run", str(kernel.image), "--user", "root", "--force-9p"),
         *("--disable-kvm", "--disable-microvm", "--verbose", "--qemu"),
         str(shutil.which(machine.qemu)),
         *("--cpus", str(machine.cpus), "--memory", machine.memory, f"--rwdir={share}"),
@@ -211,10 +193,11 @@ def run(
     and OSError where the share cannot be written. Whatever is raised, QEMU has ended.
     """
     machine.check()
-    check_tools(machine)
+    programs.check(machine.qemu)
     with _control_folder(share, job) as control, (share / CONSOLE).open("wb") as console:
         started = time.monotonic()
-        with _kept(command(kernel, machine, share, bundle), console.fileno(), output) as child:
+        words = command(kernel, machine, share, bundle)
+        with _kept(words, control, console.fileno(), output) as child:
             watch = _Watch(control, limits, signs_of_life, started)
             why = ""
             while child.poll() is None and not why:
@@ -236,7 +219,8 @@ def run(
         why = "the kernel panicked" if said else "the machine ended by itself"
         if watch.booted_s is None:
             why += " before it reached user space"
-    return Ended(None, LostVm(why, said, tuple(lines)), watch.booted_s, seconds, watch.has_kvm)
+    lost = LostVm(why, said, tuple(lines), booted=watch.booted_s is not None)
+    return Ended(None, lost, watch.booted_s, seconds, watch.has_kvm)
 
 
 @contextlib.contextmanager
@@ -250,25 +234,34 @@ def _control_folder(share: Path, job: Job) -> Iterator[Path]:
         (control / "module-options").write_text(job.module_options, encoding="utf-8")
         (control / "modules").write_text(str(job.modules or ""), encoding="utf-8")
         (control / "state").touch()
+        (control / TEMPORARY).mkdir()
         yield control
     finally:
         shutil.rmtree(control, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _kept(words: list[str], console: int, output: int) -> Iterator[subprocess.Popen[bytes]]:
+def _kept(
+    words: list[str], control: Path, console: int, output: int
+) -> Iterator[subprocess.Popen[bytes]]:
     """The command below a keeper, which ends it when this block ends or this process dies.
+
+    The keeper then removes the control folder, too.
 
     Its texts come through pipes: QEMU opens /proc/self/fd/1 anew, and of a file it would overwrite
     the beginning.
     """
     keeper = subprocess.Popen(
-        [sys.executable, str(_HERE / "keeper.py"), *words],
+        [sys.executable, str(_HERE / "keeper.py"), str(control), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+            "TMPDIR": str(control / TEMPORARY),
+        },
     )
     assert keeper.stdin
     assert keeper.stdout
@@ -308,6 +301,7 @@ class _Watch:
         self.has_kvm = False
         self.status: int | None = None
         self._state = control / "state"
+        self._lines: list[str] = []
         self._limits = limits
         self._signs = signs
         self._started = started
@@ -316,7 +310,9 @@ class _Watch:
     def look(self) -> str:
         """Why the machine is given up; an empty text while it is not."""
         now = time.monotonic()
-        lines = self._state.read_text(errors="replace").splitlines()
+        with contextlib.suppress(FileNotFoundError):  # the keeper has removed it
+            self._lines = self._state.read_text(errors="replace").splitlines()
+        lines = self._lines
         if "up" in lines and self.booted_s is None:
             self.booted_s = now - self._started
         self.has_kvm = "kvm" in lines
