@@ -10,11 +10,11 @@ STATUS_FILE =
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 
-.PHONY: conformance test bench blobs lint setup setup-dev clean help
+.PHONY: conformance test bench blobs lint setup setup-emulation setup-dev clean help
 
-conformance: ## run the conformance suites on this host
+conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
 	@$(SETUP)
-	@$(RUN) run $(ARGS); code=$$?; \
+	@$(RUN) run --else-emulate $(ARGS); code=$$?; \
 	if [ -n "$(STATUS_FILE)" ]; then echo $$code >"$(STATUS_FILE)"; fi; \
 	exit $$code
 
@@ -37,6 +37,9 @@ lint: ## run the checks of the source: format, lint, types, warnings, guest prog
 setup: ## only set up
 	@$(SETUP)
 
+setup-emulation: ## only set up, with what emulated hosts need
+	@$(SETUP) --emulation
+
 setup-dev: ## only set up, with what the checks need
 	@$(SETUP) --dev
 
@@ -46,4 +49,4 @@ clean: ## remove what set-up and runs made, except results/
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18

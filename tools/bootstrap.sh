@@ -15,10 +15,11 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: tools/bootstrap.sh [--dev] [--no-apt]
+Usage: tools/bootstrap.sh [--emulation] [--dev] [--no-apt]
 
-  --dev     also what the checks and the guest programs need: linters, clang, lld, llvm
-  --no-apt  never install a Debian package; say which command would
+  --emulation  also what emulated hosts need: QEMU, and what boots a kernel in it
+  --dev        all that, and what the checks and the guest programs need: linters, clang, lld, llvm
+  --no-apt     never install a Debian package; say which command would
 
 Environment:
   PYTHON    the Python to use (3.10 or later); otherwise python3, then python3.14 to python3.10
@@ -28,11 +29,13 @@ EOF
 }
 
 dev=0
+emulation=0
 may_apt=1
 [[ -z "${KVM_CONFORMANCE_NO_APT:-}" ]] || may_apt=0
 for argument in "$@"; do
 	case "$argument" in
-	--dev) dev=1 ;;
+	--dev) dev=1 emulation=1 ;;
+	--emulation) emulation=1 ;;
 	--no-apt) may_apt=0 ;;
 	-h | --help)
 		usage
@@ -53,6 +56,8 @@ root=$PWD
 venv=$root/.venv
 lock=$root/.bootstrap.lock
 log=
+
+source tools/emulation_needs.sh
 
 say() {
 	printf 'set-up: %s\n' "$*" >&2
@@ -114,6 +119,7 @@ is_ready() {
 	now=$(state) || return 1
 	[[ "$now" == "$(printf '%s\n' "${stamp[@]:0:4}")" ]] || return 1
 	((dev == 0)) || [[ "${stamp[4]}" == "dev 1" ]] || return 1
+	((emulation == 0)) || has_emulation || return 1
 	[[ -z "${PYTHON:-}" || "${stamp[5]}" == "asked $PYTHON" ]]
 }
 
@@ -281,8 +287,16 @@ look_around() {
 		missing+=("make")
 		packages+=(make)
 	fi
+	local pair
+	if ((emulation)); then
+		while IFS= read -r pair; do
+			if ! has_for_emulation "${pair%%:*}"; then
+				missing+=("${pair%%:*}")
+				packages+=("${pair##*:}")
+			fi
+		done < <(emulation_needs)
+	fi
 	if ((dev)); then
-		local pair
 		for pair in clang:clang ld.lld:lld llvm-objcopy:llvm; do
 			if ! type -P "${pair%%:*}" >/dev/null; then
 				missing+=("${pair%%:*}")
@@ -334,6 +348,10 @@ if ((${#missing[@]})); then
 	hash -r
 	look_around
 	((${#missing[@]} == 0)) || complain_of_missing fail_with_log
+	if is_ready; then
+		say "ready after $((SECONDS - started)) s"
+		exit 0
+	fi
 fi
 
 # ---------------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ import click
 
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.emulation import kernel as kernels
-from harness.emulation.errors import KernelError
-from harness.emulation.machine import Limits, Machine
+from harness.emulation import programs
+from harness.emulation.errors import EmulationError, KernelError
+from harness.emulation.machine import CONSOLE, Limits, Machine
+from harness.reporting import variants
 from harness.reporting.selection import Selection, SelectionError, select
 from tools import emulated_run, finish
 from tools.exit_codes import Exit
 from tools.run import (
     EXTRA,
+    ROOT,
     Request,
     WithPytestArguments,
     check_budget,
@@ -27,9 +32,11 @@ from tools.run import (
     nearest,
     output_folder,
     refuse,
+    variants_option,
 )
 
 _DEFAULT = Machine()
+_NO_KVM = ", because this host has no usable /dev/kvm"
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,6 +104,7 @@ def words(text: str, option: str) -> tuple[str, ...]:
     callback=check_budget,
     help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
 )
+@variants_option(emulated_run.VARIANTS)
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=10),
@@ -120,6 +128,7 @@ def emulate(
     jobs: str,
     require_kvm: bool,
     budget: str,
+    chosen_variants: str,
     time_limit: float,
 ) -> int:
     """Boot a kernel in QEMU's software emulation and run the suites inside it.
@@ -133,7 +142,10 @@ def emulate(
         options=words(qemu_options, "--qemu-options"),
         kernel_parameters=words(kernel_parameters, "--kernel-parameters"),
     )
-    request = Request(suites, claims, output, jobs, require_kvm, budget, ctx.meta.get(EXTRA, ()))
+    extra = ctx.meta.get(EXTRA, ())
+    request = Request(
+        suites, claims, output, jobs, require_kvm, budget, extra, variants=chosen_variants
+    )
     try:
         selection = select(
             catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
@@ -145,6 +157,28 @@ def emulate(
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
     return launch(kernel, machine, request, selection, time_limit_s=time_limit)
+
+
+def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
+    """What `run` asked for, in an emulated host; what was not `given` gets the default of here.
+
+    Sets up first what emulated hosts need, where something is missing.
+    """
+    click.echo("So the suites run in an emulated host.", err=True)
+    machine = Machine()
+    request = dataclasses.replace(
+        request,
+        budget=request.budget if "budget" in given else emulated_run.BUDGET,
+        variants=request.variants if "chosen_variants" in given else emulated_run.VARIANTS,
+    )
+    try:
+        programs.check(machine.qemu)
+    except EmulationError:
+        done = subprocess.run([ROOT / "tools" / "bootstrap.sh", "--emulation"], check=False)
+        if done.returncode:
+            return Exit.SUITE_ERROR
+        programs.qemu_version.cache_clear()
+    return launch("default", machine, request, selection, why=_NO_KVM)
 
 
 def launch(
@@ -162,6 +196,8 @@ def launch(
     """
     try:
         machine.check()
+        programs.check(machine.qemu)
+        emulator = machine.describe()
         kernel = kernels.find(spec, say=say)
         output = output_folder(request.output, kernel.release)
     except KernelError as error:
@@ -170,10 +206,8 @@ def launch(
         name = error.filename or request.output or "results"
         text = f"the results cannot be written to {name}: {error.strerror}"
         return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
-    title = (
-        f"Emulated host{why}: {kernel.name} in {machine.qemu}, {machine.cpus} CPUs, "
-        f"tier {machine.tier}"
-    )
+    once = ", one variant of each test" if request.variants == variants.ONE else ""
+    title = f"Emulated host{why}: {kernel.name} in {emulator}, tier {machine.tier}{once}"
     click.echo(title)
     click.echo(f"Results go to {nearest(output)}")
     try:
@@ -198,6 +232,9 @@ def launch(
         narrowed=selection.narrowed,
         lost=done.lost,
     )
+    if done.ended and not done.lost and not done.ended.has_kvm:
+        text = "This kernel brought up no KVM for the emulated AMD processor"
+        click.echo(f"{text}; {nearest(output)}{CONSOLE} may say why.", err=True)
     if done.lost:
         click.echo("The console's last lines:", err=True)
         for line in done.lost.console:

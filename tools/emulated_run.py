@@ -21,11 +21,14 @@ from harness.emulation import bundle, cache
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import Ended, Job, Limits, Machine, run
+from harness.reporting import variants
 from tools import finish
 from tools.run import ROOT, Request, pytest_command
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
 BUDGET = "10000"
+#: A test takes it about ten times as long as a real host: each runs once.
+VARIANTS = variants.ONE
 
 
 class StoppedError(Exception):
@@ -88,11 +91,10 @@ def boot_and_test(
 
     Raises `KernelError` where no machine can be had, and OSError where `output` cannot be written.
     """
-    image = bundle.image(cache.root(), say)
     job = _job(machine, request, output)
-
     try:
         with stoppable():
+            image = bundle.image(cache.root(), say)
             ended = run(
                 kernel,
                 machine,
@@ -121,7 +123,7 @@ def _job(machine: Machine, request: Request, output: Path) -> Job:
     ]
     environment = {
         "KVM_CONFORMANCE_TIER": machine.tier,
-        "KVM_CONFORMANCE_EMULATOR": f"{machine.qemu}, {machine.cpus} CPUs, {machine.memory}",
+        "KVM_CONFORMANCE_EMULATOR": machine.describe(),
         "KSFT_MACHINE_SLOW": "yes",
         "PYTHONDONTWRITEBYTECODE": "1",
         "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),

@@ -15,16 +15,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.claims import CatalogueError, catalogue, chapters
+from harness.reporting import variants
 from harness.reporting.selection import Selection, SelectionError, select
 from tools import finish, process_group
 from tools.exit_codes import Exit
 from tools.kernel_log import Copy
+
+if TYPE_CHECKING:
+    from harness.host import Obstacle  # which loads the native extension
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -69,6 +75,7 @@ class Request:
     require_kvm: bool = False
     budget: str = DEFAULT_BUDGET
     pytest_arguments: tuple[str, ...] = ()
+    variants: str = variants.ALL
 
 
 def check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -76,6 +83,18 @@ def check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if value != "auto" and not (value.isascii() and value.isdigit()):
         raise click.BadParameter(f"{value!r} is neither a number of workers nor 'auto'")
     return value
+
+
+def variants_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--variants, with its default."""
+    return click.option(
+        "--variants",
+        "chosen_variants",
+        type=click.Choice([variants.ALL, variants.ONE]),
+        default=default,
+        show_default=True,
+        help="Each test in every guest mode and with every interrupt controller, or in one.",
+    )
 
 
 @click.command(
@@ -111,7 +130,13 @@ def check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     callback=check_budget,
     help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
 )
+@variants_option(variants.ALL)
 @click.option("--list", "listing", is_flag=True, help="Only print what would run.")
+@click.option(
+    "--else-emulate",
+    is_flag=True,
+    help="Where this host has no usable KVM, run `emulate` with the same options instead.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -121,11 +146,15 @@ def run(
     jobs: str,
     require_kvm: bool,
     budget: str,
+    chosen_variants: str,
     listing: bool,
+    else_emulate: bool,
 ) -> int:
     """Run the suites on this host and say which claims hold."""
     extra = ctx.meta.get(EXTRA, ())
-    request = Request(suites, claims, output, jobs, require_kvm, budget, extra)
+    request = Request(
+        suites, claims, output, jobs, require_kvm, budget, extra, variants=chosen_variants
+    )
     try:
         selection = select(
             catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
@@ -138,8 +167,22 @@ def run(
         return refuse(message, Exit.SUITE_ERROR)
     if listing:
         return list_tests(request)
-    _announce_obstacle()
+    obstacle = _obstacle()
+    if obstacle is None:
+        return launch(request, selection)
+    # Says beforehand why nothing can be tested; each test would then skip with the same reason.
+    click.secho(f"{obstacle.sentence} {obstacle.advice}", fg="yellow", err=True)
+    if else_emulate and obstacle.token != "other_architecture":
+        emulate = importlib.import_module("tools.emulate")
+        code: int = emulate.instead(request, selection, given=_given(ctx))
+        return code
     return launch(request, selection)
+
+
+def _given(ctx: click.Context) -> set[str]:
+    """The parameters that were on the command line, not left to their defaults."""
+    default = click.core.ParameterSource.DEFAULT
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is not default}
 
 
 def missing_extension() -> str:
@@ -151,12 +194,10 @@ def missing_extension() -> str:
     return ""
 
 
-def _announce_obstacle() -> None:
-    """Say beforehand why nothing can be tested; each test then skips with the same reason."""
+def _obstacle() -> Obstacle | None:
     host = importlib.import_module("harness.host")
-    obstacle = host.preflight()
-    if obstacle is not None:
-        click.secho(f"{obstacle.sentence} {obstacle.advice}", fg="yellow", err=True)
+    found: Obstacle | None = host.preflight()
+    return found
 
 
 def list_tests(request: Request, *, root: Path = ROOT) -> int:
@@ -228,6 +269,7 @@ def pytest_command(request: Request, root: Path) -> list[str]:
         *(f"--suite={name}" for name in request.suites),
         *(f"--claim={name}" for name in request.claims),
         *([f"--budget={request.budget}"] if request.budget != DEFAULT_BUDGET else []),
+        *([f"--variants={request.variants}"] if request.variants != variants.ALL else []),
     ]
 
 
