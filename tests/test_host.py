@@ -12,6 +12,7 @@ import pytest
 
 from harness.host import description, features, kernel_log, leftovers, obstacles
 from harness.host.obstacles import preflight
+from harness.reporting import environment, verdict
 
 
 class FakeSystem:
@@ -176,6 +177,21 @@ def test_tier(monkeypatch: pytest.MonkeyPatch) -> None:
     assert description.tier("model name : QEMU TCG") == "emulated-instruction-clock"
     monkeypatch.setenv("KVM_CONFORMANCE_TIER", "nonsense")
     assert description.tier("model name : AMD EPYC") == "hardware"
+
+
+def test_emulator_is_named_in_place_of_what_this_host_runs_under(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = "QEMU 7.2.22, 2 CPUs in turn, 2G"
+    for value, known in (("", None), (told, told)):
+        monkeypatch.setenv("KVM_CONFORMANCE_EMULATOR", value)
+        host = description.describe.__wrapped__()
+        assert host.emulator == known
+        assert ("emulator" in host.properties()) == bool(known)
+        assert (f", emulated by {told}, tier" in host.headline()) == bool(known)
+        host = environment.flatten(host)
+        assert ("emulator" in host) == bool(known)
+        assert (f"emulated by {told}" in verdict.host_line(host)) == bool(known)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ state() {
 }
 
 state up
+# The one for AMD: QEMU emulates no VMX. What it says against that goes to the console.
 modules=$(cat "$control/modules")
 if [ -n "$modules" ]; then
 	modprobe -q -a irqbypass ccp
