@@ -164,7 +164,6 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
 
     Sets up first what emulated hosts need, where something is missing.
     """
-    click.echo("So the suites run in an emulated host.", err=True)
     machine = Machine()
     request = dataclasses.replace(
         request,

@@ -170,12 +170,14 @@ def run(
     obstacle = _obstacle()
     if obstacle is None:
         return launch(request, selection)
-    # Says beforehand why nothing can be tested; each test would then skip with the same reason.
-    click.secho(f"{obstacle.sentence} {obstacle.advice}", fg="yellow", err=True)
     if else_emulate and obstacle.token != "other_architecture":
+        text = f"{obstacle.sentence} So the suites run in an emulated host. To test this host's own"
+        click.secho(f"{text} KVM: {obstacle.advice}", fg="yellow", err=True)
         emulate = importlib.import_module("tools.emulate")
         code: int = emulate.instead(request, selection, given=_given(ctx))
         return code
+    # Beforehand, why nothing can be tested; each test then skips with the same reason.
+    click.secho(f"{obstacle.sentence} {obstacle.advice}", fg="yellow", err=True)
     return launch(request, selection)
 
 
