@@ -22,6 +22,7 @@ DISTRIBUTION = "kvm-immediate-exit-conformance"
 _COMMANDS = {
     "run": ("tools.run", "run", "Run the suites on this host."),
     "emulate": ("tools.emulate", "emulate", "Run the suites inside an emulated host."),
+    "matrix": ("tools.matrix", "matrix", "Run the suites on a list of kernels."),
     "sweep": ("tools.sweep", "sweep", "Kick at every instruction on the way into the guest."),
     "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),
     "blobs": ("tools.blobs", "blobs", "Rebuild and compare the guest programs."),

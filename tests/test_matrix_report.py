@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a matrix shows: the table at any width, Markdown, and one JUnit file that hides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import click
+import pytest
+
+from harness.claims import catalogue, chapters
+from harness.reporting import journal
+from harness.reporting.results import Outcome, Result
+from tools import matrix_junit, matrix_result, matrix_table, render_junit
+from tools.matrix_list import Entry
+from tools.matrix_runs import Run, Stage
+
+CLAIMS = [name for name, claim in catalogue().items() if claim.applies_to("x86_64")]
+
+
+def result(claim: str, outcome: Outcome = Outcome.PASSED, **fields: str) -> Result:
+    """A result of the claim's one test."""
+    known = {"reason": "", "message": "", "detail": "", **fields}
+    return Result(claim, claim, outcome, "call", duration_s=0.0, worker="", time="", **known)
+
+
+def run(
+    folder: Path,
+    kernel: str,
+    *results: Result,
+    code: int | None = 0,
+    planned: list[str] | None = None,
+    end: int | None = 0,
+    stage: Stage = Stage.ENDED,
+    release: str = "6.1.0-56-amd64",
+    name: str = "",
+    why: str = "",
+) -> Run:
+    """A run that is over. Without `planned` its machine was lost before it had a journal."""
+    made = Run(Entry(kernel, name), folder / re.sub(r"\W", "_", kernel), {}, stage)
+    made.folder.mkdir()
+    made.code, made.why, made.release, made.seconds = code, why, release, 58.4
+    made.started = "2026-01-02T03:04:05.678Z"
+    if planned is not None:
+        with journal.Writer(made.folder / journal.NAME) as writer:
+            writer.session({"kernel": release, "tier": "emulated"})
+            writer.planned({name: name for name in planned})
+            for result in results:
+                writer.result(result)
+            if end is not None:
+                writer.end(end)
+    return made
+
+
+def judged(*runs: Run) -> matrix_result.Matrix:
+    return matrix_result.of_runs(runs, catalogue(), chapters(), "x86_64")
+
+
+def eight(folder: Path) -> matrix_result.Matrix:
+    """The default list's kernels with every claim, and every word of the legend."""
+    held = [result(claim) for claim in CLAIMS]
+    failed = [result(CLAIMS[0], Outcome.FAILED, message="no EINTR"), *held[1:]]
+    skipped = result(CLAIMS[1], Outcome.SKIPPED, reason="no_smm", message="no SMM")
+    broken = result(CLAIMS[2], Outcome.ERROR, message="no memory")
+    other = dataclasses.replace(skipped, id=f"{CLAIMS[3]}.other", claim=CLAIMS[3])
+    lost = "the machine hung: no sign of life for 240 s"
+    return judged(
+        run(folder, "debian:bullseye", *held, planned=CLAIMS, release="5.10.0-46-amd64"),
+        run(folder, "debian:bookworm", *failed, planned=CLAIMS, code=1, end=1),
+        run(folder, "debian:bookworm/rt", skipped, broken, *held[3:], held[0], other,
+            planned=CLAIMS, code=70, end=1, release="6.1.0-56-rt-amd64"),
+        run(folder, "debian:trixie", *held[:9], planned=CLAIMS, code=71, end=None, why=lost,
+            release="6.12.117+deb13-amd64"),
+        run(folder, "debian:trixie/rt", code=71, why=lost, release="6.12.117+deb13-rt-amd64"),
+        run(folder, "debian:trixie-backports", *held[:5], planned=CLAIMS, code=None, end=None,
+            stage=Stage.STOPPED, release="7.3.4+deb13-amd64"),
+        run(folder, "debian:sid", code=70, stage=Stage.ABSENT, release="",
+            why="debian:sid: the archive does not answer " + "and so on " * 20),
+        run(folder, "debian:sid/rt", code=None, stage=Stage.STOPPED, release=""),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 160])
+def test_the_table_fits_and_cuts_nothing(tmp_path: Path, width: int) -> None:
+    drawn = click.unstyle(matrix_table.terminal(eight(tmp_path), width))
+    assert max(map(len, drawn.splitlines())) <= min(width, 100)
+    heads = {"5.10", "6.1", "6.1-rt", "6.12", "6.12-rt", "7.3", "sid", "sid/rt"}
+    tables = re.split(r"\n\n", drawn)
+    lines = [table.splitlines()[0].split() for table in tables if table.startswith(" ")]
+    assert [head for line in lines for head in line] == [
+        *("5.10", "6.1", "6.1-rt", "6.12", "6.12-rt", "7.3", "sid", "sid/rt")
+    ]
+    assert len(lines) == {40: 8, 80: 2, 100: 1, 160: 1}[width]
+    for claim in CLAIMS:
+        row = rf"^  {claim.partition('.')[2]}(?: |$)"
+        same = [other for other in CLAIMS if other.partition(".")[2] == claim.partition(".")[2]]
+        assert len(re.findall(row, drawn, re.MULTILINE)) == len(lines) * len(same)
+    for head in heads:
+        assert re.search(rf"^{head} +debian:", drawn, re.MULTILINE), "each head is explained"
+    for word in matrix_result.LEGEND:
+        assert re.search(rf"^{word} +\w", drawn, re.MULTILINE), "each word is explained"
+    assert "MATRIX FAILED. Of 8 kernels" in drawn
+
+
+def test_the_words(tmp_path: Path) -> None:
+    found = eight(tmp_path)
+    words = {column.head: [column.word(name) for name in CLAIMS] for column in found.columns}
+    assert set(words["5.10"]) == {"held"}
+    assert words["6.1"][:2] == ["FAIL", "held"]
+    assert words["6.1-rt"][:4] == ["held", "-", "error", "part"]
+    assert words["6.12"][8:10] == ["held", "lost"]
+    assert set(words["6.12-rt"]) == {"lost"}, "also without a plan"
+    assert words["7.3"][4:6] == ["held", "cut"]
+    assert set(words["sid"]) == {""}
+    verdicts = [column.verdict for column in found.columns]
+    assert verdicts == ["held", "FAIL", "error", "lost", "lost", "cut", "absent", "cut"]
+    assert found.code == 1
+
+
+def test_a_claim_that_held_until_the_machine_was_lost_is_lost(tmp_path: Path) -> None:
+    first = run(tmp_path, "a", result("preset.repeats"), planned=["preset.repeats"], code=71)
+    path = first.folder / journal.NAME
+    path.write_text("")
+    with journal.Writer(path) as writer:
+        writer.session({})
+        writer.planned({"preset.one": "preset.repeats", "preset.two": "preset.repeats"})
+        writer.result(
+            Result("preset.one", "preset.repeats", Outcome.PASSED, "", "", "", "", 0, "", "")
+        )
+    assert judged(first).columns[0].word("preset.repeats") == "lost"
+
+
+def test_success_without_its_journal_is_none(tmp_path: Path) -> None:
+    """A child that says 0, and left no results, or not all."""
+    none = run(tmp_path, "none")
+    cut = run(tmp_path, "cut", result(CLAIMS[0]), planned=CLAIMS[:2])
+    for each in (none, cut):
+        found = judged(each)
+        assert found.code == 70
+        assert not found.sentence()[1]
+
+
+def test_heads() -> None:
+    for release, head in {
+        "6.1.0-56-rt-amd64": "6.1-rt",
+        "6.12.117+deb13-cloud-amd64": "6.12-cloud",
+        "7.2.0-rc1": "7.2",
+        "7.2.0-rc1-artful": "7.2",
+        "mine": "",
+    }.items():
+        assert matrix_result.short(release) == head
+
+
+def test_each_head_once(tmp_path: Path) -> None:
+    found = judged(run(tmp_path, "a"), run(tmp_path, "b"), run(tmp_path, "c", name="mine"))
+    assert [column.head for column in found.columns] == ["6.1", "6.1/2", "mine"]
+
+
+def test_markdown(tmp_path: Path) -> None:
+    found = eight(tmp_path)
+    lines = matrix_table.markdown(found).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert {line.count("|") for line in table} == {10}
+    assert len(table) == 2 + len(CLAIMS) + 2
+    assert f"| `{CLAIMS[0]}` | held | FAIL | held | held | lost | held |  | cut |" in table
+    hostile = run(tmp_path, "x|y", stage=Stage.ABSENT, release="", why="<b>|")
+    assert "&lt;b>\\|" in matrix_table.markdown(judged(hostile))
+
+
+# ---- one JUnit file
+
+
+def parsed(found: matrix_result.Matrix) -> dict[str, ElementTree.Element]:
+    """The suites by name, as a consumer reads them."""
+    root = ElementTree.fromstring(matrix_junit.render(found).encode())
+    return {str(suite.get("name")): suite for suite in root}
+
+
+def test_a_suite_a_kernel(tmp_path: Path) -> None:
+    suites = parsed(eight(tmp_path))
+    assert len(suites) == 8
+    for suite in suites.values():
+        cases = suite.findall("testcase")
+        bad = [case for case in cases if case.find("error") is not None]
+        failed = [case for case in cases if case.find("failure") is not None]
+        assert int(suite.get("errors", "")) == len(bad)
+        assert int(suite.get("failures", "")) == len(failed)
+        assert int(suite.get("tests", "")) == len(cases)
+        assert len(bad + failed) > 0 or suite.get("name") == "debian_bullseye"
+    properties = {
+        each.get("name"): each.get("value")
+        for each in suites["debian_bookworm_rt"].iter("property")
+    }
+    assert properties["kernel"] == "6.1.0-56-rt-amd64"
+    assert properties["tier"] == "emulated"
+    assert properties["matrix_kernel"] == "debian:bookworm/rt"
+    assert properties["matrix_verdict"] == "error"
+    assert suites["debian_bullseye"].get("timestamp") == "2026-01-02T03:04:05"
+    assert suites["debian_bullseye"].get("hostname")
+
+
+def test_a_lost_machine_misses_no_test(tmp_path: Path) -> None:
+    """Also one that was lost before it said what it would run: the others know."""
+    suites = parsed(eight(tmp_path))
+    for name, passed in {"debian_trixie": 9, "debian_trixie_rt": 0}.items():
+        cases = suites[name].findall("testcase")
+        assert sum(not list(case) for case in cases) == passed
+        assert len(cases) == len(CLAIMS) + 1
+        (told,) = (case for case in cases if case.get("name") == "run")
+        assert told.find("error").get("message").startswith("the machine hung")
+    (absent,) = suites["debian_sid"].findall("testcase")
+    assert "does not answer" in absent.find("error").get("message")
+
+
+def test_lost_after_the_last_result(tmp_path: Path) -> None:
+    """Every test passed, then the machine hung: still no success."""
+    results = [result(claim) for claim in CLAIMS]
+    lost = run(tmp_path, "a", *results, planned=CLAIMS, code=71, why="the machine hung")
+    assert parsed(judged(lost))["a"].get("errors") == "1"
+
+
+def test_no_two_cases_have_one_name(tmp_path: Path) -> None:
+    """GitLab keeps the first of two; LKFT replaces what is no letter or digit by _."""
+    twice = [result("preset.a"), result("preset.a", Outcome.FAILED), result("preset-a")]
+    first = run(tmp_path, "a", *twice, planned=["preset.a"], code=1)
+    second = run(tmp_path, "b", *twice, planned=["preset.a"], code=1)
+    seen = [
+        re.sub(r"\W", "_", f"{case.get('classname')}_{case.get('name')}")
+        for suite in parsed(judged(first, second)).values()
+        for case in suite.iter("testcase")
+    ]
+    assert len(seen) == len(set(seen)) == 6
+
+
+def test_each_case_has_a_class_and_a_name(tmp_path: Path) -> None:
+    odd = [result(name, Outcome.FAILED) for name in ("", "preset", "preset.", ".a", "\x1b")]
+    names = parsed(judged(run(tmp_path, "a", *odd, planned=[], code=1)))["a"].findall("testcase")
+    assert len(names) == 5
+    for case in names:
+        assert case.get("name")
+        assert case.get("classname", "").startswith("a.suites")
+        assert case.find("failure").get("message") == "failed", "else it would be a pass"
+
+
+def test_text_that_xml_cannot_hold(tmp_path: Path) -> None:
+    """Bytes of a console come as lone surrogates; junit-xml fails on them, or writes nonsense."""
+    dirty = "esc \x1b nul \x00 half \udc80 end \ufffe <&>]]> ä"
+    texts = {"reason": dirty, "message": dirty, "detail": dirty}
+    results = [result(f"preset.{outcome.value}", outcome, **texts) for outcome in Outcome]
+    made = run(tmp_path, "a", *results, planned=[], code=71, release=dirty, why=dirty)
+    suite = parsed(judged(made))["a"]
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("2", "2", "1")
+    assert "half #xDC80 end #xFFFE <&>]]> ä" in "".join(suite.itertext())
+
+
+def test_a_file_that_consumers_take(tmp_path: Path) -> None:
+    """GitLab refuses 30 MB; the failures themselves are all there."""
+    text = "\x1b&" * 20_000
+    runs = [
+        run(
+            tmp_path,
+            f"k{number}",
+            *(
+                result(f"preset.t{n}", Outcome.FAILED, message=text, detail=text)
+                for n in range(300)
+            ),
+            planned=[],
+            code=1,
+        )
+        for number in range(4)
+    ]
+    drawn = matrix_junit.render(judged(*runs))
+    assert len(drawn.encode()) < 30e6
+    assert drawn.count("<failure") == 1200
+    assert "left out" in drawn
+
+
+def test_an_empty_suite_is_no_success() -> None:
+    suite = render_junit.suite(journal.Journal())
+    assert render_junit.text([suite]).count("<error") == 1

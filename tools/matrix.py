@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance matrix``: the suites in emulated hosts, on a list of kernels."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from harness.claims import CatalogueError, catalogue, chapters
+from harness.emulation.errors import KernelError
+from harness.emulation.machine import Limits, Machine, check_tools
+from harness.reporting import markers
+from harness.reporting.selection import SelectionError, select
+from tools import emulated_run, matrix_junit, matrix_list, matrix_result, matrix_runs, matrix_state
+from tools import matrix_table as tables
+from tools.exit_codes import Exit
+from tools.matrix_progress import Progress
+from tools.run import check_budget, check_jobs, missing_extension, nearest, refuse
+
+OUTPUT = Path("results/matrix")
+JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
+_LOCK = ".lock"
+_TYPED = "tools.matrix.typed"
+
+
+class _Remembering(click.Command):
+    """A command that keeps its own words, to say how to resume."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep them."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=_Remembering,
+    epilog="Exit codes: that of the worst kernel, 1 a claim failed, 71 a machine was lost, 70 a"
+    " kernel came to no verdict or could not be had, 4 nothing could be tested, 0 all held; 64"
+    " wrong usage, 73 the results cannot be written, 130 and 143 interrupted.",
+)
+@click.option(
+    "--kernels",
+    "listed",
+    type=click.Path(path_type=Path),
+    default=matrix_list.DEFAULT,
+    metavar="FILE",
+    help="The list, as TOML; default is tools/kernels.toml, which tells the form.",
+)
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
+@click.option(
+    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=OUTPUT,
+    show_default=True,
+    metavar="DIR",
+    help="Where the results go; what is complete there is not run again.",
+)
+@click.option("--fresh", is_flag=True, help="Run everything again.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Machines at once; default is what processors and memory carry.",
+)
+@click.option("--jobs", default="auto", metavar="N", callback=check_jobs, help="Workers inside.")
+@click.option(
+    "--budget",
+    default=emulated_run.BUDGET,
+    show_default=True,
+    metavar="NAME|N",
+    callback=check_budget,
+    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=10),
+    default=Limits.total_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="A machine is ended then.",
+)
+def matrix(
+    listed: Path,
+    suites: tuple[str, ...],
+    claims: tuple[str, ...],
+    output: Path,
+    fresh: bool,
+    parallel: int | None,
+    jobs: str,
+    budget: str,
+    time_limit: float,
+) -> int:
+    """Run the suites in emulated hosts, on each kernel of a list.
+
+    The same command goes on where it was interrupted.
+    """
+    try:
+        entries = matrix_list.read(listed)
+        select(catalogue(), chapters(), wanted_claims=claims, wanted_suites=suites)
+    except (matrix_list.ListError, SelectionError) as error:
+        raise click.UsageError(f"{error}".rstrip(".") + ".") from None
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from None
+    if message := missing_extension():
+        return refuse(message, Exit.SUITE_ERROR)
+    options = [
+        *(f"--suite={name}" for name in suites),
+        *(f"--claim={name}" for name in claims),
+        *(f"--jobs={jobs}", f"--budget={budget}", f"--time-limit={time_limit:g}"),
+    ]
+    try:
+        check_tools(Machine())
+        with _held(output) as folder:
+            return _launch(entries, folder, options, fresh=fresh, parallel=parallel)
+    except KernelError as error:
+        return refuse(f"{error}.", Exit.SUITE_ERROR)
+    except OSError as error:
+        text = f"the results cannot be written to {error.filename or output}: {error.strerror}"
+        return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
+
+
+@contextlib.contextmanager
+def _held(output: Path) -> Iterator[Path]:
+    """The folder, made and locked: two matrices in one would spoil each other. Raises OSError."""
+    output.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"another matrix writes its results to {nearest(output)}: wait for it, or choose"
+            raise click.UsageError(f"{text} another --output.") from None
+        yield output.resolve()
+    finally:
+        os.close(descriptor)
+
+
+def _launch(
+    entries: Sequence[matrix_list.Entry],
+    folder: Path,
+    options: Sequence[str],
+    *,
+    fresh: bool,
+    parallel: int | None,
+) -> int:
+    runs = [
+        matrix_runs.Run(
+            entry,
+            folder / entry.label,
+            asked={**dataclasses.asdict(entry), "name": "", "options": list(options)},
+        )
+        for entry in entries
+    ]
+    largest = max(entry.megabytes for entry in entries)
+    parallel = parallel or matrix_runs.most_at_once(largest)
+    click.echo(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
+    click.echo(f"Results go to {nearest(folder)}")
+    with matrix_runs.Stop().installed() as stop:
+        with Progress(runs) as progress:
+            matrix_runs.run_all(
+                runs,
+                parallel=parallel,
+                options=options,
+                fresh=fresh,
+                stop=stop,
+                show=progress.show,
+            )
+        # Signals are still held off: the results are written whole.
+        found = matrix_result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
+        code = _exit_code(found, stop.first)
+        _write(found, folder, options, code)
+    click.echo()
+    click.echo(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
+    if stop.first is not None:
+        click.echo(
+            f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
+            f"{_command()}",
+            err=True,
+        )
+    return code
+
+
+def _exit_code(found: matrix_result.Matrix, stopped_by: signal.Signals | None) -> Exit:
+    if stopped_by is None:
+        return found.code
+    return Exit.SIGINT if stopped_by is signal.SIGINT else Exit.SIGTERM
+
+
+def _write(found: matrix_result.Matrix, folder: Path, options: Sequence[str], code: int) -> None:
+    """The merged files. Raises OSError."""
+    known = matrix_result.as_json(found, matrix_state.suites_version(), options, code)
+    matrix_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+    matrix_state.replace(folder / MARKDOWN, tables.markdown(found))
+    matrix_state.replace(folder / JUNIT, matrix_junit.render(found))
+
+
+def _command() -> str:
+    """What was typed, but for --fresh, which would start over."""
+    context = click.get_current_context()
+    words = [word for word in context.meta.get(_TYPED, []) if word != "--fresh"]
+    return shlex.join(["kvm-conformance", "matrix", *words])

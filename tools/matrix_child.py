@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a matrix starts for each kernel: a process that finds it, and one that tests it.
+
+``find KERNEL`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
+``error``. ``emulate ...`` is ``kvm-conformance emulate ...``. Both end when the matrix is gone, and
+a defect of theirs is an error of the suite: Python's own exit code for it is 1, which would speak
+against the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.emulation import kernel as kernels
+from harness.emulation.errors import KernelError
+from tools import cli
+from tools.exit_codes import Exit
+
+PARENT = "KVM_CONFORMANCE_MATRIX"
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Does one of the two; the exit code."""
+    end_with_the_matrix()
+    what, *rest = arguments
+    try:
+        return find(rest[0]) if what == "find" else cli.main([what, *rest])
+    except KeyboardInterrupt:
+        return Exit.SIGINT
+    except Exception:
+        traceback.print_exc()
+        return Exit.SUITE_ERROR
+
+
+def find(spec: str) -> int:
+    """Prints what the kernel is, fetched where it must be."""
+    try:
+        kernel = kernels.find(spec, say=lambda text: click.echo(text, err=True))
+    except KernelError as error:
+        click.echo(json.dumps({"error": str(error)}))
+        return Exit.SUITE_ERROR
+    found = {"release": kernel.release, "name": kernel.name, "digest": digest(kernel)}
+    click.echo(json.dumps(found))
+    return Exit.HELD
+
+
+def digest(kernel: kernels.Kernel) -> str:
+    """Tells two kernels of one release apart, such as a build tree before and after a change.
+
+    Of the image, and of KVM where it is a module.
+    """
+    if kernel.modules:
+        folder, pattern = kernel.modules / "lib/modules" / kernel.release, "kernel/arch/*/kvm/*.ko*"
+    else:
+        folder, pattern = Path(kernel.source).expanduser(), "arch/*/kvm/*.ko"
+    whole = hashlib.sha256()
+    for path in (kernel.image, *sorted(folder.glob(pattern))):
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()[:16]
+
+
+def end_with_the_matrix() -> None:
+    """SIGTERM when the matrix dies, also by SIGKILL; at once where it is dead already."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if str(os.getppid()) != os.environ.get(PARENT, str(os.getppid())):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How far a matrix is: a table that is drawn anew on a terminal, else a line where one changes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.live import Live
+from rich.table import Table
+
+from harness.reporting import journal as journals
+from tools import bench_report, finish
+from tools.exit_codes import Exit
+from tools.matrix_runs import OVER, Run, Stage
+
+LINES_EVERY_S = 30.0
+_REDRAW_S = 0.5
+_ENDS = {
+    Exit.HELD: "held",
+    Exit.FAILED: "failed",
+    Exit.LOST_VM: "lost",
+    Exit.NOTHING_TESTED: "nothing could be tested",
+}
+
+
+class Progress:
+    """Shows the runs."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+        self._console = bench_report.console(stderr=True)
+        self._live: Live | None = None
+        if sys.stderr.isatty():
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._counted = {run.entry.label: (0, (0, 0, 0)) for run in runs}
+        self._said = {run.entry.label: ("", 0.0) for run in runs}
+        self._drawn = 0.0
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self) -> None:
+        """The state now."""
+        now = time.monotonic()
+        if self._live is None:
+            for run in self._runs:
+                self._line(run, now)
+        elif now - self._drawn >= _REDRAW_S:
+            self._drawn = now
+            self._live.update(self._table(), refresh=True)
+
+    def _line(self, run: Run, now: float) -> None:
+        """A line at each new stage, and a sign of life while tests run."""
+        stage, text = self._state(run)
+        before, when = self._said[run.entry.label]
+        if stage == before and not (stage == "testing" and now - when >= LINES_EVERY_S):
+            return
+        self._said[run.entry.label] = (stage, now)
+        if stage not in (Stage.WAITING.value, Stage.READY.value):
+            seconds = f", {run.age_s:.0f} s" if run.age_s >= 1 else ""
+            self._console.print(f"{run.entry.kernel}: {text}{seconds}", soft_wrap=True)
+
+    def _table(self) -> Table:
+        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        made.add_column("kernel", no_wrap=True)
+        made.add_column("state")
+        made.add_column("s", justify="right", no_wrap=True)
+        for run in self._runs:
+            text = self._state(run)[1]
+            made.add_row(run.entry.kernel, text, f"{run.age_s:.0f}" if run.age_s >= 1 else "")
+        return made
+
+    def _state(self, run: Run) -> tuple[str, str]:
+        """A word that changes with the stage, and the text."""
+        if run.stage is not Stage.RUNNING:
+            text = run.stage.value
+            if run.stage in (Stage.ENDED, Stage.KEPT):
+                known = {int(code): word for code, word in _ENDS.items()}
+                text = known.get(run.code if run.code is not None else -1, "no verdict")
+                text += ", kept from an earlier run" if run.stage is Stage.KEPT else ""
+            why = f": {run.why}" if run.why and run.stage in OVER else ""
+            return run.stage.value, text + why
+        planned, done, bad = self._count(run)
+        if not planned:
+            return "booting", f"booting {run.title}"
+        failed = f", {bad} failed" if bad else ""
+        return "testing", f"testing, {done} of {planned}{failed}"
+
+    def _count(self, run: Run) -> tuple[int, int, int]:
+        """Tests planned, done, and done with a failure; read again only when there is more."""
+        path = run.folder / finish.JOURNAL
+        size, counts = self._counted[run.entry.label]
+        try:
+            if path.stat().st_size != size:
+                size = path.stat().st_size
+                read = journals.read(path)
+                bad = sum(result.outcome.against_kernel for result in read.results)
+                counts = (len(read.planned), len(read.results), bad)
+        except (OSError, journals.JournalError):
+            return (0, 0, 0)
+        self._counted[run.entry.label] = (size, counts)
+        return counts

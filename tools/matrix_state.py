@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a matrix remembers of each kernel, so that one that was interrupted goes on.
+
+Beside a kernel's results stands ``kernel.json``, written when its run has ended. The run is not
+repeated while everything in it that decides about the results is still the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.exit_codes import Exit
+from tools.run import ROOT
+
+NAME = "kernel.json"
+OUTPUT = "output.txt"
+_VERDICTS = (Exit.HELD, Exit.FAILED, Exit.NOTHING_TESTED)
+#: What decides about results; the launcher's own commands do not.
+_SUITES = ("conftest.py", "pytest.ini", "guest_blobs", "harness", "suites")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run that has ended.
+
+    asked      what it was asked for, machine and choice of tests
+    suites     `suites_version` of it
+    release    the kernel's, `title` its name for people, `digest` that of its image and modules
+    code       the exit code, `why` a sentence about it or an empty text
+    ended      whether pytest came to its end in it
+    started    UTC, RFC 3339
+    """
+
+    asked: Mapping[str, Any]
+    suites: str
+    release: str
+    title: str
+    digest: str
+    code: int
+    why: str
+    ended: bool
+    seconds: float
+    started: str
+
+    def stands(self, asked: Mapping[str, Any], digest: str) -> bool:
+        """Whether a run with this request and kernel would be the same again.
+
+        Runs that were lost or that the suite broke off are not: the cause may be gone.
+        """
+        same = (self.asked, self.suites, self.digest) == (asked, suites_version(), digest)
+        return same and self.ended and self.code in _VERDICTS
+
+
+@functools.cache
+def suites_version() -> str:
+    """A digest of the files that decide about results. It needs no git, and sees every change."""
+    digest = hashlib.sha256()
+    for name in _SUITES:
+        top = ROOT / name
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def read(folder: Path) -> Record | None:
+    """The record, or None where there is none or none that this version wrote."""
+    try:
+        return Record(**json.loads((folder / NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write(folder: Path, record: Record) -> None:
+    """Writes the record, whole or not at all. Raises OSError."""
+    replace(folder / NAME, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def forget(folder: Path) -> None:
+    """Removes the record: the results are about to change. Raises OSError."""
+    (folder / NAME).unlink(missing_ok=True)
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all. Raises OSError."""
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+        fresh.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def why(folder: Path, code: int) -> str:
+    """The sentence in which the run's own output says how it ended; mostly empty."""
+    if code < 0:
+        return f"the process that ran it was ended by signal {-code}"
+    try:
+        lines = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    # `emulate` tells the loss of a machine above the console's last lines.
+    for number, line in enumerate(lines):
+        if line.startswith("The console's last lines:") and number:
+            return lines[number - 1].strip()
+    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    return errors[-1].strip() if errors else ""
