@@ -254,6 +254,16 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
+def test_nobody_reads(tmp_path: Path) -> None:
+    process = start(tmp_path, "held")
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    text = process.stderr.read()
+    assert process.wait(60) == 0, text
+    assert (tmp_path / "out/junit.xml").exists()
+
+
 def test_a_kernel_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/fake_held").touch()

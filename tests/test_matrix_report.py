@@ -43,7 +43,8 @@ def run(
     made = Run(Entry(kernel, name), folder / re.sub(r"\W", "_", kernel), {}, stage)
     made.folder.mkdir()
     made.code, made.why, made.release, made.seconds = code, why, release, 58.4
-    made.started = "2026-01-02T03:04:05.678Z"
+    if release:
+        made.started = "2026-01-02T03:04:05.678Z"
     if planned is not None:
         with journal.Writer(made.folder / journal.NAME) as writer:
             writer.session({"kernel": release, "tier": "emulated"})
@@ -93,7 +94,7 @@ def test_the_table_fits_and_cuts_nothing(tmp_path: Path, width: int) -> None:
     assert [head for line in lines for head in line] == [
         *("5.10", "6.1", "6.1-rt", "6.12", "6.12-rt", "7.3", "sid", "sid/rt")
     ]
-    assert len(lines) == {40: 8, 80: 2, 100: 1, 160: 1}[width]
+    assert len(lines) == {40: 4, 80: 1, 100: 1, 160: 1}[width]
     for claim in CLAIMS:
         row = rf"^  {claim.partition('.')[2]}(?: |$)"
         same = [other for other in CLAIMS if other.partition(".")[2] == claim.partition(".")[2]]
@@ -157,6 +158,18 @@ def test_heads() -> None:
 def test_each_head_once(tmp_path: Path) -> None:
     found = judged(run(tmp_path, "a"), run(tmp_path, "b"), run(tmp_path, "c", name="mine"))
     assert [column.head for column in found.columns] == ["6.1", "6.1/2", "mine"]
+
+
+def test_failures_are_told(tmp_path: Path) -> None:
+    bad = [result(f"preset.t{n}", Outcome.FAILED, message=f"message {n}|") for n in range(7)]
+    bad.append(result("preset.e", Outcome.ERROR))
+    found = judged(run(tmp_path, "a", *bad, planned=[], code=1))
+    drawn = click.unstyle(matrix_table.terminal(found, 80))
+    assert re.findall(r"^6\.1  (.*)", drawn, re.MULTILINE)[1:] == [
+        *(f"preset.t{n}: message {n}|" for n in range(5)),
+        "and 3 more, see a/output.txt",
+    ]
+    assert "- 6.1: preset.t0: message 0\\|" in matrix_table.markdown(found)
 
 
 def test_markdown(tmp_path: Path) -> None:

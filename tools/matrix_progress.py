@@ -74,8 +74,8 @@ class Progress:
         made.add_column("state")
         made.add_column("s", justify="right", no_wrap=True)
         for run in self._runs:
-            text = self._state(run)[1]
-            made.add_row(run.entry.kernel, text, f"{run.age_s:.0f}" if run.age_s >= 1 else "")
+            timed = run.stage is not Stage.READY and run.age_s >= 1
+            made.add_row(run.entry.kernel, self._state(run)[1], f"{run.age_s:.0f}" if timed else "")
         return made
 
     def _state(self, run: Run) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from harness.claims import Chapter, Claim
 from harness.reporting import journal as journals
 from harness.reporting import verdict
 from harness.reporting.journal import Journal
+from harness.reporting.results import Outcome
 from harness.reporting.verdict import Finding, State
 from tools import finish
 from tools.exit_codes import Exit
@@ -87,6 +88,17 @@ class Column:
         if claim in self.words:
             return self.words[claim]
         return _missing(self.code) if self.cut_short else ""
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Tests that failed or broke, with their messages; the former first."""
+        bad = [each for each in self.journal.results if each.outcome.against_kernel]
+        bad += [each for each in self.journal.results if each.outcome is Outcome.ERROR]
+        found = [(each.id, each.message or each.outcome.value) for each in bad]
+        return [
+            *found,
+            *((where, "cannot be loaded") for where, _ in self.journal.collection_errors),
+        ]
 
     def describe(self) -> str:
         """What stands behind the column's head."""

@@ -40,7 +40,7 @@ class Stage(enum.Enum):
 
     WAITING = "waiting"
     FETCHING = "fetching"
-    READY = "ready"
+    READY = "waiting for its turn"
     RUNNING = "running"
     ENDED = "ended"
     KEPT = "kept"

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import click
 
 from tools.matrix_result import LEGEND, Column, Matrix
+from tools.matrix_state import OUTPUT
 
 WIDEST = 100
 _INDENT = "  "
 _GAP = 2
+_SHOWN = 5  # failures of a kernel
 _COLOURS = {"held": "green", "part": "green", "FAIL": "red", "lost": "red", "error": "red"}
 
 
@@ -37,6 +39,7 @@ def terminal(matrix: Matrix, width: int) -> str:
     parts.append(
         "\n".join(_entries([(each.head, each.describe()) for each in matrix.columns], width))
     )
+    parts += ["\n".join(_entries(pairs, width)) for pairs in [_failures(matrix)] if pairs]
     text, good = matrix.sentence()
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     parts.append("\n".join(click.style(line, fg="green" if good else "red") for line in lines))
@@ -52,8 +55,10 @@ def markdown(matrix: Matrix) -> str:
         lines.append(f"| `{name or 'unknown'}` | {' | '.join(words)} |")
     for label, cells in _feet(matrix.columns):
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    lines += ["", *(f"- {word}: {LEGEND[word]}" for word in _used(matrix)), ""]
+    lines += ["", *(f"- `{word}`: {LEGEND[word]}" for word in _used(matrix)), ""]
     lines += [f"- {_escaped(each.head)}: {_escaped(each.describe())}" for each in matrix.columns]
+    if failures := _failures(matrix):
+        lines += ["", *(f"- {_escaped(head)}: {_escaped(text)}" for head, text in failures)]
     return "\n".join([*lines, "", matrix.sentence()[0], ""])
 
 
@@ -70,17 +75,41 @@ def _used(matrix: Matrix) -> list[str]:
 
 def _feet(columns: Sequence[Column]) -> Iterator[tuple[str, list[str]]]:
     yield "verdict", [each.verdict for each in columns]
-    yield "seconds", [f"{each.seconds:.0f}" if each.seconds else "" for each in columns]
+    yield "seconds", [f"{each.seconds:.0f}" if each.started else "" for each in columns]
+
+
+def _failures(matrix: Matrix) -> list[tuple[str, str]]:
+    """The tests that failed or broke, by the heads of their kernels."""
+    found: list[tuple[str, str]] = []
+    for column in matrix.columns:
+        texts = [f"{name}: {message}" for name, message in column.failures]
+        if len(texts) > _SHOWN:
+            rest = f"and {len(texts) - _SHOWN} more, see {column.entry.label}/{OUTPUT}"
+            texts[_SHOWN:] = [rest]
+        found += [(column.head, text) for text in texts]
+    return found
 
 
 def _tables(matrix: Matrix, width: int) -> Iterator[list[str]]:
-    """As many kernels side by side as there is room for."""
+    """All kernels side by side, closer where it must be; else as many as there is room for."""
     label = max([len(_INDENT + _short(name)) for name in matrix.claims] + [len("verdict")])
-    cell = max([len(each.head) for each in matrix.columns] + [max(map(len, LEGEND))]) + _GAP
-    fitting = max(1, (width - label) // cell)
-    for first in range(0, len(matrix.columns), fitting):
-        columns = matrix.columns[first : first + fitting]
-        yield [_drawn(row, label, cell) for row in _rows(matrix, columns)]
+    widths = {column.head: _width(matrix, column) for column in matrix.columns}
+    gap = _GAP if label + sum(widths.values()) + _GAP * len(widths) <= width else 1
+    columns: list[Column] = []
+    for column in [*matrix.columns, None]:
+        taken = label + sum(widths[each.head] + gap for each in columns)
+        if columns and (column is None or taken + widths[column.head] + gap > width):
+            cells = [widths[each.head] + gap for each in columns]
+            yield [_drawn(row, label, cells) for row in _rows(matrix, columns)]
+            columns = []
+        if column is not None:
+            columns.append(column)
+
+
+def _width(matrix: Matrix, column: Column) -> int:
+    words = [column.word(name) for name in matrix.claims]
+    words += [cell for _, (cell,) in _feet([column])]
+    return max(map(len, [column.head, *words]))
 
 
 def _rows(matrix: Matrix, columns: Sequence[Column]) -> Iterator[_Row]:
@@ -99,12 +128,12 @@ def _short(claim: str) -> str:
     return claim.partition(".")[2] or claim or "(unknown)"
 
 
-def _drawn(row: _Row, label: int, cell: int) -> str:
+def _drawn(row: _Row, label: int, widths: Sequence[int]) -> str:
     if not row.cells:
         return click.style(row.text, bold=True)
     drawn = [row.text.ljust(label)]
-    for word in row.cells:
-        padded = word.rjust(cell)
+    for word, width in zip(row.cells, widths, strict=True):
+        padded = word.rjust(width)
         drawn.append(click.style(padded, fg=_COLOURS[word]) if word in _COLOURS else padded)
     return "".join(drawn).rstrip()
 
