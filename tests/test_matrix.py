@@ -21,7 +21,7 @@ from tools.matrix_list import Entry
 DRIVER = """
 import sys
 from tools import matrix, matrix_runs, process_group
-matrix.check_tools = lambda machine: None
+matrix.programs.check = lambda qemu: None
 matrix_runs.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = float(sys.argv[2])
 from tools.cli import main
@@ -134,7 +134,14 @@ def test_as_many_as_processors_and_memory_carry(
 
 
 def test_options_go_to_each_kernel(tmp_path: Path) -> None:
-    more = ("--claim=preset", "--suite=preset", "--budget=20000", "--time-limit=50", "--jobs=3")
+    more = (
+        "--claim=preset",
+        "--suite=preset",
+        "--budget=20000",
+        "--time-limit=50",
+        "--jobs=3",
+        "--variants=all",
+    )
     assert run(tmp_path, "held", more=more)[0] == 0
     begin = next(line for line in (tmp_path / "log").read_text().splitlines() if "begin" in line)
     for word in (*more, "--cpus=2", "--memory=2G"):

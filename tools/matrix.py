@@ -18,15 +18,16 @@ from pathlib import Path
 import click
 
 from harness.claims import CatalogueError, catalogue, chapters
+from harness.emulation import programs
 from harness.emulation.errors import KernelError
-from harness.emulation.machine import Limits, Machine, check_tools
+from harness.emulation.machine import Limits, Machine
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
 from tools import emulated_run, matrix_junit, matrix_list, matrix_result, matrix_runs, matrix_state
 from tools import matrix_table as tables
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
-from tools.run import check_budget, check_jobs, missing_extension, nearest, refuse
+from tools.run import check_budget, check_jobs, missing_extension, nearest, refuse, variants_option
 
 OUTPUT = Path("results/matrix")
 JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
@@ -85,6 +86,7 @@ class _Remembering(click.Command):
     callback=check_budget,
     help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
 )
+@variants_option(emulated_run.VARIANTS)
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=10),
@@ -102,6 +104,7 @@ def matrix(
     parallel: int | None,
     jobs: str,
     budget: str,
+    chosen_variants: str,
     time_limit: float,
 ) -> int:
     """Run the suites in emulated hosts, on each kernel of a list.
@@ -120,10 +123,11 @@ def matrix(
     options = [
         *(f"--suite={name}" for name in suites),
         *(f"--claim={name}" for name in claims),
-        *(f"--jobs={jobs}", f"--budget={budget}", f"--time-limit={time_limit:g}"),
+        *(f"--jobs={jobs}", f"--budget={budget}", f"--variants={chosen_variants}"),
+        f"--time-limit={time_limit:g}",
     ]
     try:
-        check_tools(Machine())
+        programs.check(Machine.qemu)
         with _held(output) as folder:
             return _launch(entries, folder, options, fresh=fresh, parallel=parallel)
     except KernelError as error:
