@@ -160,6 +160,13 @@ def test_each_head_once(tmp_path: Path) -> None:
     assert [column.head for column in found.columns] == ["6.1", "6.1/2", "mine"]
 
 
+def test_why_nothing_could_be_tested(tmp_path: Path) -> None:
+    skip = result("preset.repeats", Outcome.SKIPPED, reason="no_kvm", message="No /dev/kvm.")
+    found = judged(run(tmp_path, "a", skip, planned=["preset.repeats"], code=4, end=5))
+    assert found.code == 4
+    assert "a, 6.1.0-56-amd64: no_kvm: No /dev/kvm." in matrix_table.terminal(found, 80)
+
+
 def test_failures_are_told(tmp_path: Path) -> None:
     bad = [result(f"preset.t{n}", Outcome.FAILED, message=f"message {n}|") for n in range(7)]
     bad.append(result("preset.e", Outcome.ERROR))

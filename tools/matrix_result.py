@@ -182,6 +182,9 @@ def _column(run: Run, head: str, claims: Mapping[str, Claim]) -> Column:
         except (OSError, journals.JournalError) as error:
             why = f"{why}; {error}" if why else str(error)
     code = _code(run, journal)
+    if code is Exit.NOTHING_TESTED and not why:
+        skips = Counter((each.reason, each.message) for each in journal.results)
+        why = ": ".join(skips.most_common(1)[0][0]) if skips else "no test belongs to the choice"
     findings = verdict.judge(journal.results, planned=journal.planned, claims=claims)
     return Column(
         head=head,
