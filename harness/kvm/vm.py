@@ -85,6 +85,16 @@ class Vm:
         self._memory[slot], self._addresses[slot] = memory, guest_address
         return memory
 
+    def add_memory_to(self, address_space: int, slot: int) -> None:
+        """A slot's memory in another address space as well. Raises `KvmError`.
+
+        api.rst 4.35: bits 16 to 31 of the slot name the address space; x86's 1 is that of system
+        management mode, and is empty until then.
+        """
+        self._set_region(
+            address_space << 16 | slot, self._addresses[slot], self._memory[slot], False
+        )
+
     def start_dirty_log(self, slot: int) -> None:
         """From now on the writes to a slot are logged. Raises `KvmError`."""
         self._set_region(slot, self._addresses[slot], self._memory[slot], True)

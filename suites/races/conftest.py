@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from harness.host import describe
 from harness.kick.plan import Landing
 from harness.kick.race import Race
 from harness.kick.summary import Summary, latency_percentile
@@ -30,6 +31,9 @@ def require_no_loss(record_property: Callable[[str, object], None]) -> Judge:
     ) -> None:
         __tracebackhide__ = True
         control = control or race.control(races[0].plan)
+        if minima and describe().tier.startswith("emulated"):
+            # Processors that take turns meet seldom: a kick comes where the vCPU's turn ended.
+            minima = {place: max(1, least // 10) for place, least in minima.items()}
         verdict = judge(races, control=control, minima=minima)
         late = late_counts(races)
         record_property("kicks", verdict.kicks)

@@ -27,6 +27,8 @@ IRQCHIPS = ("none", "split", "full")
 COMPLETION_REGISTERS = ("rax", "rip", "rflags")
 
 CODE, DATA = 0x08, 0x10
+#: Memory as a processor in system management mode sees it (KVM_CAP_MULTI_ADDRESS_SPACE).
+SMM_ADDRESS_SPACE = 1
 INTERRUPT_VECTOR = 0x20
 X2APIC_MSI_ADDRESS = 0xFEE00000
 _MSI_INIT = 0x4500  # delivery mode INIT (5 << 8), level assert (bit 14)

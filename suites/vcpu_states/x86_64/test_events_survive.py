@@ -11,7 +11,7 @@ import pytest
 from harness.host.features import reason
 from harness.kvm import exits
 from harness.kvm.arch import x86_64, x86_state
-from harness.kvm.guest import Guest
+from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running, warm_up
 from harness.verdicts import require_exit, require_immediate, require_left, require_runs_on
 from suites.dimensions import (
@@ -126,6 +126,7 @@ def test_smi(looping: Guest) -> None:
     """KVM_SMI."""
     if not looping.vm.check_extension("KVM_CAP_X86_SMM"):
         pytest.skip(reason("no_smm"))
+    looping.vm.add_memory_to(x86_64.SMM_ADDRESS_SPACE, RAM_SLOT)
     looping.place("smi", "real")
     x86_64.smi(looping.vcpu)
     require_survives(looping, "an SMI", lambda now: now.smi.pending, lambda: looping.data(SMIS))
