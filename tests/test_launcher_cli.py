@@ -219,9 +219,9 @@ def test_a_python_that_cannot_be_executed(
 @pytest.mark.parametrize(
     ("budget", "sentence"),
     [
-        ("0", "0 kicks: a budget is 10,000 to"),
-        ("-5", "-5 kicks: a budget is 10,000 to"),
-        ("99999999999999", "a budget is 10,000 to 1,000,000,000,000"),
+        ("0", "0 kicks: a budget is 2,000 to"),
+        ("-5", "-5 kicks: a budget is 2,000 to"),
+        ("99999999999999", "a budget is 2,000 to 1,000,000,000,000"),
         ("many", "none of quick, ci, nightly"),
     ],
     ids=["nothing", "negative", "absurd", "word"],

@@ -242,10 +242,10 @@ def test_latencies_of_several_races() -> None:
 
 @pytest.mark.parametrize("text", [*WORDS, "50000", "1_000_000"])
 def test_budget(text: str) -> None:
-    assert Budget.of(text).kicks >= 10_000
+    assert Budget.of(text).kicks >= 2_000
 
 
-@pytest.mark.parametrize("text", ["0", "-5", "9999", "1e9", "much", "", "9" * 30])
+@pytest.mark.parametrize("text", ["0", "-5", "1999", "1e9", "much", "", "9" * 30])
 def test_no_budget(text: str) -> None:
     with pytest.raises(BudgetError):
         Budget.of(text)

@@ -26,7 +26,7 @@ from tools import finish
 from tools.run import ROOT, Request, pytest_command
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
-BUDGET = "10000"
+BUDGET = "2000"
 #: A test takes it about ten times as long as a real host: each runs once.
 VARIANTS = variants.ONE
 

@@ -33,7 +33,7 @@ def require_no_loss(record_property: Callable[[str, object], None]) -> Judge:
         control = control or race.control(races[0].plan)
         if minima and describe().tier.startswith("emulated"):
             # Processors that take turns meet seldom: a kick comes where the vCPU's turn ended.
-            minima = {place: max(1, least // 10) for place, least in minima.items()}
+            minima = {place: least // 50 for place, least in minima.items()}
         verdict = judge(races, control=control, minima=minima)
         late = late_counts(races)
         record_property("kicks", verdict.kicks)
