@@ -11,6 +11,7 @@ import pytest
 from harness.claims import CatalogueError, catalogue, chapters, load
 from harness.host.features import REASONS
 from harness.reporting import markers
+from tools.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ROOT / "suites"
@@ -39,6 +40,11 @@ def test_only_races_and_other_architectures_may_wait_for_tests() -> None:
     here = markers.host_architecture()
     waiting = [c.id for c in catalogue().values() if c.planned and c.applies_to(here)]
     assert [name for name in waiting if not name.startswith("races.")] == []
+
+
+def test_claims_that_a_command_tests_name_one() -> None:
+    commands = set(cli.list_commands(None))
+    assert {c.command for c in catalogue().values() if c.command} <= commands
 
 
 def test_gates_are_words_that_a_skip_can_have() -> None:
@@ -109,6 +115,6 @@ def test_every_test_has_one_claim_of_the_catalogue() -> None:
 @pytest.mark.skipif(not SUITES.is_dir(), reason="no suites yet")
 def test_every_claim_has_a_test() -> None:
     tested = {name for names in claims_of_tests().values() for name in names}
-    planned = {claim.id for claim in catalogue().values() if claim.planned}
+    planned = {claim.id for claim in catalogue().values() if claim.planned or claim.command}
     assert set(catalogue()) - planned - tested == set()
     assert planned & tested == set(), "flip `planned` of these in claims.toml"

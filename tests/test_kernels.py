@@ -11,6 +11,7 @@ import pytest
 
 from harness.emulation import debian, image, kernel, options
 from harness.emulation.errors import KernelError
+from harness.emulation.machine import Machine
 from tests.fake_archive import CONFIG, vmlinuz
 
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the images here are of x86-64")
@@ -219,3 +220,14 @@ def test_build_tree(tmp_path: Path) -> None:
     (tmp_path / "arch/x86/kvm/kvm.ko").write_bytes(b"")
     found = kernel.find(str(tmp_path))
     assert (found.image, found.release, found.modules) == (built, "6.19.0-rc1+", None)
+
+
+@pytest.mark.parametrize(
+    ("release", "realtime"),
+    [("6.1.0-56-rt-amd64", True), ("6.12.117+deb13-rt-amd64", True), ("6.1.0-56-amd64", False)],
+)
+def test_preempt_rt_gets_the_clock_that_its_kvm_asks_for(release: str, realtime: bool) -> None:
+    found = kernel.Kernel(Path("/vmlinuz"), release, release, None, release)
+    assert found.is_realtime is realtime
+    words = Machine().qemu_words(realtime=found.is_realtime)
+    assert ("+invtsc" in " ".join(words)) is realtime

@@ -54,6 +54,7 @@ def _folder(name: str) -> str:
 
 def _print(claim: Claim, width: int) -> None:
     notes = [KINDS[claim.kind]] + (["no test yet"] if claim.planned else [])
+    notes += [f"kvm-conformance {claim.command}"] if claim.command else []
     click.echo(f"  {click.style(claim.id, fg='cyan')}  [{', '.join(notes)}]")
     for text in (claim.sentence, f"Source: {claim.source}", *_limits(claim)):
         for line in textwrap.wrap(text, width - 4, break_long_words=False, break_on_hyphens=False):

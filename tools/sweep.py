@@ -100,6 +100,12 @@ def sweep(
     try:
         machine.check()
         found = kernels.find(kernel, say=say)
+        if found.is_realtime:
+            raise KernelError(
+                f"{found.name} has PREEMPT_RT, which sends a timer's signal from a thread of its "
+                "own: no instruction of the way into the guest can be aimed at; sweep a kernel "
+                "without it"
+            )
         folder = output_folder(output, f"sweep-{found.release}")
         _clear(folder)
         click.echo(f"Sweep of {found.name}: tier {machine.tier}, {', '.join(chosen)}")
@@ -176,16 +182,17 @@ def _finish(kernel: Kernel, folder: Path, ways: tuple[str, ...], passes: int, en
         )
     try:
         symbols = kicks.Symbols(folder / "symbols")
-        verdicts = [each for name in ways for each in judge_way(folder, name, passes, symbols)]
+        report = sweep_report.Report(
+            kernel=kernel.name,
+            release=kernel.release,
+            steps=kicks.calibration(kicks.load(folder / "calibration.json")["nops"]),
+            cost=kicks.load(folder / "cost.json"),
+            verdicts=tuple(
+                each for name in ways for each in judge_way(folder, name, passes, symbols)
+            ),
+        )
     except kicks.SweepError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
-    report = sweep_report.Report(
-        kernel=kernel.name,
-        release=kernel.release,
-        steps=kicks.calibration(json.loads((folder / "calibration.json").read_text())["nops"]),
-        cost=json.loads((folder / "cost.json").read_text()),
-        verdicts=tuple(verdicts),
-    )
     (folder / "sweep.json").write_text(report.as_json())
     pictures = [sweep_picture.draw(name, report.of(name), kernel.name, folder) for name in ways]
     click.echo(report.text(shutil.get_terminal_size((100, 24)).columns))

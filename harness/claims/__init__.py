@@ -45,7 +45,7 @@ _WORD = re.compile(r"[a-z0-9_]+")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 
 _REQUIRED = ("id", "sentence", "kind", "source", "meaning")
-_OPTIONAL = ("architectures", "gates", "planned")
+_OPTIONAL = ("architectures", "gates", "planned", "command")
 
 
 class CatalogueError(ValueError):
@@ -67,7 +67,8 @@ class Claim:
 
     ``architectures`` is empty for a claim that every architecture can have. ``gates`` are the
     skip tokens of what a host may lack. ``meaning`` says what a failure means to users of KVM.
-    ``planned`` claims have no test yet.
+    ``planned`` claims have no test yet; ``command`` is the command of kvm-conformance that tests
+    a claim which no suite can.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Claim:
     gates: tuple[str, ...]
     meaning: str
     planned: bool = False
+    command: str = ""
 
     def applies_to(self, architecture: str) -> bool:
         """Whether a host of this architecture can show the claim."""
@@ -180,6 +182,7 @@ def _claim(entry: dict[str, Any], by_prefix: Mapping[str, Chapter], place: str) 
         gates=_words(entry, "gates", place),
         meaning=_sentence(entry, "meaning", place),
         planned=planned,
+        command=_text(entry, "command", place) if "command" in entry else "",
     )
 
 

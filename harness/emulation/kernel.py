@@ -45,6 +45,11 @@ class Kernel:
     config: Path | None = None
 
     @property
+    def is_realtime(self) -> bool:
+        """Whether it has PREEMPT_RT, as Debian names such kernels."""
+        return "rt" in re.split(r"[-+]", self.release)
+
+    @property
     def label(self) -> str:
         """The name in letters that stand in any report and file name: [a-z0-9_]."""
         return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")

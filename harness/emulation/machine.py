@@ -94,9 +94,13 @@ class Machine:
         cpus = f"{self.cpus} CPU{'s' * (self.cpus > 1)}{turns}{clock}"
         return f"QEMU {programs.qemu_version(self.qemu)}, {cpus}, {self.memory}"
 
-    def qemu_words(self) -> list[str]:
-        """Words for QEMU besides those of virtme-ng."""
-        words = ["-cpu", "max,+svm"]
+    def qemu_words(self, *, realtime: bool = False) -> list[str]:
+        """Words for QEMU besides those of virtme-ng; `realtime`: for a kernel with PREEMPT_RT.
+
+        Its KVM does not load where the TSC is not constant (kvm_arch_init(), later
+        kvm_x86_vendor_init()). QEMU's emulation knows no invtsc, and is told by force to show it.
+        """
+        words = ["-cpu", "max,+svm,+invtsc,x-force-features=on" if realtime else "max,+svm"]
         if self.instruction_clock:
             words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
         else:
@@ -154,7 +158,7 @@ class Ended:
 
 def command(kernel: Kernel, machine: Machine, share: Path, bundle: Path | None) -> list[str]:
     """virtme-ng's command line; it runs guest.sh of the share's control folder."""
-    words = machine.qemu_words()
+    words = machine.qemu_words(realtime=kernel.is_realtime)
     if bundle is not None:
         words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
     parameters = [

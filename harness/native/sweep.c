@@ -133,9 +133,9 @@ static int take(int signo)
 	return sigtimedwait(&kick, NULL, &at_once) > 0;
 }
 
-static void
-one_round(const struct sw_plan *plan, uint32_t index, timer_t kick, timer_t rescue,
-	  struct sw_round *round)
+static void one_round(
+	const struct sw_plan *plan, uint32_t index, timer_t kick, timer_t rescue,
+	struct sw_round *round)
 {
 	int64_t aim = plan->first + (int64_t)(index / SW_PHASES) * SW_PHASES;
 	int64_t begin;

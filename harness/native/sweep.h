@@ -29,10 +29,12 @@ struct sw_plan {
 	int protocol;
 	int signo;
 	/* The timer aims at `first` ns (instructions) behind the round's beginning, then at one
-	 * instruction later each round: the timer's date in steps of 16, the rest by skipped NOPs. */
+	 * instruction later each round: the timer's date in steps of 16, the rest by skipped NOPs.
+	 */
 	int64_t first;
 	uint32_t rounds;
-	/* The timer is armed so long before the round begins, and a lost kick ended so long after. */
+	/* The timer is armed so long before the round begins, and a lost kick ended so long after.
+	 */
 	uint64_t lead_ns;
 	uint64_t rescue_ns;
 	/* Runs without a kick before each round, so that an operation is pending when it begins. */
@@ -43,7 +45,7 @@ struct sw_plan {
 struct sw_round {
 	uint64_t began;
 	uint64_t returned;
-	int32_t value;	  /* KVM_RUN's, or -errno */
+	int32_t value; /* KVM_RUN's, or -errno */
 	uint32_t exit_reason;
 	uint32_t progress; /* the guest's turns in the round */
 	uint8_t landing;

@@ -252,6 +252,10 @@ def _absent(
     waiting = [c for c in missing if c.planned and c.applies_to(architecture)]
     if waiting:
         page.entry("no test yet", _names([claim.id for claim in waiting], claims))
+    for claim in missing:
+        if claim.command and claim.applies_to(architecture):
+            text = f"{_names([claim.id], claims)}, by `kvm-conformance {claim.command}`"
+            page.entry("elsewhere", text)
 
 
 def _broken(page: _Page, findings: Findings) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.native import ffi, lib
 
@@ -63,14 +65,16 @@ class Kick:
 
 
 class Symbols:
-    """The kernel's symbols, from its /proc/kallsyms."""
+    """The kernel's symbols, from its /proc/kallsyms. Raises `SweepError` where there are none."""
 
     def __init__(self, path: Path) -> None:
         found = []
-        for line in path.read_text(errors="replace").splitlines():
+        for line in _text(path).splitlines():
             fields = line.split()
             if len(fields) >= 3 and fields[1] in "tTwW":
                 found.append((int(fields[0], 16), fields[2]))
+        if not found:
+            raise SweepError(f"{path} names no function of the kernel")
         found.sort()
         self._addresses = [address for address, _ in found]
         self._names = [name for _, name in found]
@@ -129,6 +133,21 @@ def read(folder: Path, stem: str, first: int) -> list[Kick]:
 
 
 _EARLY = 2000  # instructions: far less than from one round to the next
+
+
+def load(path: Path) -> Any:
+    """A JSON file of a sweep. Raises `SweepError`."""
+    try:
+        return json.loads(_text(path))
+    except ValueError as error:
+        raise SweepError(f"{path} is damaged: {error}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise SweepError(f"the sweep left no {path.name}: {error.strerror}") from error
 
 
 def _posted(trace: str) -> Iterator[tuple[int, int]]:

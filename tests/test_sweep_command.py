@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance sweep``, on machines that are made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.emulation.kernel import Kernel
+from harness.emulation.lost import LostVm
+from harness.emulation.machine import Ended, Job, Machine
+from tools import sweep
+from tools.cli import main
+from tools.exit_codes import Exit
+
+Act = Callable[[Job, Path], Ended]
+
+
+@pytest.fixture
+def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
+    """Replaces kernel and machine: what the machine does is told by a function."""
+
+    def install(act: Act, release: str = "6.1.0-amd64") -> None:
+        def run(kernel: Kernel, machine: Machine, job: Job, share: Path, **_: object) -> Ended:
+            assert machine.instruction_clock
+            assert machine.cpus == 1
+            return act(job, share)
+
+        kernel = Kernel(Path("/vmlinuz"), release, f"made up {release}", None, "x")
+        monkeypatch.setattr(sweep, "run", run)
+        monkeypatch.setattr(sweep.kernels, "find", lambda *_, **__: kernel)
+        monkeypatch.setattr(sweep.bundle, "image", lambda *_: None)
+
+    return install
+
+
+def lost(panic: str) -> Ended:
+    return Ended(None, LostVm("the machine hung", panic, ("last words",)), 1.0, 2.0, True)
+
+
+def test_realtime_kernel_is_refused(
+    tmp_path: Path,
+    machine_that: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine_that(lambda *_: pytest.fail("it must not boot"), "6.1.0-56-rt-amd64")
+    assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
+    assert "has PREEMPT_RT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("panic", "code"), [("Kernel panic - x", 1), ("", Exit.LOST_VM)])
+def test_lost_machine(
+    tmp_path: Path,
+    machine_that: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    panic: str,
+    code: int,
+) -> None:
+    machine_that(lambda *_: lost(panic))
+    assert main(["sweep", "--output", str(tmp_path)]) == code
+    said = capsys.readouterr().err
+    assert "the machine hung" in said
+    assert "last words" in said
+
+
+def test_sweep_that_broke_off_is_no_verdict(
+    tmp_path: Path, machine_that: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine_that(lambda *_: Ended(1, None, 1.0, 2.0, True))
+    assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
+    assert "broke off with exit code 1" in capsys.readouterr().err
+
+
+def test_files_of_an_earlier_sweep_are_not_taken_for_this_one(
+    tmp_path: Path, machine_that: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "done").touch()
+    (tmp_path / "spinning-handler_writes-0.rounds").write_bytes(b"old")
+
+    def act(_job: Job, share: Path) -> Ended:
+        assert not list(share.glob("*.rounds"))
+        (share / "done").touch()
+        return Ended(0, None, 1.0, 2.0, True)
+
+    machine_that(act)
+    assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
+    assert "left no symbols" in capsys.readouterr().err
+
+
+def test_request_tells_way_and_modules(tmp_path: Path, machine_that: Callable[..., None]) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    seen: list[Job] = []
+
+    def act(job: Job, share: Path) -> Ended:
+        seen.append(job)
+        request = json.loads((share / "request.json").read_text())
+        assert {each[0] for each in request["sweeps"]} == {"halted"}
+        assert [each[4] for each in request["sweeps"]] == [2, 2, 2]
+        return Ended(1, None, 1.0, 2.0, True)
+
+    machine_that(act)
+    main(
+        [
+            *("sweep", "--way", "halted", "--passes", "2"),
+            *("--kvm-modules", str(modules), "--output", str(tmp_path / "out")),
+        ]
+    )
+    assert seen[0].modules == modules
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--way", "flying"], "'flying' is not one of"),
+        (["--passes", "0"], "0 is not in the range"),
+        (["--kvm-modules", "/nowhere"], "does not exist"),
+        (["--memory", "lots"], "is no amount of memory"),
+    ],
+)
+def test_bad_input(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", *words]) in (Exit.USAGE, Exit.SUITE_ERROR)
+    assert said in " ".join(capsys.readouterr().err.split())
