@@ -287,3 +287,15 @@ def test_no_files(tmp_path: Path) -> None:
 def test_calibration_counts_steps() -> None:
     steps = kicks.calibration([5, 6, 7, 7, 8, -1, 10, 11, 14])
     assert steps == {"zero": 1, "one": 4, "other": 1, "missed": 1}
+
+
+def test_kick_that_came_too_early_says_nothing_of_its_position(symbols: Symbols) -> None:
+    """Met user space before the check, where it was aimed at a stretch with interrupts off."""
+    early = replace(sound(0), counter=USER, taken=-400, entered=False, landing="before the check")
+
+    def kernel(position: int) -> Kick:
+        return replace(early, position=position) if position == OFF + 20 else sound(position)
+
+    mixed = [*passes(kernel, 1), *passes()[1:]]
+    found = judge(mixed, WAYS["spinning"], Protocol.HANDLER_WRITES, symbols)
+    assert [(each.first, each.last) for each in found.held_back] == [(OFF, ENTRY - 1)]

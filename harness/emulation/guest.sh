@@ -12,6 +12,8 @@ state() {
 state up
 # The one for AMD: QEMU emulates no VMX. What it says against that goes to the console.
 modules=$(cat "$control/modules")
+# udev has loaded the kernel's own by now, without these options.
+modprobe -q -r kvm_amd kvm
 if [ -n "$modules" ]; then
 	modprobe -q -a irqbypass ccp
 	insmod "$modules/kvm.ko"

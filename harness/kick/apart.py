@@ -30,6 +30,7 @@ from harness.kvm.system import System
 _ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 60
 _POLL_S = 0.001
+_OUT = 1  # standard output, without Python's own buffer
 
 
 class RaceApartError(Exception):
@@ -145,6 +146,13 @@ def _bound() -> float:
     return time.monotonic() + _PATIENCE_S * slow_machine_factor()
 
 
+def send(descriptor: int, text: bytes) -> None:
+    """All of it: a SIGSTOP that meets the wait for a full pipe makes write(2) end in part."""
+    rest = memoryview(text)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def _cancel_at_the_end(cancel: Cancel) -> None:
     """Waits for the end of standard input."""
     while os.read(0, 1):
@@ -160,12 +168,10 @@ def main() -> None:
     caller.start()
     with System() as system, kind.make(system, mode) as guest:
         speed = speed or measure_speed(guest)
-        sys.stdout.buffer.write(b"!")
-        sys.stdout.buffer.flush()
+        send(_OUT, b"!")
         (found,) = run([guest], [plan], slot=slot, speed=speed, time_limit_s=limit, cancel=cancel)
-        sys.stdout.buffer.write(pickle.dumps(found))
-        sys.stdout.buffer.flush()
-        os.close(sys.stdout.fileno())
+        send(_OUT, pickle.dumps(found))
+        os.close(_OUT)
         # No SIGSTOP may meet the VM's end. From Linux 6.13 on that waits, uninterruptibly, for a
         # thread of this process which KVM made (vhost_task_stop), and SIGSTOP stops that thread:
         # the process would neither end nor count as stopped.

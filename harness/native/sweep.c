@@ -21,6 +21,7 @@
 #define PHASE_WINDOW 1
 #define PHASE_AFTER 2
 #define RESCUE_SIGNAL (SIGRTMAX - 3)
+#define NOPS 512
 #define CALIBRATION_NOPS 4096
 #define SETTLE_NS 1000000
 
@@ -86,18 +87,29 @@ static void disarm(timer_t timer)
 	timer_settime(timer, 0, &never, NULL);
 }
 
-/* `phase` of the 16 NOPs are skipped: each moves what follows by one instruction. */
-static inline __attribute__((always_inline)) void slide(unsigned int phase)
+/*
+ * Returns when the time-stamp counter is at `when`: reads it until that is near, then executes as
+ * many NOPs as are left, one a tick of the instruction clock. A loop alone would end a turn early
+ * or late, by what came before it.
+ */
+static inline __attribute__((always_inline)) void wait_for(uint64_t when)
 {
+	uint64_t left;
+
+	while ((int64_t)(when - __rdtsc()) > NOPS)
+		;
+	left = when - __rdtsc();
+	if (left > NOPS)
+		left = 0; /* something came between: too late already */
 	__asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
-			 "addq %0, %%rax\n\t"
-			 "jmp *%%rax\n"
-			 "1:\n\t"
-			 ".rept 16\n\t"
+			 "subq %0, %%rax\n\t"
+			 "jmp *%%rax\n\t"
+			 ".rept 512\n\t"
 			 "nop\n\t"
-			 ".endr"
+			 ".endr\n"
+			 "1:"
 			 :
-			 : "r"((uint64_t)phase)
+			 : "r"(left)
 			 : "rax", "memory");
 }
 
@@ -105,9 +117,9 @@ static inline __attribute__((always_inline)) void slide(unsigned int phase)
  * The way itself. noinline and aligned alike in every round: the same instructions each time. The
  * check reads what the handler writes; a kick that it sees needs no KVM_RUN.
  */
-static __attribute__((noinline)) long way(const struct sw_plan *plan, unsigned int phase)
+static __attribute__((noinline)) long way(const struct sw_plan *plan, uint64_t when)
 {
-	slide(phase);
+	wait_for(when);
 	if (now.handled)
 		return -EAGAIN;
 	now.phase = PHASE_WINDOW;
@@ -153,12 +165,11 @@ static void one_round(
 	now.phase = PHASE_BEFORE;
 	before = __atomic_load_n(plan->heartbeat, __ATOMIC_RELAXED);
 	begin = clock_ns() + (int64_t)plan->lead_ns;
+	/* The deadline comes in the timer's steps; the way begins earlier by the rest. */
+	round->began = __rdtsc() + plan->lead_ns - index % SW_PHASES;
 	arm(rescue, begin + aim + (int64_t)plan->rescue_ns);
 	arm(kick, begin + aim);
-	while (clock_ns() < begin)
-		;
-	round->began = __rdtsc();
-	value = way(plan, index % SW_PHASES);
+	value = way(plan, round->began);
 	round->returned = __rdtsc();
 	round->entered = value != -EAGAIN;
 	round->value = (int32_t)value;
@@ -238,9 +249,9 @@ int sw_run(const struct sw_plan *plan, struct sw_round *rounds)
 /* The NOPs of the calibration: a byte each, so that the counter tells the number. */
 extern const char sw_nops[] __attribute__((visibility("hidden")));
 
-static __attribute__((noinline)) void walk(unsigned int phase)
+static __attribute__((noinline)) void walk(uint64_t when)
 {
-	slide(phase);
+	wait_for(when);
 	__asm__ volatile(".globl sw_nops\n\t"
 			 ".hidden sw_nops\n"
 			 "sw_nops:\n\t"
@@ -263,13 +274,12 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 	handle(signo, on_kick, &before);
 	for (index = 0; index < count; index++) {
 		int64_t begin = clock_ns() + (int64_t)lead_ns;
+		uint64_t when = __rdtsc() + lead_ns - index % SW_PHASES;
 
 		now.handled = 0;
 		now.counter = 0;
 		arm(kick, begin + first + (int64_t)(index / SW_PHASES) * SW_PHASES);
-		while (clock_ns() < begin)
-			;
-		walk(index % SW_PHASES);
+		walk(when);
 		disarm(kick);
 		nops[index] = -1;
 		if (now.counter >= (uintptr_t)sw_nops &&

@@ -13,7 +13,7 @@
 #define SW_SIGNAL_MASK 1    /* blocked outside of KVM_RUN, open inside */
 #define SW_CONTROL 2	    /* neither: loses what lands between check and system call */
 
-#define SW_PHASES 16 /* the timer's step, in instructions: NOPs before the check fill it */
+#define SW_PHASES 16 /* the timer's step, in instructions; an earlier beginning fills it */
 
 /* Where the kick's handler found the thread; the kernel's own trace tells more. */
 #define SW_BEFORE_CHECK 0
@@ -28,8 +28,9 @@ struct sw_plan {
 	volatile uint32_t *stop;
 	int protocol;
 	int signo;
-	/* The timer aims at `first` ns (instructions) behind the round's beginning, then at one
-	 * instruction later each round: the timer's date in steps of 16, the rest by skipped NOPs.
+	/*
+	 * The timer aims at `first` ns (instructions) behind the round's beginning, then at one
+	 * instruction later each round.
 	 */
 	int64_t first;
 	uint32_t rounds;

@@ -118,8 +118,7 @@ def read(folder: Path, stem: str, first: int) -> list[Kick]:
         found.append(
             Kick(
                 position=first + index,
-                # The skipped NOPs are made up for: the count is that of the way's instructions.
-                taken=taken - each.began + index % lib.SW_PHASES if mine else None,
+                taken=taken - each.began if mine else None,
                 counter=counter if mine else None,
                 landing=LANDINGS[each.landing],
                 entered=bool(each.entered),

@@ -254,7 +254,9 @@ def _boundary(
     counter, agree = counts.most_common(1)[0] if counts else (None, 0)
     # From user space an interrupt has a longer way into the kernel, and none are off there.
     at_once = any(
-        not kick.in_kernel or abs((kick.taken or 0) - position - base) <= _NEAR for kick in known
+        not kick.in_kernel or abs((kick.taken or 0) - position - base) <= _NEAR
+        for kick in known
+        if kick.counter == counter
     )
     function, offset = symbols.split(counter) if counter is not None else ("", 0)
     in_kernel = any(kick.in_kernel for kick in known if kick.counter == counter)
