@@ -120,6 +120,8 @@ class Guest:
         """Memory and registers, as a monitor moves a guest: `other` goes on where this one is."""
         other.ram.write(0, self.ram.read(0, self.ram.size))
         other.mode = self.mode
+        # CPUID first: without it a vCPU has no long mode, and 6.12 refuses its registers.
+        self.architecture.configure(other.vcpu)
         self.architecture.copy_state(self.vcpu, other.vcpu)
 
     def clear_stop(self) -> None:
