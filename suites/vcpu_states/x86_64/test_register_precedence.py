@@ -37,7 +37,10 @@ def bad_bit(guest: Guest, bit: str) -> int:
 @field
 @lowest_or_highest
 def test_bad_register_bits(ready: Guest, field: str, bit: str) -> None:
-    """kvm_arch_vcpu_ioctl_run(): an unknown bit is EINVAL, before the byte is looked at."""
+    """kvm_arch_vcpu_ioctl_run(): an unknown bit is EINVAL, before the byte is looked at.
+
+    74c1807f6c4f compared with 32 bits only, and so lets the highest ones pass: also in 6.12.117.
+    """
     wrong = bad_bit(ready, bit)
     before = ready.witness()
     setattr(ready.vcpu.run_page, field, wrong)
@@ -78,7 +81,7 @@ def test_cr8_is_ignored_with_local_apic(ready: Guest) -> None:
 @field
 def test_uninitialized_processor(guest: Guest, field: str) -> None:
     """A processor that waits for INIT: the byte is looked at first, the registers never."""
-    wrong = bad_bit(guest, "highest")
+    wrong = bad_bit(guest, "lowest_unknown")
     waiting = guest.add_processor()
     setattr(waiting.vcpu.run_page, field, wrong)
     waiting.vcpu.immediate_exit = 1
