@@ -101,7 +101,8 @@ def variants_option(default: str) -> Callable[[Callable[..., Any]], Callable[...
     cls=WithPytestArguments,
     options_metavar="[OPTIONS] [-- PYTEST OPTIONS]",
     epilog="Exit codes: 0 all held, 1 a claim failed, 4 nothing could be tested, 64 wrong usage,"
-    " 70 the suite itself broke, 71 an emulated host was lost, 73 the results cannot be written, 130 and 143 interrupted.",
+    " 70 the suite itself broke, 71 an emulated host was lost,"
+    " 73 the results cannot be written, 130 and 143 interrupted.",
 )
 @click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
 @click.option(
