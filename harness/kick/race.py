@@ -20,9 +20,11 @@ MOST_CONTROLS = 8
 """So many in a row without a loss, and the control has lost none: 16 kicks into the window."""
 _BY_ITSELF = 6  # of which all but the first, which comes before the check, are to be lost
 _WIDE_NS = 100_000
+_LATEST_NS = 60_000  # a control's kick, from the round's beginning: well inside of the window
 # Longer than a time slice: on one processor the kicker has its turn when the vCPU's is over.
 _WIDE_TOGETHER_NS = 20_000_000
-# An emulated host's processors are threads, and a kicker may wait for a slice of the real one's.
+# On an emulated host a kicker may wait for its turn, and a timer that is armed for the next 60 us
+# is due before the check.
 _WIDE_EMULATED_NS = 10_000_000
 _NO_LIMIT = 0.0
 
@@ -69,14 +71,16 @@ class Race:
 def control_plan(plan: Plan) -> Plan:
     """What the control of a plan does."""
     itself = plan.delivery is Delivery.ITSELF
-    wide = _WIDE_NS if slow_machine_factor() == 1 else _WIDE_EMULATED_NS
+    wide, latest = _WIDE_NS, _LATEST_NS
+    if slow_machine_factor() != 1:
+        wide, latest = _WIDE_EMULATED_NS, _WIDE_EMULATED_NS // 2
     if plan.placement == "together":
         wide = _WIDE_TOGETHER_NS
     return replace(
         plan,
         protocol=Protocol.CONTROL,
         kicks=_BY_ITSELF if itself else CONTROL_KICKS,
-        delays=Delays(0, 60_000, 0),
+        delays=Delays(0, latest, 0),
         window_ns=0 if itself else wide,
         burst=1,
         kickers=1,
