@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.emulation import bundle
+from harness.emulation import bundle, cache
 from harness.emulation.errors import KernelError
 
 needs_mke2fs = pytest.mark.skipif(
-    shutil.which("mke2fs", path=bundle._path()) is None,
+    shutil.which("mke2fs", path=cache.search_path()) is None,
     reason="no_tools: the image is made by mke2fs (Debian's package e2fsprogs)",
 )
 
@@ -42,7 +42,7 @@ def test_image_holds_the_files_in_their_places(files: Path, tmp_path: Path) -> N
     where = str(files / "below" / "two.py")
     done = subprocess.run(
         ["debugfs", "-R", f"cat {where}", image],
-        env={**os.environ, "PATH": bundle._path()},
+        env={**os.environ, "PATH": cache.search_path()},
         capture_output=True,
         text=True,
         check=True,
@@ -86,7 +86,7 @@ def test_without_mke2fs_it_is_done_without(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(bundle, "_path", lambda: str(tmp_path))
+    monkeypatch.setattr(cache, "search_path", lambda: str(tmp_path))
     assert bundle.image(tmp_path / "cache", said.append) is None
     assert said == [
         "without mke2fs (Debian's package e2fsprogs) the emulated host reads files slowly"

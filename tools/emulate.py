@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
-from harness.claims import CatalogueError, catalogue, chapters
 from harness.emulation import kernel as kernels
 from harness.emulation import programs
 from harness.emulation.errors import EmulationError, KernelError
+from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Limits, Machine
 from harness.reporting import variants
-from harness.reporting.selection import Selection, SelectionError, select
+from harness.reporting.selection import Selection
 from tools import emulated_run, finish
 from tools.exit_codes import Exit
 from tools.run import (
@@ -28,6 +28,7 @@ from tools.run import (
     WithPytestArguments,
     check_budget,
     check_jobs,
+    chosen,
     missing_extension,
     nearest,
     output_folder,
@@ -146,14 +147,7 @@ def emulate(
     request = Request(
         suites, claims, output, jobs, require_kvm, budget, extra, variants=chosen_variants
     )
-    try:
-        selection = select(
-            catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
-        )
-    except SelectionError as error:
-        raise click.UsageError(str(error)) from None
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from None
+    selection = chosen(request)
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
     return launch(kernel, machine, request, selection, time_limit_s=time_limit)
@@ -235,11 +229,16 @@ def launch(
         text = "This kernel brought up no KVM for the emulated AMD processor"
         click.echo(f"{text}; {nearest(output)}{CONSOLE} may say why.", err=True)
     if done.lost:
-        click.echo("The console's last lines:", err=True)
-        for line in done.lost.console:
-            click.echo(f"  {line}", err=True)
+        show_console(done.lost)
     click.echo(f"{title}.")
     return code
+
+
+def show_console(lost: LostVm) -> None:
+    """The last lines of a machine that was lost."""
+    click.echo("The console's last lines:", err=True)
+    for line in lost.console:
+        click.echo(f"  {line}", err=True)
 
 
 def say(text: str) -> None:

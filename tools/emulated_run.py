@@ -110,6 +110,19 @@ def boot_and_test(
     return Done(ended)
 
 
+def environment(machine: Machine) -> dict[str, str]:
+    """What every program of this project finds in the environment of an emulated host."""
+    return {
+        "KVM_CONFORMANCE_TIER": machine.tier,
+        "KVM_CONFORMANCE_EMULATOR": machine.describe(),
+        "KSFT_MACHINE_SLOW": "yes",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": "/root",
+    }
+
+
 def _job(machine: Machine, request: Request, output: Path) -> Job:
     # Processors that take turns run no two workers at once.
     workers = machine.cpus if machine.threads else 0
@@ -121,17 +134,8 @@ def _job(machine: Machine, request: Request, output: Path) -> Job:
         *(["--require-kvm"] if request.require_kvm else []),
         *request.pytest_arguments,
     ]
-    environment = {
-        "KVM_CONFORMANCE_TIER": machine.tier,
-        "KVM_CONFORMANCE_EMULATOR": machine.describe(),
-        "KSFT_MACHINE_SLOW": "yes",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        "HOME": "/root",
-        finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE),
-    }
-    return Job(command, ROOT, environment)
+    words = {finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
+    return Job(command, ROOT, {**environment(machine), **words})
 
 
 def _size(path: Path) -> float:

@@ -23,7 +23,15 @@ from harness.emulation.errors import KernelError
 from harness.emulation.machine import Limits, Machine
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
-from tools import emulated_run, matrix_junit, matrix_list, matrix_result, matrix_runs, matrix_state
+from tools import (
+    emulated_run,
+    matrix_junit,
+    matrix_list,
+    matrix_result,
+    matrix_runs,
+    matrix_state,
+    process_group,
+)
 from tools import matrix_table as tables
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
@@ -173,7 +181,7 @@ def _launch(
     parallel = parallel or matrix_runs.most_at_once(largest)
     _say(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
     _say(f"Results go to {nearest(folder)}")
-    with matrix_runs.Stop().installed() as stop:
+    with process_group.Watch().installed() as stop:
         with Progress(runs) as progress:
             matrix_runs.run_all(
                 runs,

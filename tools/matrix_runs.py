@@ -15,10 +15,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from harness.reporting import journal as journals
@@ -76,30 +75,6 @@ class Run:
         return time.monotonic() - self.since if self.child else self.seconds
 
 
-class Stop:
-    """Remembers the signals that came."""
-
-    def __init__(self) -> None:
-        self.first: signal.Signals | None = None
-        self.interrupts = 0
-
-    def take(self, number: int, _frame: FrameType | None) -> None:
-        """The handler."""
-        self.first = self.first or signal.Signals(number)
-        self.interrupts += number == signal.SIGINT
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[Stop]:
-        """Takes SIGINT, SIGTERM and SIGHUP for the body."""
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self.take) for number in numbers}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def most_at_once(megabytes: int) -> int:
     """How many machines of this size the host carries. Each runs on one processor."""
     fitting = available_megabytes() // (megabytes + MACHINE_SPARE_MB)
@@ -121,7 +96,7 @@ def run_all(
     parallel: int,
     options: Sequence[str],
     fresh: bool,
-    stop: Stop,
+    stop: process_group.Watch,
     show: Callable[[], None],
 ) -> None:
     """Runs what is to be run, until all are over or a signal came.
@@ -255,7 +230,7 @@ def _take_back(run: Run) -> None:
     run.why = "the matrix was interrupted before this kernel's run had ended"
 
 
-def _end(runs: Sequence[Run], stop: Stop) -> None:
+def _end(runs: Sequence[Run], stop: process_group.Watch) -> None:
     """Ends processes: in order by SIGINT, then their groups by SIGTERM and SIGKILL."""
     children = [run.child for run in runs if run.child]
     for child in children:

@@ -46,7 +46,7 @@ def members(group: int) -> list[int]:
     return found
 
 
-class _Watch:
+class Watch:
     """Remembers the signals that came."""
 
     def __init__(self) -> None:
@@ -54,15 +54,17 @@ class _Watch:
         self.interrupts = 0
 
     def take(self, number: int, _frame: FrameType | None) -> None:
+        """The handler."""
         self.first = self.first or signal.Signals(number)
         self.interrupts += number == signal.SIGINT
 
     @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self) -> Iterator[Watch]:
+        """Takes SIGINT, SIGTERM and SIGHUP for the body."""
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self.take) for number in numbers}
         try:
-            yield
+            yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -81,7 +83,7 @@ def run(
     ``tick`` is called now and then. ``afterwards`` runs while signals are still held off, so
     that a second one does not break the clean-up, and gives the exit code.
     """
-    watch = _Watch()
+    watch = Watch()
     with watch.installed():
         child = subprocess.Popen(command, cwd=cwd, env=env, start_new_session=True)
         try:

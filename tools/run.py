@@ -156,14 +156,7 @@ def run(
     request = Request(
         suites, claims, output, jobs, require_kvm, budget, extra, variants=chosen_variants
     )
-    try:
-        selection = select(
-            catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
-        )
-    except SelectionError as error:
-        raise click.UsageError(str(error)) from None
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from None
+    selection = chosen(request)
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
     if listing:
@@ -186,6 +179,18 @@ def _given(ctx: click.Context) -> set[str]:
     """The parameters that were on the command line, not left to their defaults."""
     default = click.core.ParameterSource.DEFAULT
     return {name for name in ctx.params if ctx.get_parameter_source(name) is not default}
+
+
+def chosen(request: Request) -> Selection:
+    """What --suite and --claim choose. Raises click's exceptions."""
+    try:
+        return select(
+            catalogue(), chapters(), wanted_claims=request.claims, wanted_suites=request.suites
+        )
+    except SelectionError as error:
+        raise click.UsageError(str(error)) from None
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def missing_extension() -> str:

@@ -22,8 +22,8 @@ from harness.sweep.inside import PASS_SHIFT, Sweep
 from harness.sweep.verdict import SweepVerdict, judge
 from harness.sweep.ways import WAYS
 from tools import sweep_picture, sweep_report
-from tools.emulate import say, words
-from tools.emulated_run import StoppedError, stoppable
+from tools.emulate import say, show_console, words
+from tools.emulated_run import StoppedError, environment, stoppable
 from tools.exit_codes import Exit
 from tools.run import ROOT, missing_extension, nearest, output_folder, refuse
 
@@ -144,17 +144,10 @@ def _clear(folder: Path) -> None:
 
 
 def _boot(kernel: Kernel, machine: Machine, folder: Path, modules: Path | None) -> Ended:
-    environment = {
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": "/root",
-        "KVM_CONFORMANCE_TIER": machine.tier,
-        "KSFT_MACHINE_SLOW": "yes",
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-    }
     job = Job(
         [sys.executable, "-m", "harness.sweep.inside", str(folder)],
         ROOT,
-        environment,
+        environment(machine),
         modules=modules,
     )
     return run(
@@ -172,9 +165,8 @@ def _finish(kernel: Kernel, folder: Path, ways: tuple[str, ...], passes: int, en
     """Reads what is there, judges it, and tells it."""
     if ended.lost:
         refuse(f"{ended.lost.describe()}.", Exit.LOST_VM)
-        for line in ended.lost.console:
-            click.echo(f"  {line}", err=True)
-        return Exit.FAILED if ended.lost.panic else Exit.LOST_VM
+        show_console(ended.lost)
+        return Exit.FAILED if ended.lost.against_kernel else Exit.LOST_VM
     if ended.status or not (folder / "done").exists():
         return refuse(
             f"the sweep broke off with exit code {ended.status}; see its output above.",

@@ -37,7 +37,7 @@ def image(folder: Path, say: Say) -> Path | None:
 
     Raises KernelError where the cache cannot be written.
     """
-    if shutil.which("mke2fs", path=_path()) is None:
+    if shutil.which("mke2fs", path=caches.search_path()) is None:
         say("without mke2fs (Debian's package e2fsprogs) the emulated host reads files slowly")
         return None
     caches.make_folder(folder)
@@ -151,7 +151,3 @@ def _remove_old(folder: Path) -> None:
     images = sorted(folder.glob("bundle-*.ext4"), key=lambda path: path.stat().st_mtime)
     for path in images[:-_KEPT_IMAGES]:
         path.unlink(missing_ok=True)
-
-
-def _path() -> str:
-    return os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"

@@ -102,7 +102,7 @@ def run(
             errors="replace",
             check=False,
             cwd=folder,
-            env={**os.environ, "PATH": _path(), **_TEXTS, **(environment or {})},
+            env={**os.environ, "PATH": search_path(), **_TEXTS, **(environment or {})},
             pass_fds=() if held is None else (held,),
         )
     except FileNotFoundError as error:
@@ -122,7 +122,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _path() -> str:
+def search_path() -> str:
+    """Where programs are looked for."""
     # depmod stands in sbin, which users other than root often do not have in their PATH.
     return os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 

@@ -12,14 +12,14 @@ state() {
 state up
 # The one for AMD: QEMU emulates no VMX. What it says against that goes to the console.
 modules=$(cat "$control/modules")
-# udev has loaded the kernel's own by now, without these options.
-modprobe -q -r kvm_amd kvm
 if [ -n "$modules" ]; then
+	# udev has loaded the kernel's own by now.
+	modprobe -q -r kvm_amd kvm
 	modprobe -q -a irqbypass ccp
 	insmod "$modules/kvm.ko"
-	insmod "$modules/kvm-amd.ko" $(cat "$control/module-options")
+	insmod "$modules/kvm-amd.ko"
 else
-	modprobe kvm_amd $(cat "$control/module-options")
+	modprobe kvm_amd
 fi
 [ -e /dev/kvm ] && state kvm
 

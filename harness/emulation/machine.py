@@ -116,14 +116,12 @@ def _memory_here() -> int:
 class Job:
     """What the emulated host executes, as root: a command with its environment and folder.
 
-    `module_options` go to KVM's module; `modules` is a folder with a kvm.ko and a kvm-amd.ko, to
-    be loaded instead of the kernel's own.
+    `modules` is a folder with a kvm.ko and a kvm-amd.ko, to be loaded instead of the kernel's own.
     """
 
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    module_options: str = ""
     modules: Path | None = None
 
     def script(self) -> str:
@@ -235,7 +233,6 @@ def _control_folder(share: Path, job: Job) -> Iterator[Path]:
     try:
         shutil.copy(_HERE / "guest.sh", control / "guest.sh")
         (control / "job.sh").write_text(job.script(), encoding="utf-8")
-        (control / "module-options").write_text(job.module_options, encoding="utf-8")
         (control / "modules").write_text(str(job.modules or ""), encoding="utf-8")
         (control / "state").touch()
         (control / TEMPORARY).mkdir()
