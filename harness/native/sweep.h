@@ -25,7 +25,6 @@ struct sw_plan {
 	int vcpu_fd;
 	struct kvm_run *run;
 	volatile uint32_t *heartbeat;
-	volatile uint32_t *stop;
 	int protocol;
 	int signo;
 	/*

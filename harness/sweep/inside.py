@@ -62,7 +62,7 @@ def one_pass(guest: Guest, way: Way, protocol: Protocol, first: int, rounds: int
     """All rounds, as the extension wrote them."""
     plan = ffi.new("struct sw_plan *")
     plan.vcpu_fd, plan.run = guest.vcpu.fd, guest.vcpu.run_page
-    plan.heartbeat, plan.stop = guest.vcpu.bounds.heartbeat, guest.vcpu.bounds.stop
+    plan.heartbeat = guest.vcpu.bounds.heartbeat
     plan.protocol, plan.signo = PROTOCOLS[protocol], SIGNAL
     plan.first, plan.rounds = first, rounds
     plan.lead_ns, plan.rescue_ns = LEAD_NS, RESCUE_NS

@@ -53,7 +53,6 @@ class Boundary:
     in_kernel: bool
     kicks: int
     overtaken: int
-    agree: int
 
 
 @dataclass(frozen=True)
@@ -251,7 +250,7 @@ def _boundary(
     position = column[0].position
     known = [kick for kick in column if kick.taken is not None and kick.counter is not None]
     counts = Counter(kick.counter for kick in known)
-    counter, agree = counts.most_common(1)[0] if counts else (None, 0)
+    counter = counts.most_common(1)[0][0] if counts else None
     # From user space an interrupt has a longer way into the kernel, and none are off there.
     at_once = any(
         not kick.in_kernel or abs((kick.taken or 0) - position - base) <= _NEAR
@@ -269,7 +268,6 @@ def _boundary(
         in_kernel=in_kernel,
         kicks=len(known),
         overtaken=sum(overtaken(kick, way, entry, turn) for kick in column),
-        agree=agree,
     )
 
 
