@@ -234,6 +234,24 @@ def test_a_control_runs_until_it_loses(
     assert len(list(made)) == len(losses) - runs
 
 
+@pytest.mark.parametrize("placement", ["apart", "together", "free"])
+def test_each_control_has_a_wider_window(monkeypatch: pytest.MonkeyPatch, placement: str) -> None:
+    asked: list[Plan] = []
+
+    def lose_nothing(_self: Race, _guests: object, plans: list[Plan]) -> list[Summary]:
+        asked.extend(plans)
+        return [control(0)]
+
+    monkeypatch.setattr(Race, "run_beside", lose_nothing)
+    race = Plan(Protocol.HANDLER_WRITES, 1, placement=placement)
+    Race(None, Slot(0, 1), 1).control(race)
+    windows = [plan.window_ns for plan in asked]
+    assert windows[0] < windows[1]
+    assert windows == sorted(windows)
+    time_slice_ns = 10_000_000
+    assert windows[4] > 2 * time_slice_ns
+
+
 def test_latencies_of_several_races() -> None:
     races = [a_race(latency={0: 10, 5: 89}), a_race(latency={9: 1})]
     assert [latency_percentile(races, share) for share in (0.05, 0.5, 0.99, 1)] == [0, 32, 32, 512]
