@@ -57,6 +57,12 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--kernel-parameters", default="", metavar="WORDS", help="More for the command line."
         ),
+        click.option(
+            "--kvm-modules",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            metavar="DIR",
+            help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -123,6 +129,7 @@ def emulate(
     qemu: str,
     qemu_options: str,
     kernel_parameters: str,
+    kvm_modules: Path | None,
     suites: tuple[str, ...],
     claims: tuple[str, ...],
     output: Path | None,
@@ -150,7 +157,7 @@ def emulate(
     selection = chosen(request)
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
-    return launch(kernel, machine, request, selection, time_limit_s=time_limit)
+    return launch(kernel, machine, request, selection, time_limit_s=time_limit, modules=kvm_modules)
 
 
 def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
@@ -182,10 +189,11 @@ def launch(
     *,
     time_limit_s: float = Limits.total_s,
     why: str = "",
+    modules: Path | None = None,
 ) -> int:
     """Find the kernel, boot it, test it, complete the results; the exit code.
 
-    ``why`` tells why this host's own KVM is not tested.
+    ``why`` tells why this host's own KVM is not tested; ``modules`` replace the kernel's own KVM.
     """
     try:
         machine.check()
@@ -200,7 +208,10 @@ def launch(
         text = f"the results cannot be written to {name}: {error.strerror}"
         return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
     once = ", one variant of each test" if request.variants == variants.ONE else ""
-    title = f"Emulated host{why}: {kernel.name} in {emulator}, tier {machine.tier}{once}"
+    with_modules = f" with the KVM of {nearest(modules.resolve())}" if modules else ""
+    title = (
+        f"Emulated host{why}: {kernel.name}{with_modules} in {emulator}, tier {machine.tier}{once}"
+    )
     click.echo(title)
     click.echo(f"Results go to {nearest(output)}")
     try:
@@ -211,6 +222,7 @@ def launch(
             output,
             limits=Limits(total_s=time_limit_s),
             say=say,
+            modules=modules,
         )
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)

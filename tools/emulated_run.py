@@ -9,6 +9,7 @@ from outside, for the machine may be lost at any moment.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import signal
 import sys
@@ -86,12 +87,17 @@ def boot_and_test(
     limits: Limits,
     say: Callable[[str], None],
     text: int = 1,
+    modules: Path | None = None,
 ) -> Done:
     """Boots the kernel and runs the suites in it; `output` then holds journal and console.
 
+    `modules` is a folder with a kvm.ko and a kvm-amd.ko to load instead of the kernel's own.
+
     Raises `KernelError` where no machine can be had, and OSError where `output` cannot be written.
     """
-    job = _job(machine, request, output)
+    job = dataclasses.replace(
+        _job(machine, request, output), modules=modules.resolve() if modules else None
+    )
     try:
         with stoppable():
             image = bundle.image(cache.root(), say)

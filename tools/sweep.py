@@ -112,7 +112,7 @@ def sweep(
         click.echo(f"Results go to {nearest(folder)}")
         (folder / "request.json").write_text(json.dumps({"sweeps": _sweeps(chosen, passes)}))
         with stoppable():
-            ended = _boot(found, machine, folder, kvm_modules)
+            ended = _boot(found, machine, folder, kvm_modules and kvm_modules.resolve())
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     except StoppedError as stopped:
