@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,10 @@
 /* Far beyond what the engine calls late (an eighth of a millisecond), far below what is lost. */
 #define LATE_NS 400000
 #define EXIT_TURNS 20
+/* Longer than the supervisor waits for a vCPU that neither runs nor sleeps, by the clock. */
+#define STOPPED_S 11
+/* In which the supervisor looks at it a few times. */
+#define HELD_NS 200000000
 
 struct fault {
 	int ignores_byte;
@@ -38,6 +43,7 @@ struct fault {
 	int unclaimed;
 	int deaf;
 	int exits;
+	unsigned int stop; /* ONCE: the process is stopped then */
 };
 
 struct words {
@@ -122,6 +128,32 @@ static void run_blindly(const struct words *words, int signo)
 	}
 }
 
+static void hold(void)
+{
+	uint64_t until = now_ns(CLOCK_MONOTONIC) + HELD_NS;
+
+	while (now_ns(CLOCK_MONOTONIC) < until)
+		;
+}
+
+/* SIGSTOP for this process, and SIGCONT by a child; the kick is outstanding all the while. */
+static void stop_the_process(void)
+{
+	const struct timespec pause = {STOPPED_S, 0};
+	pid_t process = getpid(), child;
+
+	hold();
+	child = fork();
+	if (child == 0) {
+		nanosleep(&pause, NULL);
+		kill(process, SIGCONT);
+		_exit(0);
+	}
+	kill(process, SIGSTOP);
+	hold();
+	waitpid(child, NULL, 0);
+}
+
 static int ends(struct kvm_run *run, int value, uint32_t reason)
 {
 	run->exit_reason = reason;
@@ -132,7 +164,7 @@ static int ends(struct kvm_run *run, int value, uint32_t reason)
 static int
 guest(const struct fault *fault, struct kvm_run *run, const struct words *words, int signo)
 {
-	static __thread unsigned int signals;
+	static __thread unsigned int signals, stops;
 	unsigned int turns = 0;
 
 	if (fault->pending_late && pends(signo)) {
@@ -142,6 +174,8 @@ guest(const struct fault *fault, struct kvm_run *run, const struct words *words,
 	}
 	for (;;) {
 		if (pends(signo) && !fault->deaf) {
+			if (turn_of(&stops, fault->stop))
+				stop_the_process();
 			if (!turn_of(&signals, fault->swallows))
 				return ends(run, -EINTR, KVM_EXIT_INTR);
 			take(signo);
@@ -220,6 +254,7 @@ FAKE(fake_wrong_error, .wrong = RARELY, .wrong_value = -EAGAIN)
 FAKE(fake_wrong_interrupt, .wrong = RARELY, .wrong_value = -EINTR)
 FAKE(fake_byte_unclaimed, .unclaimed = 1)
 FAKE(fake_deaf, .deaf = 1)
+FAKE(fake_is_stopped, .stop = ONCE)
 
 KICK_FAKE(fake_sound_halted)
 {

@@ -31,6 +31,7 @@ KICK_FAKE(fake_wrong_error);		  /* one run in 10,000 fails with EAGAIN */
 KICK_FAKE(fake_wrong_interrupt);	  /* one run in 10,000 fails with EINTR, for nothing */
 KICK_FAKE(fake_byte_unclaimed);		  /* the byte ends the run, yet with 0 */
 KICK_FAKE(fake_sleeps);			  /* sleeps and sees neither kick nor stop word */
+KICK_FAKE(fake_is_stopped);		  /* sound; its process is stopped for long, once */
 KICK_FAKE(fake_deaf);			  /* runs and sees no signal, only the stop word */
 
 /* Turns of the sound guest in a second of processor time: measured, for the engine's limits. */

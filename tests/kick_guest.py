@@ -42,6 +42,7 @@ FAKES = (
     "byte_unclaimed",
     "sleeps",
     "deaf",
+    "is_stopped",
 )
 
 

@@ -19,10 +19,14 @@
 #include "last_words.h"
 
 #define LOOK_EVERY_NS 2000000L
+#define MOST_A_LOOK_NS 50000000ULL    /* who was stopped for longer could not look */
 #define SLEEPY_LOOKS 5		      /* asleep with a signal pending at so many looks in a row */
 #define LAST_RESORT_NS 30000000000ULL /* then the process ends */
 
-/* What the supervisor remembers of a lane. */
+/*
+ * What the supervisor remembers of a lane. Its times are those that it was awake: while the whole
+ * process is stopped (SIGSTOP, or no processor) nobody comes out of KVM_RUN, and the clock goes on.
+ */
 struct watch {
 	uint64_t request; /* outstanding since ... */
 	uint64_t since_ns;
@@ -159,9 +163,9 @@ static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns
 }
 
 /* Signals come into it only when the stop word was there for long, so the time counts anew. */
-static void begin_rescue(struct ke_lane *lane, struct watch *watch)
+static void begin_rescue(struct ke_lane *lane, struct watch *watch, uint64_t awake_ns)
 {
-	watch->since_ns = ke_now_ns();
+	watch->since_ns = awake_ns;
 	rescue(lane, watch, 0);
 }
 
@@ -174,7 +178,7 @@ static int overdue(const struct ke_lane *lane, uint64_t request)
 }
 
 /* A kick is lost when the guest went on long after it, or the vCPU sleeps with the signal sent. */
-static void look_for_loss(struct ke_lane *lane, struct watch *watch)
+static void look_for_loss(struct ke_lane *lane, struct watch *watch, uint64_t awake_ns)
 {
 	uint64_t request = atomic_load(&lane->requested);
 	uint64_t waited;
@@ -191,12 +195,12 @@ static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 		return; /* the signal is not yet known to be sent */
 	if (request != watch->request) {
 		watch->request = request;
-		watch->since_ns = ke_now_ns();
+		watch->since_ns = awake_ns;
 		watch->heartbeat = ke_word(lane->plan.heartbeat);
 		watch->asleep = 0;
 		return;
 	}
-	waited = ke_now_ns() - watch->since_ns;
+	waited = awake_ns - watch->since_ns;
 	turns = ke_word(lane->plan.heartbeat) - watch->heartbeat;
 	watch->asleep = asleep(lane) ? watch->asleep + 1 : 0;
 	if (atomic_load(&lane->rescued_request) == request)
@@ -205,22 +209,20 @@ static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 		waited > lane->plan.lost_ns &&
 		(watch->asleep >= SLEEPY_LOOKS ||
 		 (!lane->plan.sleeps && turns >= lane->plan.lost_turns)))
-		begin_rescue(lane, watch);
+		begin_rescue(lane, watch, awake_ns);
 	else if (waited > LAST_RESORT_NS / 3)
 		/* Neither ran on nor sleeps: held in the kernel, or no processor for so long. */
-		begin_rescue(lane, watch);
+		begin_rescue(lane, watch, awake_ns);
 }
 
 /* The lane has made its kicks: bring its thread out of the last KVM_RUN. */
-static void bring_out(struct ke_lane *lane, struct watch *watch)
+static void bring_out(struct ke_lane *lane, struct watch *watch, uint64_t awake_ns)
 {
-	uint64_t now = ke_now_ns();
-
 	if (!watch->over_ns)
-		watch->over_ns = now;
+		watch->over_ns = awake_ns;
 	__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
 	signal_thread(lane);
-	if (now - watch->over_ns > LAST_RESORT_NS)
+	if (awake_ns - watch->over_ns > LAST_RESORT_NS)
 		last_resort(lane);
 }
 
@@ -241,25 +243,30 @@ static void supervise(
 	const volatile uint32_t *cancel, struct watch *watches)
 {
 	const struct timespec moment = {0, LOOK_EVERY_NS};
-	uint64_t began = ke_now_ns();
+	uint64_t began = ke_now_ns(), looked = began, awake_ns = 0;
 	uint32_t index, running = count;
 
 	while (running) {
+		uint64_t now;
+
 		nanosleep(&moment, NULL);
+		now = ke_now_ns();
+		awake_ns += now - looked < MOST_A_LOOK_NS ? now - looked : MOST_A_LOOK_NS;
+		looked = now;
 		running = 0;
 		for (index = 0; index < count; index++) {
 			struct ke_lane *lane = lanes[index];
 
 			if ((cancel && __atomic_load_n(cancel, __ATOMIC_ACQUIRE)) ||
-			    (time_limit_ns && ke_now_ns() - began > time_limit_ns))
+			    (time_limit_ns && now - began > time_limit_ns))
 				atomic_store(&lane->over, 1);
 			if (atomic_load(&lane->ended))
 				continue;
 			running++;
 			if (atomic_load(&lane->over))
-				bring_out(lane, &watches[index]);
+				bring_out(lane, &watches[index], awake_ns);
 			else
-				look_for_loss(lane, &watches[index]);
+				look_for_loss(lane, &watches[index], awake_ns);
 		}
 	}
 }
