@@ -178,10 +178,10 @@ def test_day_old_lists_are_fetched_again_or_serve(
         kernel.find("debian:new", home)
         archive.add_kernel("new", "6.1.0-45-amd64", "6.1.10-1")
         archive.publish("new")
-        for path in (home / "debian/suites").glob("*/packages"):
+        for path in (home / "debian/suites").glob("*/packages-2"):
             os.utime(path, times=(time.time() - apt.STALE_S - 1,) * 2)
         assert kernel.find("debian:new", home).release == "6.1.0-45-amd64"
-        for path in (home / "debian/suites").glob("*/packages"):
+        for path in (home / "debian/suites").glob("*/packages-2"):
             os.utime(path, times=(time.time() - apt.STALE_S - 1,) * 2)
     said: list[str] = []
     assert kernel.find("debian:new", home, said.append).release == "6.1.0-45-amd64"

@@ -15,14 +15,14 @@ import fake_project as fake
 import pytest
 
 from harness.emulation.errors import KernelError
-from tools import matrix_child, matrix_runs, matrix_state
+from tools import matrix_runs, run_child, run_state, side_by_side
 from tools.matrix_list import Entry
 
 DRIVER = """
 import sys
-from tools import matrix, matrix_runs, process_group
+from tools import matrix, process_group, side_by_side
 matrix.programs.check = lambda qemu: None
-matrix_runs.PROGRAM = (sys.executable, sys.argv[1])
+side_by_side.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = float(sys.argv[2])
 from tools.cli import main
 sys.exit(main(["matrix", *sys.argv[3:]]))
@@ -105,7 +105,7 @@ def test_why_is_told(tmp_path: Path) -> None:
     assert whys["lost"] == "the machine hung: no sign of life"
     assert whys["panic"] == "the machine vanished: Kernel panic"
     assert whys["vanish"] == "the process that ran it was ended by signal 9"
-    assert "fetch.txt" in whys["broken"]
+    assert "prepare.txt" in whys["broken"]
     for why in ("is not in the archive", "no sign of life", "Kernel panic"):
         assert why in " ".join(text.split())
 
@@ -129,8 +129,8 @@ def test_as_many_as_processors_and_memory_carry(
     monkeypatch: pytest.MonkeyPatch, cores: int, megabytes: int, most: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setattr(matrix_runs, "available_megabytes", lambda: megabytes)
-    assert matrix_runs.most_at_once(2048) == most
+    monkeypatch.setattr(side_by_side, "available_megabytes", lambda: megabytes)
+    assert side_by_side.most_at_once(2048) == most
 
 
 def test_options_go_to_each_kernel(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_what_would_differ_is_not_kept(
 
 def test_other_suites_are_not_kept(tmp_path: Path) -> None:
     run(tmp_path, "held")
-    record = matrix_state.read(tmp_path / "out/fake_held")
+    record = run_state.read(tmp_path / "out/fake_held")
     assert record is not None
     assert record.stands(record.asked, record.digest)
     path = tmp_path / "out/fake_held/kernel.json"
@@ -229,8 +229,8 @@ def test_ctrl_c_twice_kills_what_does_not_end(tmp_path: Path) -> None:
 
 def test_a_matrix_that_was_killed_leaves_nothing_and_goes_on(tmp_path: Path) -> None:
     """SIGKILL: the child hears of it from the kernel."""
-    environ = fake.environ(KVM_CONFORMANCE_MATRIX="1")
-    code = "from tools.matrix_child import main; main(['find', 'host'])"
+    environ = fake.environ(KVM_CONFORMANCE_PARENT="1")
+    code = "from tools.run_child import main; main(['find', 'host'])"
     done = subprocess.run([sys.executable, "-c", code], env=environ, check=False, timeout=60)
     assert done.returncode == -signal.SIGTERM, "its parent is another process already"
     process = start(tmp_path, "held", "stuck", more=("--parallel=1",))
@@ -289,8 +289,8 @@ def test_a_defect_of_the_child_does_not_speak_against_the_kernel(
     def broken(_arguments: object) -> int:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(matrix_child.cli, "main", broken)
-    assert matrix_child.main(["emulate"]) == 70
+    monkeypatch.setattr(run_child.cli, "main", broken)
+    assert run_child.main(["emulate"]) == 70
     assert "a defect" in capsys.readouterr().err
 
 
@@ -300,8 +300,8 @@ def test_a_kernel_that_is_not_there(
     def missing(_spec: str, **_: object) -> None:
         raise KernelError("no such kernel")
 
-    monkeypatch.setattr(matrix_child.kernels, "find", missing)
-    assert matrix_child.find("debian:none") == 70
+    monkeypatch.setattr(run_child.kernels, "find", missing)
+    assert run_child.find("debian:none") == 70
     assert json.loads(capsys.readouterr().out) == {"error": "no such kernel"}
 
 
@@ -310,10 +310,10 @@ def test_a_changed_module_is_another_kernel(tmp_path: Path) -> None:
     module.parent.mkdir(parents=True)
     image.write_bytes(b"1")
     module.write_bytes(b"2")
-    kernel = matrix_child.kernels.Kernel(image, "6.1.0", "tree", None, str(tmp_path))
-    before = matrix_child.digest(kernel)
+    kernel = run_child.kernels.Kernel(image, "6.1.0", "tree", None, str(tmp_path))
+    before = run_child.digest(kernel)
     module.write_bytes(b"3")
-    assert matrix_child.digest(kernel) != before
+    assert run_child.digest(kernel) != before
 
 
 def test_a_path_is_the_same_from_everywhere(

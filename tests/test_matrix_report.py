@@ -16,7 +16,8 @@ from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 from tools import matrix_junit, matrix_result, matrix_table, render_junit
 from tools.matrix_list import Entry
-from tools.matrix_runs import Run, Stage
+from tools.matrix_runs import Run
+from tools.side_by_side import Stage
 
 CLAIMS = [name for name, claim in catalogue().items() if claim.applies_to("x86_64")]
 
@@ -40,9 +41,9 @@ def run(
     why: str = "",
 ) -> Run:
     """A run that is over. Without `planned` its machine was lost before it had a journal."""
-    made = Run(Entry(kernel, name), folder / re.sub(r"\W", "_", kernel), {}, stage)
+    made = Run(folder / re.sub(r"\W", "_", kernel), {}, stage, entry=Entry(kernel, name))
     made.folder.mkdir()
-    made.code, made.why, made.release, made.seconds = code, why, release, 58.4
+    made.code, made.why, made.found, made.seconds = code, why, {"release": release}, 58.4
     if release:
         made.started = "2026-01-02T03:04:05.678Z"
     if planned is not None:

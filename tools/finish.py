@@ -86,6 +86,8 @@ def exit_code(
     if not journal.has_session or journal.exit_status in (None, PYTEST_INTERNAL):
         return Exit.SUITE_ERROR, f"Error: pytest broke off ({_how(status)}); see its output above."
     if Outcome.PASSED in outcomes:
+        if journal.left_out:
+            return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
         if journal.not_run:
             return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
         return Exit.HELD, ""

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
-import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -29,31 +26,22 @@ from tools import (
     matrix_list,
     matrix_result,
     matrix_runs,
-    matrix_state,
     process_group,
+    run_state,
+    side_by_side,
 )
 from tools import matrix_table as tables
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
+from tools.results_folder import Remembering, held, typed
 from tools.run import check_budget, check_jobs, missing_extension, nearest, refuse, variants_option
 
 OUTPUT = Path("results/matrix")
 JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
-_LOCK = ".lock"
-_TYPED = "tools.matrix.typed"
-
-
-class _Remembering(click.Command):
-    """A command that keeps its own words, to say how to resume."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep them."""
-        ctx.meta[_TYPED] = list(args)
-        return super().parse_args(ctx, args)
 
 
 @click.command(
-    cls=_Remembering,
+    cls=Remembering,
     epilog="Exit codes: that of the worst kernel, 1 a claim failed, 71 a machine was lost, 70 a"
     " kernel came to no verdict or could not be had, 4 nothing could be tested, 0 all held; 64"
     " wrong usage, 73 the results cannot be written, 130 and 143 interrupted.",
@@ -136,29 +124,13 @@ def matrix(
     ]
     try:
         programs.check(Machine.qemu)
-        with _held(output) as folder:
+        with held(output, "matrix") as folder:
             return _launch(entries, folder, options, fresh=fresh, parallel=parallel)
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
         text = f"the results cannot be written to {error.filename or output}: {error.strerror}"
         return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
-
-
-@contextlib.contextmanager
-def _held(output: Path) -> Iterator[Path]:
-    """The folder, made and locked: two matrices in one would spoil each other. Raises OSError."""
-    output.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"another matrix writes its results to {nearest(output)}: wait for it, or choose"
-            raise click.UsageError(f"{text} another --output.") from None
-        yield output.resolve()
-    finally:
-        os.close(descriptor)
 
 
 def _launch(
@@ -171,22 +143,22 @@ def _launch(
 ) -> int:
     runs = [
         matrix_runs.Run(
-            entry,
             folder / entry.label,
             asked={**dataclasses.asdict(entry), "name": "", "options": list(options)},
+            entry=entry,
+            options=options,
         )
         for entry in entries
     ]
     largest = max(entry.megabytes for entry in entries)
-    parallel = parallel or matrix_runs.most_at_once(largest)
+    parallel = parallel or side_by_side.most_at_once(largest)
     _say(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
     _say(f"Results go to {nearest(folder)}")
     with process_group.Watch().installed() as stop:
         with Progress(runs) as progress:
-            matrix_runs.run_all(
+            side_by_side.run_all(
                 runs,
                 parallel=parallel,
-                options=options,
                 fresh=fresh,
                 stop=stop,
                 show=progress.show,
@@ -200,7 +172,7 @@ def _launch(
     if stop.first is not None:
         click.echo(
             f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
-            f"{_command()}",
+            f"{typed('matrix')}",
             err=True,
         )
     return code
@@ -222,14 +194,7 @@ def _exit_code(found: matrix_result.Matrix, stopped_by: signal.Signals | None) -
 
 def _write(found: matrix_result.Matrix, folder: Path, options: Sequence[str], code: int) -> None:
     """The merged files. Raises OSError."""
-    known = matrix_result.as_json(found, matrix_state.suites_version(), options, code)
-    matrix_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
-    matrix_state.replace(folder / MARKDOWN, tables.markdown(found))
-    matrix_state.replace(folder / JUNIT, matrix_junit.render(found))
-
-
-def _command() -> str:
-    """What was typed, but for --fresh, which would start over."""
-    context = click.get_current_context()
-    words = [word for word in context.meta.get(_TYPED, []) if word != "--fresh"]
-    return shlex.join(["kvm-conformance", "matrix", *words])
+    known = matrix_result.as_json(found, run_state.suites_version(), options, code)
+    run_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+    run_state.replace(folder / MARKDOWN, tables.markdown(found))
+    run_state.replace(folder / JUNIT, matrix_junit.render(found))

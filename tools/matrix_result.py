@@ -18,7 +18,8 @@ from harness.reporting.verdict import Finding, State
 from tools import finish
 from tools.exit_codes import Exit
 from tools.matrix_list import Entry
-from tools.matrix_runs import Run, Stage
+from tools.matrix_runs import Run
+from tools.side_by_side import Stage
 
 #: The table's words for claims and for whole kernels, and what they mean.
 LEGEND: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import click
 
 from tools.matrix_result import LEGEND, Column, Matrix
-from tools.matrix_state import OUTPUT
+from tools.run_state import OUTPUT
 
 WIDEST = 100
 _INDENT = "  "

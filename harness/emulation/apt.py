@@ -19,6 +19,8 @@ from pathlib import Path
 from harness.emulation.cache import Say, lock, make_folder, need_room, run
 from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
 
+# Under another name once it holds other packages: lists of an earlier version lack those.
+_PACKAGES = "packages-2"
 MIRROR = "KVM_CONFORMANCE_DEBIAN_MIRROR"  # the variable that names another archive
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 STALE_S = 24 * 3600  # lists older than this are fetched again
@@ -77,7 +79,9 @@ class Apt:
         self._silent: dict[str, OfflineError] = {}  # archives that did not answer
 
     def packages(self, suite: Suite, again: bool = False) -> list[Package]:
-        """The kernel's packages of a suite; fetches its lists where they are missing or a day old.
+        """The packages of a suite's kernels, with their headers and sources.
+
+        Fetches the suite's lists where they are missing or a day old.
 
         `again` fetches them in any case, but once only. Without a network the lists of an earlier
         day serve, with a note. Raises NotInArchiveError for a suite that is not there,
@@ -87,7 +91,7 @@ class Apt:
             raise self._absent[suite]
         home = self._home(suite)
         with self._lock(suite) as held:
-            found = home / "packages"
+            found = home / _PACKAGES
             age = time.time() - found.stat().st_mtime if found.exists() else None
             if suite not in self._fresh and (again or age is None or not 0 <= age <= STALE_S):
                 self._fresh.add(suite)
@@ -177,12 +181,12 @@ class Apt:
         if names:
             # Its exit code is 100 where one of the names is only mentioned by other packages.
             shown = run(["apt-cache", "show", *names], "apt", environment=environment).stdout
-        fresh = home / "packages.new"
+        fresh = home / f"{_PACKAGES}.new"
         fresh.write_text(shown)
-        fresh.replace(home / "packages")
+        fresh.replace(home / _PACKAGES)
 
 
-_KERNEL = re.compile(r"linux-(?:image|binary|modules|base)-[^ ]+(?<!-dbg)$")
+_KERNEL = re.compile(r"linux-(?:image|binary|modules|base|headers|kbuild|source)-[^ ]+(?<!-dbg)$")
 
 
 def mirror() -> str | None:

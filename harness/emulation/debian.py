@@ -123,7 +123,7 @@ class Archive:
         `again` fetches the lists of the archive in any case. Raises NotInArchiveError where no
         kernel fits.
         """
-        packages = self._packages(wanted, again)
+        packages = self.packages(wanted, again)
         arch = architecture()
         part = "" if wanted.flavour == _GENERIC else f"{wanted.flavour}-"
         if wanted.suite:
@@ -145,7 +145,8 @@ class Archive:
         found = {each.packages: each for each in (_complete(one, packages) for one in fitting)}
         return list(found.values())
 
-    def _packages(self, wanted: Wanted, again: bool) -> list[Package]:
+    def packages(self, wanted: Wanted, again: bool = False) -> list[Package]:
+        """Every package of the suites in which `wanted` is looked for. Raises KernelError."""
         found: list[Package] = []
         answered = False
         last: KernelError | None = None
@@ -218,7 +219,8 @@ def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
         say(f"unpacking {found.release}")
         shutil.rmtree(part, ignore_errors=True)
         try:
-            _unpack(files, part, found.release, held)
+            unpack(files, part, held)
+            _arrange(part, found.release, held)
             part.rename(done)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -226,12 +228,17 @@ def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
     return done
 
 
-def _unpack(files: list[Path], folder: Path, release: str, held: int) -> None:
+def unpack(files: list[Path], folder: Path, held: int) -> None:
+    """Unpacks packages into one folder; `held` is the lock that it is under. Raises KernelError."""
     make_folder(folder)
     for file in files:
         done = run(["dpkg-deb", "-x", file, folder], "dpkg", held=held)
         if done.returncode != 0:
             raise KernelError(f"{file.name} cannot be unpacked: {done.stderr.strip()}")
+
+
+def _arrange(folder: Path, release: str, held: int) -> None:
+    """Makes a folder of unpacked packages one kernel: image, modules and their indexes."""
     if not (folder / "lib").exists():
         (folder / "lib").symlink_to("usr/lib")
     modules = folder / "lib/modules" / release

@@ -20,10 +20,14 @@ _ARM64_MAGIC = slice(0x38, 0x3C)
 
 @dataclass(frozen=True)
 class Image:
-    """A kernel's release, such as 6.1.0-44-amd64, and its machine as `uname -m` names it."""
+    """A kernel's release, such as 6.1.0-44-amd64, and its machine as `uname -m` names it.
+
+    `banner` is what it says of its build, as in /proc/version; empty where the header has none.
+    """
 
     release: str
     machine: str
+    banner: str = ""
 
 
 def read(path: Path) -> Image:
@@ -44,7 +48,9 @@ def read(path: Path) -> Image:
                 "build it again"
             )
         start = 0x200 + int.from_bytes(data[_X86_VERSION : _X86_VERSION + 2], "little")
-        return Image(_release(path, data[start : start + 256]), "x86_64")
+        text = data[start : start + 256]
+        banner = text.split(b"\0")[0].decode("ascii", "replace")
+        return Image(_release(path, text), "x86_64", banner)
     if data[_ARM64_MAGIC] == b"ARM\x64":
         found = re.search(rb"Linux version (\S+) ", data)
         return Image(_release(path, found.group(1) if found else b""), "aarch64")

@@ -9,6 +9,7 @@ with one write(2) and fsync'ed, and a reader takes a file that was cut at any by
 ``{"event": "start", "id", "time"}``
 ``{"event": "result", ...}`` with the fields of :class:`harness.reporting.results.Result`
 ``{"event": "collection_error", "where", "message", "time"}``
+``{"event": "stopped_early", "after_s", "left_out"}`` with the number of tests that had no turn
 ``{"event": "end", "exit", "time"}`` with pytest's exit status
 """
 
@@ -89,6 +90,10 @@ class Writer:
         """A file of the suites could not be read or breaks their rules."""
         self._line("collection_error", where=where, message=message, time=now())
 
+    def stopped_early(self, after_s: float, left_out: int) -> None:
+        """The time that was given is over, and tests were left out."""
+        self._line("stopped_early", after_s=after_s, left_out=left_out)
+
     def end(self, status: int) -> None:
         """The last line."""
         self._line("end", exit=status, time=now())
@@ -108,13 +113,17 @@ def _cut_torn_line(fd: int) -> None:
 
 @dataclass
 class Journal:
-    """What a journal says. ``exit_status`` is None where the run never came to its end."""
+    """What a journal says. ``exit_status`` is None where the run never came to its end.
+
+    ``left_out``: so many tests had no turn because the time that the run was given was over.
+    """
 
     environment: dict[str, str] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     collection_errors: list[tuple[str, str]] = field(default_factory=list)
+    left_out: int = 0
     exit_status: int | None = None
     has_session: bool = False
     torn: bool = False
@@ -171,6 +180,8 @@ def _take(journal: Journal, entry: dict[str, Any]) -> None:
         journal.results.append(Result(**values))
     elif event == "collection_error":
         journal.collection_errors.append((entry["where"], entry["message"]))
+    elif event == "stopped_early":
+        journal.left_out = int(entry["left_out"])
     elif event == "end":
         journal.exit_status = int(entry["exit"])
     # An event of a later minor version is no error: the lines known here still hold.

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.reporting import environment, markers, plan, recorder, results, variants
+from harness.reporting import (
+    environment,
+    markers,
+    order,
+    plan,
+    recorder,
+    results,
+    variants,
+)
 from harness.reporting.identity import is_suite_test
 
 
@@ -16,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     markers.add_options(parser)
     plan.add_options(parser)
     variants.add_options(parser)
+    order.add_options(parser)
     group = parser.getgroup("immediate_exit conformance")
     group.addoption(
         "--results",
@@ -31,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the parts; record in one process only, not in pytest-xdist's workers."""
-    for part in (markers, variants, environment, plan):
+    for part in (markers, variants, order, environment, plan):
         config.pluginmanager.register(part, part.__name__)
     if not plan.is_worker(config):
         config.pluginmanager.register(recorder.Recorder(config), recorder.NAME)

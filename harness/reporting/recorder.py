@@ -135,6 +135,9 @@ class Recorder:
             )
         yield
         if self._journal:
+            left_out = len(self._plan) - len(self._results)
+            if self._config.option.stop_after is not None and left_out > 0:
+                self._journal.stopped_early(self._config.option.stop_after, left_out)
             self._journal.end(int(session.exitstatus))
             self._journal.close()
         if (self._plan or self._results) and not self._config.option.collectonly:

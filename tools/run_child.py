@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a matrix starts for each kernel: a process that finds it, and one that tests it.
+"""What runs side by side are: a process that prepares each, and one that tests it.
 
 ``find KERNEL`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
-``error``. ``emulate ...`` is ``kvm-conformance emulate ...``. Both end when the matrix is gone, and
-a defect of theirs is an error of the suite: Python's own exit code for it is 1, which would speak
-against the kernel.
+``error``. ``make SOURCE FOLDER MUTANT`` does so for a mutant (tools/mutate_make.py). All others
+are commands of ``kvm-conformance``. They end when their parent is gone, and a defect of theirs is
+an error of the suite: Python's own exit code for it is 1, which would speak against the kernel.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -27,16 +28,21 @@ from harness.emulation.errors import KernelError
 from tools import cli
 from tools.exit_codes import Exit
 
-PARENT = "KVM_CONFORMANCE_MATRIX"
+PARENT = "KVM_CONFORMANCE_PARENT"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does one of the two; the exit code."""
-    end_with_the_matrix()
+    """Does one of them; the exit code."""
+    end_with_the_parent()
     what, *rest = arguments
     try:
-        return find(rest[0]) if what == "find" else cli.main([what, *rest])
+        if what == "find":
+            return find(rest[0])
+        if what == "make":
+            made: int = importlib.import_module("tools.mutate_make").make(*rest)
+            return made
+        return cli.main([what, *rest])
     except KeyboardInterrupt:
         return Exit.SIGINT
     except Exception:
@@ -71,8 +77,8 @@ def digest(kernel: kernels.Kernel) -> str:
     return whole.hexdigest()[:16]
 
 
-def end_with_the_matrix() -> None:
-    """SIGTERM when the matrix dies, also by SIGKILL; at once where it is dead already."""
+def end_with_the_parent() -> None:
+    """SIGTERM when the parent dies, also by SIGKILL; at once where it is dead already."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if str(os.getppid()) != os.environ.get(PARENT, str(os.getppid())):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a matrix remembers of each kernel, so that one that was interrupted goes on.
+"""What is remembered of each run, so that a matrix or a mutation that was interrupted goes on.
 
-Beside a kernel's results stands ``kernel.json``, written when its run has ended. The run is not
+Beside a run's results stands ``kernel.json``, written when its run has ended. The run is not
 repeated while everything in it that decides about the results is still the same.
 """
 

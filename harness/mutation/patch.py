@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A mutant's semantic patch applied to a kernel's sources by Coccinelle.
+
+spatch ends with success also where nothing matched, or where it could not parse a function and
+left it alone. So what it did is compared with what the catalogue's entry says that it does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.emulation import cache as caches
+from harness.mutation.catalogue import Mutant
+from harness.mutation.errors import MutationError, PatchError
+from harness.mutation.source import PARTS, Source
+
+
+@dataclass(frozen=True)
+class Patched:
+    """What a patch does: the difference for people, and the new texts of the files it changes."""
+
+    difference: str
+    files: Mapping[str, str]
+
+    @property
+    def places(self) -> int:
+        """How many places it changes."""
+        return len(re.findall(r"(?m)^@@ ", self.difference))
+
+
+def apply(mutant: Mutant, source: Source, folder: Path) -> Patched:
+    """The mutant's difference, from the cache `folder` or made now. Raises `MutationError`."""
+    text = mutant.patch.read_bytes()
+    key = hashlib.sha256(
+        b"\0".join([source.digest.encode(), text, repr((mutant.files, mutant.places)).encode()])
+    ).hexdigest()[:16]
+    known = folder / "patched" / f"{mutant.id}-{key}.json"
+    try:
+        stored = json.loads(known.read_text(encoding="utf-8"))
+        return Patched(stored["difference"], stored["files"])
+    except (OSError, ValueError, KeyError):
+        pass
+    made = _apply(mutant, Path(source.tree), source.release)
+    caches.make_folder(known.parent)
+    fresh = known.with_suffix(".new")
+    content = {"difference": made.difference, "files": dict(made.files)}
+    fresh.write_text(json.dumps(content), encoding="utf-8")
+    fresh.replace(known)
+    return made
+
+
+def _apply(mutant: Mutant, tree: Path, release: str) -> Patched:
+    where = f"{mutant.patch.name} on {release}"
+    missing = [name for name in mutant.files if not (tree / name).is_file()]
+    if missing:
+        raise PatchError(f"{where}: this kernel has no {missing[0]}")
+    with tempfile.TemporaryDirectory(prefix="kvm-conformance-mutant-") as work:
+        copy = Path(work)
+        for part in PARTS:  # spatch reads headers that stand beside a file
+            shutil.copytree(tree / part, copy / part, ignore=_is_no_source)
+        before = {name: _read(copy / name) for name in mutant.files}
+        _spatch(mutant, copy, where)
+        after = {name: _read(copy / name) for name in mutant.files}
+    unchanged = [name for name in mutant.files if before[name] == after[name]]
+    if unchanged:
+        raise PatchError(f"{where}: it does not apply; {unchanged[0]} stays as it was")
+    made = Patched("".join(_difference(name, before[name], after[name]) for name in after), after)
+    if made.places != mutant.places:
+        raise PatchError(
+            f"{where}: it changes {made.places} places, and its entry says {mutant.places}"
+        )
+    return made
+
+
+def _is_no_source(_: str, names: list[str]) -> list[str]:
+    """What a build of the user's left beside the sources."""
+    return [name for name in names if name.endswith((".o", ".ko", ".cmd", ".mod", ".a"))]
+
+
+def _spatch(mutant: Mutant, folder: Path, where: str) -> None:
+    words = ["spatch", "--very-quiet", "--in-place", "--sp-file", str(mutant.patch.absolute())]
+    done = caches.run([*words, *mutant.files], "coccinelle", folder=folder)
+    if done.returncode < 0:
+        raise MutationError(f"{where}: spatch ended by signal {-done.returncode}")
+    if done.returncode:
+        raise PatchError(f"{where}: Coccinelle does not take it: {_complaint(done.stderr)}")
+
+
+def _complaint(text: str) -> str:
+    """The line of spatch's words that says what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if re.search(r"error|exception|Failure|bad", line)]
+    place = [line for line in lines if line.startswith("File ")]
+    return ", ".join([*told[:1], *place[:1]]).rstrip(":") or " ".join(lines[-2:]) or "no word why"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def _difference(name: str, before: str, after: str) -> str:
+    """As `diff -U0`, so that each hunk is a place."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{name}",
+        f"b/{name}",
+        n=0,
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``--first`` and ``--stop-after``: the tests of some claims first, and no test begun too late.
+
+For a run that asks one question before all others and has little time, such as whether a broken
+KVM is refuted by the claims that it breaks. After the time only tests of the claims named first
+still begin, and of those only of claims that did not fail yet: the question is always answered.
+What did not run has no result, and the journal's line ``stopped_early`` says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from harness import claims
+from harness.reporting.identity import is_suite_test
+from harness.reporting.markers import property_of
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """--first and --stop-after."""
+    group = parser.getgroup("immediate_exit conformance")
+    group.addoption(
+        "--first",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="run the tests of this claim first; may be repeated, in order",
+    )
+    group.addoption(
+        "--stop-after",
+        type=float,
+        metavar="SECONDS",
+        help="begin no test later than this after the first, but those of --first until they fail",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a claim that is none before anything runs."""
+    for name in config.option.first:
+        if name not in claims.catalogue():
+            raise pytest.UsageError(f"--first: there is no claim {name!r}")
+    if config.option.stop_after is not None and config.option.stop_after < 0:
+        raise pytest.UsageError("--stop-after: a number of seconds from 0 up")
+    config.pluginmanager.register(Clock(config.option.first, config.option.stop_after))
+
+
+# Last, for what is left out by then needs no place.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests of the claims named first before the others, which keep their order."""
+    first: Sequence[str] = config.option.first
+    places = {name: place for place, name in enumerate(first)}
+    items.sort(key=lambda item: places.get(property_of(item, "claim"), len(places)))
+
+
+class Clock:
+    """Leaves tests out once the time is over."""
+
+    def __init__(self, first: Sequence[str], seconds: float | None) -> None:
+        self._waited_for = set(first)
+        self._seconds = seconds
+        self._started: float | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """True, which is 'done', for a test that must not begin any more."""
+        now = time.monotonic()
+        self._started = now if self._started is None else self._started
+        if self._seconds is None or now - self._started < self._seconds:
+            return None
+        if not is_suite_test(item.nodeid) or property_of(item, "claim") in self._waited_for:
+            return None
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A claim that failed is decided."""
+        if report.failed:
+            claim = str(dict(report.user_properties).get("claim", ""))
+            self._waited_for.discard(claim)

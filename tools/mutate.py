@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance mutate``: KVMs with one defect each, judged by the suites: do they notice?"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.emulation import kernel as kernels
+from harness.emulation import programs
+from harness.emulation.errors import KernelError
+from harness.emulation.machine import Machine
+from harness.mutation import catalogue, source
+from harness.mutation.catalogue import Mutant
+from harness.mutation.source import Source
+from tools import (
+    emulated_run,
+    mutate_junit,
+    mutate_result,
+    mutate_runs,
+    mutate_table,
+    process_group,
+    run_state,
+    side_by_side,
+)
+from tools.emulate import say
+from tools.exit_codes import Exit
+from tools.matrix_progress import Progress
+from tools.results_folder import Remembering, held, typed
+from tools.run import check_budget, missing_extension, nearest, refuse
+
+OUTPUT = Path("results/mutants")
+JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
+#: Kernels whose compiler is that of one Debian release, an old and a newer KVM.
+KERNELS = ("debian:bookworm", "debian:bookworm-backports")
+BUDGET_S = 60.0
+LIMIT_S = 420.0
+SWEEP_LIMIT_S = 900.0
+
+
+@click.command(
+    cls=Remembering,
+    epilog="Exit codes: 0 the claims that were foretold killed every mutant, and the stock kernels"
+    " hold; 1 a mutant survived or was killed otherwise, or a stock kernel failed; 70 a mutant"
+    " could not be judged; 64 wrong usage, 73 the results cannot be written, 130 and 143"
+    " interrupted.",
+)
+@click.option(
+    "--kernel",
+    "wanted",
+    multiple=True,
+    metavar="KERNEL",
+    help=f"A kernel of Debian, one of {kernels.SPECS}; default {' and '.join(KERNELS)}.",
+)
+@click.option(
+    "--tree",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A kernel's tree in which you ran make, with KVM as modules; it is not written to.",
+)
+@click.option("--mutant", "ids", multiple=True, metavar="ID", help="Only this one, or a pattern.")
+@click.option("--class", "classes", multiple=True, metavar="NAME", help="Only of this class.")
+@click.option("--claim", "claims", multiple=True, metavar="ID", help="Only what breaks this claim.")
+@click.option("--subset", type=click.Choice(["ci"]), help="ci: the cheapest of each class.")
+@click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=OUTPUT,
+    show_default=True,
+    metavar="DIR",
+    help="Where the results go; what is complete there is not run again.",
+)
+@click.option("--fresh", is_flag=True, help="Run everything again.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Machines at once; default is what processors and memory carry.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    default=BUDGET_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="No test of a mutant begins later, but those of the claims foretold.",
+)
+@click.option(
+    "--kicks",
+    default=emulated_run.BUDGET,
+    show_default=True,
+    metavar="NAME|N",
+    callback=check_budget,
+    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=10),
+    default=LIMIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="A mutant's machine is ended then.",
+)
+@click.option("--no-sweep", is_flag=True, help="Leave out what only the instruction sweep can see.")
+def mutate(
+    wanted: tuple[str, ...],
+    tree: Path | None,
+    ids: tuple[str, ...],
+    classes: tuple[str, ...],
+    claims: tuple[str, ...],
+    subset: str | None,
+    listing: bool,
+    output: Path,
+    fresh: bool,
+    parallel: int | None,
+    budget: float,
+    kicks: str,
+    time_limit: float,
+    no_sweep: bool,
+) -> int:
+    """Build KVMs with one defect each, boot them, and see whether the suites notice.
+
+    The same command goes on where it was interrupted.
+    """
+    if message := missing_extension():
+        return refuse(message, Exit.SUITE_ERROR)
+    try:
+        chosen = _chosen(ids, classes, claims, subset)
+    except catalogue.CatalogueError as error:
+        return refuse(f"{error}.", Exit.SUITE_ERROR)
+    if listing:
+        return _list(chosen)
+    if tree is not None and len(wanted) > 1:
+        raise click.UsageError("--tree is one kernel: give at most one --kernel to boot with it.")
+    plan = mutate_runs.Plan(
+        mutants=catalogue.FOLDER,
+        kicks=kicks,
+        budget_s=budget,
+        limit_s=time_limit,
+        sweep_limit_s=0 if no_sweep else SWEEP_LIMIT_S,
+    )
+    try:
+        programs.check(Machine.qemu)
+        with held(output, "mutate") as folder:
+            sources = _sources(wanted, tree)
+            return _launch(sources, chosen, folder, plan, fresh=fresh, parallel=parallel)
+    except KernelError as error:
+        return refuse(f"{error}.", Exit.SUITE_ERROR)
+    except OSError as error:
+        text = f"the results cannot be written to {error.filename or output}: {error.strerror}"
+        return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
+
+
+def _chosen(
+    ids: Sequence[str], classes: Sequence[str], claims: Sequence[str], subset: str | None
+) -> list[Mutant]:
+    from harness.sweep.ways import WAYS  # loads the extension
+
+    known = catalogue.read(ways=WAYS)
+    try:
+        found = catalogue.choose(known, ids=ids, classes=classes, claims=claims)
+    except catalogue.ChoiceError as error:
+        raise click.UsageError(f"{error}.") from None
+    found = catalogue.one_of_each_class(found) if subset else found
+    if not found:
+        raise click.UsageError("No mutant is left: the options have none in common.")
+    return found
+
+
+def _list(mutants: Sequence[Mutant]) -> int:
+    width = max(len(each.id) for each in mutants)
+    for each in mutants:
+        click.echo(f"{each.id:<{width}}  {each.mutant_class:<15} {each.tier:<10} {each.defect}")
+    click.echo(f"{len(mutants)} mutants", err=True)
+    return Exit.HELD
+
+
+def _sources(wanted: Sequence[str], tree: Path | None) -> list[Source]:
+    """What the kernels are built from. Raises KernelError."""
+    if tree is not None:
+        return [source.of_tree(tree, wanted[0] if wanted else None, say)]
+    found = [source.of_debian(spec, say) for spec in wanted or KERNELS]
+    return list({each.label: each for each in found}.values())
+
+
+def _launch(
+    sources: Sequence[Source],
+    mutants: Sequence[Mutant],
+    folder: Path,
+    plan: mutate_runs.Plan,
+    *,
+    fresh: bool,
+    parallel: int | None,
+) -> int:
+    runs: dict[Source, list[mutate_runs.Run]] = {}
+    for each in sources:
+        place = folder / each.label
+        place.mkdir(exist_ok=True)
+        each.write(place / mutate_runs.SOURCE)
+        runs[each] = mutate_runs.of_kernel(each, mutants, place, plan)
+    every = [run for of_kernel in runs.values() for run in of_kernel]
+    parallel = parallel or side_by_side.most_at_once(mutate_runs.MEMORY_MB)
+    names = ", ".join(each.name for each in sources)
+    click.echo(
+        f"Mutants: {len(mutants)} on {names}, at most {parallel} machines at once, "
+        f"tier {Machine().tier}"
+    )
+    click.echo(f"Results go to {nearest(folder)}")
+    with process_group.Watch().installed() as stop:
+        with Progress(every, busy_only=True) as progress:
+            side_by_side.run_all(
+                every, parallel=parallel, fresh=fresh, stop=stop, show=progress.show
+            )
+        # Signals are still held off: the results are written whole.
+        found = mutate_result.of_runs(runs)
+        code = found.code
+        if stop.first is not None:
+            code = Exit.SIGINT if stop.first is signal.SIGINT else Exit.SIGTERM
+        known = mutate_result.as_json(found, code)
+        run_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+        run_state.replace(folder / MARKDOWN, mutate_table.markdown(found))
+        run_state.replace(folder / JUNIT, mutate_junit.render(found))
+    with contextlib.suppress(BrokenPipeError):
+        mutate_table.show(found)
+    if stop.first is not None:
+        text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
+        click.echo(text + typed("mutate"), err=True)
+    return code

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What became of a mutant, from what its run left: a word, a sentence, a word for each claim."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.claims import catalogue as claims
+from harness.emulation.console import last_lines, panic
+from harness.emulation.machine import CONSOLE
+from harness.mutation.catalogue import SWEPT, Mutant
+from harness.reporting import journal as journals
+from harness.reporting import verdict
+from harness.reporting.journal import Journal
+from harness.reporting.results import Outcome as TestOutcome
+from harness.reporting.verdict import Findings, State
+from tools import finish, run_state
+from tools.exit_codes import Exit
+
+_CONSOLE_LINES = 2000
+_REFUSED = "does not load the KVM in"  # harness.emulation.machine
+
+
+class Outcome(enum.Enum):
+    """The words for mutants and for stock kernels."""
+
+    KILLED = "killed"
+    OTHERWISE = "otherwise"
+    UNUSABLE = "host lost"
+    SURVIVED = "survived"
+    EQUIVALENT = "equivalent"
+    LEFT_OUT = "left out"
+    HELD = "held"
+    FALSE_ALARM = "false alarm"
+    NOT_APPLIED = "does not apply"
+    NOT_BUILT = "does not build"
+    NOT_LOADED = "does not load"
+    LOST = "lost"
+    UNJUDGED = "not judged"
+    CUT = "cut"
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether the suites saw the defect, by whatever claim."""
+        return self in (Outcome.KILLED, Outcome.OTHERWISE, Outcome.UNUSABLE)
+
+    @property
+    def code(self) -> Exit:
+        """The exit code that one such outcome gives to the whole."""
+        if self in (Outcome.KILLED, Outcome.HELD, Outcome.EQUIVALENT, Outcome.LEFT_OUT):
+            return Exit.HELD
+        if self in (Outcome.SURVIVED, Outcome.FALSE_ALARM) or self.is_killed:
+            return Exit.FAILED
+        return Exit.SUITE_ERROR
+
+
+#: What each word means, for tables.
+LEGEND: Mapping[Outcome, str] = {
+    Outcome.KILLED: "each claim that was foretold failed",
+    Outcome.OTHERWISE: "a claim failed, and not each that was foretold",
+    Outcome.UNUSABLE: "killed: the host was lost, the console says why, and the stock one was not",
+    Outcome.SURVIVED: "nothing failed",
+    Outcome.EQUIVALENT: "not run: it cannot be told from the stock kernel; its entry says why",
+    Outcome.LEFT_OUT: "not run: for other kernel versions, or for the sweep",
+    Outcome.HELD: "no claim failed, and none should",
+    Outcome.FALSE_ALARM: "a claim failed that must hold",
+    Outcome.NOT_APPLIED: "the semantic patch does not change what its entry says",
+    Outcome.NOT_BUILT: "it does not compile",
+    Outcome.NOT_LOADED: "the kernel does not take its modules",
+    Outcome.LOST: "the host was lost, and nothing says that the mutant is to blame",
+    Outcome.UNJUDGED: "the question was not answered",
+    Outcome.CUT: "interrupted before",
+}
+_WORDS = {
+    State.HELD: "held",
+    State.PARTLY: "part",
+    State.NOT_TESTED: "-",
+    State.NOT_RUN: "",
+    State.FAILED: "FAIL",
+    State.BROKEN: "error",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`claims` are words by claim: FAIL, held, part, - (could not be tested), error."""
+
+    outcome: Outcome
+    why: str = ""
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> list[str]:
+        """The claims that failed."""
+        return [name for name, word in self.claims.items() if word == "FAIL"]
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left in its folder, and how its process ended."""
+
+    folder: Path
+    code: int | None
+    why: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether its machine was lost; what pytest itself broke off is no loss."""
+        if self.code == Exit.LOST_VM:
+            return True
+        text = _text(self.folder / run_state.OUTPUT)
+        return "The console's last lines:" in text
+
+    @property
+    def evidence(self) -> str:
+        """The console's line that says that the kernel broke; else an empty text."""
+        return panic(last_lines(self.folder / CONSOLE, _CONSOLE_LINES))
+
+    @property
+    def refused(self) -> str:
+        """Why its modules were not loaded; empty where they were."""
+        if _REFUSED in self.why:
+            return self.why
+        journal = self.journal
+        if journal.results and all(each.reason == "no_kvm" for each in journal.results):
+            lines = last_lines(self.folder / CONSOLE, _CONSOLE_LINES)
+            told = [line for line in lines if "insmod" in line or "kvm" in line]
+            return f"there is no /dev/kvm: {told[-1] if told else 'the console does not say why'}"
+        return ""
+
+    @property
+    def journal(self) -> Journal:
+        """Its journal; an empty one where there is none."""
+        try:
+            return journals.read(self.folder / finish.JOURNAL)
+        except (OSError, journals.JournalError):
+            return Journal()
+
+    @property
+    def has_swept(self) -> bool:
+        """Whether a sweep came to its verdict."""
+        try:
+            return bool(json.loads(_text(self.folder / "sweep.json")))
+        except ValueError:
+            return False
+
+
+def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool) -> Judged:
+    """Judges a run that has ended; `mutant` is None for the stock kernel.
+
+    `sweeps`: it was the instruction sweep that ran. `stock_ended`: the stock kernel's run beside it
+    came to its end, so that a lost host is not the emulation's usual fault.
+    """
+    if sweeps:
+        failed = {SWEPT} if left.code == Exit.FAILED and left.has_swept else set()
+        undecided = "" if left.has_swept else left.why or "the sweep came to no verdict"
+        if left.has_swept and left.code not in (Exit.HELD, Exit.FAILED):
+            undecided = left.why or _last_line(left.folder)
+        words = {SWEPT: "FAIL" if failed else "error" if undecided else "held"}
+        crashed = ""
+    else:
+        journal = left.journal
+        found = verdict.judge(journal.results, planned=journal.planned, claims=claims())
+        words = {each.claim: _WORDS[each.state] for each in found.claims}
+        failed = {each.claim for each in found.having(State.FAILED)}
+        crashed = ", ".join(
+            each.id for each in journal.results if each.outcome is TestOutcome.CRASHED
+        )
+        if left.lost and not crashed:
+            crashed = ", ".join(journal.unfinished) or _running(journal)
+        undecided = _undecided(mutant, found, left)
+    if refused := left.refused:
+        return Judged(Outcome.NOT_LOADED, refused)
+    foretold = set(mutant.claims) if mutant else set()
+    if mutant is None or mutant.is_baseline:
+        return _innocent(left, words, failed, undecided, crashed)
+    if foretold <= failed:
+        return Judged(Outcome.KILLED, left.why if left.lost else "", words)
+    lacking = ", ".join(
+        f"{name} ({words.get(name) or 'not run'})" for name in mutant.claims if name not in failed
+    )
+    if left.lost:
+        where = f", in {crashed}" if crashed else ""
+        evidence = left.evidence
+        if evidence and stock_ended:
+            return Judged(Outcome.UNUSABLE, f"{evidence}{where}", words)
+        if not failed:
+            why = "the console does not say why"
+            if evidence:
+                why = f"{evidence}, but the stock kernel's run did not come to its end either"
+            return Judged(Outcome.LOST, f"{left.why}{where}; {why}", words)
+    if failed:
+        return Judged(Outcome.OTHERWISE, f"foretold, and did not fail: {lacking}", words)
+    if undecided:
+        return Judged(Outcome.UNJUDGED, undecided, words)
+    return Judged(Outcome.SURVIVED, f"did not fail: {lacking}", words)
+
+
+def _innocent(
+    left: Left, words: Mapping[str, str], failed: set[str], undecided: str, crashed: str
+) -> Judged:
+    """Of a kernel without a defect."""
+    if failed:
+        return Judged(Outcome.FALSE_ALARM, f"failed: {', '.join(sorted(failed))}", words)
+    if left.lost:
+        where = f", in {crashed}" if crashed else ""
+        return Judged(Outcome.LOST, f"{left.why}{where}", words)
+    if undecided:
+        return Judged(Outcome.UNJUDGED, undecided, words)
+    return Judged(Outcome.HELD, "", words)
+
+
+def _undecided(mutant: Mutant | None, found: Findings, left: Left) -> str:
+    """Why a run in which nothing failed says nothing; empty where it does."""
+    if left.code not in (Exit.HELD, Exit.FAILED, Exit.NOTHING_TESTED):
+        return left.why or f"the suite broke off with exit code {left.code}"
+    states = {each.claim: each for each in found.claims}
+    if mutant is None:
+        broken = [each.claim for each in found.having(State.BROKEN)]
+        return f"the suite broke in {', '.join(broken)}" if broken else ""
+    for name in (*mutant.claims, *mutant.claims_held):
+        state = states.get(name)
+        if state is None:
+            return f"no test of {name} was planned"
+        if state.state is State.BROKEN:
+            return f"the suite broke in {name}"
+        if state.not_run:
+            return f"the time was over before {name} was tested"
+        if name in mutant.claims_held and state.state is State.NOT_TESTED:
+            return f"{name} could not be tested"
+    return ""
+
+
+def _running(journal: Journal) -> str:
+    """The last test that a lost machine began: the launcher gave it a result of its own."""
+    return journal.results[-1].id if journal.results else ""
+
+
+def _last_line(folder: Path) -> str:
+    lines = _text(folder / run_state.OUTPUT).strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a mutation found: an outcome for each mutant and kernel, one sentence and one exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.mutation.catalogue import Mutant
+from harness.mutation.source import Source
+from harness.reporting import journal as journals
+from tools import run_state
+from tools.exit_codes import Exit
+from tools.mutate_judge import Judged, Outcome
+from tools.mutate_runs import Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mutant (None: the stock kernel) on one kernel."""
+
+    name: str
+    mutant: Mutant | None
+    judged: Judged
+    seconds: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Column:
+    """One kernel: its stock KVMs and its mutants, in the catalogue's order."""
+
+    source: Source
+    stock: tuple[Cell, ...]
+    mutants: tuple[Cell, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All of them."""
+        return self.stock + self.mutants
+
+
+@dataclass(frozen=True)
+class Found:
+    """All kernels."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def code(self) -> Exit:
+        """1 goes before 70: what is known to be wrong is not hidden by what is not known."""
+        codes = {cell.judged.outcome.code for column in self.columns for cell in column.cells}
+        return next(code for code in (Exit.FAILED, Exit.SUITE_ERROR, Exit.HELD) if code in codes)
+
+    def sentence(self) -> str:
+        """The summary in one line."""
+        count = Counter(cell.judged.outcome for each in self.columns for cell in each.mutants)
+        real = [o for o in count.elements() if o not in (Outcome.EQUIVALENT, Outcome.LEFT_OUT)]
+        real = [outcome for outcome in real if outcome is not Outcome.HELD]
+        killed = sum(outcome.is_killed for outcome in real)
+        foretold = f"{count[Outcome.KILLED]} by the claims foretold"
+        parts = [f"{killed} of {len(real)} mutants killed, {foretold}"]
+        if count[Outcome.EQUIVALENT]:
+            parts.append(f"{count[Outcome.EQUIVALENT]} equivalent")
+        rest = [o for o in Outcome if o.code is not Exit.HELD and not o.is_killed]
+        parts += [f"{count[each]} {each.value}" for each in rest if count[each]]
+        return f"{', '.join(parts)}; {self._stock()}"
+
+    def _stock(self) -> str:
+        innocent = [
+            (each.source.version, cell.judged.outcome)
+            for each in self.columns
+            for cell in each.cells
+            if cell.mutant is None or cell.mutant.is_baseline
+        ]
+        versions = ", ".join(dict.fromkeys(each.source.version for each in self.columns))
+        guilty = dict.fromkeys(v for v, outcome in innocent if outcome is Outcome.FALSE_ALARM)
+        if guilty:
+            return f"stock: a FALSE ALARM ({', '.join(guilty)})"
+        unknown = dict.fromkeys(v for v, outcome in innocent if outcome is not Outcome.HELD)
+        if unknown:
+            return f"stock: not judged ({', '.join(unknown)})"
+        return f"stock: no false alarm ({versions})"
+
+
+def of_runs(runs: Mapping[Source, Sequence[Run]]) -> Found:
+    """Reads what the runs left."""
+    columns = []
+    for source, each in runs.items():
+        cells = [
+            Cell(run.folder.name, run.mutant, run.judged(), run.seconds, run.folder) for run in each
+        ]
+        stock = tuple(cell for cell in cells if cell.mutant is None)
+        columns.append(Column(source, stock, tuple(c for c in cells if c.mutant is not None)))
+    return Found(tuple(columns))
+
+
+def as_json(found: Found, code: int) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {
+        "version": 1,
+        "time": journals.now(),
+        "suites": run_state.suites_version(),
+        "exit": code,
+        "sentence": found.sentence(),
+        "kernels": [
+            {
+                "release": column.source.release,
+                "name": column.source.name,
+                "label": column.source.label,
+                "results": [_cell(each) for each in column.cells],
+            }
+            for column in found.columns
+        ],
+    }
+
+
+def _cell(each: Cell) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if mutant := each.mutant:
+        entry = {
+            "class": mutant.mutant_class,
+            "chapter": mutant.chapter,
+            "tier": mutant.tier,
+            "defect": mutant.defect,
+            "foretold": list(mutant.claims),
+            "equivalent": mutant.equivalent,
+        }
+    return {
+        "id": each.name,
+        **entry,
+        "outcome": each.judged.outcome.value,
+        "why": each.judged.why,
+        "seconds": round(each.seconds, 1),
+        "claims": dict(each.judged.claims),
+    }

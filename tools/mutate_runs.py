@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The runs of a mutation: for each kernel the stock KVM, then one mutant after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.mutation.catalogue import Mutant
+from harness.mutation.source import Source
+from tools import side_by_side
+from tools.exit_codes import Exit
+from tools.mutate_judge import Judged, Left, Outcome, judge
+from tools.mutate_make import STOCK
+from tools.side_by_side import Stage
+
+SOURCE = "source.json"
+SWEPT_STOCK = "stock.sweep"
+#: A kernel that breaks says so and ends, instead of hanging until the time limit. Twice the usual
+#: threshold: an emulated host may be starved for seconds by others on its processors.
+PARAMETERS = (
+    *("oops=panic", "softlockup_panic=1", "watchdog_thresh=20"),
+    *("hung_task_panic=1", "sysctl.kernel.hung_task_timeout_secs=60"),
+)
+MEMORY_MB = 2048
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How each machine is asked; `budget_s`, `limit_s` and `sweep_limit_s` in seconds."""
+
+    mutants: Path
+    kicks: str
+    budget_s: float
+    limit_s: float
+    sweep_limit_s: float
+
+
+@dataclass
+class Run(side_by_side.Run):
+    """A mutant on a kernel, or (`mutant` is None) the stock KVM, built as the mutants are.
+
+    `foretold` are the claims to be tested first, `ways` those of the sweep, if it `sweeps`.
+    """
+
+    source: Source | None = None
+    plan: Plan | None = None
+    mutant: Mutant | None = None
+    sweeps: bool = False
+    foretold: Sequence[str] = ()
+    ways: Sequence[str] = ()
+    stock: Run | None = field(default=None, repr=False)
+    verdict: Judged | None = None
+    _known: tuple[tuple[object, ...], Judged] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Mutant and kernel's version."""
+        assert self.source
+        return f"{self.folder.name} {self.source.version}"
+
+    @property
+    def preparing(self) -> Sequence[str]:
+        """`make ...` of tools/mutate_make.py."""
+        assert self.plan
+        mutant_id = self.mutant.id if self.mutant else STOCK
+        return "make", str(self.folder.parent / SOURCE), str(self.plan.mutants), mutant_id
+
+    @property
+    def testing(self) -> Sequence[str]:
+        """`emulate ...` or `sweep ...`."""
+        assert self.plan
+        assert self.source
+        common = [
+            f"--kernel={self.source.boot}",
+            f"--kvm-modules={self.found['modules']}",
+            f"--output={self.folder}",
+            f"--memory={MEMORY_MB}M",
+        ]
+        if self.sweeps:
+            return ["sweep", *common, *(f"--way={way}" for way in self.ways)]
+        # The stock kernel is to hold everything, so it has the time that it takes.
+        stop = [] if self.mutant is None else [f"--stop-after={self.plan.budget_s:g}"]
+        return [
+            *("emulate", *common, f"--budget={self.plan.kicks}"),
+            f"--kernel-parameters={' '.join(PARAMETERS)}",
+            *([f"--time-limit={self.plan.limit_s:g}"] if self.mutant else []),
+            *("--", *stop, *(f"--first={name}" for name in self.foretold)),
+        ]
+
+    def judged(self) -> Judged:
+        """What became of it; for one that is over."""
+        if self.verdict is not None:
+            return self.verdict
+        known = (self.stage, self.code, self._stock_ended())
+        if self._known is None or self._known[0] != known:
+            self._known = known, self._judge(known[-1])
+        return self._known[1]
+
+    def _judge(self, stock_ended: bool) -> Judged:
+        if self.stage is Stage.ABSENT:
+            words = {each.value: each for each in Outcome}
+            return Judged(words.get(self.found.get("outcome", ""), Outcome.UNJUDGED), self.why)
+        if self.stage not in (Stage.ENDED, Stage.KEPT):
+            return Judged(Outcome.CUT, self.why)
+        left = Left(self.folder, self.code, self.why)
+        return judge(self.mutant, left, sweeps=self.sweeps, stock_ended=stock_ended)
+
+    def _stock_ended(self) -> bool:
+        """Whether the stock kernel's run beside it came to its end.
+
+        The stock kernel is the first of each kernel, so it has mostly ended by then.
+        """
+        stock = self.stock
+        if stock is None or stock.stage not in (Stage.ENDED, Stage.KEPT):
+            return False
+        return stock.judged().outcome in (Outcome.HELD, Outcome.FALSE_ALARM)
+
+    @property
+    def ending(self) -> str:
+        """Its word."""
+        return self.judged().outcome.value
+
+    @property
+    def reason(self) -> str:
+        """Why, unless it is as foretold."""
+        judged = self.judged()
+        return "" if judged.outcome is Outcome.KILLED else judged.why
+
+    def is_complete(self) -> bool:
+        """Whether its verdict stands: the question was answered."""
+        return self.judged().outcome.code in (Exit.HELD, Exit.FAILED)
+
+    def wants_another(self) -> bool:
+        """A machine that was lost without evidence gets one more chance: emulation may freeze.
+
+        But not one that reached its time limit, which would cost that time again.
+        """
+        if self.attempts >= _ATTEMPTS or "time limit" in self.why:
+            return False
+        left = Left(self.folder, self.code, self.why)
+        return left.lost and not left.evidence
+
+
+def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Plan) -> list[Run]:
+    """The runs on one kernel, the stock ones first; `folder` is the kernel's own.
+
+    What is not run has its verdict already.
+    """
+    asked_for = [each for each in mutants if each.applies_to(source.version)]
+    run = [each for each in asked_for if not each.equivalent]
+    swept = [each for each in run if each.tier == "sweep"]
+    runs: list[Run] = []
+    stock = _run(source, folder / "stock", plan, None)
+    stock_sweep = None
+    if any(each.tier != "sweep" for each in run):
+        runs.append(stock)
+    if swept and plan.sweep_limit_s:
+        ways = sorted({way for each in swept for way in each.ways})
+        everything = any(not each.ways for each in swept)
+        stock_sweep = _run(source, folder / SWEPT_STOCK, plan, None, sweeps=True)
+        stock_sweep.ways = () if everything else ways
+        stock_sweep.asked = {**stock_sweep.asked, "ways": list(stock_sweep.ways)}
+        runs.append(stock_sweep)
+    for mutant in mutants:
+        made = _run(source, folder / mutant.id, plan, mutant, sweeps=mutant.tier == "sweep")
+        made.stock = stock_sweep if made.sweeps else stock
+        if not mutant.applies_to(source.version):
+            made.verdict = Judged(Outcome.LEFT_OUT, _versions(mutant))
+        elif mutant.equivalent:
+            made.verdict = Judged(Outcome.EQUIVALENT, mutant.equivalent)
+        elif made.sweeps and not plan.sweep_limit_s:
+            made.verdict = Judged(Outcome.LEFT_OUT, "it takes the sweep")
+        if made.verdict is not None:
+            made.stage = Stage.ENDED
+        runs.append(made)
+    return runs
+
+
+def _versions(mutant: Mutant) -> str:
+    parts = [f"from {mutant.since}"] * bool(mutant.since) + [f"to {mutant.until}"] * bool(
+        mutant.until
+    )
+    return f"for kernels {' '.join(parts)}"
+
+
+def _run(
+    source: Source, folder: Path, plan: Plan, mutant: Mutant | None, *, sweeps: bool = False
+) -> Run:
+    foretold = (*mutant.claims, *mutant.claims_held) if mutant else ()
+    asked: dict[str, Any] = {
+        "release": source.release,
+        "mutant": None,
+        "sweeps": sweeps,
+        "kicks": plan.kicks,
+        "budget_s": plan.budget_s if mutant else None,
+        "memory": MEMORY_MB,
+        "parameters": list(PARAMETERS),
+    }
+    if mutant:
+        # As JSON reads it back; the folder may move, and what is written of a mutant may change.
+        asked["mutant"] = {"id": mutant.id, "claims": list(foretold), "ways": list(mutant.ways)}
+    made = Run(folder, asked, source=source, plan=plan, mutant=mutant, sweeps=sweeps)
+    made.foretold = foretold
+    made.ways = mutant.ways if mutant else ()
+    made.limit_s = plan.sweep_limit_s if sweeps else None
+    return made

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A folder of many runs' results: one command at a time writes there, and the same one goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tools.run import nearest
+
+_LOCK = ".lock"
+_TYPED = "tools.results_folder.typed"
+
+
+class Remembering(click.Command):
+    """A command that keeps its own words, to say how to resume."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep them."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def typed(command: str) -> str:
+    """What was typed, but for --fresh, which would start over."""
+    context = click.get_current_context()
+    words = [word for word in context.meta.get(_TYPED, []) if word != "--fresh"]
+    return shlex.join(["kvm-conformance", command, *words])
+
+
+@contextlib.contextmanager
+def held(output: Path, what: str) -> Iterator[Path]:
+    """The folder, made and locked: two in one would spoil each other. Raises OSError.
+
+    `what` names the command's runs for people.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"another {what} writes its results to {nearest(output)}: wait for it, or choose"
+            raise click.UsageError(f"{text} another --output.") from None
+        yield output.resolve()
+    finally:
+        os.close(descriptor)
