@@ -141,7 +141,7 @@ def test_an_architecture_is_named_only_in_its_own_modules() -> None:
 def test_every_source_names_its_licence() -> None:
     sources = files(
         *(".py", ".pyi", ".c", ".h", ".S", ".inc", ".ld", ".cdef", ".sh"),
-        *(".toml", ".ini", ".yaml", ".txt"),
+        *(".toml", ".ini", ".yaml", ".txt", ".cocci"),
     )
     sources += [
         *(ROOT / name for name in ("Makefile", ".gitignore", ".clang-format")),

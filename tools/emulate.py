@@ -120,6 +120,14 @@ def words(text: str, option: str) -> tuple[str, ...]:
     metavar="SECONDS",
     help="The machine is ended then.",
 )
+@click.option(
+    "--boot-limit",
+    type=click.FloatRange(min=10),
+    default=Limits.boot_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="It is given up if it is not up by then.",
+)
 @click.pass_context
 def emulate(
     ctx: click.Context,
@@ -138,6 +146,7 @@ def emulate(
     budget: str,
     chosen_variants: str,
     time_limit: float,
+    boot_limit: float,
 ) -> int:
     """Boot a kernel in QEMU's software emulation and run the suites inside it.
 
@@ -157,7 +166,8 @@ def emulate(
     selection = chosen(request)
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
-    return launch(kernel, machine, request, selection, time_limit_s=time_limit, modules=kvm_modules)
+    limits = Limits(boot_s=boot_limit, total_s=time_limit)
+    return launch(kernel, machine, request, selection, limits=limits, modules=kvm_modules)
 
 
 def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
@@ -187,7 +197,7 @@ def launch(
     request: Request,
     selection: Selection,
     *,
-    time_limit_s: float = Limits.total_s,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
     why: str = "",
     modules: Path | None = None,
 ) -> int:
@@ -220,7 +230,7 @@ def launch(
             machine,
             request,
             output,
-            limits=Limits(total_s=time_limit_s),
+            limits=limits,
             say=say,
             modules=modules,
         )

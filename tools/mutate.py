@@ -14,7 +14,7 @@ import click
 from harness.emulation import kernel as kernels
 from harness.emulation import programs
 from harness.emulation.errors import KernelError
-from harness.emulation.machine import Machine
+from harness.emulation.machine import Limits, Machine
 from harness.mutation import catalogue, source
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
@@ -107,6 +107,14 @@ SWEEP_LIMIT_S = 900.0
     metavar="SECONDS",
     help="A mutant's machine is ended then.",
 )
+@click.option(
+    "--boot-limit",
+    type=click.FloatRange(min=10),
+    default=Limits.boot_s,
+    show_default=True,
+    metavar="SECONDS",
+    help="A machine that is not up by then is booted once more.",
+)
 @click.option("--no-sweep", is_flag=True, help="Leave out what only the instruction sweep can see.")
 def mutate(
     wanted: tuple[str, ...],
@@ -122,6 +130,7 @@ def mutate(
     budget: float,
     kicks: str,
     time_limit: float,
+    boot_limit: float,
     no_sweep: bool,
 ) -> int:
     """Build KVMs with one defect each, boot them, and see whether the suites notice.
@@ -143,6 +152,7 @@ def mutate(
         kicks=kicks,
         budget_s=budget,
         limit_s=time_limit,
+        boot_limit_s=boot_limit,
         sweep_limit_s=0 if no_sweep else SWEEP_LIMIT_S,
     )
     try:

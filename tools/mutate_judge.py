@@ -23,6 +23,7 @@ from tools.exit_codes import Exit
 
 _CONSOLE_LINES = 2000
 _REFUSED = "does not load the KVM in"  # harness.emulation.machine
+_WHILE = "while this test ran"  # tools.finish, of a test under which its machine was lost
 
 
 class Outcome(enum.Enum):
@@ -155,73 +156,94 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     `sweeps`: it was the instruction sweep that ran. `stock_ended`: the stock kernel's run beside it
     came to its end, so that a lost host is not the emulation's usual fault.
     """
-    if sweeps:
-        failed = {SWEPT} if left.code == Exit.FAILED and left.has_swept else set()
-        undecided = "" if left.has_swept else left.why or "the sweep came to no verdict"
-        if left.has_swept and left.code not in (Exit.HELD, Exit.FAILED):
-            undecided = left.why or _last_line(left.folder)
-        words = {SWEPT: "FAIL" if failed else "error" if undecided else "held"}
-        crashed = ""
-    else:
-        journal = left.journal
-        found = verdict.judge(journal.results, planned=journal.planned, claims=claims())
-        words = {each.claim: _WORDS[each.state] for each in found.claims}
-        failed = {each.claim for each in found.having(State.FAILED)}
-        crashed = ", ".join(
-            each.id for each in journal.results if each.outcome is TestOutcome.CRASHED
-        )
-        if left.lost and not crashed:
-            crashed = ", ".join(journal.unfinished) or _running(journal)
-        undecided = _undecided(mutant, found, left)
-    if refused := left.refused:
+    seen = _swept(left) if sweeps else _tested(mutant, left)
+    if not seen.failed and (refused := left.refused):
         return Judged(Outcome.NOT_LOADED, refused)
-    foretold = set(mutant.claims) if mutant else set()
     if mutant is None or mutant.is_baseline:
-        return _innocent(left, words, failed, undecided, crashed)
-    if foretold <= failed:
-        return Judged(Outcome.KILLED, left.why if left.lost else "", words)
+        return _innocent(left, seen)
+    if seen.failed.issuperset(mutant.claims):
+        return Judged(Outcome.KILLED, left.why if left.lost else "", seen.words)
     lacking = ", ".join(
-        f"{name} ({words.get(name) or 'not run'})" for name in mutant.claims if name not in failed
+        f"{name} ({seen.words.get(name) or 'not run'})"
+        for name in mutant.claims
+        if name not in seen.failed
     )
     if left.lost:
-        where = f", in {crashed}" if crashed else ""
-        evidence = left.evidence
+        evidence, where = left.evidence, f", in {seen.running}" if seen.running else ""
         if evidence and stock_ended:
-            return Judged(Outcome.UNUSABLE, f"{evidence}{where}", words)
-        if not failed:
+            return Judged(Outcome.UNUSABLE, f"{evidence}{where}", seen.words)
+        if evidence or not seen.failed:
             why = "the console does not say why"
             if evidence:
                 why = f"{evidence}, but the stock kernel's run did not come to its end either"
-            return Judged(Outcome.LOST, f"{left.why}{where}; {why}", words)
-    if failed:
-        return Judged(Outcome.OTHERWISE, f"foretold, and did not fail: {lacking}", words)
-    if undecided:
-        return Judged(Outcome.UNJUDGED, undecided, words)
-    return Judged(Outcome.SURVIVED, f"did not fail: {lacking}", words)
+            return Judged(Outcome.LOST, f"{left.why}{where}; {why}", seen.words)
+    if seen.failed:
+        return Judged(Outcome.OTHERWISE, f"foretold, and did not fail: {lacking}", seen.words)
+    if seen.undecided:
+        return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
+    return Judged(Outcome.SURVIVED, f"did not fail: {lacking}", seen.words)
 
 
-def _innocent(
-    left: Left, words: Mapping[str, str], failed: set[str], undecided: str, crashed: str
-) -> Judged:
+def _innocent(left: Left, seen: _Seen) -> Judged:
     """Of a kernel without a defect."""
-    if failed:
-        return Judged(Outcome.FALSE_ALARM, f"failed: {', '.join(sorted(failed))}", words)
+    where = f", in {seen.running}" if seen.running else ""
+    if seen.failed:
+        names = ", ".join(sorted(seen.failed))
+        why = f" ({left.why}{where})" if left.lost else ""
+        return Judged(Outcome.FALSE_ALARM, f"failed: {names}{why}", seen.words)
     if left.lost:
-        where = f", in {crashed}" if crashed else ""
-        return Judged(Outcome.LOST, f"{left.why}{where}", words)
-    if undecided:
-        return Judged(Outcome.UNJUDGED, undecided, words)
-    return Judged(Outcome.HELD, "", words)
+        return Judged(Outcome.LOST, f"{left.why}{where}", seen.words)
+    if seen.undecided:
+        return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
+    return Judged(Outcome.HELD, "", seen.words)
 
 
-def _undecided(mutant: Mutant | None, found: Findings, left: Left) -> str:
+@dataclass(frozen=True)
+class _Seen:
+    """Words by claim, the claims that failed, why nothing is known, and what ran when it broke."""
+
+    words: Mapping[str, str]
+    failed: frozenset[str]
+    undecided: str
+    running: str
+
+
+def _swept(left: Left) -> _Seen:
+    if not left.has_swept or left.code not in (Exit.HELD, Exit.FAILED):
+        why = left.why or _last_line(left.folder) or "the sweep came to no verdict"
+        return _Seen({SWEPT: "error"}, frozenset(), why, "")
+    failed = frozenset({SWEPT} if left.code == Exit.FAILED else ())
+    return _Seen({SWEPT: "FAIL" if failed else "held"}, failed, "", "")
+
+
+def _tested(mutant: Mutant | None, left: Left) -> _Seen:
+    journal = left.journal
+    found = verdict.judge(journal.results, planned=journal.planned, claims=claims())
+    broken_off = [
+        each.id
+        for each in journal.results
+        if each.outcome is TestOutcome.CRASHED or each.message.endswith(_WHILE)
+    ]
+    return _Seen(
+        {each.claim: _WORDS[each.state] for each in found.claims},
+        frozenset(each.claim for each in found.having(State.FAILED)),
+        _undecided(mutant, found, left, journal),
+        ", ".join(broken_off or journal.unfinished),
+    )
+
+
+def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Journal) -> str:
     """Why a run in which nothing failed says nothing; empty where it does."""
-    if left.code not in (Exit.HELD, Exit.FAILED, Exit.NOTHING_TESTED):
-        return left.why or f"the suite broke off with exit code {left.code}"
-    states = {each.claim: each for each in found.claims}
+    if journal.exit_status is None:
+        return left.why or f"the suites broke off, exit code {left.code}"
     if mutant is None:
         broken = [each.claim for each in found.having(State.BROKEN)]
-        return f"the suite broke in {', '.join(broken)}" if broken else ""
+        if broken:
+            return f"the suite broke in {', '.join(broken)}"
+        if journal.not_run:
+            return f"{len(journal.not_run)} tests did not run"
+        return "" if left.code == Exit.HELD else left.why or f"exit code {left.code}"
+    states = {each.claim: each for each in found.claims}
     for name in (*mutant.claims, *mutant.claims_held):
         state = states.get(name)
         if state is None:
@@ -233,11 +255,6 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left) -> str:
         if name in mutant.claims_held and state.state is State.NOT_TESTED:
             return f"{name} could not be tested"
     return ""
-
-
-def _running(journal: Journal) -> str:
-    """The last test that a lost machine began: the launcher gave it a result of its own."""
-    return journal.results[-1].id if journal.results else ""
 
 
 def _last_line(folder: Path) -> str:

@@ -30,12 +30,13 @@ _ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """How each machine is asked; `budget_s`, `limit_s` and `sweep_limit_s` in seconds."""
+    """How each machine is asked; the times are seconds, and a `sweep_limit_s` of 0 is no sweep."""
 
     mutants: Path
     kicks: str
     budget_s: float
     limit_s: float
+    boot_limit_s: float
     sweep_limit_s: float
 
 
@@ -87,6 +88,7 @@ class Run(side_by_side.Run):
         return [
             *("emulate", *common, f"--budget={self.plan.kicks}"),
             f"--kernel-parameters={' '.join(PARAMETERS)}",
+            f"--boot-limit={self.plan.boot_limit_s:g}",
             *([f"--time-limit={self.plan.limit_s:g}"] if self.mutant else []),
             *("--", *stop, *(f"--first={name}" for name in self.foretold)),
         ]
