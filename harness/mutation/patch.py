@@ -69,15 +69,26 @@ def _apply(mutant: Mutant, tree: Path, release: str) -> Patched:
         before = {name: _read(copy / name) for name in mutant.files}
         _spatch(mutant, copy, where)
         after = {name: _read(copy / name) for name in mutant.files}
+        _check(mutant, before, after, where)
+        _spatch(mutant, copy, where)
+        if after != {name: _read(copy / name) for name in mutant.files}:
+            raise PatchError(f"{where}: it applies again to its own result, so it is no one defect")
+    return _patched(before, after)
+
+
+def _check(mutant: Mutant, before: Mapping[str, str], after: Mapping[str, str], where: str) -> None:
+    """Raises `PatchError` unless each file changed, in as many places as the entry says."""
     unchanged = [name for name in mutant.files if before[name] == after[name]]
     if unchanged:
         raise PatchError(f"{where}: it does not apply; {unchanged[0]} stays as it was")
-    made = Patched("".join(_difference(name, before[name], after[name]) for name in after), after)
-    if made.places != mutant.places:
-        raise PatchError(
-            f"{where}: it changes {made.places} places, and its entry says {mutant.places}"
-        )
-    return made
+    places = _patched(before, after).places
+    if places != mutant.places:
+        raise PatchError(f"{where}: it changes {places} places, and its entry says {mutant.places}")
+
+
+def _patched(before: Mapping[str, str], after: Mapping[str, str]) -> Patched:
+    text = "".join(_difference(name, before[name], after[name]) for name in after)
+    return Patched(text, after)
 
 
 def _is_no_source(_: str, names: list[str]) -> list[str]:

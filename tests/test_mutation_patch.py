@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Semantic patches on a little KVM: each way to be no mutant has its sentence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.mutation import patch
+from harness.mutation.catalogue import Mutant
+from harness.mutation.errors import MutationError, PatchError
+from harness.mutation.source import Source
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("spatch") is None, reason="no_tools: Coccinelle (spatch) is not installed"
+)
+MAIN = "virt/kvm/kvm_main.c"
+OTHER = "arch/x86/kvm/x86.c"
+C = """\
+static int check(struct kvm_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->run->immediate_exit))
+		return -EINTR;
+	return 0;
+}
+"""
+DROP = """\
+@@
+expression E;
+@@
+- if (READ_ONCE(E)) return -EINTR;
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    for name in (MAIN, OTHER):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(C)
+    (tmp_path / "tree/virt/kvm/kvm_main.o").write_bytes(b"\x00\xff")
+    return Source(
+        boot="",
+        release="6.1.0-test",
+        name="a test",
+        version="6.1",
+        tree=str(tmp_path / "tree"),
+        build="",
+        compiler="gcc",
+        label="test",
+        digest="1",
+    )
+
+
+def mutant(folder: Path, text: str, *files: str, places: int = 1) -> Mutant:
+    path = folder / "one.cocci"
+    path.write_text(text)
+    return Mutant(
+        id="one",
+        chapter="preset",
+        mutant_class="byte_ignored",
+        defect="",
+        stands_for="",
+        files=files or (MAIN,),
+        tier="functional",
+        patch=path,
+        places=places,
+    )
+
+
+def test_a_patch_changes_what_it_says_and_nothing_else(tmp_path: Path, source: Source) -> None:
+    made = patch.apply(mutant(tmp_path, DROP), source, tmp_path / "cache")
+    assert made.places == 1
+    assert set(made.files) == {MAIN}
+    assert "immediate_exit" not in made.files[MAIN]
+    assert "-	if (READ_ONCE(vcpu->run->immediate_exit))\n" in made.difference
+    assert (tmp_path / "tree" / MAIN).read_text() == C, "the stock sources stay"
+    both = patch.apply(mutant(tmp_path, DROP, MAIN, OTHER, places=2), source, tmp_path / "cache")
+    assert (both.places, set(both.files)) == (2, {MAIN, OTHER})
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "places", "words"),
+    [
+        ("nonsense @@\n", (), 1, "Coccinelle does not take it: .*parse error"),
+        ("@@\n@@\n- return 7;\n+ return 8;\n", (), 1, "it does not apply; virt/kvm/kvm_main.c"),
+        (DROP, (MAIN, "virt/kvm/eventfd.c"), 1, "has no virt/kvm/eventfd.c"),
+        (DROP, (), 2, "it changes 1 places, and its entry says 2"),
+        (DROP, (MAIN, OTHER), 1, "it changes 2 places, and its entry says 1"),
+        ("@@\n@@\n+ mdelay(1);\nreturn 0;\n", (), 1, "applies again to its own result"),
+    ],
+    ids=["no_patch", "no_match", "no_file", "too_few", "too_many", "twice"],
+)
+def test_what_is_no_mutant(
+    tmp_path: Path, source: Source, text: str, files: tuple[str, ...], places: int, words: str
+) -> None:
+    with pytest.raises(PatchError, match=rf"^one\.cocci on 6\.1\.0-test: .*{words}"):
+        patch.apply(mutant(tmp_path, text, *files, places=places), source, tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_what_was_done_is_not_done_again(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = patch.apply(mutant(tmp_path, DROP), source, tmp_path / "cache")
+    monkeypatch.setattr(patch, "_spatch", None)
+    assert patch.apply(mutant(tmp_path, DROP), source, tmp_path / "cache") == first
+    with pytest.raises(TypeError):
+        patch.apply(mutant(tmp_path, DROP + "\n"), source, tmp_path / "cache")
+
+
+def test_without_coccinelle(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patch.caches, "search_path", lambda: str(tmp_path))
+    with pytest.raises(Exception, match=r"spatch is missing.* package coccinelle") as caught:
+        patch.apply(mutant(tmp_path, DROP), source, tmp_path / "cache")
+    assert not isinstance(caught.value, PatchError), "never taken for a patch that does not apply"
+    assert isinstance(caught.value, MutationError) or "missing" in str(caught.value)
