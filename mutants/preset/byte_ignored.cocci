@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// KVM_RUN never looks at immediate_exit.
+// The check of x86 is lost: KVM_RUN does not act on the byte.
 @@
 expression E;
 @@
-- vcpu->wants_to_run = !(READ_ONCE(E));
-+ vcpu->wants_to_run = true;
+-if (!vcpu->wants_to_run) {
+-	r = -EINTR;
+-	goto out;
+-}
+ r = E;

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// KVM as it was before Linux 4.11: no capability, and a byte that says nothing.
+@@
+@@
+-return kvm_vm_ioctl_check_extension(kvm, arg);
++return arg == KVM_CAP_IMMEDIATE_EXIT ? 0 : kvm_vm_ioctl_check_extension(kvm, arg);
+
+@@
+expression E;
+@@
+-vcpu->wants_to_run = !(READ_ONCE(E));
++vcpu->wants_to_run = true;
