@@ -31,12 +31,13 @@ bounds = Bounds(patience_s=PATIENCE, signal_after_s=0.2, end_after_s=0.3,
 descriptor = os.open(os.devnull, os.O_RDWR)
 mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 handlers = [signal.getsignal(number) for number in signal.valid_signals()]
-result = bounded_run(descriptor, page, bounds, int(ffi.cast("uintptr_t", words)), FORBIDDEN)
+result = bounded_run(descriptor, page, bounds, int(ffi.cast("uintptr_t", words)), FORBIDDEN,
+                     TIMES)
 print(json.dumps({
     "value": result.value, "errno": result.errno, "sentence": result.describe(),
     "by": result.rescue.by if result.rescue else None,
     "after_s": result.rescue.after_s if result.rescue else None,
-    "calls": ctypes.CDLL(None).fake_run_calls(),
+    "runs": result.runs, "calls": ctypes.CDLL(None).fake_run_calls(),
     "same_mask": mask == signal.pthread_sigmask(signal.SIG_BLOCK, ()),
     "pending": [int(number) for number in signal.sigpending()],
 }))
@@ -62,9 +63,11 @@ def run(
     no_stop: bool = False,
     forbidden: bool = False,
     patience: float = 0.2,
+    times: int = 1,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     program = PROGRAM.replace("NO_STOP", str(no_stop)).replace("FORBIDDEN", str(forbidden))
+    program = program.replace("TIMES", str(times))
     return subprocess.run(
         [sys.executable, "-c", program.replace("PATIENCE", str(patience))],
         cwd=HERE.parent,
@@ -87,6 +90,23 @@ def test_eintr_is_returned_and_not_repeated(fake: Path) -> None:
     answer = found(run(fake, "eintr"))
     assert (answer["value"], answer["errno"], answer["by"]) == (-1, 4, None)
     assert answer["calls"] == 1
+
+
+def test_many_runs_are_counted(fake: Path) -> None:
+    answer = found(run(fake, "eintr", times=1000))
+    assert (answer["value"], answer["errno"], answer["by"]) == (-1, 4, None)
+    assert (answer["runs"], answer["calls"]) == (1000, 1000)
+
+
+def test_many_runs_end_with_the_first_that_gives_no_eintr(fake: Path) -> None:
+    answer = found(run(fake, "runs_until_stopped", times=1000))
+    assert (answer["value"], answer["by"], answer["runs"]) == (0, "stop word", 1)
+
+
+def test_many_runs_end_with_the_first_that_had_to_be_rescued(fake: Path) -> None:
+    """The rescue's own EINTR is none of the kernel's: a next run would hang as well."""
+    answer = found(run(fake, "sleeps_until_signal", times=1000))
+    assert (answer["by"], answer["runs"]) == ("signal", 1)
 
 
 def test_stop_word_ends_a_spinning_guest(fake: Path) -> None:

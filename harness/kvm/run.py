@@ -77,7 +77,7 @@ class RunResult:
     `value` is ioctl(2)'s, `errno` 0 unless it is -1; `exit_reason` the number in kvm_run
     afterwards, whatever the value; `exit` the decoded exit, only when the value is 0 (api.rst: the
     reason means something "when KVM_RUN has returned successfully"); `heartbeats` the guest's
-    counter before and after.
+    counter before and after; `runs` how many KVM_RUNs were issued, the last of which this tells of.
     """
 
     value: int
@@ -87,6 +87,7 @@ class RunResult:
     rescue: Rescue | None
     heartbeats: tuple[int, int]
     elapsed_ns: int
+    runs: int = 1
 
     def describe(self) -> str:
         """`KVM_RUN returned -1 with EINTR (exit_reason KVM_EXIT_INTR)`, and the rescue if any."""
@@ -105,9 +106,17 @@ class RunResult:
 
 
 def bounded_run(
-    fd: int, run_page: Any, bounds: Bounds, argument: int, progress_forbidden: bool
+    fd: int,
+    run_page: Any,
+    bounds: Bounds,
+    argument: int,
+    progress_forbidden: bool,
+    times: int = 1,
 ) -> RunResult:
-    """Issues KVM_RUN once. Raises `WatchError` if the watching thread cannot be started."""
+    """Issues KVM_RUN, `times` as long as each gives EINTR without a rescue; all in one bound.
+
+    Raises `WatchError` if the watching thread cannot be started.
+    """
     request = ffi.new("struct ke_run_request *")
     request.vcpu_fd = fd
     request.argument = argument
@@ -117,6 +126,7 @@ def bounded_run(
     request.patience_ns = int(bounds.patience_s * NS)
     request.signal_after_ns = int(bounds.signal_after_s * NS)
     request.end_after_ns = int(bounds.end_after_s * NS)
+    request.times = times
     result = ffi.new("struct ke_run_result *")
     error = lib.ke_run(request, result)
     if error:
@@ -129,6 +139,7 @@ def bounded_run(
         rescue=_rescue(result),
         heartbeats=(result.heartbeat_before, result.heartbeat_after),
         elapsed_ns=result.elapsed_ns,
+        runs=result.runs,
     )
 
 

@@ -41,6 +41,7 @@ struct ke_run_request {
 	uint64_t patience_ns;	     /* then the stop word is written ... */
 	uint64_t signal_after_ns;    /* ... this much later a signal repeats ... */
 	uint64_t end_after_ns;	     /* ... and this much later the process ends */
+	uint64_t times;		     /* as often, while each gives EINTR by itself; 0 is once */
 };
 
 struct ke_run_result {
@@ -53,6 +54,7 @@ struct ke_run_result {
 	uint32_t heartbeat_after;
 	uint64_t rescued_at_ns;
 	uint64_t elapsed_ns;
+	uint64_t runs; /* KVM_RUNs issued; the fields above are of the last, or of all */
 };
 
 int ke_run(const struct ke_run_request *request, struct ke_run_result *result);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One bounded KVM_RUN. A broken kernel may never come back, so a second thread stands beside each
- * run. It does not rely on what is tested: first it writes the stop word, which the guest's
- * program polls; then it signals the vCPU's thread again and again; at last it ends the process.
+ * One bounded KVM_RUN, or many that give EINTR one after the other. A broken kernel may never come
+ * back, so a second thread stands beside each run. It does not rely on what is tested: first it
+ * writes the stop word, which the guest's program polls; then it signals the vCPU's thread again
+ * and again; at last it ends the process.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -44,6 +45,17 @@ static uint64_t now_ns(void)
 static uint32_t word(const uint32_t *address)
 {
 	return address ? __atomic_load_n(address, __ATOMIC_ACQUIRE) : 0;
+}
+
+/* Relaxed: it only says that a rescue began; what it did is published by the lock. */
+static int rescued(const struct ke_run_result *result)
+{
+	return __atomic_load_n(&result->rescue, __ATOMIC_RELAXED) != KE_NOT_RESCUED;
+}
+
+static void set_rescue(struct ke_run_result *result, uint32_t by)
+{
+	__atomic_store_n(&result->rescue, by, __ATOMIC_RELAXED);
 }
 
 static void do_nothing(int signo)
@@ -108,7 +120,7 @@ static void *stand_by(void *argument)
 	from_ns = now_ns();
 	result->rescued_at_ns = from_ns - watch->started_ns;
 	result->heartbeat_at_rescue = word(request->heartbeat);
-	result->rescue = KE_RESCUED_BY_STOP_WORD;
+	set_rescue(result, KE_RESCUED_BY_STOP_WORD);
 	if (request->stop)
 		/* Release: whoever sees the word set sees the evidence taken before it. */
 		__atomic_store_n(request->stop, 1, __ATOMIC_RELEASE);
@@ -119,7 +131,7 @@ static void *stand_by(void *argument)
 	memset(&rescue, 0, sizeof(rescue));
 	rescue.sa_handler = do_nothing;
 	sigaction(RESCUE_SIGNAL, &rescue, &before);
-	result->rescue = KE_RESCUED_BY_SIGNAL;
+	set_rescue(result, KE_RESCUED_BY_SIGNAL);
 	do {
 		syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
 		result->rescue_signals++;
@@ -197,8 +209,10 @@ int ke_run(const struct ke_run_request *request, struct ke_run_result *result)
 	error = start_watch(&watch, &thread);
 	if (error)
 		return -error;
-	result->value = ioctl(request->vcpu_fd, KVM_RUN, request->argument);
-	result->error = result->value < 0 ? errno : 0;
+	do {
+		result->value = ioctl(request->vcpu_fd, KVM_RUN, request->argument);
+		result->error = result->value < 0 ? errno : 0;
+	} while (++result->runs < request->times && result->error == EINTR && !rescued(result));
 	result->elapsed_ns = now_ns() - watch.started_ns;
 	end_watch(&watch, thread);
 	result->heartbeat_after = word(request->heartbeat);

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("capability")
 KICK = 40  # a real-time signal that nothing else uses
 SENTINEL = 0xDEADBEEF
 REPEATS = 1000
+BATCHES = 100  # of so many repeats: 100,000 runs
 SAMPLES = 200
 TICKS_NS = 30_000_000  # three ticks at 100 Hz, the slowest that kernels are built with
 
@@ -104,6 +105,20 @@ def test_many_in_a_row(ready: Guest) -> None:
     ready.vcpu.immediate_exit = 0
     require_no_progress(before, ready.witness(), f"In {REPEATS} runs with immediate_exit=1")
     require_runs_on(ready, f"After {REPEATS} immediate runs, with the byte cleared")
+
+
+@pytest.mark.claim("preset.repeats")
+def test_rare_loss(ready: Guest) -> None:
+    """The same so often that a kernel which overlooks the byte once in 100,000 runs is found."""
+    before = ready.witness()
+    ready.vcpu.immediate_exit = 1
+    for batch in range(BATCHES):
+        result = ready.vcpu.run_many_raw(REPEATS)
+        number = batch * REPEATS + result.runs
+        require_eintr(result, f"On run {number:,} in a row with immediate_exit=1 left set")
+    ready.vcpu.immediate_exit = 0
+    said = f"In {BATCHES * REPEATS:,} runs with immediate_exit=1"
+    require_no_progress(before, ready.witness(), said)
 
 
 @pytest.mark.claim("preset.not_written")
