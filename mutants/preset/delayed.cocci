@@ -5,7 +5,10 @@ expression E;
 @@
  if (!vcpu->wants_to_run) {
 -	r = -EINTR;
-+	mdelay(1);
++	u64 over = ktime_get_ns() + NSEC_PER_MSEC;
++
++	while (ktime_get_ns() < over)
++		cpu_relax();
 +	r = -EINTR;
  	goto out;
  }
