@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from guest_blobs import memory_map as at
@@ -20,7 +22,7 @@ KICK = 40  # a real-time signal that nothing else uses
 PERIOD = 0  # the program's data word: cycles from the arming to the deadline, 32 bits
 FAR = 0xFFFF_FFFF
 NEAR_MS = 10
-ROUNDS = 3
+PAUSES = 5  # one before each of the four steps of a save and restore, one behind the last
 REPEATS = 20
 ARMED = 2  # the program's phase
 PAST = 1  # a deadline that is over
@@ -37,14 +39,15 @@ def timed(loaded: Guest) -> Guest:
     return loaded
 
 
-def halt_with_timer_armed(guest: Guest, cycles: int) -> None:
-    """Prepares: the guest has armed its timer and halted, and KVM_RUN was left by signals.
+def halt_with_timer_armed(guest: Guest) -> None:
+    """Prepares: the guest has armed its timer, far ahead, and KVM_RUN was left by signals.
 
-    A guest that is halted already wakes by the timer of its last round, and arms it anew: the
-    phase is reset, for it would say at once that this has happened.
+    A guest that is halted already is woken by a deadline that is over, and arms its timer anew:
+    the phase is reset, for it would say at once that this has happened.
     """
-    guest.set_data(PERIOD, cycles)
+    guest.set_data(PERIOD, FAR)
     guest.ram.write32(at.PHASE, 0)
+    x86_64.set_msr(guest.vcpu, x86_state.TSC_DEADLINE, PAST)
     with CountingHandler(KICK), Running(guest) as running:
         running.wait_until(lambda: guest.phase == ARMED, "the timer's arming")
         running.stop_by(KICK)
@@ -55,26 +58,30 @@ def immediate(guest: Guest) -> None:
     require_eintr(guest.run_immediate(), "Between the steps of a save or restore")
 
 
-def save_and_restore(guest: Guest, order: str) -> int:
+def save_and_restore(
+    guest: Guest, order: str, pause: Callable[[int], None] = lambda number: None
+) -> int:
     """The local APIC and the deadline, read in one of both orders; the deadline that was read.
 
-    They are written in the one order that works: the timer's mode is the local APIC's.
+    They are written in the one order that works: the timer's mode is the local APIC's. There is a
+    pause, and an immediate run after it, before each of the four steps and behind the last one.
     """
     vcpu = guest.vcpu
-    immediate(guest)
-    if order == "lapic_first":
-        lapic = x86_state.get_lapic(vcpu)
+    lapic, deadline = None, 0
+    reads = (
+        ("get_lapic", "get_deadline") if order == "lapic_first" else ("get_deadline", "get_lapic")
+    )
+    for number, step in enumerate((*reads, "set_lapic", "set_deadline", "")):
+        pause(number)
         immediate(guest)
-        deadline = x86_64.get_msr(vcpu, x86_state.TSC_DEADLINE)
-    else:
-        deadline = x86_64.get_msr(vcpu, x86_state.TSC_DEADLINE)
-        immediate(guest)
-        lapic = x86_state.get_lapic(vcpu)
-    immediate(guest)
-    x86_state.set_lapic(vcpu, lapic)
-    immediate(guest)
-    x86_64.set_msr(vcpu, x86_state.TSC_DEADLINE, deadline)
-    immediate(guest)
+        if step == "get_lapic":
+            lapic = x86_state.get_lapic(vcpu)
+        elif step == "get_deadline":
+            deadline = x86_64.get_msr(vcpu, x86_state.TSC_DEADLINE)
+        elif step == "set_lapic":
+            x86_state.set_lapic(vcpu, lapic)
+        elif step == "set_deadline":
+            x86_64.set_msr(vcpu, x86_state.TSC_DEADLINE, deadline)
     return deadline
 
 
@@ -86,24 +93,44 @@ def require_fires(guest: Guest, circumstance: str) -> None:
         running.stop_by(KICK)
 
 
+def expires_in_pause(guest: Guest, order: str, pause: int, cycles: int) -> bool:
+    """The timer expires in this pause of a save and restore; whether it did so not before it."""
+    halt_with_timer_armed(guest)
+    deadline = guest_clock(guest) + cycles
+    x86_64.set_msr(guest.vcpu, x86_state.TSC_DEADLINE, deadline)
+    in_time = False
+
+    def wait(number: int) -> None:
+        nonlocal in_time
+        if number == pause:
+            in_time = guest_clock(guest) < deadline
+            while guest_clock(guest) < deadline:
+                pass
+
+    save_and_restore(guest, order, wait)
+    require_fires(guest, f"that expired in pause {pause} of a save and restore")
+    return in_time
+
+
+def guest_clock(guest: Guest) -> int:
+    """The guest's TSC."""
+    return x86_64.get_msr(guest.vcpu, x86_state.TSC)
+
+
 @pytest.mark.claim("states.timer_survives")
 @every_guest_mode
 @irqchip_in_kernel
 @order
 def test_expires_meanwhile(timed: Guest, order: str) -> None:
-    """Saved and restored over and over until the guest's clock is past the deadline.
+    """Saved and restored, and the timer expires in each pause between the steps, in turn.
 
-    So the timer expires between two of the steps, whichever they are: commit e800decd9c0a.
+    Only in one of them did KVM lose it before commit e800decd9c0a: with the local APIC read, and
+    the deadline not. A slow host gets a later deadline, so that the pause is met.
     """
-    cycles = NEAR_MS * x86_state.tsc_khz(timed.vcpu)
-    for _ in range(ROUNDS):
-        halt_with_timer_armed(timed, cycles)
-        deadline = x86_64.get_msr(timed.vcpu, x86_state.TSC_DEADLINE)
-        save_and_restore(timed, order)
-        while x86_64.get_msr(timed.vcpu, x86_state.TSC) < deadline:
-            save_and_restore(timed, order)
-        save_and_restore(timed, order)
-        require_fires(timed, "that expired while it was saved and restored")
+    for pause in range(PAUSES):
+        cycles = NEAR_MS * x86_state.tsc_khz(timed.vcpu)
+        while not expires_in_pause(timed, order, pause, cycles):
+            cycles *= 2
 
 
 @pytest.mark.claim("states.timer_survives")
@@ -111,7 +138,7 @@ def test_expires_meanwhile(timed: Guest, order: str) -> None:
 @order
 def test_still_armed(timed: Guest, order: str) -> None:
     """A deadline that lies far ahead is kept to the cycle, and the timer still works."""
-    halt_with_timer_armed(timed, FAR)
+    halt_with_timer_armed(timed)
     wanted = x86_64.get_msr(timed.vcpu, x86_state.TSC_DEADLINE)
     assert wanted == timed.data(1) | timed.data(2) << 32, (
         f"The guest's deadline is {timed.data(1) | timed.data(2) << 32:#x}, KVM says {wanted:#x}"
