@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A halted vCPU with an interrupt pending runs although the byte is set.
+
+@@
+expression E;
+@@
+- if (!vcpu->wants_to_run) {
++ if (!vcpu->wants_to_run && !(vcpu->arch.mp_state == KVM_MP_STATE_HALTED && kvm_arch_vcpu_runnable(vcpu))) {
+    r = -EINTR;
+    goto out;
+  }
+  r = E;
