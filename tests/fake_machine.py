@@ -29,6 +29,13 @@ PANICS = f"""\
 [   12.345678][  T412] {PANIC}\r
 [   12.400000] ---[ end {PANIC} ]---\r
 """
+INSMOD = "insmod: ERROR: could not insert module /m/kvm.ko: Invalid module format"
+MAGIC = "kvm: version magic '6.98.0 SMP mod_unload ' should be '6.99.0 SMP mod_unload '"
+REFUSES = f"""\
+[    9.000001] kvm: loading out-of-tree module taints kernel.\r
+[    9.000002][  T99] {MAGIC}\r
+{INSMOD}
+"""
 LEFT_BEHIND = "left-behind"
 
 
@@ -45,6 +52,10 @@ def play(ending: str, share: Path) -> int:
         return 1
     (Path(os.environ["TMPDIR"]) / "of-virtme-ng").touch()
     _state(control, "up")
+    if ending == "modules":
+        sys.stderr.write(REFUSES)
+        _state(control, f"refused {INSMOD}")
+        return 1
     if ending != "no_kvm":
         _state(control, "kvm")
     if ending in ("job", "no_kvm"):

@@ -98,6 +98,13 @@ def test_virtme_ng_that_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "virtme-run: no such kernel" in capsys.readouterr().err
 
 
+def test_modules_that_do_not_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fake.tool("modules", tmp_path) == 70
+    said = capsys.readouterr().err
+    assert fake.INSMOD in said
+    assert fake.MAGIC in said
+
+
 # -------------------------------------------------------------------------------------------------
 # Signals
 

@@ -60,6 +60,17 @@ def test_kernel_without_kvm_is_noticed(tmp_path: Path) -> None:
     assert (ended.status, ended.has_kvm) == (7, False)
 
 
+def test_modules_that_do_not_load_are_no_verdict(tmp_path: Path) -> None:
+    job = Job(JOB.command, JOB.folder, JOB.environment, Path("/m"))
+    with pytest.raises(EmulationError) as raised:
+        boot(tmp_path, "modules", job=job)
+    assert str(raised.value).startswith(
+        f"fake 6.99.0 does not load the KVM in /m: {fake.INSMOD} ({fake.MAGIC}); "
+    )
+    assert not (tmp_path / "said").exists() or not (tmp_path / "said").read_text()
+    assert not (tmp_path / machine.CONTROL).exists()
+
+
 def test_panic_is_a_loss_with_the_kernels_words(tmp_path: Path) -> None:
     lost = boot(tmp_path, "panics").lost
     assert lost
@@ -216,6 +227,25 @@ def test_the_kernels_own_line_is_found(tmp_path: Path, text: str, line: str) -> 
     path = tmp_path / "console"
     path.write_text(text)
     found = console.panic(console.last_lines(path))
+    assert found.startswith(line)
+    assert bool(found) == bool(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (fake.REFUSES, fake.MAGIC),
+        ("[ 1.0] kvm: Unknown symbol foo (err -2)\n", "kvm: Unknown symbol foo (err -2)"),
+        ("[ 1.0][ T9] kvm_amd: disagrees about version of symbol x\n", "kvm_amd: disagrees"),
+        ("[ 1.0] kvm: module verification failed: signature and/or required key missing\n", ""),
+        ("insmod: ERROR: could not insert module: Unknown symbol in module\n", ""),
+    ],
+    ids=["magic", "symbol", "version", "unsigned", "not_the_kernel"],
+)
+def test_why_a_module_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    path = tmp_path / "console"
+    path.write_text(text)
+    found = console.refusal(console.last_lines(path))
     assert found.startswith(line)
     assert bool(found) == bool(line)
 

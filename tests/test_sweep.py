@@ -284,6 +284,18 @@ def test_no_files(tmp_path: Path) -> None:
         kicks.read(tmp_path, "x", 0)
 
 
+def test_clock_that_does_not_count_instructions_judges_nothing(symbols: Symbols) -> None:
+    blind = replace(
+        judged(symbols, control), steps={"zero": 0, "one": 3, "other": 5, "missed": 1591}
+    )
+    assert blind.exit_code() is Exit.SUITE_ERROR
+    assert "of 8 steps on a slide of NOPs only 3 were of one (1,591 kicks missed it)" in (
+        blind.verdict()
+    )
+    none = replace(blind, steps={"zero": 0, "one": 0, "other": 0, "missed": 1600})
+    assert none.exit_code() is Exit.SUITE_ERROR
+
+
 def test_calibration_counts_steps() -> None:
     steps = kicks.calibration([5, 6, 7, 7, 8, -1, 10, 11, 14])
     assert steps == {"zero": 1, "one": 4, "other": 1, "missed": 1}

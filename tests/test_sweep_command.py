@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import Ended, Job, Machine
+from harness.kvm.running import NotSeenError
+from harness.sweep import inside
 from tools import sweep
 from tools.cli import main
 from tools.exit_codes import Exit
@@ -72,6 +76,79 @@ def test_sweep_that_broke_off_is_no_verdict(
     machine_that(lambda *_: Ended(1, None, 1.0, 2.0, True))
     assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
     assert "broke off with exit code 1" in capsys.readouterr().err
+
+
+def test_sweep_that_says_why_it_broke_off(
+    tmp_path: Path, machine_that: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(_job: Job, share: Path) -> Ended:
+        (share / inside.ERROR).write_text("this kernel has no kprobe events")
+        return Ended(1, None, 1.0, 2.0, True)
+
+    machine_that(act)
+    assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
+    said = capsys.readouterr().err
+    assert (
+        said
+        == "Error: the sweep of made up 6.1.0-amd64 broke off: this kernel has no kprobe events.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        inside.TracingError("tracefs refuses"),
+        PermissionError(1, "Operation not permitted", "/dev/kvm"),
+        NotSeenError("waited 80 s for progress"),
+        inside.CannotSweepError("the sweep has no timer"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_goes_wrong_inside_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def sweep_all(_folder: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(inside, "_sweep_all", sweep_all)
+    assert inside.main(tmp_path) == 1
+    assert (tmp_path / inside.ERROR).read_text() == str(error)
+
+
+def test_calibration_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        @staticmethod
+        def sw_calibrate(*_: object) -> int:
+            return -errno.EAGAIN
+
+    monkeypatch.setattr(inside, "lib", Refusing)
+    with pytest.raises(inside.CannotSweepError, match="calibration has no timer"):
+        inside.calibrate()
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (EmulationError("it does not load the KVM in /m: insmod: ERROR"), "insmod: ERROR"),
+        (None, "brought up no KVM for the emulated AMD processor"),
+    ],
+    ids=["modules", "own"],
+)
+def test_kernel_without_kvm(
+    tmp_path: Path,
+    machine_that: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    error: EmulationError | None,
+    why: str,
+) -> None:
+    def act(_job: Job, _share: Path) -> Ended:
+        if error:
+            raise error
+        return Ended(1, None, 1.0, 2.0, False)
+
+    machine_that(act)
+    assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
+    assert why in capsys.readouterr().err
 
 
 def test_files_of_an_earlier_sweep_are_not_taken_for_this_one(

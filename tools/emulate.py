@@ -37,7 +37,8 @@ from tools.run import (
 )
 
 _DEFAULT = Machine()
-_NO_KVM = ", because this host has no usable /dev/kvm"
+_WHY_EMULATED = ", because this host has no usable /dev/kvm"
+NO_KVM = "this kernel brought up no KVM for the emulated AMD processor"
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,7 +189,7 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
         if done.returncode:
             return Exit.SUITE_ERROR
         programs.qemu_version.cache_clear()
-    return launch("default", machine, request, selection, why=_NO_KVM)
+    return launch("default", machine, request, selection, why=_WHY_EMULATED)
 
 
 def launch(
@@ -248,7 +249,7 @@ def launch(
         lost=done.lost,
     )
     if done.ended and not done.lost and not done.ended.has_kvm:
-        text = "This kernel brought up no KVM for the emulated AMD processor"
+        text = NO_KVM[0].upper() + NO_KVM[1:]
         click.echo(f"{text}; {nearest(output)}{CONSOLE} may say why.", err=True)
     if done.lost:
         show_console(done.lost)

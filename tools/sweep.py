@@ -15,14 +15,14 @@ from harness.emulation import bundle, cache
 from harness.emulation import kernel as kernels
 from harness.emulation.errors import KernelError
 from harness.emulation.kernel import Kernel
-from harness.emulation.machine import Ended, Job, Limits, Machine, run
+from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
 from harness.kick.plan import Protocol
 from harness.sweep import kicks
-from harness.sweep.inside import PASS_SHIFT, Sweep
+from harness.sweep.inside import ERROR, PASS_SHIFT, Sweep
 from harness.sweep.verdict import SweepVerdict, judge
 from harness.sweep.ways import WAYS
 from tools import sweep_picture, sweep_report
-from tools.emulate import say, show_console, words
+from tools.emulate import NO_KVM, say, show_console, words
 from tools.emulated_run import StoppedError, environment, stoppable
 from tools.exit_codes import Exit
 from tools.run import ROOT, missing_extension, nearest, output_folder, refuse
@@ -138,7 +138,7 @@ def _sweeps(ways: tuple[str, ...], passes: int) -> list[tuple[str, str, int, int
 
 def _clear(folder: Path) -> None:
     """Files of an earlier sweep must not be taken for this one's."""
-    for pattern in ("*.rounds", "*.trace", "symbols", "done", "*.json", "landing-*"):
+    for pattern in ("*.rounds", "*.trace", "symbols", "done", ERROR, "*.json", "landing-*"):
         for path in folder.glob(pattern):
             path.unlink()
 
@@ -167,17 +167,19 @@ def _finish(kernel: Kernel, folder: Path, ways: tuple[str, ...], passes: int, en
         refuse(f"{ended.lost.describe()}.", Exit.LOST_VM)
         show_console(ended.lost)
         return Exit.FAILED if ended.lost.against_kernel else Exit.LOST_VM
+    if not ended.has_kvm:
+        return refuse(f"{NO_KVM}; {nearest(folder)}{CONSOLE} may say why.", Exit.SUITE_ERROR)
     if ended.status or not (folder / "done").exists():
-        return refuse(
-            f"the sweep broke off with exit code {ended.status}; see its output above.",
-            Exit.SUITE_ERROR,
-        )
+        why = f"broke off with exit code {ended.status}; see its output above"
+        if (folder / ERROR).exists():
+            why = f"broke off: {(folder / ERROR).read_text(encoding='utf-8')}"
+        return refuse(f"the sweep of {kernel.name} {why}.", Exit.SUITE_ERROR)
     try:
         symbols = kicks.Symbols(folder / "symbols")
         report = sweep_report.Report(
             kernel=kernel.name,
             release=kernel.release,
-            steps=kicks.calibration(kicks.load(folder / "calibration.json")["nops"]),
+            steps=kicks.calibration(kicks.load(folder / "calibration.json")),
             cost=kicks.load(folder / "cost.json"),
             verdicts=tuple(
                 each for name in ways for each in judge_way(folder, name, passes, symbols)

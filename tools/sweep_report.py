@@ -52,8 +52,14 @@ class Report:
 
     @property
     def gaps(self) -> list[str]:
-        """Why a way is not judged: a control that did not fire, boundaries without a kick."""
+        """Why it is not judged: no clock of instructions, a dead control, boundaries unkicked."""
         found = []
+        if self.steps["one"] * 2 <= self._all_steps:
+            found.append(
+                f"the clock must count instructions, but of {self._all_steps:,} steps on a slide "
+                f"of NOPs only {self.steps['one']:,} were of one ({self.steps['missed']:,} kicks "
+                "missed it)"
+            )
         for each in self.verdicts:
             if each.protocol is Protocol.CONTROL and not each.control_fired:
                 found.append(
@@ -65,6 +71,10 @@ class Report:
                 found.append(f"{each.way}, {each.protocol.value}: {each.coverage()}")
         return found
 
+    @property
+    def _all_steps(self) -> int:
+        return sum(self.steps[each] for each in ("zero", "one", "other"))
+
     def exit_code(self) -> Exit:
         """0 nothing waited, 1 a kick did, 70 it is not known."""
         if self.windows:
@@ -73,10 +83,10 @@ class Report:
 
     def text(self, width: int) -> str:
         """For people: coverage, control, cost, and last the verdict."""
-        steps = sum(self.steps[each] for each in ("zero", "one", "other"))
         lines = [
-            f"Calibration: of {steps:,} steps {self.steps['one']:,} were of one instruction, "
-            f"{self.steps['zero']:,} of none, {self.steps['other']:,} of several or back"
+            f"Calibration: of {self._all_steps:,} steps {self.steps['one']:,} were of one "
+            f"instruction, {self.steps['zero']:,} of none, {self.steps['other']:,} of several or "
+            "back"
         ]
         for each in self.verdicts:
             lines.append(f"{each.way}, {each.protocol.value}: {self._sentence(each)}")

@@ -17,6 +17,14 @@ _GRAVE = re.compile(
     r"\bBUG: |\bOops: |general protection fault|watchdog: .*(?:soft|hard) lockup|hard LOCKUP"
     r"|rcu: .*detected stalls|blocked for more than \d+ seconds|unable to handle|double fault"
 )
+# Why a module is not taken: kernel/module/main.c and version.c (kernel/module.c until 5.18). That
+# it is unsigned or built out of the tree is said of modules that do load.
+_REFUSAL = re.compile(
+    r"version magic|disagrees about version|no symbol version|Unknown symbol"
+    r"|exports duplicate symbol|Exec format|[Ii]nvalid (?:module|ELF|relocation)"
+    r"|module_layout|key was rejected|SVM (?:not supported|disabled)|[Nn]o hardware support"
+)
+_TIME = re.compile(r"^\[ *[0-9.]+\](?:\[[ A-Z0-9]+\])? *")
 
 
 def last_lines(path: Path, count: int = LINES) -> list[str]:
@@ -37,5 +45,13 @@ def panic(lines: Sequence[str]) -> str:
     for pattern in (_PANIC, _GRAVE):
         for line in lines:
             if pattern.search(line):
-                return re.sub(r"^\[ *[0-9.]+\](?:\[[ A-Z0-9]+\])? *", "", line).strip()
+                return _TIME.sub("", line).strip()
+    return ""
+
+
+def refusal(lines: Sequence[str]) -> str:
+    """The last line in which the kernel said why it does not take a module; else an empty text."""
+    for line in reversed(lines):
+        if _TIME.match(line) and _REFUSAL.search(line):
+            return _TIME.sub("", line).strip()
     return ""

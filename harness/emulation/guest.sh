@@ -2,7 +2,8 @@
 #
 # The first program in an emulated host: brings KVM up, puts the bundle over the root, and runs
 # the job. Its only argument is the share's control folder. It tells how far it is by lines in the
-# file `state` there, which the other side watches: up, kvm, status N.
+# file `state` there, which the other side watches: up, kvm, status N; or `refused TEXT` where KVM
+# from a folder of the caller's does not load, and then no job runs.
 
 control=$1
 state() {
@@ -16,8 +17,12 @@ if [ -n "$modules" ]; then
 	# udev has loaded the kernel's own by now.
 	modprobe -q -r kvm_amd kvm
 	modprobe -q -a irqbypass ccp
-	insmod "$modules/kvm.ko"
-	insmod "$modules/kvm-amd.ko"
+	for name in kvm kvm-amd; do
+		said=$(insmod "$modules/$name.ko" 2>&1) && continue
+		echo "$said" >&2
+		state "refused $(echo "$said" | tr '\n' ' ')"
+		exit 1
+	done
 else
 	modprobe kvm_amd
 fi

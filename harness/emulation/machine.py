@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.emulation import programs
-from harness.emulation.console import last_lines, panic
+from harness.emulation.console import last_lines, panic, refusal
 from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
@@ -191,8 +191,9 @@ def run(
 
     `share` is a folder that the job can write by its own path; the console goes to its
     console.log. `signs_of_life` is a number that changes as long as the job goes on (a size);
-    `output` the descriptor for the job's standard output. Raises `EmulationError`,
-    and OSError where the share cannot be written. Whatever is raised, QEMU has ended.
+    `output` the descriptor for the job's standard output. Raises `EmulationError`, also where
+    the kernel refuses the job's modules, and OSError where the share cannot be written. Whatever is
+    raised, QEMU has ended.
     """
     machine.check()
     programs.check(machine.qemu)
@@ -211,6 +212,8 @@ def run(
     if watch.status is not None:
         return Ended(watch.status, None, watch.booted_s, seconds, watch.has_kvm)
     lines = last_lines(share / CONSOLE)
+    if watch.refused is not None:
+        raise EmulationError(_refused(kernel, job, watch.refused, refusal(lines)))
     said = panic(lines)
     if not why and watch.booted_s is None and child.returncode not in (0, _VNG_LOST):
         raise EmulationError(
@@ -223,6 +226,15 @@ def run(
             why += " before it reached user space"
     lost = LostVm(why, said, tuple(lines), booted=watch.booted_s is not None)
     return Ended(None, lost, watch.booted_s, seconds, watch.has_kvm)
+
+
+def _refused(kernel: Kernel, job: Job, insmod: str, said: str) -> str:
+    """That modules do not load, in the words of insmod and of the kernel."""
+    words = f"{insmod or 'insmod told no reason'}{f' ({said})' if said else ''}"
+    return (
+        f"{kernel.name} does not load the KVM in {job.modules}: {words}; build it from this very "
+        "kernel's sources and configuration"
+    )
 
 
 @contextlib.contextmanager
@@ -301,6 +313,7 @@ class _Watch:
         self.booted_s: float | None = None
         self.has_kvm = False
         self.status: int | None = None
+        self.refused: str | None = None
         self._state = control / "state"
         self._lines: list[str] = []
         self._limits = limits
@@ -320,6 +333,8 @@ class _Watch:
         for line in lines:
             if line.startswith("status "):
                 self.status = int(line.split()[1])
+            if line.startswith("refused"):
+                self.refused = line.removeprefix("refused").strip()
         sign = self._signs() + len(lines)
         if sign != self._last[1]:
             self._last = (now, sign)

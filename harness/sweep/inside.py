@@ -4,25 +4,26 @@
 FOLDER/request.json says what; the results are files beside it: calibration.json, and for each pass
 of a sweep the rounds as the extension's own structs (WAY-PROTOCOL-NUMBER.rounds) and the kernel's
 trace (.trace); at the end the kernel's symbols (symbols), the instructions of each kind of call
-(cost.json), and an empty file `done`.
+(cost.json), and an empty file `done`; or `error`, a sentence without its full stop.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.benchmark.measurement import Batch, Settings, run_all
+from harness.benchmark.measurement import Batch, CannotMeasureError, Settings, run_all
 from harness.kick.plan import Protocol
 from harness.kvm.guest import Guest, create
-from harness.kvm.running import warm_up
+from harness.kvm.running import NotSeenError, warm_up
 from harness.kvm.system import System
 from harness.kvm.vcpu import all_signals_but
 from harness.native import ffi, lib
 from harness.sweep import tracing
+from harness.sweep.tracing import TracingError
 from harness.sweep.ways import PROTOCOLS, WAYS, Way
 
 SIGNAL = 42
@@ -34,13 +35,24 @@ RESCUE_NS = 12_000_000
 CALIBRATION_ROUNDS = 1600
 _LATE_NS = 100_000
 PASS_SHIFT = 16  # the timer keeps to its steps
+ERROR = "error"
 
 
-def calibrate() -> dict[str, Any]:
-    """Interrupts a slide of NOPs: which one each aim has met; -1 where none."""
+class CannotSweepError(Exception):
+    """The sweep cannot start; the text says what is missing."""
+
+
+def calibrate() -> list[int]:
+    """Interrupts a slide of NOPs: which one each aim has met; -1 where none. `CannotSweepError`."""
     nops = ffi.new("int32_t[]", CALIBRATION_ROUNDS)
     error = lib.sw_calibrate(SIGNAL, LEAD_NS, 1000, nops, CALIBRATION_ROUNDS)
-    return {"error": error, "nops": list(nops)}
+    _check(error, "calibration")
+    return list(nops)
+
+
+def _check(error: int, what: str) -> None:
+    if error:
+        raise CannotSweepError(f"the {what} has no timer for its kicks: {os.strerror(-error)}")
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,7 @@ def one_pass(guest: Guest, way: Way, protocol: Protocol, first: int, rounds: int
     finally:
         if protocol is Protocol.SIGNAL_MASK:
             guest.vcpu.set_signal_mask(None)
-    if error:
-        raise OSError(-error, "the sweep cannot start")
+    _check(error, "sweep")
     return bytes(ffi.buffer(found))
 
 
@@ -112,8 +123,17 @@ def cost() -> dict[str, float]:
     return least
 
 
-def main(folder: Path) -> None:
-    """Does what the request says."""
+def main(folder: Path) -> int:
+    """Does what the request says; the exit code."""
+    try:
+        _sweep_all(folder)
+    except (CannotSweepError, CannotMeasureError, NotSeenError, TracingError, OSError) as error:
+        (folder / ERROR).write_text(str(error).rstrip("."), encoding="utf-8")
+        return 1
+    return 0
+
+
+def _sweep_all(folder: Path) -> None:
     request = json.loads((folder / "request.json").read_text())
     (folder / "calibration.json").write_text(json.dumps(calibrate()))
     with System() as system, tracing.probes(SIGNAL):
@@ -127,4 +147,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))

@@ -66,6 +66,9 @@ def recorded(copy: Path) -> Iterator[None]:
         yield
     finally:
         _write("tracing_on", "0")
-        with (_FOLDER / "trace").open("rb") as trace, copy.open("wb") as out:
-            while text := trace.read(1 << 20):
-                out.write(text)
+        try:
+            with (_FOLDER / "trace").open("rb") as trace, copy.open("wb") as out:
+                while text := trace.read(1 << 20):
+                    out.write(text)
+        except OSError as error:
+            raise TracingError(f"the kernel's trace is not read: {error.strerror}") from error
