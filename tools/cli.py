@@ -25,6 +25,7 @@ _COMMANDS = {
     "matrix": ("tools.matrix", "matrix", "Run the suites on a list of kernels."),
     "sweep": ("tools.sweep", "sweep", "Kick at every instruction on the way into the guest."),
     "mutate": ("tools.mutate", "mutate", "Judge broken KVMs: do the suites notice?"),
+    "cache": ("tools.cache", "cache", "List what emulated hosts keep on disk, or remove it."),
     "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),
     "blobs": ("tools.blobs", "blobs", "Rebuild and compare the guest programs."),
     "bench": ("tools.bench", "bench", "Measure what a KVM_RUN costs."),

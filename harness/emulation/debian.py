@@ -15,6 +15,7 @@ from harness.emulation.apt import MIRROR, Apt, Package, Suite, architecture, mir
 from harness.emulation.cache import VARIABLE as CACHE
 from harness.emulation.cache import Say, lock, make_folder, megabytes, need_room, run
 from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
+from harness.emulation.stored import lock_of, mark_used
 
 DEFAULT_MIRROR = "https://deb.debian.org/debian"
 # Where a version is looked for: the releases whose kernels are in the archive.
@@ -205,8 +206,9 @@ def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
     name = f"{found.release}_{found.version}"
     done = home / "kernels" / name
     if done.is_dir():
+        mark_used(done)
         return done
-    with lock(home / "kernels" / f"{name}.lock", say, f"fetches {found.release}") as held:
+    with lock(lock_of(done), say, f"fetches {found.release}") as held:
         if done.is_dir():  # another process was faster
             return done
         debs, part = home / "downloads" / name, home / "kernels" / f"{name}.part"
