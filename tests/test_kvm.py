@@ -114,6 +114,21 @@ def test_waiting_ends_when_the_run_does(guest: Guest) -> None:
         running.wait_for_progress()
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="words of x86")
+def test_waiting_in_vain_tells_what_the_vcpu_waits_in(guest: Guest) -> None:
+    guest.vcpu.bounds.patience_s = 0.5
+    with (
+        pytest.raises(
+            NotSeenError,
+            match=r"in vain: guest in phase \d+, heartbeat [1-9]\d*, ticks 0, thread in state \w.*"
+            r"KVM_RUN returned -1 with EINTR.*rip 0x8.*interrupts off, MP state RUNNABLE",
+        ),
+        Running(guest) as running,
+    ):
+        running.wait_until(lambda: False, "what never comes")
+    assert running.over()
+
+
 def test_a_kick_from_another_thread(guest: Guest) -> None:
     with CountingHandler(KICK) as handler, Running(guest) as running:
         running.wait_for_progress()

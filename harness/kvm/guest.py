@@ -142,6 +142,10 @@ class Guest:
         """One of KVM's statistics of the vCPU; None where this kernel has it not."""
         return self._stats.read(name) if self._stats else None
 
+    def progress(self) -> str:
+        """What the program counted, for a bug report."""
+        return f"guest in phase {self.phase}, heartbeat {self.heartbeat}, ticks {self.ticks}"
+
     def run_immediate(self, value: int = 1) -> RunResult:
         """KVM_RUN with the byte preset, and cleared afterwards. Guest progress ends it."""
         self.vcpu.immediate_exit = value
@@ -202,6 +206,10 @@ class SecondProcessor:
     def statistic(self, name: str) -> int | None:
         """One of KVM's statistics of this vCPU; None where this kernel has it not."""
         return self._stats.read(name) if self._stats else None
+
+    def progress(self) -> str:
+        """What the program counted, for a bug report."""
+        return f"processor {self.number} at heartbeat {self.heartbeat}"
 
     def close(self) -> None:
         """Closes its statistics; the VM closes the vCPU."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from harness.kvm import abi
+from harness.kvm import abi, arch
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.signals import CountingHandler, send
@@ -24,6 +24,7 @@ from harness.native import lib
 
 _POLL_S = 0.0005
 _NOBODY = -1
+_LOOK = signal.SIGRTMAX - 5  # ends a run whose vCPU is to be asked; no test and no rescue uses it
 
 
 class NotSeenError(AssertionError):
@@ -47,6 +48,9 @@ class Processor(Protocol):
 
     def statistic(self, name: str) -> int | None:
         """One of KVM's statistics of this vCPU; None where this kernel has it not."""
+
+    def progress(self) -> str:
+        """What its program counted, for a bug report."""
 
 
 class Running:
@@ -123,14 +127,19 @@ class Running:
             self._thread.join(0.002)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Returns once `condition` holds. Raises `NotSeenError` if the run ends before."""
-        bound = time.monotonic() + self.guest.vcpu.bounds.patience_s * 0.8
+        """Returns once `condition` holds. Raises `NotSeenError` if the run ends before.
+
+        Also after most of the run's patience; the run is then over, and the text says what thread
+        and vCPU waited in.
+        """
+        patience_s = self.guest.vcpu.bounds.patience_s * 0.8
+        bound = time.monotonic() + patience_s
         while not condition():
             if self.over():
                 raise NotSeenError(f"waiting for {what}, but {self.outcome().describe()}")
             if time.monotonic() > bound:
                 raise NotSeenError(
-                    f"waited {self.guest.vcpu.bounds.patience_s * 0.8:.0f} s for {what}, in vain"
+                    f"waited {patience_s:.0f} s for {what}, in vain: {self._standstill()}"
                 )
             time.sleep(_POLL_S)
 
@@ -162,20 +171,46 @@ class Running:
 
         Where KVM counts it, the vCPU itself must be blocked: it neither polls nor waits for a lock.
         """
-        task = Path("/proc/self/task") / str(self._tid)
 
         def asleep() -> bool:
-            try:
-                # Field 3 of stat(5), behind the name, which may hold any character.
-                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
-                call = (task / "syscall").read_text().split()
-            except OSError:  # the thread has ended: wait_until() says so
-                return False
-            # The number of the call, then its arguments: descriptor and request.
-            in_run = len(call) > 2 and int(call[2], 16) == abi.IOCTLS["KVM_RUN"]
+            state, in_run = self._thread_state()
             return state == "S" and in_run and self.guest.statistic("blocking") in (1, None)
 
         self.wait_until(asleep, "the vCPU's thread to sleep in the kernel")
+
+    def _thread_state(self) -> tuple[str, bool]:
+        """The thread's state as of proc(5), and whether it sleeps in ioctl(KVM_RUN)."""
+        task = Path("/proc/self/task") / str(self._tid)
+        try:
+            # Field 3 of stat, behind the name, which may hold any character.
+            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+            call = (task / "syscall").read_text().split()
+        except OSError:  # the thread has ended: wait_until() says so
+            return "gone", False
+        # The number of the call, then its arguments: descriptor and request. Or "running".
+        return state, len(call) > 2 and int(call[2], 16) == abi.IOCTLS["KVM_RUN"]
+
+    def _standstill(self) -> str:
+        """What thread and vCPU wait in, for a bug report.
+
+        It ends the run by signals first: KVM answers no ioctl of the vCPU before (it holds the
+        vCPU's mutex in KVM_RUN), and a monitor would see the same state.
+        """
+        state, in_run = self._thread_state()
+        text = (
+            f"{self.guest.progress()}, thread in state {state}{' in KVM_RUN' if in_run else ''}, "
+            f"KVM's statistic blocking {self.guest.statistic('blocking')}"
+        )
+        bound = time.monotonic() + self.guest.vcpu.bounds.signal_after_s
+        with CountingHandler(_LOOK):
+            while not self.ends_within(0.02):
+                if time.monotonic() > bound:
+                    return f"{text}; no signal ended the run"
+                lib.ke_tgkill(self._tid, _LOOK)
+        if self.result is None:
+            return text
+        vcpu = arch.current().standstill(self.guest.vcpu)
+        return f"{text}; after a signal {self.result.describe()}; {vcpu}"
 
     def ends_within(self, seconds: float) -> bool:
         """Whether the run ends by then. Only for a choice of what to do next, never a verdict."""

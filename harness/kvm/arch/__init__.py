@@ -69,6 +69,9 @@ class Architecture(Protocol):
     def halted(self, vcpu: Vcpu) -> bool | None:
         """Whether KVM says that the vCPU is halted; None where it never says so (arm64)."""
 
+    def standstill(self, vcpu: Vcpu) -> str:
+        """What could keep the vCPU from going on, one clause. Only while it does not run."""
+
     def left(self, found: exits.Exit | None) -> bool:
         """Whether this exit is a program's last: what it does once it saw the stop word."""
 

@@ -148,6 +148,13 @@ def halted(vcpu: Vcpu) -> bool | None:
     return vcpu.mp_state() == abi.constant("KVM_MP_STATE_HALTED")
 
 
+def standstill(vcpu: Vcpu) -> str:
+    """Program counter, flags, MP state, events and the local APIC's interrupts and timer."""
+    from harness.kvm.arch import x86_standstill  # not at the top: it imports this module
+
+    return x86_standstill.describe(vcpu)
+
+
 def left(found: exits.Exit | None) -> bool:
     """A byte to PORT_DONE."""
     return isinstance(found, exits.Io) and found.is_write and found.port == at.PORT_DONE

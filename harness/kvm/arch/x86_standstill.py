@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""x86-64: why a vCPU stands still, for a bug report."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+
+from harness.kvm import abi
+from harness.kvm.arch.x86_64 import get_events, get_msr, get_regs
+from harness.kvm.arch.x86_state import TSC, TSC_DEADLINE, fields, get_lapic
+from harness.kvm.vcpu import Vcpu
+from harness.native import ffi
+
+_RFLAGS_IF = 1 << 9
+_STATES = ("RUNNABLE", "UNINITIALIZED", "INIT_RECEIVED", "HALTED", "SIPI_RECEIVED")
+# Places of the local APIC's registers in its page, and vectors that wait or are in service.
+_REGISTERS = {"TPR": 0x80, "PPR": 0xA0, "SPIV": 0xF0, "LVTT": 0x320, "TMICT": 0x380, "TMCCT": 0x390}
+_VECTORS = {"IRR": 0x200, "ISR": 0x100}
+
+
+def describe(vcpu: Vcpu) -> str:
+    """One clause; what this KVM does not tell (it may keep no local APIC) is left out."""
+    parts = []
+    for part in (_registers, _state, _events, _local_apic, _deadline):
+        with suppress(abi.KvmError):
+            parts.append(part(vcpu))
+    return ", ".join(parts)
+
+
+def _registers(vcpu: Vcpu) -> str:
+    regs = get_regs(vcpu)
+    return f"rip {regs.rip:#x}, interrupts {'on' if regs.rflags & _RFLAGS_IF else 'off'}"
+
+
+def _state(vcpu: Vcpu) -> str:
+    found = vcpu.mp_state()
+    names = {abi.constant(f"KVM_MP_STATE_{name}"): name for name in _STATES}
+    return f"MP state {names.get(found, found)}"
+
+
+def _events(vcpu: Vcpu) -> str:
+    """Those that are not 0."""
+    found = {name: value for name, value in fields(get_events(vcpu)).items() if value}
+    found.pop("flags", None)
+    return f"events {' '.join(f'{name}={value:#x}' for name, value in found.items()) or 'none'}"
+
+
+def _local_apic(vcpu: Vcpu) -> str:
+    page = bytes(ffi.buffer(get_lapic(vcpu)))
+    values = [f"{name} {_word(page, place):#x}" for name, place in _REGISTERS.items()]
+    for name, place in _VECTORS.items():
+        # 32 vectors a register, the registers 16 bytes apart.
+        bits = sum(_word(page, place + 0x10 * index) << 32 * index for index in range(8))
+        vectors = [f"{vector:#x}" for vector in range(256) if bits >> vector & 1]
+        values.append(f"{name} {' '.join(vectors) or 'empty'}")
+    return f"local APIC: {', '.join(values)}"
+
+
+def _deadline(vcpu: Vcpu) -> str:
+    return f"TSC {get_msr(vcpu, TSC):#x}, its deadline {get_msr(vcpu, TSC_DEADLINE):#x}"
+
+
+def _word(page: bytes, place: int) -> int:
+    return int(struct.unpack_from("<I", page, place)[0])
