@@ -57,7 +57,19 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_exit_codes_avoid_those_of_kselftest() -> None:
     assert not {2, 3} & {int(code) for code in Exit}
     assert set(cli.list_commands(None)) == {
-        *("run", "emulate", "matrix", "sweep", "claims", "blobs", "bench", "soak", "plot")
+        *(
+            "run",
+            "emulate",
+            "matrix",
+            "sweep",
+            "mutate",
+            "cache",
+            "claims",
+            "blobs",
+            "bench",
+            "soak",
+            "plot",
+        )
     }
 
 
