@@ -5,7 +5,8 @@
  *
  * Phases: 1 before and at the wrmsr that arms the timer; 2 armed, halted until the interrupt.
  * Data in:  data[0] cycles from now to the deadline (32 bits).
- * Data out: ticks interrupts; data[1] low and data[2] high 32 bits of the last deadline.
+ * Data out: ticks interrupts; data[1] low and data[2] high 32 bits of the last deadline;
+ *           data[3] interrupts between sti and hlt (see END_HALT).
  * Heartbeat: + 1 after each interrupt, so it follows ticks.
  * Leaves: when the stop word is set. It is polled when something ends the hlt: the timer, or an
  *         interrupt of vector 0x20 that the host sends if the timer was lost.
@@ -35,8 +36,7 @@ wait:
 	cmpl	%ebx, TICKS
 	jne	fired
 	POLL_STOP
-	sti
-	hlt
+	HALT	asleep
 	cli
 	jmp	wait
 fired:
@@ -46,6 +46,6 @@ fired:
 
 	LEAVE
 
-	TICK_HANDLER tick, 1
+	TICK_HANDLER tick, 1, asleep
 
 	TABLES

@@ -6,7 +6,7 @@
  * Data in:  data[0] 1: a local APIC in x2APIC mode is there. It is then switched on, and each
  *           interrupt ends with a write to its EOI register. 0: no APIC (the host injects).
  * Data out: ticks interrupts of vector 0x20; data[2] NMIs (protected mode takes one only, see
- *           INTERRUPT_RETURN).
+ *           INTERRUPT_RETURN); data[3] interrupts between sti and hlt (see END_HALT).
  * Heartbeat: one a halt, counted before it.
  * Leaves: when the stop word is set, but a halted processor polls nothing: to stop it, write the
  *         word, then send an interrupt or an NMI. (Where hlt leaves KVM_RUN, with no in-kernel
@@ -26,16 +26,13 @@ turn:
 	ENTER_PHASE 1
 	BEAT
 	POLL_STOP
-	/* sti takes effect after the next instruction: no interrupt can come between these two, so
-	 * none is taken before the hlt and lost to it. */
-	sti
-	hlt
+	HALT	asleep
 	ENTER_PHASE 2
 	jmp	turn
 
 	LEAVE
 
-	TICK_HANDLER tick, 0
+	TICK_HANDLER tick, 0, asleep
 	COUNTING_HANDLER nmi, DATA_WORD(2)
 
 	TABLES
