@@ -11,6 +11,7 @@ from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.verdicts import require_immediate, require_no_progress, require_signal_exit
 from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
+from suites.interrupts import require_ticks
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("halt")]
 
@@ -42,7 +43,7 @@ def wake(guest: Guest, running: Running) -> None:
     ticks, turns = guest.ticks, guest.heartbeat
     guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
     running.wait_until(
-        lambda: guest.ticks == ticks + 1 and guest.heartbeat == turns + 1,
+        lambda: guest.ticks > ticks and guest.heartbeat == turns + 1,
         "the interrupt to wake the halted guest",
     )
     running.wait_for_sleep()
@@ -74,9 +75,7 @@ def require_woken_by_interrupt_only(guest: Guest, circumstance: str) -> None:
         )
         wake(guest, running)
         running.stop_by(KICK)
-    assert guest.ticks == 1, (
-        f"{circumstance}, the one interrupt must come once, but it came {guest.ticks} times"
-    )
+    require_ticks(guest, 1, circumstance)
 
 
 @pytest.mark.claim("states.halted")
@@ -159,9 +158,9 @@ def test_immediate_with_interrupt_pending(halting: Guest) -> None:
     require_no_progress(before, halting.witness(), "In immediate runs of a halted vCPU")
     with CountingHandler(KICK), Running(halting) as running:
         running.wait_until(
-            lambda: halting.ticks == 1 and halting.heartbeat == before.heartbeat + 1,
+            lambda: halting.ticks > 0 and halting.heartbeat == before.heartbeat + 1,
             "the pending interrupt to wake the guest",
         )
         running.wait_for_sleep()
         running.stop_by(KICK)
-    assert halting.ticks == 1, f"The interrupt came {halting.ticks} times instead of once"
+    require_ticks(halting, 1, "After immediate runs with an interrupt pending")
