@@ -7,6 +7,7 @@ them and writes the manifest. ``memory_map`` has the addresses that programs and
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -86,11 +87,18 @@ def manifest(folder: Path = FOLDER) -> tuple[Entry, ...]:
     """Every binary that the manifest names. BlobError when it is missing or broken."""
     path = folder / MANIFEST
     try:
-        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path, path.read_bytes())
     except FileNotFoundError:
         raise BlobError(f"{path}: missing; rebuild with `{REBUILD}`") from None
     except OSError as error:
         raise BlobError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(path: Path, text: bytes) -> tuple[Entry, ...]:
+    """The entries in a manifest's text; kept, for each guest asks for them."""
+    try:
+        document: Any = json.loads(text.decode("utf-8"))
     except ValueError as error:
         raise BlobError(f"{path}: not JSON: {error}; rebuild with `{REBUILD}`") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:

@@ -305,5 +305,13 @@ def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.environment["KVM_CONFORMANCE_TIER"] == "emulated"
     assert "--variants=one" in job.command
     assert "--budget=10000" in job.command
-    assert "--numprocesses=0" in job.command
+    assert not any("numprocesses" in word for word in job.command)
+    assert job.environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] == "1"
     assert os.sep + "out" in job.environment[finish.LAST_WORDS]
+
+
+def test_workers_need_their_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "7.2.22")
+    job = emulated_run._job(Machine(), run.Request(jobs="2"), Path("/out"))
+    assert "--numprocesses=2" in job.command
+    assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in job.environment

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -296,3 +297,5 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'a b'" in options
     assert f"file={tmp_path}/image" in options
     assert f"--rwdir={tmp_path}" in words
+    rules = tmp_path / machine.CONTROL / machine.RULES
+    assert any(re.fullmatch(f"--rodir=.*/udev/rules.d={rules}", word) for word in words)

@@ -30,6 +30,7 @@ _DISTRIBUTIONS = ("pytest", "pytest-xdist", "junit-xml", "click", "rich", "cffi"
 # Not imported by a run, and large.
 _LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages"}
 _KEPT_IMAGES = 4
+_NO_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 
 def image(folder: Path, say: Say) -> Path | None:
@@ -75,9 +76,19 @@ def image(folder: Path, say: Say) -> Path | None:
 
 
 def _compile_suites() -> None:
-    """Lets pytest compile the suites here: in an emulated host it would take seconds each time."""
+    """Lets pytest compile the suites here: in an emulated host it would take seconds each time.
+
+    Also where this host's own programs are told to keep no bytecode.
+    """
     command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
-    subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env={name: word for name, word in os.environ.items() if name not in _NO_BYTECODE},
+    )
 
 
 def _files() -> Iterator[Path]:

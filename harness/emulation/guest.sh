@@ -14,7 +14,7 @@ state up
 # The one for AMD: QEMU emulates no VMX. What it says against that goes to the console.
 modules=$(cat "$control/modules")
 if [ -n "$modules" ]; then
-	# udev has loaded the kernel's own by now.
+	# Where the kernel's own are loaded already.
 	modprobe -q -r kvm_amd kvm
 	modprobe -q -a irqbypass ccp
 	for name in kvm kvm-amd; do

@@ -24,26 +24,28 @@ pytestmark = [
 ]
 
 # More than the 1,024 bytes that KVM reads ahead for a REP INSB, and no multiple of it.
-LENGTH = 2500
-BYTES = random.Random("string_io").randbytes(LENGTH)
+LENGTH_IN = 2500
+# A REP OUTSB comes byte by byte, an exit each; more than a count of 8 bits.
+LENGTH_OUT = 500
+BYTES = random.Random("string_io").randbytes(LENGTH_IN)
 SOURCE, TARGET = 0x20000, 0x30000
 COUNT_WORD, SOURCE_WORD, TARGET_WORD = 0, 1, 2
 RECEIVING, BOTH_DONE = 2, 3  # phases of the program
 
 
 def serve_chunks(
-    guest: Guest, first: RunResult, port: int, serve: Callable[[exits.Io], None]
+    guest: Guest, first: RunResult, port: int, length: int, serve: Callable[[exits.Io], None]
 ) -> exits.Io:
-    """Serves the exits of one instruction: after each come immediate runs until EINTR, then a
-    normal one. The first exit of something else."""
+    """Serves the exits of one instruction of so many bytes: after each come immediate runs until
+    EINTR, then a normal one. The first exit of something else."""
     __tracebackhide__ = True
     chunk = require_exit(first, exits.Io, "At the string instruction")
     bytes_served = 0
     while chunk.port == port:
         said = f"After {bytes_served} bytes through port {port:#x}"
-        left = LENGTH - bytes_served
+        left = length - bytes_served
         bytes_served += chunk.size * chunk.count
-        if bytes_served > LENGTH:
+        if bytes_served > length:
             raise AssertionError(f"{said}, {left} bytes are left, but {chunk}")
         serve(chunk)
         mailbox = guest.ram.read(at.MAILBOX, 0x1000)
@@ -57,8 +59,8 @@ def serve_chunks(
             require_eintr(result, f"{said} and a re-entry with immediate_exit=1")
             result = guest.vcpu.run_raw()
         chunk = require_exit(result, exits.Io, f"{said}, in the run after the last")
-    if bytes_served != LENGTH:
-        raise AssertionError(f"{LENGTH} bytes must pass port {port:#x}, but {bytes_served} did")
+    if bytes_served != length:
+        raise AssertionError(f"{length} bytes must pass port {port:#x}, but {bytes_served} did")
     return chunk
 
 
@@ -66,14 +68,18 @@ def serve_chunks(
 def test_string_out(loaded: Guest) -> None:
     """api.rst, note under KVM_EXIT_MMIO, for each chunk: all bytes leave once, in order."""
     sent = bytearray()
-    loaded.ram.write(SOURCE, BYTES)
-    loaded.set_data(COUNT_WORD, LENGTH)
+    loaded.ram.write(SOURCE, BYTES[:LENGTH_OUT])
+    loaded.set_data(COUNT_WORD, LENGTH_OUT)
     loaded.set_data(SOURCE_WORD, SOURCE)
     loaded.set_data(TARGET_WORD, TARGET)
     after = serve_chunks(
-        loaded, loaded.vcpu.run_raw(), at.PORT_STRING_OUT, lambda chunk: sent.extend(chunk.data)
+        loaded,
+        loaded.vcpu.run_raw(),
+        at.PORT_STRING_OUT,
+        LENGTH_OUT,
+        lambda chunk: sent.extend(chunk.data),
     )
-    require_same(bytes(sent), "A REP OUTSB completed by immediate runs")
+    require_same(bytes(sent), BYTES[:LENGTH_OUT], "A REP OUTSB completed by immediate runs")
     assert (after.port, loaded.phase) == (at.PORT_STRING_IN, RECEIVING), (
         f"After the last byte of a REP OUTSB its program must go on to the REP INSB, but {after}"
     )
@@ -82,12 +88,12 @@ def test_string_out(loaded: Guest) -> None:
 @pytest.mark.claim("completion.fragments")
 def test_string_in(loaded: Guest) -> None:
     """The same in the other direction: all bytes come to guest memory, once and in order."""
-    loaded.ram.write(TARGET - 16, bytes(LENGTH + 32))
+    loaded.ram.write(TARGET - 16, bytes(LENGTH_IN + 32))
     loaded.set_data(COUNT_WORD, 1)
     loaded.set_data(SOURCE_WORD, SOURCE)
     loaded.set_data(TARGET_WORD, TARGET)
     require_exit(loaded.vcpu.run_raw(), exits.Io, "At the REP OUTSB of one byte")
-    loaded.set_data(COUNT_WORD, LENGTH)
+    loaded.set_data(COUNT_WORD, LENGTH_IN)
     given = bytearray()
 
     def give(chunk: exits.Io) -> None:
@@ -95,9 +101,11 @@ def test_string_in(loaded: Guest) -> None:
         answer_io(loaded.vcpu, chunk, data)
         given.extend(data)
 
-    after = serve_chunks(loaded, loaded.vcpu.run_raw(), at.PORT_STRING_IN, give)
-    require_same(loaded.ram.read(TARGET, LENGTH), "A REP INSB completed by immediate runs")
-    assert loaded.ram.read(TARGET - 16, 16) + loaded.ram.read(TARGET + LENGTH, 16) == bytes(32), (
+    after = serve_chunks(loaded, loaded.vcpu.run_raw(), at.PORT_STRING_IN, LENGTH_IN, give)
+    received = loaded.ram.read(TARGET, LENGTH_IN)
+    require_same(received, BYTES, "A REP INSB completed by immediate runs")
+    beside = loaded.ram.read(TARGET - 16, 16) + loaded.ram.read(TARGET + LENGTH_IN, 16)
+    assert beside == bytes(32), (
         "A REP INSB must write its bytes only, but memory beside them changed"
     )
     assert (after.port, loaded.phase, loaded.heartbeat) == (at.PORT_DONE, BOTH_DONE, 1), (
@@ -105,13 +113,13 @@ def test_string_in(loaded: Guest) -> None:
     )
 
 
-def require_same(found: bytes, circumstance: str) -> None:
-    """The bytes that were sent, all of them."""
+def require_same(found: bytes, given: bytes, circumstance: str) -> None:
+    """The bytes that were given, all of them."""
     __tracebackhide__ = True
-    if found != BYTES:
-        pairs = zip(found, BYTES, strict=False)
+    if found != given:
+        pairs = zip(found, given, strict=False)
         wrong = next((i for i, pair in enumerate(pairs) if pair[0] != pair[1]), len(found))
         raise AssertionError(
-            f"{circumstance} must move {LENGTH} bytes in order, but it moved {len(found)}, "
+            f"{circumstance} must move {len(given)} bytes in order, but it moved {len(found)}, "
             f"the first wrong one is number {wrong}"
         )
