@@ -17,14 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.exit_codes import Exit
 from tools.run import ROOT
 
 NAME = "kernel.json"
 OUTPUT = "output.txt"
-_VERDICTS = (Exit.HELD, Exit.FAILED, Exit.NOTHING_TESTED)
 #: What decides about results; the launcher's own commands do not.
 _SUITES = ("conftest.py", "pytest.ini", "guest_blobs", "harness", "suites")
+_NOT_SUITES = ROOT / "harness" / "mutation"  # no run executes it: it makes what is tested
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Record:
     suites     `suites_version` of it
     release    the kernel's, `title` its name for people, `digest` that of its image and modules
     code       the exit code, `why` a sentence about it or an empty text
-    ended      whether pytest came to its end in it
+    ended      whether it came to its end with a verdict
     started    UTC, RFC 3339
     """
 
@@ -56,7 +55,7 @@ class Record:
         Runs that were lost or that the suite broke off are not: the cause may be gone.
         """
         same = (self.asked, self.suites, self.digest) == (asked, suites_version(), digest)
-        return same and self.ended and self.code in _VERDICTS
+        return same and self.ended
 
 
 @functools.cache
@@ -66,7 +65,9 @@ def suites_version() -> str:
     for name in _SUITES:
         top = ROOT / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_relative_to(_NOT_SUITES) or "__pycache__" in path.parts:
+                continue
+            if path.is_file():
                 digest.update(f"{path.relative_to(ROOT)}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -50,6 +50,7 @@ class Stage(enum.Enum):
 OVER = (Stage.ENDED, Stage.KEPT, Stage.ABSENT, Stage.STOPPED)
 
 
+_VERDICTS = (Exit.HELD, Exit.FAILED, Exit.NOTHING_TESTED)
 _ENDINGS: dict[int, str] = {
     Exit.HELD: "held",
     Exit.FAILED: "failed",
@@ -109,7 +110,9 @@ class Run:
         return self.why
 
     def is_complete(self) -> bool:
-        """Whether the test that has ended came to its end, so that it need not be repeated."""
+        """Whether the test that has ended came to a verdict, so that it need not be repeated."""
+        if self.code not in _VERDICTS:
+            return False
         try:
             return journals.read(self.folder / finish.JOURNAL).exit_status is not None
         except (OSError, journals.JournalError):
