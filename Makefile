@@ -10,7 +10,7 @@ STATUS_FILE =
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 
-.PHONY: conformance test bench blobs lint setup setup-emulation setup-dev clean help
+.PHONY: conformance test bench blobs lint setup setup-emulation setup-mutants setup-dev clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
 	@$(SETUP)
@@ -39,6 +39,9 @@ setup: ## only set up
 
 setup-emulation: ## only set up, with what emulated hosts need
 	@$(SETUP) --emulation
+
+setup-mutants: ## only set up, with what broken KVMs are built with
+	@$(SETUP) --mutants
 
 setup-dev: ## only set up, with what the checks need
 	@$(SETUP) --dev

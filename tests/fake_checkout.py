@@ -31,6 +31,9 @@ EMULATION = {
     "mke2fs": "e2fsprogs",
 }
 
+# What mutants take on top.
+MUTANTS = {"spatch": "coccinelle", "gcc-12": "gcc-12", "ld": "binutils", "xz": "xz-utils"}
+
 PYTHON = """#!/bin/bash
 PATH=/usr/bin:/bin
 echo "python $*" >>"$NOTES"

@@ -12,6 +12,7 @@ from fake_checkout import (
     APT_GET,
     COMPILER,
     EMULATION,
+    MUTANTS,
     SUDO,
     Project,
     built_again,
@@ -34,6 +35,23 @@ def test_what_emulated_hosts_take_is_named(project: Project, option: str) -> Non
     named = said.split("apt-get install -y ")[1].split("\n")[0].split()
     assert named == missing_packages()
     assert project.run("--no-apt")[0] == 0
+
+
+def test_what_mutants_take_is_named_and_looked_for(project: Project) -> None:
+    for tool in (*EMULATION, *MUTANTS):
+        project.command(tool, COMPILER)
+    project.command("ldconfig", "#!/bin/bash\necho '\tlibelf.so.1 (libc6) => /lib/libelf.so.1'\n")
+    assert project.run("--mutants")[0] == 0
+    assert project.run("--mutants") == (0, "")
+    for tool in MUTANTS:
+        (project.bin / tool).unlink()
+    (project.bin / "qemu-system-x86_64").unlink()
+    project.command("ldconfig", "#!/bin/bash\n")
+    code, said = project.run("--mutants", "--no-apt")
+    assert code == 70
+    named = said.split("apt-get install -y ")[1].split("\n")[0].split()
+    assert named == ["qemu-system-x86", *MUTANTS.values(), "libelf1"]
+    assert project.run() == (0, ""), "nobody else needs them"
 
 
 def missing_packages() -> list[str]:

@@ -105,6 +105,7 @@ def logged(folder: Path, word: str) -> list[str]:
         (["mask_dies", "old_holds"], 0, "1 of 1 mutants killed, 1 by the claims foretold; stock:"),
         (["mask_dies", "mask_later"], 0, "1 of 1 mutants killed"),
         (["mask_dies", "mask_survives"], 1, "1 of 2 mutants killed, 1 by the claims foretold, 1 s"),
+        (["mask_equal"], 0, "0 of 0 mutants killed, 0 by the claims foretold, 1 equivalent; stock"),
         (["mask_panics"], 1, "1 of 1 mutants killed, 0 by the claims foretold"),
         (["mask_unpatched"], 70, "0 of 1 mutants killed, 0 by the claims foretold, 1 does not ap"),
         (["mask_unbuilt"], 70, "1 does not build"),
@@ -118,7 +119,8 @@ def test_exit_codes_and_the_sentence(
     found, text = run(catalogue(tmp_path, *names))
     assert found == code, text
     assert sentence in text
-    assert "stock: no false alarm (6.1)" in text
+    stock = "not run" if names == ["mask_equal"] else "no false alarm (6.1)"
+    assert f"stock: {stock}" in text
     assert json.loads((tmp_path / "out/mutate.json").read_text())["exit"] == code
 
 

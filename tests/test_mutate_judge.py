@@ -132,6 +132,7 @@ def test_suites_that_broke_off_say_nothing(tmp_path: Path) -> None:
         ("", True, [(RETURNS, BAD), (REPEATS, BAD)], "killed"),
         ("[ 9.1] watchdog: BUG: soft lockup - CPU#1 stuck\n", True, [], "host lost"),
         ("[ 9.1] INFO: task qemu blocked for more than 60 seconds.\n", True, [], "host lost"),
+        ("[ 9.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n", True, [], "lost"),
         ("[ 9.1] Oops: 0000 [#1] SMP\n", True, [], "host lost"),
     ],
 )

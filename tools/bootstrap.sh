@@ -15,10 +15,11 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: tools/bootstrap.sh [--emulation] [--dev] [--no-apt]
+Usage: tools/bootstrap.sh [--emulation] [--mutants] [--dev] [--no-apt]
 
   --emulation  also what emulated hosts need: QEMU, and what boots a kernel in it
-  --dev        all that, and what the checks and the guest programs need: linters, clang, lld, llvm
+  --mutants    also what broken KVMs are built with: Coccinelle, a compiler of Debian's kernels
+  --dev        what emulated hosts need, and what the checks and the guest programs need: linters, clang, lld, llvm
   --no-apt     never install a Debian package; say which command would
 
 Environment:
@@ -30,12 +31,14 @@ EOF
 
 dev=0
 emulation=0
+mutants=0
 may_apt=1
 [[ -z "${KVM_CONFORMANCE_NO_APT:-}" ]] || may_apt=0
 for argument in "$@"; do
 	case "$argument" in
 	--dev) dev=1 emulation=1 ;;
 	--emulation) emulation=1 ;;
+	--mutants) mutants=1 emulation=1 ;;
 	--no-apt) may_apt=0 ;;
 	-h | --help)
 		usage
@@ -119,7 +122,8 @@ is_ready() {
 	now=$(state) || return 1
 	[[ "$now" == "$(printf '%s\n' "${stamp[@]:0:4}")" ]] || return 1
 	((dev == 0)) || [[ "${stamp[4]}" == "dev 1" ]] || return 1
-	((emulation == 0)) || has_emulation || return 1
+	((emulation == 0)) || has_all emulation_needs || return 1
+	((mutants == 0)) || has_all mutants_needs || return 1
 	[[ -z "${PYTHON:-}" || "${stamp[5]}" == "asked $PYTHON" ]]
 }
 
@@ -288,14 +292,15 @@ look_around() {
 		packages+=(make)
 	fi
 	local pair
-	if ((emulation)); then
-		while IFS= read -r pair; do
-			if ! has_for_emulation "${pair%%:*}"; then
-				missing+=("${pair%%:*}")
-				packages+=("${pair##*:}")
-			fi
-		done < <(emulation_needs)
-	fi
+	while IFS= read -r pair; do
+		if ! has_for_emulation "${pair%%:*}"; then
+			missing+=("${pair%%:*}")
+			packages+=("${pair##*:}")
+		fi
+	done < <(
+		((emulation == 0)) || emulation_needs
+		((mutants == 0)) || mutants_needs
+	)
 	if ((dev)); then
 		for pair in clang:clang ld.lld:lld llvm-objcopy:llvm; do
 			if ! type -P "${pair%%:*}" >/dev/null; then

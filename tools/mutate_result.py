@@ -76,6 +76,8 @@ class Found:
             for cell in each.cells
             if cell.mutant is None or cell.mutant.is_baseline
         ]
+        if not innocent:
+            return "stock: not run"
         versions = ", ".join(dict.fromkeys(each.source.version for each in self.columns))
         guilty = dict.fromkeys(v for v, outcome in innocent if outcome is Outcome.FALSE_ALARM)
         if guilty:
