@@ -35,8 +35,12 @@ def flipping(slot: Slot, loaded: Guest) -> Iterator[Guest]:
 def test_flipped_throughout(
     flipping: Guest, kick_budget: Budget, record_property: Callable[[str, object], None]
 ) -> None:
-    """Read once, the byte decides between two ends: EINTR, or the guest's own exit."""
+    """Read once, the byte decides between two ends: EINTR, or the guest's own next exit.
+
+    The program reads and writes in turn, so an exit like the last one is the last one, left over.
+    """
     interrupted = left = 0
+    last = None
     for number in range(kick_budget.part(0.05)):
         result = flipping.vcpu.run_raw()
         eintr = result.value == -1 and result.errno == errno.EINTR and not result.rescue
@@ -46,6 +50,12 @@ def test_flipped_throughout(
             f"on run {number + 1} with immediate_exit flipped by another thread, KVM_RUN must "
             f"return EINTR or an exit of the guest's program, but {result.describe()}"
         )
+        if result.value == 0:
+            assert result.exit != last, (
+                f"on run {number + 1} with immediate_exit flipped by another thread, KVM_RUN must "
+                f"not return 0 without a new exit, but {result.describe()}, as before"
+            )
+            last = result.exit
     record_property("interrupted", interrupted)
     record_property("left", left)
     if min(interrupted, left) < LEAST_OF_EACH:

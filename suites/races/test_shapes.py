@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -14,15 +15,18 @@ from harness.kick.budget import Budget
 from harness.kick.plan import Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
 from harness.kick.realtime import obstacle
+from harness.kick.slots import Slot
 from harness.kick.verdict import InconclusiveError
-from harness.kvm.guest import create
+from harness.kvm.guest import Guest, create
 from harness.kvm.running import warm_up
 from harness.kvm.system import System
+from harness.verdicts import require_eintr
 from suites.races.conftest import Judge
 
 pytestmark = pytest.mark.usefixtures("capability")
 LEAST_PRIORITY = 1  # of SCHED_FIFO: above all threads that have none
 ENTERED = {Landing.IN_ENTRY: 20}
+MOVES = 20
 
 either_writes = pytest.mark.parametrize(
     "protocol",
@@ -109,6 +113,23 @@ def test_thread_that_migrates(race: Race, kick_budget: Budget, require_no_loss: 
         pytest.skip(reason("no_second_cpu"))
     plan = Plan(Protocol.HANDLER_WRITES, kick_budget.part(0.02), migrate=True)
     require_no_loss(race, race.run(plan))
+
+
+@pytest.mark.claim("races.shapes")
+def test_byte_on_another_processor(ready: Guest, slot: Slot) -> None:
+    """Kicks seldom come just when the thread has moved: here each run follows a move."""
+    if slot.vcpu == slot.kicker:
+        pytest.skip(reason("no_second_cpu"))
+    allowed = os.sched_getaffinity(0)
+    ready.vcpu.immediate_exit = 1
+    try:
+        for number in range(MOVES):
+            os.sched_setaffinity(0, {slot.kicker if number % 2 else slot.vcpu})
+            result = ready.vcpu.run_raw(progress_forbidden=True)
+            require_eintr(result, "On a run after its thread was moved, with immediate_exit=1")
+    finally:
+        os.sched_setaffinity(0, allowed)
+    ready.vcpu.immediate_exit = 0
 
 
 @pytest.mark.claim("races.shapes")
