@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A run that the byte ends is counted as an exit.
+@@
+expression E;
+@@
+- vcpu->wants_to_run = !(READ_ONCE(E));
++ vcpu->wants_to_run = READ_ONCE(E) == 0;
++ if (!vcpu->wants_to_run)
++	++vcpu->stat.exits;

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A signal that came while the vCPU's thread was preempted is forgotten when it has the processor again.
+@@
+@@
+ kvm_sched_in(...)
+ {
+ ...
+-	WRITE_ONCE(vcpu->preempted, false);
++	if (xchg(&vcpu->preempted, false))
++		clear_thread_flag(TIF_SIGPENDING);
+ ...
+ }
+
+// Forgotten for this run only: the thread's flag is right again when KVM_RUN has returned.
+@@
+@@
+ r = kvm_arch_vcpu_ioctl_run(vcpu);
+-vcpu->wants_to_run = false;
++vcpu->wants_to_run = 0;
++spin_lock_irq(&current->sighand->siglock);
++recalc_sigpending();
++spin_unlock_irq(&current->sighand->siglock);
