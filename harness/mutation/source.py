@@ -119,7 +119,7 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
             f"make -C {tree} to its end"
         )
     source = Source(
-        boot=spec or str(tree),
+        boot=str(booted.image) if spec else str(tree),
         release=release,
         name=f"{tree.name} {release}",
         version=_short(release),
