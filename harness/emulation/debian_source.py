@@ -17,6 +17,7 @@ from harness.emulation.cache import Say, lock, make_folder, megabytes, need_room
 from harness.emulation.debian import Archive, Wanted, parse, unpack
 from harness.emulation.errors import KernelError, NotInArchiveError
 from harness.emulation.kernel import Kernel
+from harness.emulation.stored import lock_of, mark_used
 
 _SPARE = 50_000_000  # bytes for what is taken out of the sources
 _TAKEN = ("arch/x86/kvm", "virt/kvm")  # of a kernel's source
@@ -42,6 +43,7 @@ def fetch(kernel: Kernel, cache: Path, say: Say) -> Debian:
     done = home / name
     found = Debian(done / "source", done / f"usr/src/linux-headers-{kernel.release}", version)
     if done.is_dir():
+        mark_used(done)
         return found
     for program, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg"), ("xz", "xz-utils")):
         if shutil.which(program) is None:
@@ -50,7 +52,7 @@ def fetch(kernel: Kernel, cache: Path, say: Say) -> Debian:
                 f"install Debian's package {package}"
             )
     make_folder(cache)
-    with lock(home / f"{name}.lock", say, f"fetches the sources of {kernel.release}") as held:
+    with lock(lock_of(done), say, f"fetches the sources of {kernel.release}") as held:
         if done.is_dir():  # another process was faster
             return found
         apt = Apt(cache, say)

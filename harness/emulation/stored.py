@@ -48,7 +48,7 @@ def entries(root: Path) -> list[Entry]:
 def _found(root: Path) -> Iterator[tuple[str, Path]]:
     for path in root.glob("bundle-*.ext4"):
         yield "bundle", path
-    for path in root.glob("debian/*/*"):
+    for path in (*root.glob("debian/*/*"), *root.glob("mutants/*")):
         if path.is_dir():
             yield path.parent.name, path
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.emulation import cache as caches
 from harness.emulation.cache import Say
+from harness.emulation.stored import lock_of, mark_used
 from harness.mutation.errors import BuildError
 from harness.mutation.source import PARTS, Source
 
@@ -60,8 +61,10 @@ def modules(source: Source, files: Mapping[str, str], difference: str, say: Say)
     home = folder_of(source)
     done = home / "modules" / key(source, files)
     if done.is_dir():
+        mark_used(home)
         return done
-    with caches.lock(home / "lock", say, f"builds the KVM of {source.release}") as held:
+    caches.make_folder(home)
+    with caches.lock(lock_of(home), say, f"builds the KVM of {source.release}") as held:
         if done.is_dir():
             return done
         stock = _stock(source, home, say, held)
