@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("capability")
 KICK = 40  # a real-time signal that nothing else uses
 SENTINEL = 0xDEADBEEF
 REPEATS = 1000
+ENTRIES = 20  # one alone may turn back before the guest, where the host has other work
 BATCHES = 100  # of so many repeats: 100,000 runs
 SAMPLES = 200
 TICKS_NS = 30_000_000  # three ticks at 100 Hz, the slowest that kernels are built with
@@ -64,7 +65,8 @@ def test_on_another_thread(ready: Guest) -> None:
 @every_irqchip
 def test_first_run_executes_nothing(loaded: Guest) -> None:
     """Not one guest instruction, by the guest's counter, its registers and KVM's statistics."""
-    require_immediate(loaded, "On a first run")
+    for number in range(1, ENTRIES + 1):
+        require_immediate(loaded, f"On immediate run {number} before the first run of the guest")
     require_runs_on(loaded, "After an immediate first run, with the byte cleared")
 
 
@@ -73,7 +75,8 @@ def test_first_run_executes_nothing(loaded: Guest) -> None:
 @every_irqchip
 def test_later_run_executes_nothing(ready: Guest) -> None:
     """The same for a guest that was interrupted in its loop."""
-    require_immediate(ready, "On a later run")
+    for number in range(1, ENTRIES + 1):
+        require_immediate(ready, f"On immediate run {number} in a row after the guest has run")
     require_runs_on(ready, "After an immediate later run, with the byte cleared")
 
 
