@@ -7,9 +7,12 @@
   {
   ...
   int r;
-+ if (vcpu->wants_to_run && vcpu->arch.last_vmentry_cpu == -1 && msleep_interruptible(1)) {
-+   kvm_vm_dead(vcpu->kvm);
-+   return -ENOMEM;
++ if (vcpu->wants_to_run && vcpu->arch.last_vmentry_cpu == -1) {
++   schedule_timeout_interruptible(1);
++   if (signal_pending(current)) {
++     kvm_vm_dead(vcpu->kvm);
++     return -ENOMEM;
++   }
 + }
   ...
   }
