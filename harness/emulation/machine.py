@@ -137,7 +137,7 @@ class Job:
 class Limits:
     """Seconds: to user space, between two signs of life, and in all."""
 
-    boot_s: float = 120.0
+    boot_s: float = 300.0
     silence_s: float = 240.0
     total_s: float = 3600.0
 
