@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The fast path of the ICR clears the thread's flag of pending signals.
+// An exit that the fast path has answered clears the thread's flag of pending signals.
 @@
-identifier vcpu, data;
 @@
- handle_fastpath_set_x2apic_icr_irqoff(struct kvm_vcpu *vcpu, u64 data)
- {
--	if (!lapic_in_kernel(vcpu) || !apic_x2apic_mode(vcpu->arch.apic))
-+	if (!lapic_in_kernel(vcpu))
- 		return 1;
-+	if (!apic_x2apic_mode(vcpu->arch.apic))
-+		return 1;
+ guest_timing_exit_irqoff();
++if (exit_fastpath != EXIT_FASTPATH_NONE)
 +	clear_thread_flag(TIF_SIGPENDING);
- ...
- }
+ local_irq_enable();
+ preempt_enable();
 
 // Forgotten for this run only: the thread's flag is right again when KVM_RUN has returned.
 @@
