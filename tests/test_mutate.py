@@ -212,6 +212,10 @@ def test_two_kernels_and_every_file(tmp_path: Path) -> None:
     names = ["mask_dies", "mask_survives", "mask_equal", "mask_unbuilt", "mask_later"]
     code, text = run(catalogue(tmp_path, *names), "--kernel=debian:6.12")
     assert code == 1
+    assert (
+        "2 of 4 mutants killed, 2 by the claims foretold, 1 equivalent, 1 survived, 1 does" in text
+    )
+    assert "stock: no false alarm (6.1, 6.12)" in text
     known = json.loads((tmp_path / "out/mutate.json").read_text())
     assert [each["release"] for each in known["kernels"]] == ["6.1.0-amd64", "6.12.0-amd64"]
     later = [each["results"][-1]["outcome"] for each in known["kernels"]]

@@ -17,6 +17,13 @@ from tools.exit_codes import Exit
 from tools.mutate_judge import Judged, Outcome
 from tools.mutate_runs import Run
 
+#: What a mutant met, by what is worse to have met: unknown is better than survived.
+_BEST_FIRST = (
+    *(Outcome.LEFT_OUT, Outcome.EQUIVALENT, Outcome.HELD, Outcome.KILLED, Outcome.OTHERWISE),
+    *(Outcome.UNUSABLE, Outcome.CUT, Outcome.UNJUDGED, Outcome.LOST, Outcome.NOT_LOADED),
+    *(Outcome.NOT_BUILT, Outcome.NOT_APPLIED, Outcome.FALSE_ALARM, Outcome.SURVIVED),
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -56,18 +63,31 @@ class Found:
         return next(code for code in (Exit.FAILED, Exit.SUITE_ERROR, Exit.HELD) if code in codes)
 
     def sentence(self) -> str:
-        """The summary in one line."""
-        count = Counter(cell.judged.outcome for each in self.columns for cell in each.mutants)
-        real = [o for o in count.elements() if o not in (Outcome.EQUIVALENT, Outcome.LEFT_OUT)]
-        real = [outcome for outcome in real if outcome is not Outcome.HELD]
-        killed = sum(outcome.is_killed for outcome in real)
+        """The summary in one line. A mutant counts once, by the worst that it met on a kernel."""
+        count = Counter(self._worst().values())
+        equivalent = count.pop(Outcome.EQUIVALENT, 0)
+        killed = sum(number for outcome, number in count.items() if outcome.is_killed)
         foretold = f"{count[Outcome.KILLED]} by the claims foretold"
-        parts = [f"{killed} of {len(real)} mutants killed, {foretold}"]
-        if count[Outcome.EQUIVALENT]:
-            parts.append(f"{count[Outcome.EQUIVALENT]} equivalent")
-        rest = [o for o in Outcome if o.code is not Exit.HELD and not o.is_killed]
-        parts += [f"{count[each]} {each.value}" for each in rest if count[each]]
+        parts = [f"{killed} of {count.total()} mutants killed, {foretold}"]
+        parts += [f"{equivalent} equivalent"] if equivalent else []
+        parts += [
+            f"{count[each]} {each.value}"
+            for each in Outcome
+            if count[each] and not each.is_killed and each.code is not Exit.HELD
+        ]
         return f"{', '.join(parts)}; {self._stock()}"
+
+    def _worst(self) -> dict[str, Outcome]:
+        """The worst outcome of each mutant that was asked on some kernel; baselines are none."""
+        order = list(_BEST_FIRST)
+        worst: dict[str, Outcome] = {}
+        for cell in (cell for column in self.columns for cell in column.mutants):
+            outcome = cell.judged.outcome
+            if outcome is Outcome.LEFT_OUT or (cell.mutant and cell.mutant.is_baseline):
+                continue
+            known = worst.get(cell.name, outcome)
+            worst[cell.name] = max(known, outcome, key=order.index)
+        return worst
 
     def _stock(self) -> str:
         innocent = [

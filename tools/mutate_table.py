@@ -14,6 +14,7 @@ from tools.exit_codes import Exit
 from tools.mutate_judge import LEGEND, Outcome
 from tools.mutate_result import Cell, Column, Found
 
+_ASKED = (Outcome.KILLED, Outcome.OTHERWISE, Outcome.UNUSABLE, Outcome.SURVIVED)
 _MOST = 4  # claims of a mutant that the terminal names
 
 
@@ -114,7 +115,7 @@ def _matrix(column: Column) -> Iterator[str]:
 
 def _claims(cell: Cell, prefix: str) -> str:
     """The claims of a chapter that failed, or should have."""
-    foretold = cell.mutant.claims if cell.mutant else ()
+    foretold = cell.mutant.claims if cell.mutant and cell.judged.outcome in _ASKED else ()
     failed = cell.judged.failed
     told = []
     for name in catalogue():
