@@ -39,7 +39,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
 #: Kernels whose compiler is that of one Debian release, an old and a newer KVM.
 KERNELS = ("debian:bookworm", "debian:bookworm-backports")
 BUDGET_S = 60.0
-LIMIT_S = 420.0
+LIMIT_S = 600.0
 SWEEP_LIMIT_S = 900.0
 
 
