@@ -2,7 +2,8 @@
 """A mutant's semantic patch applied to a kernel's sources by Coccinelle.
 
 spatch ends with success also where nothing matched, or where it could not parse a function and
-left it alone. So what it did is compared with what the catalogue's entry says that it does.
+left it alone. So what it did is compared with what the catalogue's entry says that it does. A patch
+that only adds would also add again to sources that have the defect.
 """
 
 from __future__ import annotations
@@ -69,10 +70,7 @@ def _apply(mutant: Mutant, tree: Path, release: str) -> Patched:
         before = {name: _read(copy / name) for name in mutant.files}
         _spatch(mutant, copy, where)
         after = {name: _read(copy / name) for name in mutant.files}
-        _check(mutant, before, after, where)
-        _spatch(mutant, copy, where)
-        if after != {name: _read(copy / name) for name in mutant.files}:
-            raise PatchError(f"{where}: it applies again to its own result, so it is no one defect")
+    _check(mutant, before, after, where)
     return _patched(before, after)
 
 
@@ -84,6 +82,24 @@ def _check(mutant: Mutant, before: Mapping[str, str], after: Mapping[str, str], 
     places = _patched(before, after).places
     if places != mutant.places:
         raise PatchError(f"{where}: it changes {places} places, and its entry says {mutant.places}")
+    there = [name for name in mutant.files if _is_there(before[name], after[name])]
+    if there:
+        raise PatchError(
+            f"{where}: {there[0]} has this defect already, and the patch would apply twice"
+        )
+
+
+def _is_there(before: str, after: str) -> bool:
+    """Whether what was put in stood beside that very place: a patch that replaces cannot do so."""
+    old, new = before.splitlines(), after.splitlines()
+    for tag, place, _, start, end in difflib.SequenceMatcher(
+        None, old, new, autojunk=False
+    ).get_opcodes():
+        added, count = new[start:end], end - start
+        beside = (old[max(0, place - count) : place], old[place : place + count])
+        if tag == "insert" and added in beside:
+            return True
+    return False
 
 
 def _patched(before: Mapping[str, str], after: Mapping[str, str]) -> Patched:
