@@ -84,7 +84,7 @@ def test_a_patch_changes_what_it_says_and_nothing_else(tmp_path: Path, source: S
 @pytest.mark.parametrize(
     ("text", "files", "places", "words"),
     [
-        ("nonsense @@\n", (), 1, "Coccinelle does not take it: .*parse error"),
+        ("nonsense @@\n", (), 1, "Coccinelle does not take it: .*parse error, line 1$"),
         ("@@\n@@\n- return 7;\n+ return 8;\n", (), 1, "it does not apply; virt/kvm/kvm_main.c"),
         (DROP, (MAIN, "virt/kvm/eventfd.c"), 1, "has no virt/kvm/eventfd.c"),
         (DROP, (), 2, "it changes 1 places, and its entry says 2"),

@@ -129,7 +129,7 @@ class Left:
     def refused(self) -> str:
         """Why its modules were not loaded; empty where they were."""
         if _REFUSED in self.why:
-            return self.why
+            return self.why.rstrip(".")
         journal = self.journal
         if journal.results and all(each.reason == "no_kvm" for each in journal.results):
             lines = last_lines(self.folder / CONSOLE, _CONSOLE_LINES)

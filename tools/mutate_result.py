@@ -71,7 +71,7 @@ class Found:
         parts = [f"{killed} of {count.total()} mutants killed, {foretold}"]
         parts += [f"{equivalent} equivalent"] if equivalent else []
         parts += [
-            f"{count[each]} {each.value}"
+            f"{count[each]} {_plural(each.value, count[each])}"
             for each in Outcome
             if count[each] and not each.is_killed and each.code is not Exit.HELD
         ]
@@ -106,6 +106,10 @@ class Found:
         if unknown:
             return f"stock: not judged ({', '.join(unknown)})"
         return f"stock: no false alarm ({versions})"
+
+
+def _plural(word: str, number: int) -> str:
+    return word.replace("does not", "do not") if number > 1 else word
 
 
 def of_runs(runs: Mapping[Source, Sequence[Run]]) -> Found:

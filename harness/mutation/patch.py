@@ -125,8 +125,9 @@ def _complaint(text: str) -> str:
     """The line of spatch's words that says what is wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if re.search(r"error|exception|Failure|bad", line)]
-    place = [line for line in lines if line.startswith("File ")]
-    return ", ".join([*told[:1], *place[:1]]).rstrip(":") or " ".join(lines[-2:]) or "no word why"
+    place = [re.search(r"line \d+", line) for line in lines if line.startswith("File ")]
+    words = [each.rstrip(": ") for each in told[:1]] + [each[0] for each in place[:1] if each]
+    return ", ".join(words) or " ".join(lines[-2:]) or "no word why"
 
 
 def _read(path: Path) -> str:
