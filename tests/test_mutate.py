@@ -145,6 +145,18 @@ def test_a_machine_that_froze_is_tried_once_more(tmp_path: Path) -> None:
     assert begun.count("mask_panics") == 1, "evidence is evidence at once"
 
 
+def test_what_wedges_its_host_costs_one_time_limit(tmp_path: Path) -> None:
+    """The second attempt has what the first one left, if that is anything at all."""
+    catalogue(tmp_path, "mask_frozen_always")
+    run(tmp_path, "--time-limit=100")
+    text = (tmp_path / "log").read_text()
+    first, second = (int(number) for number in re.findall(r"--time-limit=(\d+)", text))
+    assert first == 100 > second
+    (tmp_path / "log").write_text("")
+    run(tmp_path, "--time-limit=20")
+    assert logged(tmp_path, "begin").count("mask_frozen_always") == 1
+
+
 def test_how_machines_are_asked(tmp_path: Path) -> None:
     catalogue(tmp_path, "mask_dies", "mask_swept")
     assert run(tmp_path, "--budget=7", "--kicks=5000", "--time-limit=90")[0] == 0

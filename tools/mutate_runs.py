@@ -26,6 +26,7 @@ PARAMETERS = (
 )
 MEMORY_MB = 2048
 _ATTEMPTS = 2
+_LEAST_S = 30.0  # less is no chance
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Run(side_by_side.Run):
     ways: Sequence[str] = ()
     stock: Run | None = field(default=None, repr=False)
     verdict: Judged | None = None
+    spent_s: float = 0.0
     _known: tuple[tuple[object, ...], Judged] | None = field(default=None, repr=False)
 
     @property
@@ -89,7 +91,7 @@ class Run(side_by_side.Run):
             *("emulate", *common, f"--budget={self.plan.kicks}"),
             f"--kernel-parameters={' '.join(PARAMETERS)}",
             f"--boot-limit={self.plan.boot_limit_s:g}",
-            *([f"--time-limit={self.plan.limit_s:g}"] if self.mutant else []),
+            *([f"--time-limit={int(self.plan.limit_s - self.spent_s)}"] if self.mutant else []),
             *("--", *stop, *(f"--first={name}" for name in self.foretold)),
         ]
 
@@ -139,12 +141,14 @@ class Run(side_by_side.Run):
     def wants_another(self) -> bool:
         """A machine that was lost without evidence gets one more chance: emulation may freeze.
 
-        But not one that reached its time limit, which would cost that time again.
+        Both together have the time of one: what wedges its host costs its time limit and no more.
         """
-        if self.attempts >= _ATTEMPTS or "time limit" in self.why:
-            return False
+        assert self.plan
         left = Left(self.folder, self.code, self.why)
-        return left.lost and not left.evidence
+        if self.attempts >= _ATTEMPTS or not left.lost or left.evidence:
+            return False
+        self.spent_s += self.seconds if self.mutant and not self.sweeps else 0
+        return self.plan.limit_s - self.spent_s >= _LEAST_S
 
 
 def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Plan) -> list[Run]:
