@@ -136,9 +136,9 @@ BYTE = (
     Defect(
         "edge_triggered",
         "obeys the byte only when it was clear in the run before",
-        ("preset.repeats",),
+        ("preset.repeats", "preset.no_guest_progress"),
         also=("preset.any_nonzero_value", "preset.not_written", "preset.fast"),
-        holds=UNHARMED,
+        holds=("preset.returns_eintr",),
     ),
     Defect(
         "latched",

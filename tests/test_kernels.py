@@ -35,8 +35,10 @@ def install(root: Path, release: str = RELEASE, config: str = CONFIG) -> Path:
 
 def test_release_stands_in_the_header(tmp_path: Path) -> None:
     path = tmp_path / "any-name"
-    path.write_bytes(vmlinuz("6.12.107+deb13-rt-amd64"))
-    assert image.read(path) == image.Image("6.12.107+deb13-rt-amd64", "x86_64")
+    release = "6.12.107+deb13-rt-amd64"
+    path.write_bytes(vmlinuz(release))
+    banner = f"{release} (somebody@somewhere) #1 SMP"
+    assert image.read(path) == image.Image(release, "x86_64", banner)
 
 
 def test_arm64_image(tmp_path: Path) -> None:
