@@ -20,7 +20,8 @@ from harness.emulation.kernel import Kernel
 from harness.emulation.stored import lock_of, mark_used
 
 _SPARE = 50_000_000  # bytes for what is taken out of the sources
-_TAKEN = ("arch/x86/kvm", "virt/kvm")  # of a kernel's source
+#: The folders of a kernel's tree that make up its KVM on x86.
+PARTS = ("arch/x86/kvm", "virt/kvm")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _arrange(part: Path, place: Path, release: str, held: int) -> None:
     (part / "source").mkdir()
     top = packed.name.removesuffix(".tar.xz")
     words: list[str | Path] = ["tar", "-xJf", packed, "-C", part / "source", "--strip-components=1"]
-    done = run([*words, *(f"{top}/{name}" for name in _TAKEN)], "tar", held=held)
+    done = run([*words, *(f"{top}/{name}" for name in PARTS)], "tar", held=held)
     if done.returncode != 0:
         raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
     packed.unlink()

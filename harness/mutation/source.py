@@ -22,7 +22,7 @@ from harness.emulation.errors import KernelError
 from harness.mutation.errors import MutationError
 
 #: The folders of a kernel's tree that a mutant may change.
-PARTS = ("arch/x86/kvm", "virt/kvm")
+PARTS = debian_source.PARTS
 SETUP = "tools/bootstrap.sh --mutants"
 # A program that building needs, Debian's package with it.
 _PROGRAMS = (("spatch", "coccinelle"), ("make", "make"), ("ld", "binutils"))
