@@ -33,7 +33,7 @@ from tools import (
 from tools import matrix_table as tables
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
-from tools.results_folder import Remembering, held, typed
+from tools.results_folder import Remembering, held, resumable, typed
 from tools.run import check_budget, check_jobs, missing_extension, nearest, refuse, variants_option
 
 OUTPUT = Path("results/matrix")
@@ -58,21 +58,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
 @click.option(
     "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=OUTPUT,
-    show_default=True,
-    metavar="DIR",
-    help="Where the results go; what is complete there is not run again.",
-)
-@click.option("--fresh", is_flag=True, help="Run everything again.")
-@click.option(
-    "--parallel",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Machines at once; default is what processors and memory carry.",
-)
+@resumable(OUTPUT)
 @click.option("--jobs", default="auto", metavar="N", callback=check_jobs, help="Workers inside.")
 @click.option(
     "--budget",

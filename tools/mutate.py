@@ -31,7 +31,7 @@ from tools import (
 from tools.emulate import say
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
-from tools.results_folder import Remembering, held, typed
+from tools.results_folder import Remembering, held, resumable, typed
 from tools.run import check_budget, missing_extension, nearest, refuse
 
 OUTPUT = Path("results/mutants")
@@ -68,21 +68,7 @@ SWEEP_LIMIT_S = 900.0
 @click.option("--claim", "claims", multiple=True, metavar="ID", help="Only what breaks this claim.")
 @click.option("--subset", type=click.Choice(["ci"]), help="ci: the cheapest of each class.")
 @click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=OUTPUT,
-    show_default=True,
-    metavar="DIR",
-    help="Where the results go; what is complete there is not run again.",
-)
-@click.option("--fresh", is_flag=True, help="Run everything again.")
-@click.option(
-    "--parallel",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Machines at once; default is what processors and memory carry.",
-)
+@resumable(OUTPUT)
 @click.option(
     "--budget",
     type=click.FloatRange(min=0),

@@ -7,8 +7,9 @@ import contextlib
 import fcntl
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +26,34 @@ class Remembering(click.Command):
         """Keep them."""
         ctx.meta[_TYPED] = list(args)
         return super().parse_args(ctx, args)
+
+
+def resumable(output: Path) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a command that goes on where it was: --output, --fresh, --parallel."""
+    options = (
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path),
+            default=output,
+            show_default=True,
+            metavar="DIR",
+            help="Where the results go; what is complete there is not run again.",
+        ),
+        click.option("--fresh", is_flag=True, help="Run everything again."),
+        click.option(
+            "--parallel",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Machines at once; default is what processors and memory carry.",
+        ),
+    )
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def typed(command: str) -> str:
