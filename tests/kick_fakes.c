@@ -8,9 +8,11 @@
 #include <limits.h>
 #include <linux/kvm.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -96,23 +98,41 @@ static int stopped(const struct words *words)
 	return (int)__atomic_load_n(words->stop, __ATOMIC_ACQUIRE);
 }
 
+static long scheduled_out(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nivcsw;
+}
+
+static void *give_way(void *done)
+{
+	while (!__atomic_load_n((int *)done, __ATOMIC_ACQUIRE))
+		sched_yield();
+	return NULL;
+}
+
 /*
- * The thread is scheduled out against its will (ru_nivcsw): by a move to the processor after the
- * one it runs on, and back to where it may run.
+ * The thread is scheduled out against its will: it yields to another on its processor, which
+ * __schedule() counts as ru_nivcsw since the thread stays runnable.
  */
 static void be_preempted(void)
 {
-	cpu_set_t allowed, one;
-	int here = sched_getcpu();
+	long before = scheduled_out();
+	cpu_set_t allowed, here;
+	pthread_t other;
+	int done = 0;
 
 	sched_getaffinity(0, sizeof(allowed), &allowed);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (cpu == here || !CPU_ISSET(cpu, &allowed))
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-		break;
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof(here), &here); /* the other thread inherits it */
+	if (!pthread_create(&other, NULL, give_way, &done)) {
+		while (scheduled_out() == before)
+			sched_yield();
+		__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
+		pthread_join(other, NULL);
 	}
 	sched_setaffinity(0, sizeof(allowed), &allowed);
 }
