@@ -20,6 +20,7 @@
 
 #define SIGNAL 42
 #define LANES 2
+#define HUNTS 20
 
 struct shape {
 	const char *name;
@@ -144,23 +145,36 @@ static void sound(int protocol, int delivery, const struct shape *shape)
 	}
 }
 
-/* The window in ns: long against the rest of a round, short against a time slice. */
+static int is_found(const struct ke_summary *summary)
+{
+	return sum(summary->lost) || sum(summary->late) || summary->unexpected ||
+	       summary->swallowed;
+}
+
+/*
+ * Races of so many kicks until one finds the defect: how many kicks land in the window is up to the
+ * host's scheduler, and on a host with many more threads than processors it may be none of 40.
+ * The window in ns: long against the rest of a round, short against a time slice.
+ */
 static void
 broken(const char *what, ke_run_function fake, int protocol, uint64_t budget, uint64_t window)
 {
 	struct ke_lane_plan plan = plan_of(fake, protocol, KE_BY_THREAD);
-	const struct ke_summary *found;
-	struct ke_lane *lane;
+	int found = 0;
 
 	plan.kicks = budget;
 	plan.window_ns = window;
 	plan.delay_last_ns = window * 9 / 10;
 	plan.delay_step_ns = 0;
-	race(plan, 1, &lane);
-	found = ke_lane_summary(lane);
-	expect(sum(found->lost) || sum(found->late) || found->unexpected || found->swallowed, what,
-	       found);
-	ke_lane_free(lane);
+	for (int hunt = 1; hunt <= HUNTS && !found; hunt++) {
+		struct ke_lane *lane;
+
+		race(plan, 1, &lane);
+		found = is_found(ke_lane_summary(lane));
+		if (found || hunt == HUNTS)
+			expect(found, what, ke_lane_summary(lane));
+		ke_lane_free(lane);
+	}
 }
 
 int main(int argc, char **argv)
