@@ -32,7 +32,7 @@ REASONS: Mapping[str, str] = {
     "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     "no_stats": "this KVM has no binary statistics",
     "no_halt_polling": "the halt-polling time can be neither read nor set here",
-    "repeated_interrupt": "the emulated processor delivered an interrupt twice",
+    "repeated_interrupt": "the emulated processor may have delivered an interrupt twice",
     "busy_host": "the host was too busy to let this be seen",
     "no_nested": "there is no second level of guests, here or in this suite",
     "no_realtime": "this process may not take a realtime priority",
