@@ -17,7 +17,7 @@ from suites.dimensions import KICK
 pytestmark = pytest.mark.usefixtures("capability")
 
 # A slow machine is as long in the first KVM_RUN as the steps between signals are longer there.
-VMS = 200 if slow_machine_factor() == 1 else 50
+VMS = 200 if slow_machine_factor() == 1 else 30
 US = 1000  # nanoseconds
 SHORTEST_US, LONGEST_US = 20, 200
 
