@@ -32,7 +32,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.devices import DEVICES, Device
-from harness.host import preflight
+from harness.host import Obstacle, preflight
 from harness.host.features import reason
 from harness.host.kernel_log import KernelLog, alarms
 from harness.host.leftovers import left_behind_since, take_stock
@@ -96,12 +96,17 @@ def always_on(request: pytest.FixtureRequest) -> Iterator[None]:
 # ---- stages of life
 
 
+@pytest.fixture(scope="session")
+def host_obstacle() -> Obstacle | None:
+    """What keeps every test from running, asked once: it takes a VM, as long as many a test."""
+    return preflight()
+
+
 @pytest.fixture
-def kvm() -> Iterator[System]:
+def kvm(host_obstacle: Obstacle | None) -> Iterator[System]:
     """An open /dev/kvm."""
-    obstacle = preflight()
-    if obstacle:
-        pytest.skip(str(obstacle))
+    if host_obstacle:
+        pytest.skip(str(host_obstacle))
     with System() as system:
         yield system
 

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-_SELF = Path("/proc/self")
+_SELF = "/proc/self"
 _OF_THE_C_LIBRARY = 1 << 32 - 1 | 1 << 33 - 1  # as the lines of status(5) count: bit 0 is signal 1
 
 
@@ -64,43 +64,50 @@ def left_behind_since(before: Belongings, patience_s: float = 2.0) -> list[str]:
 
 
 def take_stock() -> Belongings:
-    """What this process has now."""
-    return Belongings(_threads(), _children(), _descriptors(), _signals(), _timers())
+    """What this process has now.
+
+    Twice for each test, and /proc is slow on an emulated host: plain system calls, no pathlib.
+    """
+    threads, children = _threads_and_children()
+    return Belongings(threads, children, _descriptors(), _signals(), _timers())
 
 
-def _threads() -> dict[int, str]:
-    found = {}
-    for entry in (_SELF / "task").iterdir():
+def _read(name: str) -> str:
+    """A file of /proc/self. Raises OSError."""
+    fd = os.open(f"{_SELF}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+        return b"".join(parts).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+
+
+def _threads_and_children() -> tuple[dict[int, str], frozenset[int]]:
+    threads: dict[int, str] = {}
+    children: set[int] = set()
+    for tid in os.listdir(f"{_SELF}/task"):  # noqa: PTH208
         try:
-            found[int(entry.name)] = (entry / "comm").read_text().strip()
+            threads[int(tid)] = _read(f"task/{tid}/comm").strip()
+            children.update(map(int, _read(f"task/{tid}/children").split()))
         except OSError:
             continue  # it ended meanwhile
-    return found
-
-
-def _children() -> frozenset[int]:
-    found: set[int] = set()
-    for entry in (_SELF / "task").iterdir():
-        try:
-            found.update(int(pid) for pid in (entry / "children").read_text().split())
-        except OSError:
-            continue
-    return frozenset(found)
+    return threads, frozenset(children)
 
 
 def _descriptors() -> dict[int, str]:
     found = {}
-    for entry in (_SELF / "fd").iterdir():
+    for fd in os.listdir(f"{_SELF}/fd"):  # noqa: PTH208
         try:
-            found[int(entry.name)] = str(entry.readlink())
+            found[int(fd)] = os.readlink(f"{_SELF}/fd/{fd}")  # noqa: PTH115
         except OSError:
             continue  # the listing's own descriptor
     return found
 
 
 def _signals() -> dict[str, str]:
-    lines = (_SELF / "status").read_text().splitlines()
-    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    pairs = (line.split(":", 1) for line in _read("status").splitlines() if ":" in line)
     wanted = ("SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd")
     found = {name: value.strip() for name, value in pairs if name in wanted}
     if "SigCgt" in found:
@@ -112,6 +119,6 @@ def _signals() -> dict[str, str]:
 
 def _timers() -> str:
     try:
-        return (_SELF / "timers").read_text()
+        return _read("timers")
     except OSError:
         return ""

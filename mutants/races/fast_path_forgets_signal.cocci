@@ -3,10 +3,10 @@
 @@
 @@
  guest_timing_exit_irqoff();
-+if (exit_fastpath != EXIT_FASTPATH_NONE)
-+	clear_thread_flag(TIF_SIGPENDING);
  local_irq_enable();
  preempt_enable();
++if (exit_fastpath != EXIT_FASTPATH_NONE)
++	clear_thread_flag(TIF_SIGPENDING);
 
 // Forgotten for this run only: the thread's flag is right again when KVM_RUN has returned.
 @@
