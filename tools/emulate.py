@@ -19,21 +19,18 @@ from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Limits, Machine
 from harness.reporting import variants
 from harness.reporting.selection import Selection
-from tools import emulated_run, finish
+from tools import emulated_run, finish, options
 from tools.exit_codes import Exit
 from tools.run import (
     EXTRA,
     ROOT,
     Request,
     WithPytestArguments,
-    check_budget,
-    check_jobs,
     chosen,
     missing_extension,
     nearest,
     output_folder,
     refuse,
-    variants_option,
 )
 
 _DEFAULT = Machine()
@@ -43,9 +40,15 @@ NO_KVM = "this kernel brought up no KVM for the emulated AMD processor"
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that describe an emulated machine."""
-    options = (
+    described = (
         click.option(
             "--cpus", type=int, default=_DEFAULT.cpus, show_default=True, help="Emulated ones."
+        ),
+        click.option(
+            "--cpu-threads",
+            "threads",
+            is_flag=True,
+            help="A thread for each of them: they race in earnest, but QEMU 7.2 freezes with it.",
         ),
         click.option("--memory", default=_DEFAULT.memory, show_default=True, metavar="SIZE"),
         click.option("--qemu", default=_DEFAULT.qemu, show_default=True, metavar="PROGRAM"),
@@ -58,14 +61,9 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--kernel-parameters", default="", metavar="WORDS", help="More for the command line."
         ),
-        click.option(
-            "--kvm-modules",
-            type=click.Path(path_type=Path, exists=True, file_okay=False),
-            metavar="DIR",
-            help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
-        ),
+        options.kvm_modules,
     )
-    for option in reversed(options):
+    for option in reversed(described):
         command = option(command)
     return command
 
@@ -92,48 +90,21 @@ def words(text: str, option: str) -> tuple[str, ...]:
     help=f"One of {kernels.SPECS}.",
 )
 @machine_options
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
-@click.option(
-    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the results go; default results/<time>-<kernel>.",
-)
-@click.option("--jobs", default="auto", metavar="N", callback=check_jobs, help="Workers inside.")
+@options.suites
+@options.claims
+@options.output("<time>-<kernel>")
+@options.jobs("Workers inside.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
-@click.option(
-    "--budget",
-    default=emulated_run.BUDGET,
-    show_default=True,
-    metavar="NAME|N",
-    callback=check_budget,
-    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
-)
-@variants_option(emulated_run.VARIANTS)
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=10),
-    default=Limits.total_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="The machine is ended then.",
-)
-@click.option(
-    "--boot-limit",
-    type=click.FloatRange(min=10),
-    default=Limits.boot_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="It is given up if it is not up by then.",
-)
+@options.kicks(emulated_run.BUDGET)
+@options.variant(emulated_run.VARIANTS)
+@options.limit("--time-limit", Limits.total_s, "The machine is ended then.")
+@options.limit("--boot-limit", Limits.boot_s, "It is given up if it is not up by then.")
 @click.pass_context
 def emulate(
     ctx: click.Context,
     kernel: str,
     cpus: int,
+    threads: bool,
     memory: str,
     qemu: str,
     qemu_options: str,
@@ -155,6 +126,7 @@ def emulate(
     """
     machine = Machine(
         cpus=cpus,
+        threads=threads,
         memory=memory,
         qemu=qemu,
         options=words(qemu_options, "--qemu-options"),

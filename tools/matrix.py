@@ -26,6 +26,7 @@ from tools import (
     matrix_list,
     matrix_result,
     matrix_runs,
+    options,
     process_group,
     run_state,
     side_by_side,
@@ -34,7 +35,7 @@ from tools import matrix_table as tables
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
 from tools.results_folder import Remembering, held, resumable, typed
-from tools.run import check_budget, check_jobs, missing_extension, nearest, refuse, variants_option
+from tools.run import missing_extension, nearest, refuse
 
 OUTPUT = Path("results/matrix")
 JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
@@ -54,29 +55,14 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
     metavar="FILE",
     help="The list, as TOML; default is tools/kernels.toml, which tells the form.",
 )
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
-@click.option(
-    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
-)
+@options.suites
+@options.claims
 @resumable(OUTPUT)
-@click.option("--jobs", default="auto", metavar="N", callback=check_jobs, help="Workers inside.")
-@click.option(
-    "--budget",
-    default=emulated_run.BUDGET,
-    show_default=True,
-    metavar="NAME|N",
-    callback=check_budget,
-    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
-)
-@variants_option(emulated_run.VARIANTS)
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=10),
-    default=Limits.total_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="A machine is ended then.",
-)
+@options.jobs("Workers inside.")
+@options.kicks(emulated_run.BUDGET)
+@options.variant(emulated_run.VARIANTS)
+@options.limit("--time-limit", Limits.total_s, "A machine is ended then.")
+@options.limit("--boot-limit", Limits.boot_s, "A machine is given up if it is not up by then.")
 def matrix(
     listed: Path,
     suites: tuple[str, ...],
@@ -88,6 +74,7 @@ def matrix(
     budget: str,
     chosen_variants: str,
     time_limit: float,
+    boot_limit: float,
 ) -> int:
     """Run the suites in emulated hosts, on each kernel of a list.
 
@@ -102,16 +89,16 @@ def matrix(
         raise click.ClickException(str(error)) from None
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
-    options = [
+    asked = [
         *(f"--suite={name}" for name in suites),
         *(f"--claim={name}" for name in claims),
         *(f"--jobs={jobs}", f"--budget={budget}", f"--variants={chosen_variants}"),
-        f"--time-limit={time_limit:g}",
+        *(f"--time-limit={time_limit:g}", f"--boot-limit={boot_limit:g}"),
     ]
     try:
         programs.check(Machine.qemu)
         with held(output, "matrix") as folder:
-            return _launch(entries, folder, options, fresh=fresh, parallel=parallel)
+            return _launch(entries, folder, asked, fresh=fresh, parallel=parallel)
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
@@ -122,7 +109,7 @@ def matrix(
 def _launch(
     entries: Sequence[matrix_list.Entry],
     folder: Path,
-    options: Sequence[str],
+    asked: Sequence[str],
     *,
     fresh: bool,
     parallel: int | None,
@@ -130,9 +117,9 @@ def _launch(
     runs = [
         matrix_runs.Run(
             folder / entry.label,
-            asked={**dataclasses.asdict(entry), "name": "", "options": list(options)},
+            asked={**dataclasses.asdict(entry), "name": "", "options": list(asked)},
             entry=entry,
-            options=options,
+            options=asked,
         )
         for entry in entries
     ]
@@ -152,7 +139,7 @@ def _launch(
         # Signals are still held off: the results are written whole.
         found = matrix_result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
         code = _exit_code(found, stop.first)
-        _write(found, folder, options, code)
+        _write(found, folder, asked, code)
     _say("")
     _say(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
     if stop.first is not None:
@@ -178,9 +165,9 @@ def _exit_code(found: matrix_result.Matrix, stopped_by: signal.Signals | None) -
     return Exit.SIGINT if stopped_by is signal.SIGINT else Exit.SIGTERM
 
 
-def _write(found: matrix_result.Matrix, folder: Path, options: Sequence[str], code: int) -> None:
+def _write(found: matrix_result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:
     """The merged files. Raises OSError."""
-    known = matrix_result.as_json(found, run_state.suites_version(), options, code)
+    known = matrix_result.as_json(found, run_state.suites_version(), asked, code)
     run_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
     run_state.replace(folder / MARKDOWN, tables.markdown(found))
     run_state.replace(folder / JUNIT, matrix_junit.render(found))

@@ -24,6 +24,7 @@ from tools import (
     mutate_result,
     mutate_runs,
     mutate_table,
+    options,
     process_group,
     run_state,
     side_by_side,
@@ -32,7 +33,7 @@ from tools.emulate import say
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
 from tools.results_folder import Remembering, held, resumable, typed
-from tools.run import check_budget, missing_extension, nearest, refuse
+from tools.run import missing_extension, nearest, refuse
 
 OUTPUT = Path("results/mutants")
 JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
@@ -77,29 +78,10 @@ SWEEP_LIMIT_S = 900.0
     metavar="SECONDS",
     help="No test of a mutant begins later, but those of the claims foretold.",
 )
-@click.option(
-    "--kicks",
-    default=emulated_run.BUDGET,
-    show_default=True,
-    metavar="NAME|N",
-    callback=check_budget,
-    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
-)
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=10),
-    default=LIMIT_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="A mutant's machine is ended then.",
-)
-@click.option(
-    "--boot-limit",
-    type=click.FloatRange(min=10),
-    default=Limits.boot_s,
-    show_default=True,
-    metavar="SECONDS",
-    help="A machine that is not up by then is booted once more.",
+@options.kicks(emulated_run.BUDGET, "--kicks")
+@options.limit("--time-limit", LIMIT_S, "A mutant's machine is ended then.")
+@options.limit(
+    "--boot-limit", Limits.boot_s, "A machine that is not up by then is booted once more."
 )
 @click.option("--no-sweep", is_flag=True, help="Leave out what only the instruction sweep can see.")
 def mutate(

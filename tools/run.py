@@ -15,17 +15,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import variants
 from harness.reporting.selection import Selection, SelectionError, select
-from tools import finish, process_group
+from tools import finish, options, process_group
 from tools.exit_codes import Exit
 from tools.kernel_log import Copy
 
@@ -51,19 +50,6 @@ class WithPytestArguments(click.Command):
         return super().parse_args(ctx, args)
 
 
-def check_budget(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    """A budget that cannot be is wrong usage."""
-    try:
-        budget = importlib.import_module("harness.kick.budget")
-    except ImportError:
-        return value  # without the extension nothing runs, and the sentence for that comes later
-    try:
-        budget.Budget.of(value)
-    except budget.BudgetError as error:
-        raise click.BadParameter(str(error)) from None
-    return value
-
-
 @dataclass(frozen=True)
 class Request:
     """What was asked for. ``output`` is None for a new folder under ./results."""
@@ -78,25 +64,6 @@ class Request:
     variants: str = variants.ALL
 
 
-def check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    """A number, or auto."""
-    if value != "auto" and not (value.isascii() and value.isdigit()):
-        raise click.BadParameter(f"{value!r} is neither a number of workers nor 'auto'")
-    return value
-
-
-def variants_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--variants, with its default."""
-    return click.option(
-        "--variants",
-        "chosen_variants",
-        type=click.Choice([variants.ALL, variants.ONE]),
-        default=default,
-        show_default=True,
-        help="Each test in every guest mode and with every interrupt controller, or in one.",
-    )
-
-
 @click.command(
     cls=WithPytestArguments,
     options_metavar="[OPTIONS] [-- PYTEST OPTIONS]",
@@ -104,34 +71,13 @@ def variants_option(default: str) -> Callable[[Callable[..., Any]], Callable[...
     " 70 the suite itself broke, 71 an emulated host was lost,"
     " 73 the results cannot be written, 130 and 143 interrupted.",
 )
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
-@click.option(
-    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the results go; default results/<time>-<kernel>.",
-)
-@click.option(
-    "--jobs",
-    default="auto",
-    show_default=True,
-    metavar="N",
-    callback=check_jobs,
-    help="Workers; 0 is one process.",
-)
+@options.suites
+@options.claims
+@options.output("<time>-<kernel>")
+@options.jobs("Workers; 0 is one process.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
-@click.option(
-    "--budget",
-    default=DEFAULT_BUDGET,
-    show_default=True,
-    metavar="NAME|N",
-    callback=check_budget,
-    help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
-)
-@variants_option(variants.ALL)
+@options.kicks(DEFAULT_BUDGET)
+@options.variant(variants.ALL)
 @click.option("--list", "listing", is_flag=True, help="Only print what would run.")
 @click.option(
     "--else-emulate",

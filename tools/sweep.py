@@ -21,7 +21,7 @@ from harness.sweep import kicks
 from harness.sweep.inside import ERROR, PASS_SHIFT, Sweep
 from harness.sweep.verdict import SweepVerdict, judge
 from harness.sweep.ways import WAYS
-from tools import sweep_picture, sweep_report
+from tools import options, sweep_picture, sweep_report
 from tools.emulate import NO_KVM, say, show_console, words
 from tools.emulated_run import StoppedError, environment, stoppable
 from tools.exit_codes import Exit
@@ -57,18 +57,8 @@ _PASSES = 3
     show_default=True,
     help="How often each instruction is aimed at.",
 )
-@click.option(
-    "--kvm-modules",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the results go; default results/<time>-sweep-<kernel>.",
-)
+@options.kvm_modules
+@options.output("<time>-sweep-<kernel>")
 @click.option("--qemu", default=Machine().qemu, show_default=True, metavar="PROGRAM")
 @click.option("--qemu-options", default="", metavar="WORDS", help="More words for QEMU.")
 @click.option("--memory", default=Machine().memory, show_default=True, metavar="SIZE")

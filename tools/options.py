@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Options that several commands share, each with its check."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.reporting import variants
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
+claims = click.option(
+    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
+)
+kvm_modules = click.option(
+    "--kvm-modules",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
+)
+
+
+def output(name: str) -> Option:
+    """--output, a folder that is new by default: results/`name`."""
+    return click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help=f"Where the results go; default results/{name}.",
+    )
+
+
+def jobs(text: str) -> Option:
+    """--jobs, the workers of pytest-xdist."""
+    return click.option(
+        "--jobs", default="auto", show_default=True, metavar="N", callback=_check_jobs, help=text
+    )
+
+
+def kicks(default: str, name: str = "--budget") -> Option:
+    """The budget of the races, by default under the name --budget."""
+    return click.option(
+        name,
+        default=default,
+        show_default=True,
+        metavar="NAME|N",
+        callback=_check_kicks,
+        help="Kicks a race protocol gets: quick, ci, nightly, or a number.",
+    )
+
+
+def variant(default: str) -> Option:
+    """--variants."""
+    return click.option(
+        "--variants",
+        "chosen_variants",
+        type=click.Choice([variants.ALL, variants.ONE]),
+        default=default,
+        show_default=True,
+        help="Each test in every guest mode and with every interrupt controller, or in one.",
+    )
+
+
+def limit(name: str, default_s: float, text: str) -> Option:
+    """A bound in seconds for an emulated machine."""
+    return click.option(
+        name,
+        type=click.FloatRange(min=10),
+        default=default_s,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )
+
+
+def _check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """A number, or auto."""
+    if value != "auto" and not (value.isascii() and value.isdigit()):
+        raise click.BadParameter(f"{value!r} is neither a number of workers nor 'auto'")
+    return value
+
+
+def _check_kicks(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """A budget that cannot be is wrong usage."""
+    try:
+        budget = importlib.import_module("harness.kick.budget")
+    except ImportError:
+        return value  # without the extension nothing runs, and the sentence for that comes later
+    try:
+        budget.Budget.of(value)
+    except budget.BudgetError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
