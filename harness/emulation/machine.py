@@ -31,12 +31,10 @@ LEAST_MEMORY = 512 << 20  # bytes: less does not hold a distribution's kernel an
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 _HERE = Path(__file__).resolve().parent
 _TICK_S = 0.1
-# The last two: the end of a VM waits for grace periods of RCU, idly, hundreds of times in all. The
-# second undoes what PREEMPT_RT does for its latencies.
-_PARAMETERS = (
-    *("loglevel=5", "nokaslr", "tsc=reliable"),
-    *("rcupdate.rcu_expedited=1", "rcupdate.rcu_normal_after_boot=0"),
-)
+_PARAMETERS = ("loglevel=5", "nokaslr", "tsc=reliable")
+# The end of a VM waits for grace periods of RCU, idly, hundreds of times in a run of the suites.
+# The second word undoes what PREEMPT_RT does for its latencies. A sweep ends few VMs.
+_IMPATIENT = ("rcupdate.rcu_expedited=1", "rcupdate.rcu_normal_after_boot=0")
 _VNG_LOST = 255  # virtme-ng's exit code when a machine vanished
 # Where udev's own rules are: /lib where /usr is not merged.
 _UDEV_RULES = (Path("/usr/lib/udev/rules.d"), Path("/lib/udev/rules.d"))
@@ -167,7 +165,8 @@ def command(kernel: Kernel, machine: Machine, share: Path, bundle: Path | None) 
     words = machine.qemu_words(realtime=kernel.is_realtime)
     if bundle is not None:
         words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
-    parameters = [*_PARAMETERS, *machine.kernel_parameters]
+    impatient = () if machine.instruction_clock else _IMPATIENT
+    parameters = [*_PARAMETERS, *impatient, *machine.kernel_parameters]
     control = share / CONTROL
     rules = next((path for path in _UDEV_RULES if path.is_dir()), None)
     return [
