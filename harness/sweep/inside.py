@@ -112,14 +112,17 @@ def sweep(system: System, what: Sweep, folder: Path) -> None:
 
 
 def cost() -> dict[str, float]:
-    """Instructions of a call by the benchmark's case; the least of its batches."""
+    """Instructions of a call by the benchmark's case; the least of its batches.
+
+    The others hold the host's own work: a tick, or what a kernel thread does since the boot.
+    """
     least: dict[str, float] = {}
 
     def take(batch: Batch) -> None:
         if batch.valid:
             least[batch.case] = min(batch.ns_per_call, least.get(batch.case, batch.ns_per_call))
 
-    run_all(Settings(threads=(1,), rounds=3, batch_s=0.005), take)
+    run_all(Settings(threads=(1,), rounds=12, batch_s=0.005), take)
     return least
 
 
