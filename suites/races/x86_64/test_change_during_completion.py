@@ -27,9 +27,8 @@ pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
 
 SLOT = 1
 PAGE = 0x1000
-LENGTH = (
-    1500  # KVM asks for the first 1,024 bytes, then for the rest: no exit is like the one before
-)
+# KVM asks for the first 1,024 bytes, then for the rest: no exit is like the one before.
+LENGTH = 1500
 SOURCE = 0x20000
 
 
@@ -50,7 +49,8 @@ def test_changed_during_completion(guest: Guest, guest_mode: str, before: int, a
         pytest.skip(reason("no_userfaultfd", str(error)))
     with closing(slow):
         asked = require_exit(guest.vcpu.run_raw(), exits.Io, "At the REP INSB")
-        answer_io(guest.vcpu, asked, bytes(range(256)) * (asked.count // 256))
+        given = bytes(range(256)) * (asked.count // 256)
+        answer_io(guest.vcpu, asked, given)
         guest.vcpu.immediate_exit = before
         # The memory is let go before the run is waited for, however this ends.
         with Running(guest) as running, closing(slow):
@@ -74,6 +74,6 @@ def test_changed_during_completion(guest: Guest, guest_mode: str, before: int, a
         f"{change}, the guest must ask for the {LENGTH - asked.count} bytes that are left, but "
         f"{following}"
     )
-    assert memory.read(0, asked.count) == bytes(range(256)) * (asked.count // 256), (
+    assert memory.read(0, len(given)) == given, (
         f"{change}, the guest's memory must have the bytes that it was given"
     )
