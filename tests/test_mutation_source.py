@@ -13,6 +13,7 @@ import pytest
 
 from harness.emulation import apt, debian_source, kernel
 from harness.emulation.errors import KernelError, NotInArchiveError
+from harness.emulation.machine import SHARE
 from harness.mutation import source
 from harness.mutation.errors import MutationError
 from tests import fake_archive
@@ -68,6 +69,12 @@ def test_a_tree_that_was_built(tree: Path) -> None:
     changed = source.of_tree(tree, None, quiet)
     assert changed.label == found.label
     assert changed.digest != found.digest, "a patch of the user's is another kernel"
+
+
+def test_label_is_a_folder_that_an_emulated_host_can_have() -> None:
+    found = source.label("6.12.95+deb12-amd64", "6.12.95-1~bpo12+1")
+    assert found == "6.12.95+deb12-amd64_6.12.95-1-bpo12+1"
+    assert SHARE.fullmatch(found)
 
 
 def edit(name: str, old: str = "", new: str = "") -> object:

@@ -26,6 +26,8 @@ CONTROL = ".machine"
 TEMPORARY = "tmp"  # in the control folder: virtme-ng leaves files behind when it is killed
 RULES = "rules.d"
 CONSOLE = "console.log"
+#: The paths that virtme-ng takes for its --rwdir.
+SHARE = re.compile(r"[A-Za-z0-9_+ /.-]+")
 MOST_CPUS = 64
 LEAST_MEMORY = 512 << 20  # bytes: less does not hold a distribution's kernel and the suites
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
@@ -202,6 +204,11 @@ def run(
     """
     machine.check()
     programs.check(machine.qemu)
+    if not SHARE.fullmatch(str(share)):
+        raise EmulationError(
+            f"an emulated host cannot have the folder {share}: virtme-ng takes paths of letters, "
+            "digits, spaces and any of _+.- only; choose another --output"
+        )
     with _control_folder(share, job) as control, (share / CONSOLE).open("wb") as console:
         started = time.monotonic()
         words = command(kernel, machine, share, bundle)

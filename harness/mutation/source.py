@@ -37,7 +37,7 @@ class Source:
     tree      the folder with PARTS
     build     the folder for `make -C`
     compiler  the C compiler's program
-    label     names it among all kernels: [A-Za-z0-9.+~_-]
+    label     names it among all kernels, in letters of harness.emulation.machine.SHARE
     digest    of all that decides about the modules
     """
 
@@ -78,11 +78,16 @@ def of_debian(spec: str, say: Say) -> Source:
         tree=str(made.sources),
         build=str(made.headers),
         compiler=_compiler_of_headers(made.headers),
-        label=f"{found.release}_{made.version}",
+        label=label(found.release, made.version),
         digest=f"{found.release}_{made.version}",
     )
     check_programs(source)
     return source
+
+
+def label(release: str, version: str) -> str:
+    """A kernel's release with its package's version, in letters of machine.SHARE."""
+    return f"{release}_{version}".replace("~", "-")
 
 
 def of_tree(tree: Path, spec: str | None, say: Say) -> Source:

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// An exit that the fast path has answered clears the thread's flag of pending signals.
+// A write of an MSR that KVM answers by itself clears the thread's flag of pending signals.
 @@
 @@
- guest_timing_exit_irqoff();
- local_irq_enable();
- preempt_enable();
-+if (exit_fastpath != EXIT_FASTPATH_NONE)
-+	clear_thread_flag(TIF_SIGPENDING);
+ trace_kvm_msr_write(ecx, data);
++clear_thread_flag(TIF_SIGPENDING);
 
 // Forgotten for this run only: the thread's flag is right again when KVM_RUN has returned.
 @@
