@@ -75,7 +75,7 @@ def test_modules_that_do_not_load_are_no_verdict(tmp_path: Path) -> None:
 def test_folder_that_virtme_ng_cannot_take_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "6.12.95-1~bpo12"
     folder.mkdir()
-    with pytest.raises(EmulationError, match="cannot have the folder .*~bpo12: .*--output"):
+    with pytest.raises(EmulationError, match=r"cannot have the folder .*~bpo12: .*--output"):
         boot(folder, "no_kvm")
     assert not (folder / machine.CONSOLE).exists()
 
