@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int calls;
@@ -27,6 +28,21 @@ static int fail(int error)
 	return -1;
 }
 
+/* The whole process stands still for half a second, and the run lasts some milliseconds more. */
+static void be_stopped(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		kill(getppid(), SIGSTOP);
+		usleep(500000);
+		kill(getppid(), SIGCONT);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	usleep(50000);
+}
+
 static int run(struct guest *guest)
 {
 	const char *how = getenv("FAKE_KVM_RUN");
@@ -35,6 +51,10 @@ static int run(struct guest *guest)
 	calls++;
 	if (!strcmp(how, "eintr"))
 		return fail(EINTR);
+	if (!strcmp(how, "is_stopped")) {
+		be_stopped();
+		return fail(EINTR);
+	}
 	if (!strcmp(how, "runs_until_stopped")) {
 		while (!guest->stop)
 			guest->heartbeat++;

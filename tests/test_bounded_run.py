@@ -123,6 +123,12 @@ def test_forbidden_progress_is_rescued_at_once(fake: Path) -> None:
     assert answer["after_s"] < 20
 
 
+def test_patience_is_not_spent_while_the_process_is_stopped(fake: Path) -> None:
+    """Half a second of it, with patience for 0.2 s: a starved host needs no rescue."""
+    answer = found(run(fake, "is_stopped"))
+    assert (answer["value"], answer["errno"], answer["by"]) == (-1, 4, None)
+
+
 def test_signal_ends_a_sleeping_vcpu(fake: Path) -> None:
     answer = found(run(fake, "sleeps_until_signal"))
     assert (answer["value"], answer["errno"], answer["by"]) == (-1, 4, "signal")

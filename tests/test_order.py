@@ -64,6 +64,16 @@ def test_when_the_time_is_over_only_open_questions_go_on(tmp_path: Path, workers
     assert folder_journal(out).exit_status == 1
 
 
+def test_files_of_other_claims_are_not_read_where_nothing_else_has_time(tmp_path: Path) -> None:
+    project = fake.make(tmp_path / "p", preset=SUITE, races="import there_is_no_such_module")
+    words = ("--stop-after=0", f"--results={tmp_path / 'out'}")
+    assert fake.pytest_run(project, *FIRST, *words).returncode == 1
+    assert ran(tmp_path / "out") == ["per_vcpu.a", "returns.a", "returns.b"]
+    done = fake.pytest_run(project, *words)
+    assert done.returncode == 2, "without a question, every file is read"
+    assert "there_is_no_such_module" in done.stdout
+
+
 def test_what_had_no_turn_is_no_error_of_the_suite(tmp_path: Path) -> None:
     project = fake.make(tmp_path / "p", preset=fake.HELD)
     out = tmp_path / "out"

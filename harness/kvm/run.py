@@ -28,10 +28,11 @@ class Bounds:
     """How long a run may last, seconds, and where the guest's words are (`uint32_t *` or None).
 
     The bounds tell a hang from a run; no verdict rests on them where the guest moved on, for then
-    the rescue comes at once (`progress_forbidden`).
+    the rescue comes at once (`progress_forbidden`). Patience is counted in the time of who waits,
+    which a starved host stretches by itself; so a slow one gets thrice as much, not ten times.
     """
 
-    patience_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
+    patience_s: float = field(default_factory=lambda: 10.0 * min(slow_machine_factor(), 3.0))
     signal_after_s: float = field(default_factory=lambda: 1.0 * slow_machine_factor())
     end_after_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
     heartbeat: Any = None
