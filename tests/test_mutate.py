@@ -233,7 +233,16 @@ def test_two_kernels_and_every_file(tmp_path: Path) -> None:
     later = [each["results"][-1]["outcome"] for each in known["kernels"]]
     assert later == ["left out", "killed"]
     assert "mask_survives 6.1: survived: did not fail: preset.repeats (held)" in text
+    asked = [line for line in (tmp_path / "log").read_text().splitlines() if "words" in line]
+    for version, bugs in (("6.1", 0), ("6.12", 2)):
+        lines = [line for line in asked if f"--kernel=debian:{version} " in line]
+        assert lines
+        assert {line.count("--deselect=suites/") for line in lines} == {bugs}
+    left_out = "2 tests left out, for a bug of this kernel (74c1807f6c4f): "
+    assert f"6.12: {left_out}" in text
+    assert f"6.1: {left_out}" not in text
     markdown = (tmp_path / "out/kill-matrix.md").read_text()
+    assert markdown.count(left_out) == 1
     assert "| `mask_dies` | mask | killed |" in markdown
     assert re.search(r"`mask_dies`.*\| \*\*repeats\*\* \|", markdown)
     assert re.search(r"`mask_survives`.*~~repeats~~", markdown)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.mutation.catalogue import Mutant
+from harness.mutation.kernel_bugs import KernelBug, of_version
 from harness.mutation.source import Source
 from harness.reporting import journal as journals
 from tools import run_state
@@ -38,11 +39,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One kernel: its stock KVMs and its mutants, in the catalogue's order."""
+    """One kernel: its stock KVMs and its mutants, in the catalogue's order, and its own bugs."""
 
     source: Source
     stock: tuple[Cell, ...]
     mutants: tuple[Cell, ...]
+    bugs: tuple[KernelBug, ...] = ()
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -120,7 +122,8 @@ def of_runs(runs: Mapping[Source, Sequence[Run]]) -> Found:
             Cell(run.folder.name, run.mutant, run.judged(), run.seconds, run.folder) for run in each
         ]
         stock = tuple(cell for cell in cells if cell.mutant is None)
-        columns.append(Column(source, stock, tuple(c for c in cells if c.mutant is not None)))
+        mutants = tuple(cell for cell in cells if cell.mutant is not None)
+        columns.append(Column(source, stock, mutants, of_version(source.version)))
     return Found(tuple(columns))
 
 
@@ -137,6 +140,7 @@ def as_json(found: Found, code: int) -> dict[str, Any]:
                 "release": column.source.release,
                 "name": column.source.name,
                 "label": column.source.label,
+                "left_out": [test for bug in column.bugs for test in bug.tests],
                 "results": [_cell(each) for each in column.cells],
             }
             for column in found.columns

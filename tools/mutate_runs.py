@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.mutation import kernel_bugs
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
 from tools import side_by_side
@@ -45,7 +46,8 @@ class Plan:
 class Run(side_by_side.Run):
     """A mutant on a kernel, or (`mutant` is None) the stock KVM, built as the mutants are.
 
-    `foretold` are the claims to be tested first, `ways` those of the sweep, if it `sweeps`.
+    `foretold` are the claims to be tested first, `ways` those of the sweep, if it `sweeps`;
+    `left_out` are tests that find a bug of the kernel's own.
     """
 
     source: Source | None = None
@@ -54,6 +56,7 @@ class Run(side_by_side.Run):
     sweeps: bool = False
     foretold: Sequence[str] = ()
     ways: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     stock: Run | None = field(default=None, repr=False)
     verdict: Judged | None = None
     spent_s: float = 0.0
@@ -93,6 +96,7 @@ class Run(side_by_side.Run):
             f"--boot-limit={self.plan.boot_limit_s:g}",
             *([f"--time-limit={int(self.plan.limit_s - self.spent_s)}"] if self.mutant else []),
             *("--", *stop, *(f"--first={name}" for name in self.foretold)),
+            *(f"--deselect={test}" for test in self.left_out),
         ]
 
     def judged(self) -> Judged:
@@ -197,6 +201,7 @@ def _run(
     source: Source, folder: Path, plan: Plan, mutant: Mutant | None, *, sweeps: bool = False
 ) -> Run:
     foretold = (*mutant.claims, *mutant.claims_held) if mutant else ()
+    left_out = [test for bug in kernel_bugs.of_version(source.version) for test in bug.tests]
     asked: dict[str, Any] = {
         "release": source.release,
         "mutant": None,
@@ -205,12 +210,14 @@ def _run(
         "budget_s": plan.budget_s if mutant else None,
         "memory": MEMORY_MB,
         "parameters": list(PARAMETERS),
+        "left_out": left_out,
     }
     if mutant:
         # As JSON reads it back; the folder may move, and what is written of a mutant may change.
         asked["mutant"] = {"id": mutant.id, "claims": list(foretold), "ways": list(mutant.ways)}
     made = Run(folder, asked, source=source, plan=plan, mutant=mutant, sweeps=sweeps)
     made.foretold = foretold
+    made.left_out = left_out
     made.ways = mutant.ways if mutant else ()
     made.limit_s = plan.sweep_limit_s if sweeps else None
     return made

@@ -26,6 +26,9 @@ def show(found: Found) -> None:
     words = [each for each in LEGEND if each in _outcomes(found)]
     for word in words:
         console.print(f"{word.value}: {LEGEND[word]}", style="dim")
+    for column in found.columns:
+        for bug in column.bugs:
+            console.print(Text(f"{column.source.version}: {bug.describe()}"))
     for head, text in _troubles(found):
         console.print(Text(f"{head}: {text}"))
     good = found.code is Exit.HELD
@@ -84,6 +87,7 @@ def markdown(found: Found) -> str:
     lines = [f"{found.sentence()}.", ""]
     for column in found.columns:
         lines += [f"## {_escaped(column.source.name)}", "", *_matrix(column), ""]
+        lines += [line for bug in column.bugs for line in (_escaped(bug.describe()), "")]
     lines += [
         "A claim in bold failed as it was foretold, one in plain letters failed beside it, and one",
         "that is ~~struck out~~ was foretold and did not fail.",

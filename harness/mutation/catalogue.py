@@ -118,11 +118,15 @@ class Mutant:
 
     def applies_to(self, version: str) -> bool:
         """Whether a kernel of this version, such as 6.1, has what the patch changes."""
-        number = version_number(version)
-        return not (
-            (self.since and number < version_number(self.since))
-            or (self.until and number > version_number(self.until))
-        )
+        return is_between(version, self.since, self.until)
+
+
+def is_between(version: str, since: str, until: str) -> bool:
+    """Whether a kernel's version is one of these; an empty text is no bound."""
+    number = version_number(version)
+    return not (
+        (since and number < version_number(since)) or (until and number > version_number(until))
+    )
 
 
 def version_number(version: str) -> tuple[int, int]:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bugs of released kernels that the suites find: ``mutants/kernel_bugs.toml``.
+
+A test that the stock kernel fails says nothing about a mutant, so a mutation leaves it out there.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from harness.mutation import catalogue
+from harness.mutation.catalogue import CatalogueError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = catalogue.FOLDER / "kernel_bugs.toml"
+
+
+@dataclass(frozen=True)
+class KernelBug:
+    """An entry; `tests` are node ids of pytest, the versions those of the first and last kernel."""
+
+    commit: str
+    defect: str
+    since: str
+    until: str
+    tests: tuple[str, ...]
+
+    def describe(self) -> str:
+        """What is left out and why, for a report."""
+        number = f"{len(self.tests)} test{'s' * (len(self.tests) > 1)}"
+        return f"{number} left out, for a bug of this kernel ({self.commit}): {self.defect}"
+
+
+def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
+    """The bugs of a kernel such as 6.12. Raises `CatalogueError` for an entry without a part."""
+    entries = tomllib.loads(file.read_text(encoding="utf-8")).get("bug", [])
+    return tuple(
+        bug
+        for bug in (_bug(entry, file) for entry in entries)
+        if catalogue.is_between(version, bug.since, bug.until)
+    )
+
+
+def _bug(entry: dict[str, Any], file: Path) -> KernelBug:
+    names = {each.name for each in fields(KernelBug)}
+    if set(entry) != names or not all(entry.values()):
+        raise CatalogueError(f"{file}: a bug has {', '.join(sorted(names))}, and nothing else")
+    return KernelBug(**{**entry, "tests": tuple(entry["tests"])})
