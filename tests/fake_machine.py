@@ -116,7 +116,7 @@ def command(ending: str, share: Path) -> list[str]:
 def playing(ending: str) -> AbstractContextManager[object]:
     """A context in which harness.emulation.machine boots such a machine."""
     return mock.patch.object(
-        machine, "command", lambda _kernel, _machine, share, _bundle: command(ending, share)
+        machine, "command", lambda _kernel, _machine, _share, place, _bundle: command(ending, place)
     )
 
 

@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plays the children of a mutation: `make ...`, `emulate ...` and `sweep ...`, without a machine.
+"""Plays the children of a mutation: `make`, `emulate`, `sweep` and `lane`, without a machine.
 
 The mutant's id says what happens: its words are parts of it (`mask_survives`). Each child writes a
-line to $FAKE_LOG when it begins and when it ends.
+line to $FAKE_LOG when it begins, a lane for each mutant.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from fake_emulate import log
 
+from harness.emulation import console as consoles
+from harness.emulation import lost
 from harness.mutation.source import Source
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
-from tools import run_child
+from tools import mutate_guest, run_child
 
 PLANNED = ("preset.returns_eintr", "preset.repeats", "preset.per_vcpu")
 LOST = "the machine hung: no sign of life\nThe console's last lines:\n  x"
@@ -57,6 +61,10 @@ def emulate(name: str, output: Path) -> int:
             (output / "console.log").write_text("[ 2.0] Kernel panic - not syncing: oops\n")
             print(f"{LOST}")
             return 71
+        if "wedged" in name:
+            time.sleep(1000)
+        if "complains" in name:
+            (output / "console.log").write_text("[ 3.0] ------------[ cut here ]------------\n")
         if "stuck" in name:
             log(f"stuck {name} {os.getpid()}")
             if not os.environ.get("GO"):
@@ -80,11 +88,40 @@ def sweep(name: str, output: Path) -> int:
     return int(not (name.startswith("stock") or "survives" in name))
 
 
+def lane(_source: str, folder: str, _boot_limit: str) -> int:
+    """Answers as tools/mutate_guest.py does, until it is killed or the machine is lost."""
+    place = Path(folder)
+    log(f"lane {os.getpid()}")
+    for number in itertools.count():
+        while not (file := mutate_guest.request_file(place, number)).exists():
+            time.sleep(0.01)
+        request = json.loads(file.read_text())
+        output = Path(request["output"]).parent
+        log(f"words {output.name} {request['modules']} {' '.join(request['words'])}")
+        log(f"begin {output.name}")
+        answer = {"left": "rmmod: ERROR: Module kvm is in use" if "stays" in output.name else ""}
+        if "refused" in output.name:
+            answer["refused"] = "insmod: Invalid module format"
+        else:
+            answer["status"] = emulate(output.name, output)
+            with (place / "console.log").open("a") as console:
+                console.write((output / "console.log").read_text())
+        if answer.get("status") == 71:
+            lines = (place / "console.log").read_text().splitlines()
+            told = lost.LostVm("the machine hung", consoles.panic(lines), tuple(lines))
+            (place / "lost.json").write_text(json.dumps(asdict(told)))
+            return 71
+        mutate_guest.answer_file(place, number).write_text(json.dumps(answer))
+    return 0
+
+
 def main() -> int:
     run_child.end_with_the_parent()
     what, *rest = sys.argv[1:]
     if what == "make":
         return make(*rest)
+    if what == "lane":
+        return lane(*rest)
     given = dict(word.partition("=")[::2] for word in rest)
     output = Path(given["--output"])
     log(f"words {output.name} {' '.join(rest)}")

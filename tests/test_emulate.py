@@ -300,7 +300,7 @@ def test_cache_that_cannot_be_written(
 def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "7.2.22")
     request = run.Request(jobs="auto", budget="10000", variants=variants.ONE)
-    job = emulated_run._job(Machine(), request, Path("/out"))
+    job = emulated_run.job(Machine(), request, Path("/out"))
     assert job.environment["KVM_CONFORMANCE_EMULATOR"] == "QEMU 7.2.22, 2 CPUs in turn, 2G"
     assert job.environment["KVM_CONFORMANCE_TIER"] == "emulated"
     assert "--variants=one" in job.command
@@ -312,6 +312,6 @@ def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workers_need_their_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "7.2.22")
-    job = emulated_run._job(Machine(), run.Request(jobs="2"), Path("/out"))
+    job = emulated_run.job(Machine(), run.Request(jobs="2"), Path("/out"))
     assert "--numprocesses=2" in job.command
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in job.environment

@@ -297,7 +297,7 @@ def test_machines_that_cannot_be(asked: Machine, why: str) -> None:
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "vng", lambda: Path("/vng"))
     asked = Machine(cpus=3, memory="1G", qemu="sh", options=("-name", "a b"), threads=True)
-    words = machine.command(fake.KERNEL, asked, tmp_path, tmp_path / "image")
+    words = machine.command(fake.KERNEL, asked, tmp_path, tmp_path, tmp_path / "image")
     assert words[:2] == ["/vng", "--run"]
     assert tuple(words[words.index("--cpus") :][:2]) == ("--cpus", "3")
     options = next(word for word in words if word.startswith("--qemu-opts="))

@@ -95,8 +95,8 @@ def boot_and_test(
 
     Raises `KernelError` where no machine can be had, and OSError where `output` cannot be written.
     """
-    job = dataclasses.replace(
-        _job(machine, request, output), modules=modules.resolve() if modules else None
+    asked = dataclasses.replace(
+        job(machine, request, output), modules=modules.resolve() if modules else None
     )
     try:
         with stoppable():
@@ -104,7 +104,7 @@ def boot_and_test(
             ended = run(
                 kernel,
                 machine,
-                job,
+                asked,
                 output,
                 bundle=image,
                 limits=limits,
@@ -129,7 +129,8 @@ def environment(machine: Machine) -> dict[str, str]:
     }
 
 
-def _job(machine: Machine, request: Request, output: Path) -> Job:
+def job(machine: Machine, request: Request, output: Path) -> Job:
+    """pytest with what was asked for, with its results in `output`."""
     # Processors that take turns run no two workers at once.
     auto = str(machine.cpus if machine.threads else 0)
     workers = auto if request.jobs == "auto" else request.jobs

@@ -32,6 +32,7 @@ from tools import (
 from tools.emulate import say
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
+from tools.mutate_lane import MEMORY_MB, Lanes
 from tools.results_folder import Remembering, held, resumable, typed
 from tools.run import missing_extension, nearest, refuse
 
@@ -183,7 +184,7 @@ def _launch(
         each.write(place / mutate_runs.SOURCE)
         runs[each] = mutate_runs.of_kernel(each, mutants, place, plan)
     every = [run for of_kernel in runs.values() for run in of_kernel]
-    parallel = parallel or side_by_side.most_at_once(mutate_runs.MEMORY_MB)
+    parallel = parallel or side_by_side.most_at_once(MEMORY_MB)
     names = ", ".join(each.name for each in sources)
     click.echo(
         f"Mutants: {len(mutants)} on {names}, at most {parallel} machines at once, "
@@ -191,7 +192,12 @@ def _launch(
     )
     click.echo(f"Results go to {nearest(folder)}")
     with process_group.Watch().installed() as stop:
-        with Progress(every, busy_only=True) as progress:
+        with (
+            contextlib.closing(Lanes(parallel)) as lanes,
+            Progress(every, busy_only=True) as progress,
+        ):
+            for run in every:
+                run.lanes = lanes
             side_by_side.run_all(
                 every, parallel=parallel, fresh=fresh, stop=stop, show=progress.show
             )

@@ -11,21 +11,16 @@ from typing import Any
 from harness.mutation import kernel_bugs
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
-from tools import side_by_side
+from tools import emulated_run, side_by_side
 from tools.exit_codes import Exit
 from tools.mutate_judge import Judged, Left, Outcome, judge
+from tools.mutate_lane import MEMORY_MB, PARAMETERS, Lanes
 from tools.mutate_make import STOCK
-from tools.side_by_side import Stage
+from tools.run import Request
+from tools.side_by_side import Child, Stage
 
 SOURCE = "source.json"
 SWEPT_STOCK = "stock.sweep"
-#: A kernel that breaks says so and ends, instead of hanging until the time limit. Twice the usual
-#: threshold: an emulated host may be starved for seconds by others on its processors.
-PARAMETERS = (
-    *("oops=panic", "softlockup_panic=1", "watchdog_thresh=20"),
-    *("hung_task_panic=1", "sysctl.kernel.hung_task_timeout_secs=60"),
-)
-MEMORY_MB = 2048
 _ATTEMPTS = 2
 _LEAST_S = 30.0  # less is no chance
 
@@ -58,8 +53,10 @@ class Run(side_by_side.Run):
     ways: Sequence[str] = ()
     left_out: Sequence[str] = ()
     stock: Run | None = field(default=None, repr=False)
+    lanes: Lanes | None = field(default=None, repr=False)
     verdict: Judged | None = None
     spent_s: float = 0.0
+    shared: bool = False  # its machine judged others before
     _known: tuple[tuple[object, ...], Judged] | None = field(default=None, repr=False)
 
     @property
@@ -88,16 +85,46 @@ class Run(side_by_side.Run):
         ]
         if self.sweeps:
             return ["sweep", *common, *(f"--way={way}" for way in self.ways)]
-        # The stock kernel is to hold everything, so it has the time that it takes.
-        stop = [] if self.mutant is None else [f"--stop-after={self.plan.budget_s:g}"]
         return [
             *("emulate", *common, f"--budget={self.plan.kicks}"),
             f"--kernel-parameters={' '.join(PARAMETERS)}",
             f"--boot-limit={self.plan.boot_limit_s:g}",
-            *([f"--time-limit={int(self.plan.limit_s - self.spent_s)}"] if self.mutant else []),
-            *("--", *stop, *(f"--first={name}" for name in self.foretold)),
+            *("--", *self._words),
+        ]
+
+    @property
+    def _words(self) -> list[str]:
+        """For pytest. The stock kernel is to hold everything, so it has the time that it takes."""
+        assert self.plan
+        stop = [] if self.mutant is None else [f"--stop-after={self.plan.budget_s:g}"]
+        return [
+            *stop,
+            *(f"--first={name}" for name in self.foretold),
             *(f"--deselect={test}" for test in self.left_out),
         ]
+
+    def begin(self) -> Child:
+        """A process of its own for the stock KVM and for sweeps; mutants share their machines."""
+        if self.mutant is None or self.sweeps:
+            return super().begin()
+        assert self.plan
+        assert self.lanes
+        request = Request(
+            budget=self.plan.kicks,
+            variants=emulated_run.VARIANTS,
+            pytest_arguments=tuple(self._words),
+        )
+        asked = self.lanes.ask(
+            self.folder.parent / SOURCE,
+            self.folder,
+            self.found["modules"],
+            request,
+            boot_limit_s=self.plan.boot_limit_s,
+            limit_s=self.plan.limit_s - self.spent_s,
+            fresh=self.attempts > 0,
+        )
+        self.shared = asked.had_predecessors
+        return asked
 
     def judged(self) -> Judged:
         """What became of it; for one that is over."""
@@ -145,11 +172,12 @@ class Run(side_by_side.Run):
     def wants_another(self) -> bool:
         """A machine that was lost without evidence gets one more chance: emulation may freeze.
 
+        So does one that judged others before: they may be to blame. The chance is a fresh machine.
         Both together have the time of one: what wedges its host costs its time limit and no more.
         """
         assert self.plan
         left = Left(self.folder, self.code, self.why)
-        if self.attempts >= _ATTEMPTS or not left.lost or left.evidence:
+        if self.attempts >= _ATTEMPTS or not left.lost or (left.evidence and not self.shared):
             return False
         self.spent_s += self.seconds if self.mutant and not self.sweeps else 0
         return self.plan.limit_s - self.spent_s >= _LEAST_S

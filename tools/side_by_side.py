@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.reporting import journal as journals
 from tools import finish, process_group, run_state
@@ -59,6 +59,21 @@ _ENDINGS: dict[int, str] = {
 }
 
 
+class Child(Protocol):
+    """What a run has under way, as `subprocess.Popen` tells it; `pid` leads its session."""
+
+    @property
+    def pid(self) -> int:
+        """The process that SIGINT ends in order."""
+
+    @property
+    def returncode(self) -> int | Any:
+        """The exit code, once `poll` gave one."""
+
+    def poll(self) -> int | None:
+        """The exit code, None while it goes on."""
+
+
 @dataclass
 class Run:
     """A run: one process prepares it, and a second one tests. A subclass says which they are.
@@ -78,7 +93,7 @@ class Run:
     started: str = ""
     limit_s: float | None = None
     attempts: int = 0
-    child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    child: Child | None = field(default=None, repr=False)
     since: float = 0.0
 
     @property
@@ -95,6 +110,11 @@ class Run:
     def testing(self) -> Sequence[str]:
         """The words for the process that tests it."""
         raise NotImplementedError
+
+    def begin(self) -> Child:
+        """Begins to test it; its words go to output.txt in its folder."""
+        with (self.folder / run_state.OUTPUT).open("wb") as output:
+            return spawn(self.testing, output.fileno(), output.fileno())
 
     @property
     def ending(self) -> str:
@@ -194,7 +214,8 @@ def run_all(
 def _prepare(run: Run) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / _FOUND).open("wb") as found, (run.folder / _PREPARED).open("wb") as told:
-        _start(run, run.preparing, found.fileno(), told.fileno())
+        run.child = spawn(run.preparing, found.fileno(), told.fileno())
+    run.since = time.monotonic()
     run.stage = Stage.PREPARING
 
 
@@ -202,15 +223,16 @@ def _test(run: Run) -> None:
     run_state.forget(run.folder)
     for name in finish.FILES:  # what is shown meanwhile is not the last run's
         (run.folder / name).unlink(missing_ok=True)
-    with (run.folder / run_state.OUTPUT).open("wb") as output:
-        _start(run, run.testing, output.fileno(), output.fileno())
+    run.child = run.begin()
+    run.since = time.monotonic()
     run.started = journals.now()
     run.attempts += 1
     run.stage = Stage.RUNNING
 
 
-def _start(run: Run, words: Sequence[str], output: int, errors: int) -> None:
-    run.child = subprocess.Popen(
+def spawn(words: Sequence[str], output: int, errors: int) -> subprocess.Popen[bytes]:
+    """Starts a child of tools/run_child.py that ends with this process."""
+    return subprocess.Popen(
         [*PROGRAM, *words],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
@@ -219,7 +241,6 @@ def _start(run: Run, words: Sequence[str], output: int, errors: int) -> None:
         start_new_session=True,
         env={**os.environ, "COLUMNS": "100", PARENT: str(os.getpid())},
     )
-    run.since = time.monotonic()
 
 
 def _look(runs: Sequence[Run], fresh: bool, stop: process_group.Watch) -> None:
@@ -296,7 +317,7 @@ def _end(runs: Sequence[Run], stop: process_group.Watch) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGINT)
 
-    def gone(child: subprocess.Popen[bytes]) -> bool:
+    def gone(child: Child) -> bool:
         return child.poll() is not None and not process_group.members(child.pid)
 
     def wait(seconds: float, until: Callable[[], bool]) -> None:

@@ -41,7 +41,8 @@ if [ -e /dev/vda ] || modprobe -q virtio_blk; then
 		for folder in proc sys dev run tmp; do
 			mount --rbind "/$folder" "$root/$folder"
 		done
-		mount --rbind "$control/.." "$root/$control/.."
+		share=$(cat "$control/share")
+		mount --rbind "$share" "$root/$share"
 	fi
 fi
 state "root $root"

@@ -162,14 +162,16 @@ class Ended:
     has_kvm: bool
 
 
-def command(kernel: Kernel, machine: Machine, share: Path, bundle: Path | None) -> list[str]:
-    """virtme-ng's command line; it runs guest.sh of the share's control folder."""
+def command(
+    kernel: Kernel, machine: Machine, share: Path, place: Path, bundle: Path | None
+) -> list[str]:
+    """virtme-ng's command line; it runs guest.sh of the control folder in `place`."""
     words = machine.qemu_words(realtime=kernel.is_realtime)
     if bundle is not None:
         words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
     impatient = () if machine.instruction_clock else _IMPATIENT
     parameters = [*_PARAMETERS, *impatient, *machine.kernel_parameters]
-    control = share / CONTROL
+    control = place / CONTROL
     rules = next((path for path in _UDEV_RULES if path.is_dir()), None)
     return [
         *(str(programs.vng()), "--run", str(kernel.image), "--user", "root", "--force-9p"),
@@ -189,6 +191,7 @@ def run(
     job: Job,
     share: Path,
     *,
+    place: Path | None = None,
     bundle: Path | None = None,
     limits: Limits,
     signs_of_life: Callable[[], float],
@@ -196,8 +199,8 @@ def run(
 ) -> Ended:
     """Boots the kernel, runs the job, and ends everything.
 
-    `share` is a folder that the job can write by its own path; the console goes to its
-    console.log. `signs_of_life` is a number that changes as long as the job goes on (a size);
+    `share` is a folder that the job can write by its own path. The console goes to console.log in
+    `place`, the share itself or a folder in it, one a machine. `signs_of_life` is a number that changes as long as the job goes on (a size);
     `output` the descriptor for the job's standard output. Raises `EmulationError`, also where
     the kernel refuses the job's modules, and OSError where the share cannot be written. Whatever is
     raised, QEMU has ended.
@@ -209,9 +212,11 @@ def run(
             f"an emulated host cannot have the folder {share}: virtme-ng takes paths of letters, "
             "digits, spaces and any of _+.- only; choose another --output"
         )
-    with _control_folder(share, job) as control, (share / CONSOLE).open("wb") as console:
+    place = place or share
+    with _control_folder(place, job) as control, (place / CONSOLE).open("wb") as console:
+        (control / "share").write_text(str(share), encoding="utf-8")
         started = time.monotonic()
-        words = command(kernel, machine, share, bundle)
+        words = command(kernel, machine, share, place, bundle)
         with _kept(words, control, console.fileno(), output) as child:
             watch = _Watch(control, limits, signs_of_life, started)
             why = ""
@@ -223,14 +228,14 @@ def run(
         seconds = time.monotonic() - started
     if watch.status is not None:
         return Ended(watch.status, None, watch.booted_s, seconds, watch.has_kvm)
-    lines = last_lines(share / CONSOLE)
+    lines = last_lines(place / CONSOLE)
     if watch.refused is not None:
         raise EmulationError(_refused(kernel, job, watch.refused, refusal(lines)))
     said = panic(lines)
     if not why and watch.booted_s is None and child.returncode not in (0, _VNG_LOST):
         raise EmulationError(
             f"virtme-ng could not boot {kernel.name}: {lines[-1] if lines else 'no word from it'}; "
-            f"all of it is in {share / CONSOLE}"
+            f"all of it is in {place / CONSOLE}"
         )
     if not why:
         why = "the kernel panicked" if said else "the machine ended by itself"
@@ -250,8 +255,8 @@ def _refused(kernel: Kernel, job: Job, insmod: str, said: str) -> str:
 
 
 @contextlib.contextmanager
-def _control_folder(share: Path, job: Job) -> Iterator[Path]:
-    control = share / CONTROL
+def _control_folder(place: Path, job: Job) -> Iterator[Path]:
+    control = place / CONTROL
     shutil.rmtree(control, ignore_errors=True)
     control.mkdir(parents=True)
     try:

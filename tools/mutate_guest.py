@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Inside an emulated host: one KVM after the other, each judged by a pytest that is warm already.
+
+To boot, to start Python and to collect the suites takes an emulated host twenty seconds, and the
+tests of a mutant take three. So this process does the former once. For each request it loads the
+modules, and a fork of it runs the tests: what they leave in the process is gone with it.
+
+Requests and answers are files of the folder that is the first argument, `request-N.json` and
+`answer-N.json`, both written whole; the other arguments are pytest's for all suites. A request has
+`modules`, a folder; `words` for pytest; `environment`; and `output`, a file. An answer has pytest's
+`status`; or `refused`, in whose words the modules were not taken; and `left`, why KVM could not be
+removed again: then this kernel is used up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+MODULES = ("kvm", "kvm-amd")
+_LOOK_S = 0.05
+
+
+def request_file(place: Path, number: int) -> Path:
+    """Where the request of this number is."""
+    return place / f"request-{number}.json"
+
+
+def answer_file(place: Path, number: int) -> Path:
+    """Where its answer will be."""
+    return place / f"answer-{number}.json"
+
+
+def main(place: Path, words: Sequence[str]) -> NoReturn:
+    """Answers until the machine is ended; `words` are pytest's for all suites."""
+    remove()  # the kernel's own KVM
+    warm_up(words)
+    for number in itertools.count():
+        file = request_file(place, number)
+        while not file.exists():
+            time.sleep(_LOOK_S)
+        request = json.loads(file.read_text(encoding="utf-8"))
+        answer = answer_file(place, number)
+        fresh = answer.with_suffix(".new")
+        fresh.write_text(json.dumps(serve(request)), encoding="utf-8")
+        fresh.replace(answer)
+    raise AssertionError
+
+
+def serve(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a request."""
+    refused = load(Path(request["modules"]))
+    if refused:
+        return {"refused": refused, "left": remove()}
+    child = os.fork()
+    if child == 0:
+        _test(request)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {"status": status, "left": remove()}
+
+
+def load(folder: Path) -> str:
+    """Loads the modules; what insmod said against it, or an empty text."""
+    return next(filter(None, (_said("insmod", folder / f"{name}.ko") for name in MODULES)), "")
+
+
+def remove() -> str:
+    """Removes KVM; what rmmod said against it, or an empty text."""
+    loaded = [name.replace("-", "_") for name in reversed(MODULES)]
+    present = [name for name in loaded if Path("/sys/module", name, "initstate").exists()]
+    return _said("rmmod", *present) if present else ""
+
+
+def warm_up(words: Sequence[str]) -> None:
+    """Lets pytest import itself and collect the suites, in this process and without a word."""
+    import pytest
+
+    kept = os.dup(1)
+    with Path(os.devnull).open("wb") as silent:
+        os.dup2(silent.fileno(), 1)
+        pytest.main([*words, "--collect-only", "-qq"])
+        sys.stdout.flush()
+    os.dup2(kept, 1)
+    os.close(kept)
+
+
+def _test(request: Mapping[str, Any]) -> NoReturn:
+    """The fork: pytest with a terminal of its own."""
+    status = 70
+    try:
+        import pytest
+
+        from harness.host import description
+
+        output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.environ.update(request["environment"])
+        description.describe.cache_clear()  # it says which module is loaded
+        status = int(pytest.main(list(request["words"])))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _said(*words: object) -> str:
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False
+    )
+    return (done.stderr.strip() or f"{words[0]} ended with {done.returncode}") * bool(
+        done.returncode
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
