@@ -200,10 +200,10 @@ def run(
     """Boots the kernel, runs the job, and ends everything.
 
     `share` is a folder that the job can write by its own path. The console goes to console.log in
-    `place`, the share itself or a folder in it, one a machine. `signs_of_life` is a number that changes as long as the job goes on (a size);
-    `output` the descriptor for the job's standard output. Raises `EmulationError`, also where
-    the kernel refuses the job's modules, and OSError where the share cannot be written. Whatever is
-    raised, QEMU has ended.
+    `place`, the share itself or a folder in it, one a machine. `signs_of_life` is a number that
+    changes as long as the job goes on (a size); `output` the descriptor for the job's standard
+    output. Raises `EmulationError`, also where the kernel refuses the job's modules, and OSError
+    where the share cannot be written. Whatever is raised, QEMU has ended.
     """
     machine.check()
     programs.check(machine.qemu)
