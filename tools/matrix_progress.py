@@ -94,7 +94,7 @@ class Progress:
         planned, done, bad = self._count(run)
         if not planned:
             again = " again" if run.attempts > 1 else ""
-            return f"booting{again}", f"booting {run.title}{again}"
+            return f"booting{again}", f"{run.starting}{again}"
         failed = f", {bad} failed" if bad else ""
         return "testing", f"testing, {done} of {planned}{failed}"
 

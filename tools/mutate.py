@@ -42,7 +42,6 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
 KERNELS = ("debian:bookworm", "debian:bookworm-backports")
 BUDGET_S = 60.0
 LIMIT_S = 600.0
-SWEEP_LIMIT_S = 900.0
 
 
 @click.command(
@@ -122,7 +121,7 @@ def mutate(
         budget_s=budget,
         limit_s=time_limit,
         boot_limit_s=boot_limit,
-        sweep_limit_s=0 if no_sweep else SWEEP_LIMIT_S,
+        sweeps=not no_sweep,
     )
     try:
         programs.check(Machine.qemu)

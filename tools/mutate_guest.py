@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 MODULES = ("kvm", "kvm-amd")
+LOADED = Path("/sys/module")
 _LOOK_S = 0.05
 
 
@@ -75,7 +76,7 @@ def load(folder: Path) -> str:
 def remove() -> str:
     """Removes KVM; what rmmod said against it, or an empty text."""
     loaded = [name.replace("-", "_") for name in reversed(MODULES)]
-    present = [name for name in loaded if Path("/sys/module", name, "initstate").exists()]
+    present = [name for name in loaded if (LOADED / name / "initstate").exists()]
     return _said("rmmod", *present) if present else ""
 
 

@@ -264,24 +264,32 @@ class Lanes:
 
         `fresh`: only the latter will do.
         """
-        self._lanes = [
-            lane for lane in self._lanes if not lane.used_up and lane.child.poll() is None
-        ]
+        for lane in [each for each in self._lanes if each.used_up or each.child.poll() is not None]:
+            self._remove(lane)
         free = [lane for lane in self._lanes if not lane.busy]
         fitting = next((lane for lane in free if lane.source_file == source_file), None)
         if fitting is None or fresh:
             if free and len(self._lanes) >= self._parallel:
-                free[0].end()
-                self._lanes.remove(free[0])
+                self._remove(free[0])
             self._made += 1
             fitting = Lane(source_file, source_file.parent / f".lane-{self._made}", boot_limit_s)
             self._lanes.append(fitting)
         return Asked(fitting, folder, modules, request, limit_s)
 
+    def make_room(self) -> None:
+        """Ends a machine that waits, where the host has no memory for one more beside it."""
+        needed = MEMORY_MB + side_by_side.MACHINE_SPARE_MB
+        waiting = [each for each in self._lanes if not each.busy and not each.used_up]
+        if waiting and side_by_side.available_megabytes() < needed:
+            waiting[0].end()
+
     def close(self) -> None:
         """Ends all machines, and removes what they leave."""
-        for lane in self._lanes:
-            if lane.child.poll() is None or process_group.members(lane.child.pid):
-                lane.end()
-            shutil.rmtree(lane.place, ignore_errors=True)
-        self._lanes = []
+        for lane in list(self._lanes):
+            self._remove(lane)
+
+    def _remove(self, lane: Lane) -> None:
+        if lane.child.poll() is None or process_group.members(lane.child.pid):
+            lane.end()
+        shutil.rmtree(lane.place, ignore_errors=True)
+        self._lanes.remove(lane)

@@ -93,7 +93,7 @@ class Found:
 
     def _stock(self) -> str:
         innocent = [
-            (each.source.version, cell.judged.outcome)
+            (f"{cell.name} " * bool(cell.mutant) + each.source.version, cell.judged.outcome)
             for each in self.columns
             for cell in each.cells
             if cell.mutant is None or cell.mutant.is_baseline
@@ -101,10 +101,10 @@ class Found:
         if not innocent:
             return "stock: not run"
         versions = ", ".join(dict.fromkeys(each.source.version for each in self.columns))
-        guilty = dict.fromkeys(v for v, outcome in innocent if outcome is Outcome.FALSE_ALARM)
+        guilty = dict.fromkeys(name for name, outcome in innocent if outcome is Outcome.FALSE_ALARM)
         if guilty:
             return f"stock: a FALSE ALARM ({', '.join(guilty)})"
-        unknown = dict.fromkeys(v for v, outcome in innocent if outcome is not Outcome.HELD)
+        unknown = dict.fromkeys(name for name, outcome in innocent if outcome is not Outcome.HELD)
         if unknown:
             return f"stock: not judged ({', '.join(unknown)})"
         return f"stock: no false alarm ({versions})"

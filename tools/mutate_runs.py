@@ -27,14 +27,14 @@ _LEAST_S = 30.0  # less is no chance
 
 @dataclass(frozen=True)
 class Plan:
-    """How each machine is asked; the times are seconds, and a `sweep_limit_s` of 0 is no sweep."""
+    """How each machine is asked; the times are seconds. `sweeps`: with the instruction sweep."""
 
     mutants: Path
     kicks: str
     budget_s: float
     limit_s: float
     boot_limit_s: float
-    sweep_limit_s: float
+    sweeps: bool
 
 
 @dataclass
@@ -73,6 +73,11 @@ class Run(side_by_side.Run):
         return "make", str(self.folder.parent / SOURCE), str(self.plan.mutants), mutant_id
 
     @property
+    def starting(self) -> str:
+        """A machine that judged others before boots no more."""
+        return "loading its KVM" if self.shared else super().starting
+
+    @property
     def testing(self) -> Sequence[str]:
         """`emulate ...` or `sweep ...`."""
         assert self.plan
@@ -105,10 +110,11 @@ class Run(side_by_side.Run):
 
     def begin(self) -> Child:
         """A process of its own for the stock KVM and for sweeps; mutants share their machines."""
-        if self.mutant is None or self.sweeps:
-            return super().begin()
         assert self.plan
         assert self.lanes
+        if self.mutant is None or self.sweeps:
+            self.lanes.make_room()
+            return super().begin()
         request = Request(
             budget=self.plan.kicks,
             variants=emulated_run.VARIANTS,
@@ -196,7 +202,7 @@ def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Pla
     stock_sweep = None
     if any(each.tier != "sweep" for each in run):
         runs.append(stock)
-    if swept and plan.sweep_limit_s:
+    if swept and plan.sweeps:
         ways = sorted({way for each in swept for way in each.ways})
         everything = any(not each.ways for each in swept)
         stock_sweep = _run(source, folder / SWEPT_STOCK, plan, None, sweeps=True)
@@ -210,7 +216,7 @@ def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Pla
             made.verdict = Judged(Outcome.LEFT_OUT, _versions(mutant))
         elif mutant.equivalent:
             made.verdict = Judged(Outcome.EQUIVALENT, mutant.equivalent)
-        elif made.sweeps and not plan.sweep_limit_s:
+        elif made.sweeps and not plan.sweeps:
             made.verdict = Judged(Outcome.LEFT_OUT, "it takes the sweep")
         if made.verdict is not None:
             made.stage = Stage.ENDED
@@ -247,5 +253,5 @@ def _run(
     made.foretold = foretold
     made.left_out = left_out
     made.ways = mutant.ways if mutant else ()
-    made.limit_s = plan.sweep_limit_s if sweeps else None
+    made.limit_s = plan.limit_s if sweeps else None
     return made

@@ -107,6 +107,11 @@ class Run:
         raise NotImplementedError
 
     @property
+    def starting(self) -> str:
+        """What it does before its first test, in a few words."""
+        return f"booting {self.title}"
+
+    @property
     def testing(self) -> Sequence[str]:
         """The words for the process that tests it."""
         raise NotImplementedError
