@@ -64,6 +64,10 @@ def play(ending: str, share: Path) -> int:
         )
         _state(control, f"status {done.returncode}")
         return done.returncode
+    if ending == "usage":
+        sys.stderr.write("[ 9.000001] all is well\r\nERROR: --first: there is no claim 'x'\r\n")
+        _state(control, "status 4")
+        return 4
     _begin(share)
     if ending == "panics":
         sys.stderr.write(PANICS)

@@ -98,6 +98,14 @@ def test_virtme_ng_that_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "virtme-run: no such kernel" in capsys.readouterr().err
 
 
+def test_what_pytest_does_not_understand_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its words went to the machine's console."""
+    assert fake.tool("usage", tmp_path) == 64
+    assert "ERROR: --first: there is no claim 'x'" in capsys.readouterr().err.splitlines()
+
+
 def test_modules_that_do_not_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fake.tool("modules", tmp_path) == 70
     said = capsys.readouterr().err

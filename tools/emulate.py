@@ -14,6 +14,7 @@ import click
 
 from harness.emulation import kernel as kernels
 from harness.emulation import programs
+from harness.emulation.console import last_lines
 from harness.emulation.errors import EmulationError, KernelError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Limits, Machine
@@ -225,6 +226,10 @@ def launch(
         click.echo(f"{text}; {nearest(output)}{CONSOLE} may say why.", err=True)
     if done.lost:
         show_console(done.lost)
+    if code == Exit.USAGE:  # pytest's own words went to the machine's console
+        for line in last_lines(output / CONSOLE):
+            if line.startswith("ERROR: "):
+                click.echo(line, err=True)
     click.echo(f"{title}.")
     return code
 
