@@ -169,26 +169,31 @@ def test_modules_that_do_not_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize("one", [None, BASELINE], ids=["stock", "baseline"])
 def test_a_kernel_without_a_defect(tmp_path: Path, one: Mutant | None) -> None:
     planned = ("absent.ignored", OTHER)
-    held = (("absent.ignored", GOOD), (OTHER, GOOD))
+    held = (("absent.ignored", GOOD), (OTHER, SKIP if one else GOOD))
     assert judged(left(tmp_path, 0, *held, planned=planned), one).outcome is Outcome.HELD
     found = judged(left(tmp_path, 1, held[0], (OTHER, BAD), planned=planned), one)
     assert (found.outcome, found.why) == (Outcome.FALSE_ALARM, f"failed: {OTHER}")
     made = left(tmp_path, 71, *held, planned=planned, end=None, lost=LOST, console=PANIC)
     assert judged(made, one).outcome is Outcome.LOST
-    made = left(tmp_path, 70, (OTHER, GOOD), planned=planned, end=None)
+    made = left(tmp_path, 70, held[1], planned=planned, end=None)
     assert judged(made, one).outcome is Outcome.UNJUDGED
-    made = left(tmp_path, 70, ("absent.ignored", BROKEN), (OTHER, GOOD), planned=planned)
+    made = left(tmp_path, 70, ("absent.ignored", BROKEN), held[1], planned=planned)
     assert judged(made, one).outcome is Outcome.UNJUDGED
 
 
 def test_a_baseline_shows_what_it_is_for(tmp_path: Path) -> None:
-    made = left(
-        tmp_path, 0, ("absent.ignored", SKIP), (OTHER, GOOD), planned=("absent.ignored", OTHER)
-    )
+    planned = ("absent.ignored", OTHER)
+    made = left(tmp_path, 0, ("absent.ignored", SKIP), (OTHER, SKIP), planned=planned)
     found = judged(made, BASELINE)
     assert (found.outcome, found.why) == (
         Outcome.UNJUDGED,
         "absent.ignored could not be tested",
+    )
+    made = left(tmp_path, 0, ("absent.ignored", GOOD), (OTHER, GOOD), planned=planned)
+    found = judged(made, BASELINE)
+    assert (found.outcome, found.why) == (
+        Outcome.FALSE_ALARM,
+        f"tested, although it is a baseline: {OTHER}",
     )
     assert judged(made, None).outcome is Outcome.HELD
 

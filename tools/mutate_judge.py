@@ -164,7 +164,7 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     if not seen.failed and (refused := left.refused):
         return Judged(Outcome.NOT_LOADED, refused)
     if mutant is None or mutant.is_baseline:
-        return _innocent(left, seen)
+        return _innocent(mutant, left, seen)
     if seen.failed.issuperset(mutant.claims):
         return Judged(Outcome.KILLED, left.why if left.lost else "", seen.words)
     lacking = ", ".join(
@@ -188,8 +188,8 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     return Judged(Outcome.SURVIVED, f"did not fail: {lacking}", seen.words)
 
 
-def _innocent(left: Left, seen: _Seen) -> Judged:
-    """Of a kernel without a defect."""
+def _innocent(baseline: Mutant | None, left: Left, seen: _Seen) -> Judged:
+    """Of a kernel without a defect. On a baseline all claims but its own cannot be tested."""
     where = f", in {seen.running}" if seen.running else ""
     if seen.failed:
         names = ", ".join(sorted(seen.failed))
@@ -197,6 +197,10 @@ def _innocent(left: Left, seen: _Seen) -> Judged:
         return Judged(Outcome.FALSE_ALARM, f"failed: {names}{why}", seen.words)
     if left.lost:
         return Judged(Outcome.LOST, f"{left.why}{where}", seen.words)
+    tested = {name for name, word in seen.words.items() if word in ("held", "part")}
+    if baseline and (wrong := tested.difference(baseline.claims_held)):
+        why = f"tested, although it is a baseline: {', '.join(sorted(wrong))}"
+        return Judged(Outcome.FALSE_ALARM, why, seen.words)
     if seen.undecided:
         return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
     return Judged(Outcome.HELD, "", seen.words)
