@@ -92,21 +92,23 @@ def sweep(name: str, output: Path) -> int:
     return int(not (name.startswith("stock") or "survives" in name))
 
 
-def lane(_source: str, folder: str, _boot_limit: str) -> int:
+def lane(source: str, folder: str, _boot_limit: str) -> int:
     """Answers as tools/mutate_guest.py does, until it is killed or the machine is lost."""
-    place = Path(folder)
+    place, boot = Path(folder), Source.load(Path(source)).boot
     log(f"lane {os.getpid()}")
     for number in itertools.count():
         while not (file := mutate_guest.request_file(place, number)).exists():
             time.sleep(0.01)
         request = json.loads(file.read_text())
         output = Path(request["output"]).parent
-        log(f"words {output.name} {request['modules']} {' '.join(request['words'])}")
+        log(f"words {output.name} {request['modules']} {boot} {' '.join(request['words'])}")
         log(f"begin {output.name}")
         answer = {"left": "rmmod: ERROR: Module kvm is in use" if "stays" in output.name else ""}
         if "refused" in output.name:
             answer["refused"] = "insmod: Invalid module format"
         else:
+            with (place / "console.log").open("a") as console:
+                console.write(f"[ 0.5] {request['marker']}\n")
             answer["status"] = emulate(output.name, output)
             with (place / "console.log").open("a") as console:
                 console.write((output / "console.log").read_text())

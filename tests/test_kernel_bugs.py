@@ -40,14 +40,24 @@ def test_a_bug_counts_for_the_kernels_that_have_it(tmp_path: Path) -> None:
         ('until = "6.17"', ""),
         ('until = "6.17"', 'until = ""'),
         ('["suites/x.py::test_x"]', "[]"),
+        ('["suites/x.py::test_x"]', '"suites/x.py::test_x"'),
         ('until = "6.17"', 'until = "6.17"\nwhy = "more"'),
     ],
-    ids=["missing", "empty", "no_tests", "more"],
+    ids=["missing", "empty", "no_tests", "text", "more"],
 )
 def test_an_entry_without_a_part_is_refused(tmp_path: Path, old: str, new: str) -> None:
     file = tmp_path / "bugs.toml"
     file.write_text(ENTRY.replace(old, new))
     with pytest.raises(CatalogueError, match="a bug has commit, defect, since, tests, until"):
+        kernel_bugs.of_version("6.12", file)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "bugs.toml"
+    with pytest.raises(CatalogueError, match=r"bugs\.toml: .*No such file"):
+        kernel_bugs.of_version("6.12", file)
+    file.write_text("[[bug")
+    with pytest.raises(CatalogueError, match=r"bugs\.toml: "):
         kernel_bugs.of_version("6.12", file)
 
 

@@ -32,19 +32,20 @@ class Lane:
         place.mkdir(parents=True)
         (place / "console.log").touch()
         self.source_file, self.place, self.child = source_file, place, Child()
+        self.boot_limit_s = 300.0
         self.busy = self.used_up = self.ended = False
         self.served = 0
         Lane.made.append(self)
 
     def end(self) -> None:
+        self.ended = self.child.code is None
         self.child.code = 130
-        self.ended = self.used_up = True
+        self.used_up = True
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
     monkeypatch.setattr(mutate_lane, "Lane", Lane)
-    monkeypatch.setattr(mutate_lane.process_group, "members", lambda _: [])
     Lane.made.clear()
     return Lane.made
 

@@ -15,7 +15,7 @@ from harness.emulation import kernel as kernels
 from harness.emulation import programs
 from harness.emulation.errors import KernelError
 from harness.emulation.machine import Limits, Machine
-from harness.mutation import catalogue, source
+from harness.mutation import catalogue, kernel_bugs, source
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
 from tools import (
@@ -32,7 +32,8 @@ from tools import (
 from tools.emulate import say
 from tools.exit_codes import Exit
 from tools.matrix_progress import Progress
-from tools.mutate_lane import MEMORY_MB, Lanes
+from tools.mutate_keep import MEMORY_MB
+from tools.mutate_lane import Lanes
 from tools.results_folder import Remembering, held, resumable, typed
 from tools.run import missing_extension, nearest, refuse
 
@@ -109,6 +110,7 @@ def mutate(
         return refuse(message, Exit.SUITE_ERROR)
     try:
         chosen = _chosen(ids, classes, claims, subset)
+        kernel_bugs.of_version("1.0")  # what is wrong with the file is told before anything runs
     except catalogue.CatalogueError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     if listing:
@@ -192,7 +194,7 @@ def _launch(
     click.echo(f"Results go to {nearest(folder)}")
     with process_group.Watch().installed() as stop:
         with (
-            contextlib.closing(Lanes(parallel)) as lanes,
+            contextlib.closing(Lanes(parallel, [folder / each.label for each in sources])) as lanes,
             Progress(every, busy_only=True) as progress,
         ):
             for run in every:

@@ -7,9 +7,10 @@ modules, and a fork of it runs the tests: what they leave in the process is gone
 
 Requests and answers are files of the folder that is the first argument, `request-N.json` and
 `answer-N.json`, both written whole; the other arguments are pytest's for all suites. A request has
-`modules`, a folder; `words` for pytest; `environment`; and `output`, a file. An answer has pytest's
-`status`; or `refused`, in whose words the modules were not taken; and `left`, why KVM could not be
-removed again: then this kernel is used up.
+`modules`, a folder; `words` for pytest; `environment`; `output`, a file; and `marker`, a line for
+the kernel's log before the modules are loaded. An answer has pytest's `status`; or `refused`, in
+whose words the modules were not taken; and `left`, why KVM could not be removed again: then this
+kernel is used up.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def main(place: Path, words: Sequence[str]) -> NoReturn:
 
 def serve(request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a request."""
+    if marker := request.get("marker"):
+        Path("/dev/kmsg").write_text(f"<4>{marker}\n", encoding="ascii")
     refused = load(Path(request["modules"]))
     if refused:
         return {"refused": refused, "left": remove()}
@@ -107,11 +110,11 @@ def _test(request: Mapping[str, Any]) -> NoReturn:
         os.environ.update(request["environment"])
         description.describe.cache_clear()  # it says which module is loaded
         status = int(pytest.main(list(request["words"])))
+        sys.stdout.flush()
     except BaseException:
+        status = 70
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(status)
 
 

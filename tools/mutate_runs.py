@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.emulation.machine import Limits
 from harness.mutation import kernel_bugs
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
 from tools import emulated_run, side_by_side
 from tools.exit_codes import Exit
+from tools.mutate_asked import Asked
 from tools.mutate_judge import Judged, Left, Outcome, judge
-from tools.mutate_lane import MEMORY_MB, PARAMETERS, Lanes
+from tools.mutate_keep import MEMORY_MB, PARAMETERS
+from tools.mutate_lane import Lanes
 from tools.mutate_make import STOCK
 from tools.run import Request
 from tools.side_by_side import Child, Stage
@@ -56,7 +59,8 @@ class Run(side_by_side.Run):
     lanes: Lanes | None = field(default=None, repr=False)
     verdict: Judged | None = None
     spent_s: float = 0.0
-    shared: bool = False  # its machine judged others before
+    fresh_attempts: int = 0
+    _in_lane: Asked | None = field(default=None, repr=False)
     _known: tuple[tuple[object, ...], Judged] | None = field(default=None, repr=False)
 
     @property
@@ -79,22 +83,12 @@ class Run(side_by_side.Run):
 
     @property
     def testing(self) -> Sequence[str]:
-        """`emulate ...` or `sweep ...`."""
-        assert self.plan
+        """`sweep ...`."""
         assert self.source
-        common = [
-            f"--kernel={self.source.boot}",
-            f"--kvm-modules={self.found['modules']}",
-            f"--output={self.folder}",
-            f"--memory={MEMORY_MB}M",
-        ]
-        if self.sweeps:
-            return ["sweep", *common, *(f"--way={way}" for way in self.ways)]
         return [
-            *("emulate", *common, f"--budget={self.plan.kicks}"),
-            f"--kernel-parameters={' '.join(PARAMETERS)}",
-            f"--boot-limit={self.plan.boot_limit_s:g}",
-            *("--", *self._words),
+            *("sweep", f"--kernel={self.source.boot}", f"--kvm-modules={self.found['modules']}"),
+            *(f"--output={self.folder}", f"--memory={MEMORY_MB}M"),
+            *(f"--way={way}" for way in self.ways),
         ]
 
     @property
@@ -108,10 +102,10 @@ class Run(side_by_side.Run):
         ]
 
     def begin(self) -> Child:
-        """A process of its own for the stock KVM and for sweeps; mutants share their machines."""
+        """A process of its own for a sweep; the tests share their machines."""
         assert self.plan
         assert self.lanes
-        if self.mutant is None or self.sweeps:
+        if self.sweeps:
             self.lanes.make_room()
             return super().begin()
         request = Request(
@@ -119,23 +113,29 @@ class Run(side_by_side.Run):
             variants=emulated_run.VARIANTS,
             pytest_arguments=tuple(self._words),
         )
-        asked = self.lanes.ask(
+        self._in_lane = self.lanes.ask(
             self.folder.parent / SOURCE,
             self.folder,
             self.found["modules"],
             request,
             boot_limit_s=self.plan.boot_limit_s,
-            limit_s=self.plan.limit_s - self.spent_s,
-            fresh=self.attempts > 0,
+            # The stock kernel is to hold everything, so it has the time that it takes.
+            limit_s=self.plan.limit_s - self.spent_s if self.mutant else Limits.total_s,
+            fresh=self.mutant is None or self.attempts > 0,
         )
-        self.shared = asked.had_predecessors
-        return asked
+        self.fresh_attempts += not self.shared
+        return self._in_lane
+
+    @property
+    def shared(self) -> bool:
+        """Whether its machine judged others before."""
+        return self._in_lane is not None and self._in_lane.had_predecessors
 
     def judged(self) -> Judged:
         """What became of it; for one that is over."""
         if self.verdict is not None:
             return self.verdict
-        known = (self.stage, self.code, self._stock_ended())
+        known = (self.stage, self.code, self.attempts, self._stock_ended())
         if self._known is None or self._known[0] != known:
             self._known = known, self._judge(known[-1])
         return self._known[1]
@@ -175,16 +175,21 @@ class Run(side_by_side.Run):
         return self.judged().outcome.code in (Exit.HELD, Exit.FAILED)
 
     def wants_another(self) -> bool:
-        """A machine that was lost without evidence gets one more chance: emulation may freeze.
+        """What is in doubt is asked once more, on a fresh machine.
 
-        So does one that judged others before: they may be to blame. The chance is a fresh machine.
-        Both together have the time of one: what wedges its host costs its time limit and no more.
+        In a machine that judged others before, everything is in doubt that is not as it should be:
+        they may be to blame. In a fresh one it is a loss without evidence: emulation may freeze.
+        All attempts on fresh machines have the time of one: what wedges its host costs its time
+        limit and no more.
         """
         assert self.plan
         left = Left(self.folder, self.code, self.why)
-        if self.attempts >= _ATTEMPTS or not left.lost or (left.evidence and not self.shared):
+        if self.shared:
+            odd = self._in_lane is not None and self._in_lane.odd
+            return odd or self.judged().outcome in (Outcome.OTHERWISE, Outcome.FALSE_ALARM)
+        if self.fresh_attempts >= _ATTEMPTS or not left.lost or left.evidence:
             return False
-        self.spent_s += self.seconds if self.mutant and not self.sweeps else 0
+        self.spent_s += self.seconds if self.mutant else 0
         return self.plan.limit_s - self.spent_s >= _LEAST_S
 
 

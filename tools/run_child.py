@@ -3,7 +3,7 @@
 
 ``find KERNEL`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
 ``error``. ``make SOURCE FOLDER MUTANT`` does so for a mutant (tools/mutate_make.py). ``lane ...``
-keeps a machine for several mutants (tools/mutate_lane.py). All others
+keeps a machine for several mutants (tools/mutate_keep.py). All others
 are commands of ``kvm-conformance``. They end when their parent is gone, and a defect of theirs is
 an error of the suite: Python's own exit code for it is 1, which would speak against the kernel.
 """
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
             made: int = importlib.import_module("tools.mutate_make").make(*rest)
             return made
         if what == "lane":
-            ended: int = importlib.import_module("tools.mutate_lane").keep(*rest)
+            ended: int = importlib.import_module("tools.mutate_keep").keep(*rest)
             return ended
         return cli.main([what, *rest])
     except KeyboardInterrupt:

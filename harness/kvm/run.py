@@ -34,7 +34,7 @@ class Bounds:
 
     patience_s: float = field(default_factory=lambda: 10.0 * min(slow_machine_factor(), 3.0))
     signal_after_s: float = field(default_factory=lambda: 1.0 * slow_machine_factor())
-    end_after_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
+    end_after_s: float = field(default_factory=lambda: 10.0 * min(slow_machine_factor(), 3.0))
     heartbeat: Any = None
     stop: Any = None
 

@@ -39,8 +39,11 @@ class KernelBug:
 
 
 def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
-    """The bugs of a kernel such as 6.12. Raises `CatalogueError` for an entry without a part."""
-    entries = tomllib.loads(file.read_text(encoding="utf-8")).get("bug", [])
+    """The bugs of a kernel such as 6.12. Raises `CatalogueError` for a file that is none."""
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("bug", [])
+    except (OSError, ValueError) as error:
+        raise CatalogueError(f"{file}: {error}") from None
     return tuple(
         bug
         for bug in (_bug(entry, file) for entry in entries)
@@ -50,6 +53,7 @@ def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
 
 def _bug(entry: dict[str, Any], file: Path) -> KernelBug:
     names = {each.name for each in fields(KernelBug)}
-    if set(entry) != names or not all(entry.values()):
+    whole = set(entry) == names and all(entry.values()) and isinstance(entry["tests"], list)
+    if not whole:
         raise CatalogueError(f"{file}: a bug has {', '.join(sorted(names))}, and nothing else")
     return KernelBug(**{**entry, "tests": tuple(entry["tests"])})
