@@ -156,6 +156,26 @@ def test_late_before_the_entry() -> None:
 
 
 @pytest.mark.parametrize(
+    ("late", "kicks", "outcome"),
+    [
+        (17, 53, Outcome.LATE),
+        (10, 99, Outcome.LATE),
+        (9, 20, Outcome.HELD),
+        (4_000, 40_000, Outcome.HELD),
+        (4_001, 40_000, Outcome.LATE),
+    ],
+)
+def test_kicks_that_the_running_guest_outlives(late: int, kicks: int, outcome: Outcome) -> None:
+    """An emulated host has some fifty such kicks in a race."""
+    landings = {**a_race().landings, Landing.IN_GUEST: kicks}
+    race = a_race(late={Landing.IN_GUEST: late}, landings=landings)
+    verdict = verdict_on(race)
+    assert verdict.outcome is outcome
+    told = f"{late:,} of {kicks:,} kicks sent while the guest ran waited"
+    assert (told in verdict.text) == (outcome is Outcome.LATE)
+
+
+@pytest.mark.parametrize(
     "late",
     [
         {Landing.IN_GUEST: 400},
