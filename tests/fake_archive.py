@@ -17,7 +17,8 @@ from threading import Thread
 
 TOOLS = ("apt-get", "dpkg-deb", "dpkg", "gpg", "gpgv", "depmod")
 CONFIG = "".join(
-    f"CONFIG_{name}=m\n" for name in ("KVM", "KVM_AMD", "NET_9P", "NET_9P_VIRTIO", "9P_FS")
+    f"CONFIG_{name}=m\n"
+    for name in ("KVM", "KVM_AMD", "NET_9P", "NET_9P_VIRTIO", "9P_FS", "VIRTIO_PCI")
 )
 
 

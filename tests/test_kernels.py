@@ -15,7 +15,7 @@ from harness.emulation.machine import Machine
 from tests.fake_archive import CONFIG, vmlinuz
 
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the images here are of x86-64")
-PLAN9 = {"NET_9P": "m", "NET_9P_VIRTIO": "m", "9P_FS": "m"}
+PLAN9 = {"NET_9P": "m", "NET_9P_VIRTIO": "m", "9P_FS": "m", "VIRTIO_PCI": "y"}
 RELEASE = "6.1.0-44-amd64"
 
 
@@ -85,10 +85,11 @@ def test_image_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("KVM_AMD", ["CONFIG_KVM_AMD"]),
         ("9P_FS", ["CONFIG_9P_FS"]),
         ("NET_9P_VIRTIO", ["CONFIG_NET_9P_VIRTIO"]),
+        ("VIRTIO_PCI", ["CONFIG_VIRTIO_PCI"]),
     ],
 )
 def test_missing_options_are_named(without: str, lacking: list[str]) -> None:
-    on = {"KVM": "m", "KVM_AMD": "m", "NET_9P": "m", "NET_9P_VIRTIO": "y", "9P_FS": "m"}
+    on = {"KVM": "m", "KVM_AMD": "m", **PLAN9}
     assert options.missing(on, "x86_64") == []
     del on[without]
     on["VIRTIO_FS"] = "m"  # as in Debian's flavour "cloud"; it does not stand in for 9p

@@ -26,12 +26,12 @@ def read(path: Path) -> dict[str, str]:
 def missing(options: dict[str, str], machine: str) -> list[str]:
     """What an emulated host needs and this kernel lacks, each as a person would write it.
 
-    It is KVM, on x86-64 the one for AMD (QEMU emulates SVM and no VMX), and 9p, by which it reads
-    this host's root. virtiofs would do as well, but the virtiofsd of Debian 12 is too old for
-    virtme-ng.
+    It is KVM, on x86-64 the one for AMD (QEMU emulates SVM and no VMX), and 9p over virtio's PCI
+    devices, by which it reads this host's root. virtiofs would do as well, but the virtiofsd of
+    Debian 12 is too old for virtme-ng.
     """
     on = {name for name, value in options.items() if value in ("y", "m")}
     needed = ["KVM", "KVM_AMD"] if machine == "x86_64" else ["KVM"]
     lacking = [f"CONFIG_{name}" for name in needed if name not in on]
-    plan9 = ("NET_9P", "NET_9P_VIRTIO", "9P_FS")
+    plan9 = ("NET_9P", "NET_9P_VIRTIO", "9P_FS", "VIRTIO_PCI")
     return lacking + [f"CONFIG_{name}" for name in plan9 if name not in on]
