@@ -147,6 +147,13 @@ def test_a_machine_that_froze_is_tried_once_more(tmp_path: Path) -> None:
     assert sum(counts) <= 7
 
 
+def test_a_sweep_that_froze_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
+    code, text = run(catalogue(tmp_path, "mask_swept_frozen"), "--time-limit=40")
+    assert code == 70, text
+    assert outcomes(tmp_path)["mask_swept_frozen"] == "lost"
+    assert logged(tmp_path, "begin").count("mask_swept_frozen") == 2
+
+
 def test_what_wedges_its_host_costs_one_time_limit(tmp_path: Path) -> None:
     """And no more: the second time on a fresh machine, for the stock kernel was there before."""
     catalogue(tmp_path, "mask_wedged", "mask_dies")

@@ -106,6 +106,7 @@ class Run(side_by_side.Run):
         assert self.plan
         assert self.lanes
         if self.sweeps:
+            self.fresh_attempts += 1
             self.lanes.make_room()
             return super().begin()
         request = Request(
