@@ -202,20 +202,23 @@ def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Pla
     asked_for = [each for each in mutants if each.applies_to(source.version)]
     run = [each for each in asked_for if not each.equivalent]
     swept = [each for each in run if each.tier == "sweep"]
+    left_out = [test for bug in kernel_bugs.of_version(source.version) for test in bug.tests]
     runs: list[Run] = []
-    stock = _run(source, folder / "stock", plan, None)
+    stock = _run(source, folder / "stock", plan, None, left_out)
     stock_sweep = None
     if any(each.tier != "sweep" for each in run):
         runs.append(stock)
     if swept and plan.sweeps:
         ways = sorted({way for each in swept for way in each.ways})
         everything = any(not each.ways for each in swept)
-        stock_sweep = _run(source, folder / SWEPT_STOCK, plan, None, sweeps=True)
+        stock_sweep = _run(source, folder / SWEPT_STOCK, plan, None, left_out, sweeps=True)
         stock_sweep.ways = () if everything else ways
         stock_sweep.asked = {**stock_sweep.asked, "ways": list(stock_sweep.ways)}
         runs.append(stock_sweep)
     for mutant in mutants:
-        made = _run(source, folder / mutant.id, plan, mutant, sweeps=mutant.tier == "sweep")
+        made = _run(
+            source, folder / mutant.id, plan, mutant, left_out, sweeps=mutant.tier == "sweep"
+        )
         made.stock = stock_sweep if made.sweeps else stock
         if not mutant.applies_to(source.version):
             made.verdict = Judged(Outcome.LEFT_OUT, _versions(mutant))
@@ -242,10 +245,15 @@ def _versions(mutant: Mutant) -> str:
 
 
 def _run(
-    source: Source, folder: Path, plan: Plan, mutant: Mutant | None, *, sweeps: bool = False
+    source: Source,
+    folder: Path,
+    plan: Plan,
+    mutant: Mutant | None,
+    left_out: list[str],
+    *,
+    sweeps: bool = False,
 ) -> Run:
     foretold = (*mutant.claims, *mutant.claims_held) if mutant else ()
-    left_out = [test for bug in kernel_bugs.of_version(source.version) for test in bug.tests]
     asked: dict[str, Any] = {
         "release": source.release,
         "mutant": None,
