@@ -135,6 +135,14 @@ def test_signal_ends_a_sleeping_vcpu(fake: Path) -> None:
     assert "the guest stood still" in answer["sentence"]
 
 
+@pytest.mark.parametrize("no_stop", [False, True])
+def test_what_no_signal_ends_ends_the_process(fake: Path, no_stop: bool) -> None:
+    """After 0.3 s, which are 15 signals and one more, however long they took."""
+    done = run(fake, "never_returns", no_stop=no_stop)
+    assert done.returncode
+    assert "16 signals to the vCPU's thread" in done.stderr
+
+
 def test_signal_comes_first_where_there_is_no_stop_word(fake: Path) -> None:
     answer = found(run(fake, "sleeps_until_signal", no_stop=True))
     assert answer["by"] == "signal"

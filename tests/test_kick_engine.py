@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from dataclasses import replace
 
 import pytest
 from kick_guest import Fakes, landed, race, short
@@ -134,6 +135,16 @@ def test_clearing_after_the_check_loses(fakes: Fakes) -> None:
 
 
 # ---- the broken ones
+
+
+@pytest.mark.parametrize("delivery", [Delivery.THREAD, Delivery.ITSELF, Delivery.TIMER])
+def test_a_race_ends_with_enough_losses(fakes: Fakes, delivery: Delivery) -> None:
+    """A thousand would take a minute."""
+    plan = short(Protocol.HANDLER_WRITES, 1000, delivery=delivery, **LONG_WINDOW)
+    (summary,) = race(fakes, "ignores_byte", replace(plan, enough_losses=3))
+    assert summary.losses == 3
+    assert summary.kicks < 1000
+    assert "and ended there" in judge(summary, control=None).explain()
 
 
 def found_lost(summary: Summary, control: Summary) -> None:

@@ -254,6 +254,16 @@ def test_a_control_runs_until_it_loses(
     assert len(list(made)) == len(losses) - runs
 
 
+@pytest.mark.parametrize(("losses", "runs"), [([0, 0, 0], 3), ([12, 8, 0], 2), ([20, 0, 0], 1)])
+def test_races_end_with_enough_losses(
+    monkeypatch: pytest.MonkeyPatch, losses: list[int], runs: int
+) -> None:
+    made = iter([control(each) for each in losses])
+    monkeypatch.setattr(Race, "run_beside", lambda *_: [next(made)])
+    found = Race(None, Slot(0, 1), 1).run(*[Plan(Protocol.HANDLER_WRITES, 1)] * 3)
+    assert [each.losses for each in found] == losses[:runs]
+
+
 @pytest.mark.parametrize("placement", ["apart", "together", "free"])
 def test_each_control_has_a_wider_window(monkeypatch: pytest.MonkeyPatch, placement: str) -> None:
     asked: list[Plan] = []

@@ -168,6 +168,7 @@ def _native_plan(guest: Guest, plan: Plan, slot: Slot, speed: int, late: int) ->
     native.protocol = PROTOCOL_NUMBERS[plan.protocol]
     native.delivery = DELIVERY_NUMBERS[plan.delivery]
     native.signo, native.kicks, native.seed = plan.signo, plan.kicks, plan.seed
+    native.enough_losses = plan.enough_losses
     native.delay_first_ns, native.delay_last_ns = plan.delays.first, plan.delays.last
     native.delay_step_ns = plan.delays.step
     native.window_ns, native.burst, native.kickers = plan.window_ns, plan.burst, plan.kickers

@@ -100,10 +100,11 @@ class Plan:
 
     `kicks` is the budget, 0 for "until cancelled". `window_ns`: every second round waits so long
     between check and KVM_RUN, in user space, so that kicks land there on any host; it changes
-    nothing in the kernel. `burst` signals a kick; `kickers` more than one is a storm. `apart` puts
-    vCPU and kicker on the two processors of the slot, `together` on one; `migrate` moves the
-    vCPU's thread to and fro every 8 kicks. `realtime` is the kickers' SCHED_FIFO priority, 0 for
-    none. `halts` and `exits` describe the guest's program.
+    nothing in the kernel. With `enough_losses` lost kicks it ends, for each costs the time that it
+    takes to be sure of it (0: it does not). `burst` signals a kick; `kickers` more than one is a
+    storm. `apart` puts vCPU and kicker on the two processors of the slot, `together` on one;
+    `migrate` moves the vCPU's thread to and fro every 8 kicks. `realtime` is the kickers'
+    SCHED_FIFO priority, 0 for none. `halts` and `exits` describe the guest's program.
     """
 
     protocol: Protocol
@@ -111,6 +112,7 @@ class Plan:
     delivery: Delivery = Delivery.THREAD
     delays: Delays = field(default_factory=Delays)
     window_ns: int = 6_000
+    enough_losses: int = 0
     burst: int = 1
     kickers: int = 1
     placement: str = "apart"

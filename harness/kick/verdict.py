@@ -239,7 +239,9 @@ def _wrong(parts: Sequence[Summary]) -> tuple[str, ...]:
                 for place in LANDINGS
                 if part.lost[place]
             )
-            found.append(f"{_name(part)}: lost {places}")
+            enough = part.plan.enough_losses
+            ended = ", and ended there" if enough and part.losses >= enough else ""
+            found.append(f"{_name(part)}: lost {places}{ended}")
     return tuple(found) + _rounds(parts, late=False)
 
 

@@ -105,7 +105,8 @@ struct ke_lane_plan {
 	int protocol;
 	int delivery;
 	int signo;
-	uint64_t kicks; /* 0: until cancelled */
+	uint64_t kicks;		/* 0: until cancelled */
+	uint64_t enough_losses; /* with so many the run ends early; 0: it does not */
 	uint64_t seed;
 	uint64_t delay_first_ns; /* after the round's begin */
 	uint64_t delay_last_ns;

@@ -219,6 +219,8 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 		if (atomic_load(&lane->rescued_by) == 2)
 			round.flags |= KE_BY_SIGNAL;
 		lane->summary.rescued++;
+		if (lane->plan.enough_losses && lane->summary.rescued >= lane->plan.enough_losses)
+			atomic_store(&lane->over, 1);
 	} else if (lane->plan.late_turns && round.after > lane->plan.late_turns) {
 		round.flags |= KE_LATE;
 	}

@@ -111,7 +111,7 @@ static void *stand_by(void *argument)
 	const struct ke_run_request *request = watch->request;
 	struct ke_run_result *result = watch->result;
 	struct sigaction rescue, before;
-	uint64_t from_ns, deadline;
+	uint64_t from_ns;
 
 	pthread_mutex_lock(&watch->lock);
 	if (wait_patiently(watch))
@@ -124,8 +124,7 @@ static void *stand_by(void *argument)
 	if (request->stop)
 		/* Release: whoever sees the word set sees the evidence taken before it. */
 		__atomic_store_n(request->stop, 1, __ATOMIC_RELEASE);
-	deadline = from_ns + (request->stop ? request->signal_after_ns : 0);
-	if (wait_until(watch, deadline))
+	if (wait_until(watch, from_ns + (request->stop ? request->signal_after_ns : 0)))
 		goto out;
 
 	memset(&rescue, 0, sizeof(rescue));
@@ -135,10 +134,10 @@ static void *stand_by(void *argument)
 	do {
 		syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
 		result->rescue_signals++;
-		deadline += SIGNAL_EVERY_NS;
-		if (now_ns() - from_ns > request->signal_after_ns + request->end_after_ns)
+		/* Counted in signals for the reason that patience is in looks. */
+		if (result->rescue_signals * SIGNAL_EVERY_NS > request->end_after_ns)
 			end_process(watch);
-	} while (!wait_until(watch, deadline));
+	} while (!wait_until(watch, now_ns() + SIGNAL_EVERY_NS));
 	/* Safe now: the vCPU's thread drained what was pending before it said that it is done. */
 	sigaction(RESCUE_SIGNAL, &before, NULL);
 out:
