@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.kick.plan import LANDINGS, Landing, Plan
+from harness.kick.statistics import clopper_pearson
 from harness.native import lib
 
 CONFIDENCE = 0.95
@@ -124,9 +125,7 @@ def upper_bound(losses: int, kicks: int, confidence: float = CONFIDENCE) -> floa
         return 1.0
     if losses == 0:
         return min(1.0, -math.log(1 - confidence) / kicks)
-    from scipy.stats import beta  # slow to import, and seldom needed
-
-    return float(beta.ppf(confidence, losses + 1, kicks - losses))
+    return clopper_pearson(losses, kicks, confidence)
 
 
 def latency_percentile(parts: Sequence[Summary], share: float) -> int:

@@ -36,6 +36,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.kick.plan import LANDINGS, Delivery, Landing, Protocol
+from harness.kick.statistics import fisher_exact
 from harness.kick.summary import Round, Summary, upper_bound
 
 LATE_P = 1e-6
@@ -90,13 +91,8 @@ class LateCounts:
         """How likely so many late kicks before the entry are, were they no more frequent there."""
         if not self.late_before:
             return 1.0
-        from scipy.stats import fisher_exact  # slow to import, and seldom needed
-
-        table = [
-            [self.late_before, self.all_before - self.late_before],
-            [self.late_guest, self.all_guest - self.late_guest],
-        ]
-        return float(fisher_exact(table, alternative="greater")[1])
+        in_time = (self.all_before - self.late_before, self.all_guest - self.late_guest)
+        return fisher_exact((self.late_before, self.late_guest), in_time)
 
     def too_late(self) -> bool:
         """The rule of this module's text."""
