@@ -55,6 +55,15 @@ def emulate(name: str, output: Path) -> int:
     if "frozen" in name and ("always" in name or attempt == 1):
         print(LOST)
         return 71
+    once = os.environ.get("STOCK", "") if name == "stock" else name
+    if "starved" in once and attempt <= 2:  # the first one on a machine of others
+        (output / "console.log").write_text("[ 2.0] watchdog: BUG: soft lockup - CPU#0 stuck\n")
+        print(LOST)
+        return 71
+    if "panics_once" in once and attempt == 1:
+        (output / "console.log").write_text("[ 2.0] Kernel panic - not syncing: oops\n")
+        print(LOST)
+        return 71
     with journal.Writer(output / journal.NAME) as writer:
         writer.session({"tier": "emulated"})
         writer.planned({f"{claim}.test": claim for claim in PLANNED})

@@ -42,8 +42,10 @@ def test_a_bug_counts_for_the_kernels_that_have_it(tmp_path: Path) -> None:
         ('["suites/x.py::test_x"]', "[]"),
         ('["suites/x.py::test_x"]', '"suites/x.py::test_x"'),
         ('until = "6.17"', 'until = "6.17"\nwhy = "more"'),
+        ('until = "6.17"', "until = 6.17"),
+        ('["suites/x.py::test_x"]', "[1]"),
     ],
-    ids=["missing", "empty", "no_tests", "text", "more"],
+    ids=["missing", "empty", "no_tests", "text", "more", "number", "numbers"],
 )
 def test_an_entry_without_a_part_is_refused(tmp_path: Path, old: str, new: str) -> None:
     file = tmp_path / "bugs.toml"

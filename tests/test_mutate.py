@@ -103,7 +103,9 @@ def logged(folder: Path, word: str) -> list[str]:
     [
         (["mask_dies", "mask_equal"], 0, "1 of 1 mutants killed, 1 by the claims foretold, 1 eq"),
         (["mask_dies", "old_holds"], 0, "1 of 1 mutants killed, 1 by the claims foretold; stock:"),
-        (["mask_dies", "mask_later"], 0, "1 of 1 mutants killed"),
+        (["mask_dies", "mask_later"], 0, "1 of 1 mutants killed, 1 by the claims foretold, 1 left"),
+        (["mask_later"], 4, "0 of 0 mutants killed, 0 by the claims foretold, 1 left out; stock"),
+        (["mask_later", "later_holds"], 4, "0 of 0 mutants killed, 0 by the claims foretold, 1"),
         (["mask_dies", "mask_survives"], 1, "1 of 2 mutants killed, 1 by the claims foretold, 1 s"),
         (["mask_equal"], 0, "0 of 0 mutants killed, 0 by the claims foretold, 1 equivalent; stock"),
         (["mask_panics"], 1, "1 of 1 mutants killed, 0 by the claims foretold"),
@@ -119,9 +121,18 @@ def test_exit_codes_and_the_sentence(
     found, text = run(catalogue(tmp_path, *names))
     assert found == code, text
     assert sentence in text
-    stock = "not run" if names == ["mask_equal"] else "no false alarm (6.1)"
+    nothing_ran = not any("dies" in name or code in (1, 70) for name in names)
+    stock = "not run" if nothing_ran else "no false alarm (6.1)"
     assert f"stock: {stock}" in text
     assert json.loads((tmp_path / "out/mutate.json").read_text())["exit"] == code
+
+
+def test_a_kernel_on_which_nothing_ran(tmp_path: Path) -> None:
+    """It has no stock kernel beside the other's, and nothing is said of it."""
+    code, text = run(catalogue(tmp_path, "mask_later"), "--kernel=debian:6.12")
+    assert code == 0, text
+    assert "1 of 1 mutants killed, 1 by the claims foretold; stock: no false alarm (6.12)" in text
+    assert re.search(r"mask_later left out killed", text)
 
 
 def test_a_stock_kernel_that_fails(tmp_path: Path) -> None:
@@ -147,6 +158,19 @@ def test_a_machine_that_froze_is_tried_once_more(tmp_path: Path) -> None:
     assert sum(counts) <= 7
 
 
+@pytest.mark.parametrize("name", ["mask_starved", "mask_panics"])
+def test_a_lockup_needs_a_second_look(tmp_path: Path, name: str) -> None:
+    """A host without a processor causes it as well; none causes an oops."""
+    run(catalogue(tmp_path, name), "--parallel=1")
+    assert outcomes(tmp_path)[name] == {"mask_starved": "killed", "mask_panics": "host lost"}[name]
+
+
+def test_a_stock_kernel_that_was_lost_is_tried_once_more(tmp_path: Path) -> None:
+    code, text = run(catalogue(tmp_path, "mask_dies"), STOCK="panics_once")
+    assert code == 0, text
+    assert logged(tmp_path, "begin").count("stock") == 2
+
+
 def test_a_sweep_that_froze_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
     code, text = run(catalogue(tmp_path, "mask_swept_frozen"), "--time-limit=40")
     assert code == 70, text
@@ -160,7 +184,7 @@ def test_what_wedges_its_host_costs_one_time_limit(tmp_path: Path) -> None:
     code, text = run(tmp_path, "--parallel=1", "--time-limit=10")
     assert code == 70, text
     assert outcomes(tmp_path) == {"stock": "held", "mask_wedged": "lost", "mask_dies": "killed"}
-    assert "mask_wedged 6.1: lost: the machine was ended at its time limit of 10 s" in text
+    assert "mask_wedged 6.1: lost: the machine was ended at its time limit of 5 s" in text
     assert logged(tmp_path, "begin") == ["stock", "mask_wedged", "mask_wedged", "mask_dies"]
 
 

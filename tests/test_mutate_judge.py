@@ -12,7 +12,7 @@ from harness.mutation.catalogue import Mutant
 from harness.reporting import journal
 from harness.reporting.results import Outcome as Was
 from harness.reporting.results import Result
-from tools.mutate_judge import Judged, Left, Outcome, judge
+from tools.mutate_judge import Judged, Left, Outcome, is_final, judge
 
 PANIC = "[   12.3] Kernel panic - not syncing: softlockup: hung tasks\n"
 LOST = "the machine hung: no sign of life for 240 s"
@@ -146,6 +146,34 @@ def test_a_host_that_was_lost_needs_evidence(
     assert found.outcome.is_killed is (outcome != "lost")
 
 
+@pytest.mark.parametrize(
+    ("console", "stock", "outcome"),
+    [(PANIC, True, "host lost"), (PANIC, False, "lost"), ("all is well\n", True, "lost")],
+)
+def test_a_claim_does_not_fail_by_the_loss_of_its_host(
+    tmp_path: Path, console: str, stock: bool, outcome: str
+) -> None:
+    """Else a mutant that only panics would be killed as it was foretold."""
+    made = left(tmp_path, 1, (RETURNS, CRASH), console=console, lost=LOST, message=WHILE)
+    assert judged(made, mutant(claims=(RETURNS,)), stock=stock).outcome.value == outcome
+
+
+@pytest.mark.parametrize(
+    ("evidence", "final"),
+    [
+        ("Kernel panic - not syncing: Fatal exception", True),
+        ("BUG: unable to handle page fault for address: 0000000000000010", True),
+        ("Kernel panic - not syncing: softlockup: hung tasks", False),
+        ("watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [python:80]", False),
+        ("Kernel panic - not syncing: hung_task: blocked tasks", False),
+        ("INFO: task qemu blocked for more than 60 seconds.", False),
+        ("", False),
+    ],
+)
+def test_evidence_that_a_starved_host_gives_as_well(evidence: str, final: bool) -> None:
+    assert is_final(evidence) is final
+
+
 def test_the_test_that_ran_when_the_host_was_lost_is_named(tmp_path: Path) -> None:
     made = left(tmp_path, 71, (OTHER, BROKEN), end=None, console=PANIC, lost=LOST, message=WHILE)
     found = judged(made, mutant())
@@ -177,8 +205,9 @@ def test_a_kernel_without_a_defect(tmp_path: Path, one: Mutant | None) -> None:
     assert judged(made, one).outcome is Outcome.LOST
     made = left(tmp_path, 70, held[1], planned=planned, end=None)
     assert judged(made, one).outcome is Outcome.UNJUDGED
-    made = left(tmp_path, 70, ("absent.ignored", BROKEN), held[1], planned=planned)
-    assert judged(made, one).outcome is Outcome.UNJUDGED
+    for results in (("absent.ignored", BROKEN), held[1]), (held[0], (OTHER, BROKEN)), held[:1]:
+        made = left(tmp_path, 70, *results, planned=planned)
+        assert judged(made, one).outcome is Outcome.UNJUDGED
 
 
 def test_a_baseline_shows_what_it_is_for(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def test_a_tree_that_was_built(tree: Path) -> None:
     changed = source.of_tree(tree, None, quiet)
     assert changed.label == found.label
     assert changed.digest != found.digest, "a patch of the user's is another kernel"
+    image = tree / "arch/x86/boot/bzImage"
+    image.write_bytes(image.read_bytes() + b"another header of include/linux")
+    assert source.of_tree(tree, None, quiet).digest != changed.digest
 
 
 def test_label_is_a_folder_that_an_emulated_host_can_have() -> None:

@@ -48,9 +48,9 @@ LIMIT_S = 600.0
 @click.command(
     cls=Remembering,
     epilog="Exit codes: 0 the claims that were foretold killed every mutant, and the stock kernels"
-    " hold; 1 a mutant survived or was killed otherwise, or a stock kernel failed; 70 a mutant"
-    " could not be judged; 64 wrong usage, 73 the results cannot be written, 130 and 143"
-    " interrupted.",
+    " hold; 1 a mutant survived or was killed otherwise, or a stock kernel failed; 4 every mutant"
+    " was left out; 70 one could not be judged; 64 wrong usage, 73 the results cannot be written,"
+    " 130 and 143 interrupted.",
 )
 @click.option(
     "--kernel",

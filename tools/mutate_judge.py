@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,12 @@ from harness.reporting.verdict import Findings, State
 from tools import finish, run_state
 from tools.exit_codes import Exit
 
+SWEEP = "sweep.json"
 _CONSOLE_LINES = 2000
 _REFUSED = "does not load the KVM in"  # harness.emulation.machine
 _WHILE = "while this test ran"  # tools.finish, of a test under which its machine was lost
+# kernel/watchdog.c and kernel/hung_task.c, as panics too: somebody had no processor for too long.
+_NO_PROCESSOR = re.compile(r"soft ?lockup|hard lockup|hung_task|blocked for more than", re.I)
 
 
 class Outcome(enum.Enum):
@@ -105,6 +109,11 @@ def is_evidence(line: str) -> bool:
     return "rcu: " not in line
 
 
+def is_final(evidence: str) -> bool:
+    """Whether such evidence needs no second look, as what a starved host can cause does."""
+    return bool(evidence) and not _NO_PROCESSOR.search(evidence)
+
+
 @dataclass(frozen=True)
 class Left:
     """What a run left in its folder, and how its process ended."""
@@ -151,7 +160,7 @@ class Left:
     def has_swept(self) -> bool:
         """Whether a sweep came to its verdict."""
         try:
-            return bool(json.loads(_text(self.folder / "sweep.json")))
+            return bool(json.loads(_text(self.folder / SWEEP)))
         except ValueError:
             return False
 
@@ -167,23 +176,25 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
         return Judged(Outcome.NOT_LOADED, refused)
     if mutant is None or mutant.is_baseline:
         return _innocent(mutant, left, seen)
-    if seen.failed.issuperset(mutant.claims):
+    # A test that ran when its host was lost has shown nothing of its claim but that.
+    failed = seen.failed - seen.lost if left.lost else seen.failed
+    if failed.issuperset(mutant.claims):
         return Judged(Outcome.KILLED, left.why if left.lost else "", seen.words)
     lacking = ", ".join(
         f"{name} ({seen.words.get(name) or 'not run'})"
         for name in mutant.claims
-        if name not in seen.failed
+        if name not in failed
     )
     if left.lost:
         evidence, where = left.evidence, f", in {seen.running}" if seen.running else ""
         if evidence and stock_ended:
             return Judged(Outcome.UNUSABLE, f"{evidence}{where}", seen.words)
-        if evidence or not seen.failed:
+        if evidence or not failed:
             why = "the console does not say why"
             if evidence:
                 why = f"{evidence}, but the stock kernel's run did not come to its end either"
             return Judged(Outcome.LOST, f"{left.why}{where}; {why}", seen.words)
-    if seen.failed:
+    if failed:
         return Judged(Outcome.OTHERWISE, f"foretold, and did not fail: {lacking}", seen.words)
     if seen.undecided:
         return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
@@ -210,12 +221,16 @@ def _innocent(baseline: Mutant | None, left: Left, seen: _Seen) -> Judged:
 
 @dataclass(frozen=True)
 class _Seen:
-    """Words by claim, the claims that failed, why nothing is known, and what ran when it broke."""
+    """Words by claim, the claims that failed, why nothing is known, and what ran when it broke.
+
+    `lost`: the claims of which nothing failed but the tests during which the machine was lost.
+    """
 
     words: Mapping[str, str]
     failed: frozenset[str]
     undecided: str
     running: str
+    lost: frozenset[str] = frozenset()
 
 
 def _swept(left: Left) -> _Seen:
@@ -234,11 +249,19 @@ def _tested(mutant: Mutant | None, left: Left) -> _Seen:
         for each in journal.results
         if each.outcome is TestOutcome.CRASHED or each.message.endswith(_WHILE)
     ]
+    failed = frozenset(each.claim for each in found.having(State.FAILED))
+    by_itself = {
+        each.claim
+        for each in journal.results
+        if each.outcome in (TestOutcome.FAILED, TestOutcome.CRASHED)
+        and not each.message.endswith(_WHILE)
+    }
     return _Seen(
         {each.claim: _WORDS[each.state] for each in found.claims},
-        frozenset(each.claim for each in found.having(State.FAILED)),
+        failed,
         _undecided(mutant, found, left, journal),
         ", ".join(broken_off or journal.unfinished),
+        failed - by_itself,
     )
 
 
@@ -246,12 +269,13 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
     """Why a run in which nothing failed says nothing; empty where it does."""
     if journal.exit_status is None:
         return left.why or f"the suites broke off, exit code {left.code}"
-    if mutant is None:
+    if mutant is None or mutant.is_baseline:
         broken = [each.claim for each in found.having(State.BROKEN)]
         if broken:
             return f"the suite broke in {', '.join(broken)}"
         if journal.not_run:
             return f"{len(journal.not_run)} tests did not run"
+    if mutant is None:
         return "" if left.code == Exit.HELD else left.why or f"exit code {left.code}"
     states = {each.claim: each for each in found.claims}
     for name in (*mutant.claims, *mutant.claims_held):

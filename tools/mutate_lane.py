@@ -88,7 +88,8 @@ class Lanes:
     ) -> Asked:
         """Lets a machine of this kernel judge a mutant: a free one, or one that is booted now.
 
-        `fresh`: only the latter will do.
+        `fresh`: only the latter will do. In a machine that judged others before it has half of the
+        time, for it may have to be asked again.
         """
         for lane in [each for each in self._lanes if each.used_up or each.child.poll() is not None]:
             self._remove(lane)
@@ -101,6 +102,7 @@ class Lanes:
             self._made += 1
             fitting = Lane(source_file, source_file.parent / f".lane-{self._made}", boot_limit_s)
             self._lanes.append(fitting)
+        limit_s = limit_s / 2 if fitting.served else limit_s
         return Asked(fitting, folder, modules, request, limit_s)
 
     def make_room(self) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +61,22 @@ class Found:
     @property
     def code(self) -> Exit:
         """1 goes before 70: what is known to be wrong is not hidden by what is not known."""
-        codes = {cell.judged.outcome.code for column in self.columns for cell in column.cells}
+        outcomes = {cell.judged.outcome for column in self.columns for cell in column.cells}
+        if outcomes == {Outcome.LEFT_OUT}:
+            return Exit.NOTHING_TESTED
+        codes = {outcome.code for outcome in outcomes}
         return next(code for code in (Exit.FAILED, Exit.SUITE_ERROR, Exit.HELD) if code in codes)
 
     def sentence(self) -> str:
         """The summary in one line. A mutant counts once, by the worst that it met on a kernel."""
         count = Counter(self._worst().values())
         equivalent = count.pop(Outcome.EQUIVALENT, 0)
+        left_out = count.pop(Outcome.LEFT_OUT, 0)
         killed = sum(number for outcome, number in count.items() if outcome.is_killed)
         foretold = f"{count[Outcome.KILLED]} by the claims foretold"
         parts = [f"{killed} of {count.total()} mutants killed, {foretold}"]
         parts += [f"{equivalent} equivalent"] if equivalent else []
+        parts += [f"{left_out} left out"] if left_out else []
         parts += [
             f"{count[each]} {_plural(each.value, count[each])}"
             for each in Outcome
@@ -80,12 +85,12 @@ class Found:
         return f"{', '.join(parts)}; {self._stock()}"
 
     def _worst(self) -> dict[str, Outcome]:
-        """The worst outcome of each mutant that was asked on some kernel; baselines are none."""
+        """The worst outcome of each mutant, left out if it was asked nowhere; but of baselines."""
         order = list(_BEST_FIRST)
         worst: dict[str, Outcome] = {}
         for cell in (cell for column in self.columns for cell in column.mutants):
             outcome = cell.judged.outcome
-            if outcome is Outcome.LEFT_OUT or (cell.mutant and cell.mutant.is_baseline):
+            if cell.mutant and cell.mutant.is_baseline:
                 continue
             known = worst.get(cell.name, outcome)
             worst[cell.name] = max(known, outcome, key=order.index)
@@ -93,21 +98,30 @@ class Found:
 
     def _stock(self) -> str:
         innocent = [
-            (f"{cell.name} " * bool(cell.mutant) + each.source.version, cell.judged.outcome)
+            (each.source.version, cell)
             for each in self.columns
             for cell in each.cells
             if cell.mutant is None or cell.mutant.is_baseline
+            if cell.judged.outcome is not Outcome.LEFT_OUT
         ]
         if not innocent:
             return "stock: not run"
-        versions = ", ".join(dict.fromkeys(each.source.version for each in self.columns))
-        guilty = dict.fromkeys(name for name, outcome in innocent if outcome is Outcome.FALSE_ALARM)
-        if guilty:
-            return f"stock: a FALSE ALARM ({', '.join(guilty)})"
-        unknown = dict.fromkeys(name for name, outcome in innocent if outcome is not Outcome.HELD)
-        if unknown:
-            return f"stock: not judged ({', '.join(unknown)})"
-        return f"stock: no false alarm ({versions})"
+
+        def named(wanted: Callable[[Outcome], bool]) -> str:
+            return ", ".join(
+                dict.fromkeys(
+                    f"{cell.name} {version}" if cell.mutant else version
+                    for version, cell in innocent
+                    if wanted(cell.judged.outcome)
+                )
+            )
+
+        if guilty := named(lambda outcome: outcome is Outcome.FALSE_ALARM):
+            return f"stock: a FALSE ALARM ({guilty})"
+        if unknown := named(lambda outcome: outcome is not Outcome.HELD):
+            return f"stock: not judged ({unknown})"
+        versions = dict.fromkeys(version for version, _ in innocent)
+        return f"stock: no false alarm ({', '.join(versions)})"
 
 
 def _plural(word: str, number: int) -> str:

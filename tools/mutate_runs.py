@@ -15,7 +15,7 @@ from harness.mutation.source import Source
 from tools import emulated_run, side_by_side
 from tools.exit_codes import Exit
 from tools.mutate_asked import Asked
-from tools.mutate_judge import Judged, Left, Outcome, judge
+from tools.mutate_judge import SWEEP, Judged, Left, Outcome, is_final, judge
 from tools.mutate_keep import MEMORY_MB, PARAMETERS
 from tools.mutate_lane import Lanes
 from tools.mutate_make import STOCK
@@ -108,6 +108,8 @@ class Run(side_by_side.Run):
         if self.sweeps:
             self.fresh_attempts += 1
             self.lanes.make_room()
+            (self.folder / SWEEP).unlink(missing_ok=True)  # of an earlier run
+            self.limit_s = self.plan.limit_s - self.spent_s
             return super().begin()
         request = Request(
             budget=self.plan.kicks,
@@ -179,19 +181,24 @@ class Run(side_by_side.Run):
         """What is in doubt is asked once more, on a fresh machine.
 
         In a machine that judged others before, everything is in doubt that is not as it should be:
-        they may be to blame. In a fresh one it is a loss without evidence: emulation may freeze.
-        All attempts on fresh machines have the time of one: what wedges its host costs its time
-        limit and no more.
+        they may be to blame. In a fresh one it is a loss without evidence, for emulation may
+        freeze, or with evidence that a starved host may give as well; of the stock kernel each
+        loss. All attempts have the time of one: what wedges its host costs its time limit and no
+        more.
         """
         assert self.plan
         left = Left(self.folder, self.code, self.why)
         if self.shared:
             odd = self._in_lane is not None and self._in_lane.odd
-            return odd or self.judged().outcome in (Outcome.OTHERWISE, Outcome.FALSE_ALARM)
-        if self.fresh_attempts >= _ATTEMPTS or not left.lost or left.evidence:
+            again = odd or self.judged().outcome in (Outcome.OTHERWISE, Outcome.FALSE_ALARM)
+        else:
+            final = self.mutant is not None and is_final(left.evidence)
+            again = self.fresh_attempts < _ATTEMPTS and left.lost and not final
+        if not again:
             return False
         self.spent_s += self.seconds if self.mutant else 0
-        return self.plan.limit_s - self.spent_s >= _LEAST_S
+        # In a machine of others it had half of the time, so there is some left.
+        return self.shared or self.plan.limit_s - self.spent_s >= _LEAST_S
 
 
 def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Plan) -> list[Run]:

@@ -43,16 +43,24 @@ def _table(found: Found) -> Table:
     made.add_column("s", justify="right", no_wrap=True)
     made.add_column("claims that failed, * foretold")
     for name, cells in _rows(found):
-        words = [Text(c.judged.outcome.value, style=_style(c.judged.outcome)) for c in cells]
-        seconds = max(cell.seconds for cell in cells)
-        made.add_row(name, *words, f"{seconds:.0f}" if seconds else "", _failed(cells))
+        words = [_word(cell) for cell in cells]
+        there = [cell for cell in cells if cell]
+        seconds = max(cell.seconds for cell in there)
+        made.add_row(name, *words, f"{seconds:.0f}" if seconds else "", _failed(there))
     return made
 
 
-def _rows(found: Found) -> Iterator[tuple[str, list[Cell]]]:
-    names = dict.fromkeys(cell.name for column in found.columns for cell in column.cells)
-    for name in names:
-        yield name, [next(c for c in column.cells if c.name == name) for column in found.columns]
+def _rows(found: Found) -> Iterator[tuple[str, list[Cell | None]]]:
+    """A cell a kernel; None where the stock kernel had no mutant beside it."""
+    by_name = [{cell.name: cell for cell in column.cells} for column in found.columns]
+    for name in dict.fromkeys(name for column in by_name for name in column):
+        yield name, [column.get(name) for column in by_name]
+
+
+def _word(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("")
+    return Text(cell.judged.outcome.value, style=_style(cell.judged.outcome))
 
 
 def _style(outcome: Outcome) -> str:

@@ -54,6 +54,11 @@ def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
 def _bug(entry: dict[str, Any], file: Path) -> KernelBug:
     names = {each.name for each in fields(KernelBug)}
     whole = set(entry) == names and all(entry.values()) and isinstance(entry["tests"], list)
-    if not whole:
-        raise CatalogueError(f"{file}: a bug has {', '.join(sorted(names))}, and nothing else")
+    if not whole or not all(isinstance(each, str) for each in _texts(entry)):
+        what = ", ".join(sorted(names))
+        raise CatalogueError(f"{file}: a bug has {what}, all of them texts, and nothing else")
     return KernelBug(**{**entry, "tests": tuple(entry["tests"])})
+
+
+def _texts(entry: dict[str, Any]) -> list[Any]:
+    return [*entry["tests"], *(value for name, value in entry.items() if name != "tests")]

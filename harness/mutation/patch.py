@@ -23,6 +23,8 @@ from harness.mutation.catalogue import Mutant
 from harness.mutation.errors import MutationError, PatchError
 from harness.mutation.source import PARTS, Source
 
+_TIMEOUT_S = 300  # for a file; spatch leaves it as it was then. The catalogue's take seconds.
+
 
 @dataclass(frozen=True)
 class Patched:
@@ -113,7 +115,8 @@ def _is_no_source(_: str, names: list[str]) -> list[str]:
 
 
 def _spatch(mutant: Mutant, folder: Path, where: str) -> None:
-    words = ["spatch", "--very-quiet", "--in-place", "--sp-file", str(mutant.patch.absolute())]
+    words = ["spatch", "--very-quiet", "--in-place", f"--timeout={_TIMEOUT_S}"]
+    words += ["--sp-file", str(mutant.patch.absolute())]
     done = caches.run([*words, *mutant.files], "coccinelle", folder=folder)
     if done.returncode < 0:
         raise MutationError(f"{where}: spatch ended by signal {-done.returncode}")

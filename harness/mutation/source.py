@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def of_debian(spec: str, say: Say) -> Source:
     found = kernel.find(spec, say=say)
     if found.modules is None:
         raise MutationError(f"{spec} is a tree: give it with --tree")
+    _need(_PROGRAMS, found.release)  # before anything is fetched
     made = debian_source.fetch(found, caches.root(), say)
     source = Source(
         boot=str(found.image),
@@ -81,7 +83,7 @@ def of_debian(spec: str, say: Say) -> Source:
         label=label(found.release, made.version),
         digest=f"{found.release}_{made.version}",
     )
-    check_programs(source)
+    _need([(source.compiler, source.compiler)], found.release)
     return source
 
 
@@ -132,9 +134,9 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         build=str(tree),
         compiler=_compiler_of_config(tree / ".config"),
         label=f"tree-{release}-{hashlib.sha256(os.fsencode(tree)).hexdigest()[:8]}",
-        digest=_digest(tree),
+        digest=_digest(tree, booted.image),
     )
-    check_programs(source)
+    _need([*_PROGRAMS, (source.compiler, source.compiler)], release)
     return source
 
 
@@ -151,12 +153,12 @@ def _need_modular_kvm(tree: Path) -> None:
             )
 
 
-def check_programs(source: Source) -> None:
+def _need(programs: Sequence[tuple[str, str]], release: str) -> None:
     """Raises `MutationError` where a program that builds is missing; names Debian's package."""
-    for name, package in (*_PROGRAMS, (source.compiler, source.compiler)):
+    for name, package in programs:
         if shutil.which(name, path=caches.search_path()) is None:
             raise MutationError(
-                f"{name} is missing, and the mutants of {source.release} are built with it: run "
+                f"{name} is missing, and the mutants of {release} are built with it: run "
                 f"{SETUP}, or install Debian's package {package}"
             )
 
@@ -189,9 +191,12 @@ def _compiler_of_config(config: Path) -> str:
     return first
 
 
-def _digest(tree: Path) -> str:
-    """Of the sources and of what they are linked against."""
-    whole = hashlib.sha256()
+def _digest(tree: Path, booted: Path) -> str:
+    """Of the sources, of what they are linked against, and of the kernel that loads them.
+
+    A header outside of PARTS may change what both agree about; the kernel is another one then.
+    """
+    whole = hashlib.sha256(hashlib.sha256(booted.read_bytes()).digest())
     paths = [tree / ".config", tree / "Module.symvers"]
     for part in PARTS:
         paths += sorted((tree / part).rglob("*.[chS]"))
