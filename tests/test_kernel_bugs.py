@@ -54,6 +54,13 @@ def test_an_entry_without_a_part_is_refused(tmp_path: Path, old: str, new: str) 
         kernel_bugs.of_version("6.12", file)
 
 
+def test_a_version_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "bugs.toml"
+    file.write_text(ENTRY.replace('"6.10"', '"six"'))
+    with pytest.raises(CatalogueError, match=r"'since' is a version such as 6\.12, not 'six'"):
+        kernel_bugs.of_version("6.12", file)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "bugs.toml"
     with pytest.raises(CatalogueError, match=r"bugs\.toml: .*No such file"):

@@ -162,7 +162,9 @@ def test_a_machine_that_froze_is_tried_once_more(tmp_path: Path) -> None:
 def test_a_lockup_needs_a_second_look(tmp_path: Path, name: str) -> None:
     """A host without a processor causes it as well; none causes an oops."""
     run(catalogue(tmp_path, name), "--parallel=1")
-    assert outcomes(tmp_path)[name] == {"mask_starved": "killed", "mask_panics": "host lost"}[name]
+    outcome, asked = {"mask_starved": ("killed", 3), "mask_panics": ("host lost", 2)}[name]
+    assert outcomes(tmp_path)[name] == outcome
+    assert logged(tmp_path, "begin").count(name) == asked
 
 
 def test_a_stock_kernel_that_was_lost_is_tried_once_more(tmp_path: Path) -> None:
@@ -176,6 +178,13 @@ def test_a_sweep_that_froze_is_tried_once_more_and_no_more(tmp_path: Path) -> No
     assert code == 70, text
     assert outcomes(tmp_path)["mask_swept_frozen"] == "lost"
     assert logged(tmp_path, "begin").count("mask_swept_frozen") == 2
+
+
+def test_a_sweep_is_not_judged_by_what_an_earlier_one_left(tmp_path: Path) -> None:
+    run(catalogue(tmp_path, "mask_swept"))
+    assert outcomes(tmp_path)["mask_swept"] == "killed"
+    run(tmp_path, "--fresh", SWEEP="dies")
+    assert outcomes(tmp_path)["mask_swept"] == "not judged"
 
 
 def test_what_wedges_its_host_costs_one_time_limit(tmp_path: Path) -> None:

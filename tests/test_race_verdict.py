@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from harness.kick.budget import WORDS, Budget, BudgetError
-from harness.kick.plan import LANDINGS, Delivery, Landing, Plan, Protocol
+from harness.kick.plan import ENOUGH_LOSSES, LANDINGS, Delivery, Landing, Plan, Protocol
 from harness.kick.race import MOST_CONTROLS, Race, control_plan, schedules
 from harness.kick.slots import Slot
 from harness.kick.summary import Round, Summary, latency_percentile
@@ -262,6 +263,15 @@ def test_races_end_with_enough_losses(
     monkeypatch.setattr(Race, "run_beside", lambda *_: [next(made)])
     found = Race(None, Slot(0, 1), 1).run(*[Plan(Protocol.HANDLER_WRITES, 1)] * 3)
     assert [each.losses for each in found] == losses[:runs]
+
+
+def test_each_of_the_guests_beside_each_other_has_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Plan] = []
+    monkeypatch.setattr("harness.kick.race.run", lambda _, plans, **__: asked.extend(plans))
+    vm = SimpleNamespace(check_extension=lambda _: 2)
+    race = Race(SimpleNamespace(vm=vm), Slot(0, 1), 1)  # type: ignore[arg-type]
+    race.run_beside([race.guest] * 2, [Plan(Protocol.HANDLER_WRITES, 1)] * 2)
+    assert [plan.enough_losses for plan in asked] == [ENOUGH_LOSSES] * 2
 
 
 @pytest.mark.parametrize("placement", ["apart", "together", "free"])

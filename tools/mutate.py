@@ -80,7 +80,9 @@ LIMIT_S = 600.0
     help="No test of a mutant begins later, but those of the claims foretold.",
 )
 @options.kicks(emulated_run.BUDGET, "--kicks")
-@options.limit("--time-limit", LIMIT_S, "A mutant's machine is ended then.")
+@options.limit(
+    "--time-limit", LIMIT_S, "A mutant's machine is ended then; after half, if it judged others."
+)
 @options.limit(
     "--boot-limit", Limits.boot_s, "A machine that is not up by then is booted once more."
 )

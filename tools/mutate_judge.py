@@ -26,8 +26,8 @@ SWEEP = "sweep.json"
 _CONSOLE_LINES = 2000
 _REFUSED = "does not load the KVM in"  # harness.emulation.machine
 _WHILE = "while this test ran"  # tools.finish, of a test under which its machine was lost
-# kernel/watchdog.c and kernel/hung_task.c, as panics too: somebody had no processor for too long.
-_NO_PROCESSOR = re.compile(r"soft ?lockup|hard lockup|hung_task|blocked for more than", re.I)
+# kernel/watchdog.c, workqueue.c and hung_task.c, panics too: no processor for somebody for long.
+_NO_PROCESSOR = re.compile(r"lockup|hung_task|blocked for more than", re.I)
 
 
 class Outcome(enum.Enum):
@@ -176,25 +176,23 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
         return Judged(Outcome.NOT_LOADED, refused)
     if mutant is None or mutant.is_baseline:
         return _innocent(mutant, left, seen)
-    # A test that ran when its host was lost has shown nothing of its claim but that.
-    failed = seen.failed - seen.lost if left.lost else seen.failed
-    if failed.issuperset(mutant.claims):
+    if seen.failed.issuperset(mutant.claims):
         return Judged(Outcome.KILLED, left.why if left.lost else "", seen.words)
     lacking = ", ".join(
         f"{name} ({seen.words.get(name) or 'not run'})"
         for name in mutant.claims
-        if name not in failed
+        if name not in seen.failed
     )
     if left.lost:
         evidence, where = left.evidence, f", in {seen.running}" if seen.running else ""
         if evidence and stock_ended:
             return Judged(Outcome.UNUSABLE, f"{evidence}{where}", seen.words)
-        if evidence or not failed:
+        if evidence or not seen.failed:
             why = "the console does not say why"
             if evidence:
                 why = f"{evidence}, but the stock kernel's run did not come to its end either"
             return Judged(Outcome.LOST, f"{left.why}{where}; {why}", seen.words)
-    if failed:
+    if seen.failed:
         return Judged(Outcome.OTHERWISE, f"foretold, and did not fail: {lacking}", seen.words)
     if seen.undecided:
         return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
@@ -223,14 +221,13 @@ def _innocent(baseline: Mutant | None, left: Left, seen: _Seen) -> Judged:
 class _Seen:
     """Words by claim, the claims that failed, why nothing is known, and what ran when it broke.
 
-    `lost`: the claims of which nothing failed but the tests during which the machine was lost.
+    A test that ran when its machine was lost has shown nothing of its claim but that.
     """
 
     words: Mapping[str, str]
     failed: frozenset[str]
     undecided: str
     running: str
-    lost: frozenset[str] = frozenset()
 
 
 def _swept(left: Left) -> _Seen:
@@ -249,19 +246,24 @@ def _tested(mutant: Mutant | None, left: Left) -> _Seen:
         for each in journal.results
         if each.outcome is TestOutcome.CRASHED or each.message.endswith(_WHILE)
     ]
-    failed = frozenset(each.claim for each in found.having(State.FAILED))
-    by_itself = {
-        each.claim
-        for each in journal.results
-        if each.outcome in (TestOutcome.FAILED, TestOutcome.CRASHED)
-        and not each.message.endswith(_WHILE)
-    }
+    words = {each.claim: _WORDS[each.state] for each in found.claims}
+    failed = {each.claim for each in found.having(State.FAILED)}
+    if left.lost:
+        failed &= {
+            each.claim
+            for each in journal.results
+            if each.outcome in (TestOutcome.FAILED, TestOutcome.CRASHED)
+            and not each.message.endswith(_WHILE)
+        }
+        words = {
+            claim: "error" if word == "FAIL" and claim not in failed else word
+            for claim, word in words.items()
+        }
     return _Seen(
-        {each.claim: _WORDS[each.state] for each in found.claims},
-        failed,
+        words,
+        frozenset(failed),
         _undecided(mutant, found, left, journal),
         ", ".join(broken_off or journal.unfinished),
-        failed - by_itself,
     )
 
 

@@ -109,7 +109,7 @@ class Run(side_by_side.Run):
             self.fresh_attempts += 1
             self.lanes.make_room()
             (self.folder / SWEEP).unlink(missing_ok=True)  # of an earlier run
-            self.limit_s = self.plan.limit_s - self.spent_s
+            self.limit_s = self._left_s
             return super().begin()
         request = Request(
             budget=self.plan.kicks,
@@ -123,7 +123,7 @@ class Run(side_by_side.Run):
             request,
             boot_limit_s=self.plan.boot_limit_s,
             # The stock kernel is to hold everything, so it has the time that it takes.
-            limit_s=self.plan.limit_s - self.spent_s if self.mutant else Limits.total_s,
+            limit_s=self._left_s if self.mutant else Limits.total_s,
             fresh=self.mutant is None or self.attempts > 0,
         )
         self.fresh_attempts += not self.shared
@@ -160,7 +160,8 @@ class Run(side_by_side.Run):
         stock = self.stock
         if stock is None or stock.stage not in (Stage.ENDED, Stage.KEPT):
             return False
-        return stock.judged().outcome in (Outcome.HELD, Outcome.FALSE_ALARM)
+        ended = stock.judged().outcome in (Outcome.HELD, Outcome.FALSE_ALARM)
+        return ended and not Left(stock.folder, stock.code, stock.why).lost
 
     @property
     def ending(self) -> str:
@@ -198,7 +199,14 @@ class Run(side_by_side.Run):
             return False
         self.spent_s += self.seconds if self.mutant else 0
         # In a machine of others it had half of the time, so there is some left.
-        return self.shared or self.plan.limit_s - self.spent_s >= _LEAST_S
+        return self.shared or self.mutant is None or self._left_s >= _LEAST_S
+
+    @property
+    def _left_s(self) -> float:
+        """Of the time limit; half of it, for a fresh machine, if ending the other took long."""
+        assert self.plan
+        least = self.plan.limit_s / 2 if self.fresh_attempts == 0 else 0.0
+        return max(least, self.plan.limit_s - self.spent_s)
 
 
 def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Plan) -> list[Run]:

@@ -14,6 +14,8 @@ MOST_KICKERS = 16
 """As many threads as a lane's memory has room for (kick_lane.h)."""
 MOST_KICKS = 10**12
 MOST_BURST = 10_000
+ENOUGH_LOSSES = 20
+"""One says that KVM is broken, so many how often. Each costs 60 ms, and 0.5 s on a slow host."""
 MOST_NS = 10_000_000_000
 """Delays and windows: longer ones would end in the supervisor's patience."""
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.kick.engine import run
-from harness.kick.plan import Delays, Delivery, Plan, Protocol, check_vcpus
+from harness.kick.plan import (
+    ENOUGH_LOSSES,
+    Delays,
+    Delivery,
+    Plan,
+    Protocol,
+    check_vcpus,
+)
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kick.verdict import fired
@@ -18,8 +25,6 @@ CONTROL_KICKS = 4
 """A control at a time: each loss takes some 60 ms to be sure of, and every second one is to be."""
 MOST_CONTROLS = 8
 """So many in a row without a loss, and the control has lost none: 16 kicks into the window."""
-ENOUGH_LOSSES = 20
-"""One says that KVM is broken, so many how often. Each costs 60 ms, and 0.5 s on a slow host."""
 _BY_ITSELF = 6  # of which all but the first, which comes before the check, are to be lost
 _WIDE_NS = 100_000
 _LATEST_NS = 60_000  # a control's kick, from the round's beginning: well inside of the window

@@ -68,7 +68,7 @@ _TEXTS = ("id", "class", "defect", "stands_for", "tier", "kind", "commit", "sinc
 _LISTS = ("files", "claims", "claims_held", "ways")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
-_VERSION = re.compile(r"\d+\.\d+")
+VERSION = re.compile(r"\d+\.\d+")
 _SOURCES = ("virt/kvm/", "arch/x86/kvm/")  # what harness.mutation.source copies
 
 
@@ -266,7 +266,7 @@ def _mutant(
         need(inside, f"{name!r} is not below {' or '.join(_SOURCES)}")
     for key in ("since", "until"):
         text = getattr(made, key)
-        need(not text or _VERSION.fullmatch(text), f"{key!r} is a version such as 6.12")
+        need(not text or VERSION.fullmatch(text), f"{key!r} is a version such as 6.12")
     for claim in (*made.claims, *made.claims_held):
         need(claim in known_claims(), f"unknown claim {claim!r}")
         need(claim not in NEVER_JUDGED, f"the claim {claim} is never judged")

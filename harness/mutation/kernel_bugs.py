@@ -57,6 +57,9 @@ def _bug(entry: dict[str, Any], file: Path) -> KernelBug:
     if not whole or not all(isinstance(each, str) for each in _texts(entry)):
         what = ", ".join(sorted(names))
         raise CatalogueError(f"{file}: a bug has {what}, all of them texts, and nothing else")
+    for key in ("since", "until"):
+        if not catalogue.VERSION.fullmatch(entry[key]):
+            raise CatalogueError(f"{file}: {key!r} is a version such as 6.12, not {entry[key]!r}")
     return KernelBug(**{**entry, "tests": tuple(entry["tests"])})
 
 

@@ -24,6 +24,12 @@ from harness.mutation.errors import MutationError
 
 #: The folders of a kernel's tree that a mutant may change.
 PARTS = debian_source.PARTS
+_HEADERS = (
+    "include/linux/kvm*",
+    "include/kvm/*.h",
+    "arch/*/include/**/kvm*",
+    "include/uapi/**/kvm*",
+)
 SETUP = "tools/bootstrap.sh --mutants"
 # A program that building needs, Debian's package with it.
 _PROGRAMS = (("spatch", "coccinelle"), ("make", "make"), ("ld", "binutils"))
@@ -192,15 +198,17 @@ def _compiler_of_config(config: Path) -> str:
 
 
 def _digest(tree: Path, booted: Path) -> str:
-    """Of the sources, of what they are linked against, and of the kernel that loads them.
+    """Of the sources and KVM's headers, of what is linked against, and of the kernel that loads it.
 
-    A header outside of PARTS may change what both agree about; the kernel is another one then.
+    Any other header may change what both agree about; the kernel is another one then.
     """
     whole = hashlib.sha256(hashlib.sha256(booted.read_bytes()).digest())
     paths = [tree / ".config", tree / "Module.symvers"]
     for part in PARTS:
         paths += sorted((tree / part).rglob("*.[chS]"))
         paths += sorted((tree / part).rglob("Makefile*"))
+    for pattern in _HEADERS:
+        paths += sorted(tree.glob(pattern))
     for path in paths:
         whole.update(f"{path.relative_to(tree)}\0".encode())
         whole.update(hashlib.sha256(path.read_bytes()).digest())

@@ -135,7 +135,7 @@ static void *stand_by(void *argument)
 		syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
 		result->rescue_signals++;
 		/* Counted in signals for the reason that patience is in looks. */
-		if (result->rescue_signals * SIGNAL_EVERY_NS > request->end_after_ns)
+		if (result->rescue_signals * SIGNAL_EVERY_NS >= request->end_after_ns)
 			end_process(watch);
 	} while (!wait_until(watch, now_ns() + SIGNAL_EVERY_NS));
 	/* Safe now: the vCPU's thread drained what was pending before it said that it is done. */

@@ -12,7 +12,7 @@ import pytest
 from harness.host.features import reason
 from harness.kick.apart import RaceApart
 from harness.kick.budget import Budget
-from harness.kick.plan import Delays, Landing, Plan, Protocol
+from harness.kick.plan import ENOUGH_LOSSES, Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
 from harness.kick.realtime import obstacle
 from harness.kick.slots import Slot
@@ -140,7 +140,12 @@ def test_process_that_stops(
     record_property: Callable[[str, object], None],
 ) -> None:
     """SIGSTOP and SIGCONT end KVM_RUN too, with EINTR and without a kick: counted, and legal."""
-    plan = Plan(Protocol.HANDLER_WRITES, kick_budget.part(0.2), delays=Delays(0, 20_000, 0))
+    plan = Plan(
+        Protocol.HANDLER_WRITES,
+        kick_budget.part(0.2),
+        delays=Delays(0, 20_000, 0),
+        enough_losses=ENOUGH_LOSSES,
+    )
     stops = 0
     with RaceApart(plan, race.slot, race.guest.mode) as apart:
         apart.wait_for_begin()

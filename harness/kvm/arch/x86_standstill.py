@@ -8,15 +8,14 @@ from contextlib import suppress
 
 from harness.kvm import abi
 from harness.kvm.arch.x86_64 import get_events, get_msr, get_regs
-from harness.kvm.arch.x86_state import TSC, TSC_DEADLINE, fields, get_lapic
+from harness.kvm.arch.x86_state import IRR, ISR, TSC, TSC_DEADLINE, fields, get_lapic, vectors
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
 _RFLAGS_IF = 1 << 9
 _STATES = ("RUNNABLE", "UNINITIALIZED", "INIT_RECEIVED", "HALTED", "SIPI_RECEIVED")
-# Places of the local APIC's registers in its page, and vectors that wait or are in service.
+# Places of the local APIC's registers in its page.
 _REGISTERS = {"TPR": 0x80, "PPR": 0xA0, "SPIV": 0xF0, "LVTT": 0x320, "TMICT": 0x380, "TMCCT": 0x390}
-_VECTORS = {"IRR": 0x200, "ISR": 0x100}
 
 
 def describe(vcpu: Vcpu) -> str:
@@ -47,13 +46,12 @@ def _events(vcpu: Vcpu) -> str:
 
 
 def _local_apic(vcpu: Vcpu) -> str:
-    page = bytes(ffi.buffer(get_lapic(vcpu)))
+    lapic = get_lapic(vcpu)
+    page = bytes(ffi.buffer(lapic))
     values = [f"{name} {_word(page, place):#x}" for name, place in _REGISTERS.items()]
-    for name, place in _VECTORS.items():
-        # 32 vectors a register, the registers 16 bytes apart.
-        bits = sum(_word(page, place + 0x10 * index) << 32 * index for index in range(8))
-        vectors = [f"{vector:#x}" for vector in range(256) if bits >> vector & 1]
-        values.append(f"{name} {' '.join(vectors) or 'empty'}")
+    for name, place in (("IRR", IRR), ("ISR", ISR)):
+        found = " ".join(f"{vector:#x}" for vector in vectors(lapic, place))
+        values.append(f"{name} {found or 'empty'}")
     return f"local APIC: {', '.join(values)}"
 
 

@@ -13,6 +13,7 @@ from harness.native import ffi, lib
 
 TSC = 0x10
 TSC_DEADLINE = 0x6E0
+IRR, ISR = 0x200, 0x100  # places in the local APIC's page: vectors that wait, and in service
 _CPUID_1_ECX_TSC_DEADLINE = 1 << 24
 
 
@@ -29,6 +30,15 @@ def get_lapic(vcpu: Vcpu) -> Any:
 def set_lapic(vcpu: Vcpu, state: Any) -> None:
     """KVM_SET_LAPIC. Raises `KvmError`."""
     vcpu.ioctl("KVM_SET_LAPIC", state)
+
+
+def vectors(lapic: Any, place: int) -> list[int]:
+    """The vectors that are set at IRR or ISR of what `get_lapic` gave."""
+    page = bytes(ffi.buffer(lapic))
+    # 32 vectors a register, the registers 16 bytes apart.
+    words = (int.from_bytes(page[place + 16 * n : place + 16 * n + 4], "little") for n in range(8))
+    bits = sum(word << 32 * n for n, word in enumerate(words))
+    return [vector for vector in range(256) if bits >> vector & 1]
 
 
 def offer_tsc_deadline(vcpu: Vcpu) -> None:
