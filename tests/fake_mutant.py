@@ -50,7 +50,7 @@ def result(claim: str, outcome: Outcome) -> Result:
 
 
 def emulate(name: str, output: Path) -> int:
-    attempt = 1 + sum(line == f"begin {name}" for line in log_lines()[:-1])
+    attempt = log_lines().count(f"begin {name}")  # this one is among them
     (output / "console.log").write_text("[ 1.0] all is well\n")
     if "frozen" in name and ("always" in name or attempt == 1):
         print(LOST)
