@@ -25,7 +25,7 @@ from harness.reporting import journal as journals
 from tools import emulate, emulated_run, finish, run_state
 from tools.exit_codes import Exit
 from tools.mutate_guest import answer_file, request_file
-from tools.mutate_judge import is_evidence
+from tools.mutate_judge import evidence_in
 from tools.mutate_keep import machine
 from tools.run import Request
 
@@ -137,7 +137,7 @@ class Asked:
         if ended is not None:  # the tests had come to their end: it was lost while it was cleaned
             self._end(ended, None)
             return
-        said = panic([line for line in lines if is_evidence(line)])
+        said = evidence_in(lines)
         self._end(-signal.SIGKILL, dataclasses.replace(lost, panic=said, booted=bool(lines)))
 
     def _ended_with(self) -> int | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,9 +104,12 @@ class Judged:
         return [name for name, word in self.claims.items() if word == "FAIL"]
 
 
-def is_evidence(line: str) -> bool:
-    """An RCU stall is none: an emulated host that others starved reports it as well."""
-    return "rcu: " not in line
+def evidence_in(lines: Sequence[str]) -> str:
+    """The line of a console that says that the kernel broke; else an empty text.
+
+    An RCU stall does not: an emulated host that others starved reports it as well.
+    """
+    return panic([line for line in lines if "rcu: " not in line])
 
 
 def is_final(evidence: str) -> bool:
@@ -133,8 +136,7 @@ class Left:
     @property
     def evidence(self) -> str:
         """The console's line that says that the kernel broke; else an empty text."""
-        lines = last_lines(self.folder / CONSOLE, _CONSOLE_LINES)
-        return panic([line for line in lines if is_evidence(line)])
+        return evidence_in(last_lines(self.folder / CONSOLE, _CONSOLE_LINES))
 
     @property
     def refused(self) -> str:

@@ -286,5 +286,4 @@ def _run(
     made.foretold = foretold
     made.left_out = left_out
     made.ways = mutant.ways if mutant else ()
-    made.limit_s = plan.limit_s if sweeps else None
     return made

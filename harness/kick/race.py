@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.kick.engine import run
-from harness.kick.plan import (
-    ENOUGH_LOSSES,
-    Delays,
-    Delivery,
-    Plan,
-    Protocol,
-    check_vcpus,
-)
+from harness.kick.plan import ENOUGH_LOSSES, Delays, Delivery, Plan, Protocol, check_vcpus
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kick.verdict import fired
