@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The process that keeps a machine for mutants, and what it leaves when the machine ends."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.emulation.errors import KernelError
+from harness.emulation.kernel import Kernel
+from harness.emulation.lost import LostVm
+from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine
+from harness.mutation.source import Source
+from tools import finish, mutate_keep
+from tools.exit_codes import Exit
+from tools.mutate_lane import Lane
+
+Boots = Callable[[Job, Limits, Path], Ended]
+SOURCE = Source(
+    boot="debian:6.1",
+    release="6.1.0",
+    name="6.1",
+    version="6.1",
+    tree="/tree",
+    build="/build",
+    compiler="gcc",
+    label="6.1",
+    digest="0",
+)
+
+
+@pytest.fixture
+def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], tuple[int, Lane]]:
+    """Keeps a machine that does what a function says: the exit code, and the lane that reads it."""
+
+    def keep(boots: Boots) -> tuple[int, Lane]:
+        source, place = tmp_path / "source.json", tmp_path / ".lane-1"
+        SOURCE.write(source)
+        place.mkdir()
+
+        def run(kernel: Kernel, machine: Machine, job: Job, share: Path, **given: object) -> Ended:
+            assert share == tmp_path, "each mutant's folder stands beside the machine's"
+            assert "oops=panic" in machine.kernel_parameters
+            limits = given["limits"]
+            assert isinstance(limits, Limits)
+            return boots(job, limits, place)
+
+        monkeypatch.setattr(mutate_keep, "run", run)
+        monkeypatch.setattr(mutate_keep.programs, "check", lambda _qemu: None)
+        monkeypatch.setattr(mutate_keep.kernels, "find", lambda _spec, say: Kernel)
+        monkeypatch.setattr(mutate_keep.bundle, "image", lambda *_: place / "image")
+        lane = object.__new__(Lane)  # without the process that its constructor starts
+        lane.place = place
+        return mutate_keep.keep(str(source), str(place), "300"), lane
+
+    return keep
+
+
+def test_machine_waits_for_mutants_and_has_no_last_words(
+    keep: Callable[[Boots], tuple[int, Lane]], tmp_path: Path
+) -> None:
+    """Neither silence nor age ends it; a crash of one mutant's test must not speak for another."""
+
+    def boots(job: Job, limits: Limits, place: Path) -> Ended:
+        assert job.command[1:4] == ["-m", "tools.mutate_guest", str(place)]
+        assert not any(word.startswith(("--results", "--junit")) for word in job.command)
+        assert finish.LAST_WORDS not in job.environment
+        assert job.environment["KSFT_MACHINE_SLOW"] == "yes"
+        assert (limits.boot_s, limits.silence_s, limits.total_s) == (300, math.inf, math.inf)
+        return Ended(None, LostVm("the machine hung", "", ()), 1.0, 2.0, True)
+
+    assert keep(boots)[0] == Exit.LOST_VM
+
+
+def test_lost_machine_is_told_as_it_was_lost(
+    keep: Callable[[Boots], tuple[int, Lane]],
+) -> None:
+    lost = LostVm("the kernel panicked", "Kernel panic - not syncing: oops", ("a", "b"))
+    code, lane = keep(lambda *_: Ended(None, lost, 1.0, 2.0, True))
+    assert (code, lane.lost()) == (Exit.LOST_VM, lost)
+
+
+def test_tests_that_end_are_a_loss_without_a_panic(
+    keep: Callable[[Boots], tuple[int, Lane]],
+) -> None:
+    """What the console says then is no kernel's panic, so it is no evidence against a mutant."""
+
+    def boots(_job: Job, _limits: Limits, place: Path) -> Ended:
+        (place / CONSOLE).write_text("one\ntwo\n")
+        return Ended(-signal.SIGSEGV, None, 1.0, 2.0, True)
+
+    lost = keep(boots)[1].lost()
+    assert lost.why == "the tests' own process ended with status -11"
+    assert lost.console == ("one", "two")
+    assert not lost.against_kernel
+
+
+def test_machine_that_never_was_is_an_error_and_no_loss(
+    keep: Callable[[Boots], tuple[int, Lane]],
+) -> None:
+    def boots(*_: object) -> Ended:
+        raise KernelError("no program qemu-system-x86_64")
+
+    code, lane = keep(boots)
+    assert code == Exit.SUITE_ERROR
+    with pytest.raises(KernelError, match=r"^no program qemu-system-x86_64\.$"):
+        lane.lost()
+
+
+def test_stopped_machine_is_no_loss(keep: Callable[[Boots], tuple[int, Lane]]) -> None:
+    def boots(*_: object) -> Ended:
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the signal must end the wait")
+
+    code, lane = keep(boots)
+    assert code == 128 + signal.SIGINT
+    assert not (lane.place / mutate_keep.LOST).exists()
