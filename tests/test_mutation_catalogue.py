@@ -74,6 +74,7 @@ def test_a_whole_entry(tmp_path: Path) -> None:
         ({"files": "[]"}, "'files' is empty"),
         ({"files": '["mm/memory.c"]'}, "is not below"),
         ({"files": '["virt/kvm/../../mm/memory.c"]'}, "is not below"),
+        ({"files": '["virt/kvm/kvm_main.c or mm/memory.c"]'}, "'mm/memory.c' is not below"),
         ({"places": "0"}, "above 0"),
         ({"places": "true"}, "above 0"),
         ({"commit": '"torvalds"'}, "hex digits"),

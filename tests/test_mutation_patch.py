@@ -81,16 +81,25 @@ def test_a_patch_changes_what_it_says_and_nothing_else(tmp_path: Path, source: S
     assert (both.places, set(both.files)) == (2, {MAIN, OTHER})
 
 
+@pytest.mark.parametrize("names", [f"arch/x86/kvm/gone.c or {MAIN}", f"{MAIN} or {OTHER}"])
+def test_of_files_that_stand_for_each_other_the_first_that_is_there_is_changed(
+    tmp_path: Path, source: Source, names: str
+) -> None:
+    made = patch.apply(mutant(tmp_path, DROP, names), source, tmp_path / "cache")
+    assert set(made.files) == {MAIN}
+
+
 @pytest.mark.parametrize(
     ("text", "files", "places", "words"),
     [
         ("nonsense @@\n", (), 1, "Coccinelle does not take it: .*parse error, line 1$"),
         ("@@\n@@\n- return 7;\n+ return 8;\n", (), 1, "it does not apply; virt/kvm/kvm_main.c"),
         (DROP, (MAIN, "virt/kvm/eventfd.c"), 1, "has no virt/kvm/eventfd.c"),
+        (DROP, ("virt/kvm/a.c or virt/kvm/b.c",), 1, "has no virt/kvm/a.c or virt/kvm/b.c"),
         (DROP, (), 2, "it changes 1 places, and its entry says 2"),
         (DROP, (MAIN, OTHER), 1, "it changes 2 places, and its entry says 1"),
     ],
-    ids=["no_patch", "no_match", "no_file", "too_few", "too_many"],
+    ids=["no_patch", "no_match", "no_file", "none_of_them", "too_few", "too_many"],
 )
 def test_what_is_no_mutant(
     tmp_path: Path, source: Source, text: str, files: tuple[str, ...], places: int, words: str

@@ -30,12 +30,12 @@ class Bounds:
     The bounds tell a hang from a run; no verdict rests on them where the guest moved on, for then
     the rescue comes at once (`progress_forbidden`). Patience is counted in the time of who waits,
     which a starved host stretches by itself; so a slow one gets twice as much, not ten times. The
-    time from the first signal to the end of the process is counted in signals, 250 on any host.
+    time from the first signal to the end of the process is counted in signals, 150 on any host.
     """
 
     patience_s: float = field(default_factory=lambda: 10.0 * min(slow_machine_factor(), 2.0))
     signal_after_s: float = field(default_factory=lambda: 1.0 * min(slow_machine_factor(), 2.0))
-    end_after_s: float = 5.0
+    end_after_s: float = 3.0
     heartbeat: Any = None
     stop: Any = None
 

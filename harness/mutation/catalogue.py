@@ -69,6 +69,7 @@ _LISTS = ("files", "claims", "claims_held", "ways")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
 VERSION = re.compile(r"\d+\.\d+")
+OR = " or "  # between files that stand for each other
 _SOURCES = ("virt/kvm/", "arch/x86/kvm/")  # what harness.mutation.source copies
 
 
@@ -86,7 +87,8 @@ class Mutant:
 
     claims       each of them must fail on it
     claims_held  of a baseline: each of them must hold on it
-    files        in the kernel's tree; the patch changes each of them
+    files        in the kernel's tree; the patch changes each of them. `a or b`: the first that the
+                 kernel has, for code that moved to another file
     places       how many places it changes in all
     since until  the first and the last kernel version that it applies to, or empty texts
     ways         of the sweep, for the tier `sweep`; empty is all
@@ -261,7 +263,7 @@ def _mutant(
         need(not text or text.endswith("."), f"{key!r} must end with a full stop")
     need(not made.commit or _COMMIT.fullmatch(made.commit), "'commit' is 12 to 40 hex digits")
     need(made.files, "'files' is empty")
-    for name in made.files:
+    for name in (name for names in made.files for name in names.split(OR)):
         inside = name.startswith(_SOURCES) and ".." not in name.split("/")
         need(inside, f"{name!r} is not below {' or '.join(_SOURCES)}")
     for key in ("since", "until"):

@@ -14,12 +14,12 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.emulation import cache as caches
-from harness.mutation.catalogue import Mutant
+from harness.mutation.catalogue import OR, Mutant
 from harness.mutation.errors import MutationError, PatchError
 from harness.mutation.source import PARTS, Source
 
@@ -62,29 +62,38 @@ def apply(mutant: Mutant, source: Source, folder: Path) -> Patched:
 
 def _apply(mutant: Mutant, tree: Path, release: str) -> Patched:
     where = f"{mutant.patch.name} on {release}"
-    missing = [name for name in mutant.files if not (tree / name).is_file()]
-    if missing:
-        raise PatchError(f"{where}: this kernel has no {missing[0]}")
+    files = _files(mutant, tree, where)
     with tempfile.TemporaryDirectory(prefix="kvm-conformance-mutant-") as work:
         copy = Path(work)
         for part in PARTS:  # spatch reads headers that stand beside a file
             shutil.copytree(tree / part, copy / part, ignore=_is_no_source)
-        before = {name: _read(copy / name) for name in mutant.files}
-        _spatch(mutant, copy, where)
-        after = {name: _read(copy / name) for name in mutant.files}
+        before = {name: _read(copy / name) for name in files}
+        _spatch(mutant, files, copy, where)
+        after = {name: _read(copy / name) for name in files}
     _check(mutant, before, after, where)
     return _patched(before, after)
 
 
+def _files(mutant: Mutant, tree: Path, where: str) -> list[str]:
+    """The entry's files in this kernel: of those that stand for each other, the first it has."""
+    files = []
+    for names in mutant.files:
+        there = [name for name in names.split(OR) if (tree / name).is_file()]
+        if not there:
+            raise PatchError(f"{where}: this kernel has no {names}")
+        files.append(there[0])
+    return files
+
+
 def _check(mutant: Mutant, before: Mapping[str, str], after: Mapping[str, str], where: str) -> None:
     """Raises `PatchError` unless each file changed, in as many places as the entry says."""
-    unchanged = [name for name in mutant.files if before[name] == after[name]]
+    unchanged = [name for name in before if before[name] == after[name]]
     if unchanged:
         raise PatchError(f"{where}: it does not apply; {unchanged[0]} stays as it was")
     places = _patched(before, after).places
     if places != mutant.places:
         raise PatchError(f"{where}: it changes {places} places, and its entry says {mutant.places}")
-    there = [name for name in mutant.files if _is_there(before[name], after[name])]
+    there = [name for name in before if _is_there(before[name], after[name])]
     if there:
         raise PatchError(
             f"{where}: {there[0]} has this defect already, and the patch would apply twice"
@@ -114,10 +123,10 @@ def _is_no_source(_: str, names: list[str]) -> list[str]:
     return [name for name in names if name.endswith((".o", ".ko", ".cmd", ".mod", ".a"))]
 
 
-def _spatch(mutant: Mutant, folder: Path, where: str) -> None:
+def _spatch(mutant: Mutant, files: Sequence[str], folder: Path, where: str) -> None:
     words = ["spatch", "--very-quiet", "--in-place", f"--timeout={_TIMEOUT_S}"]
     words += ["--sp-file", str(mutant.patch.absolute())]
-    done = caches.run([*words, *mutant.files], "coccinelle", folder=folder)
+    done = caches.run([*words, *files], "coccinelle", folder=folder)
     if done.returncode < 0:
         raise MutationError(f"{where}: spatch ended by signal {-done.returncode}")
     if done.returncode:

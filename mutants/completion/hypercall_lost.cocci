@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A run with the byte set does not take the result of a hypercall.
 @@
+identifier W =~ "^kvm_rax_write";
 @@
  complete_hypercall_exit(struct kvm_vcpu *vcpu)
  {
  ...
--kvm_rax_write(vcpu, ret);
+-W(vcpu, ret);
 +if (vcpu->wants_to_run)
-+	kvm_rax_write(vcpu, ret);
- ++vcpu->stat.hypercalls;
++	W(vcpu, ret);
  ...
  }

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A write of an MSR that KVM answers by itself clears the thread's flag of pending signals.
 @@
+identifier F =~ "kvm_emulate_wrmsr$";
+expression E;
 @@
- trace_kvm_msr_write(ecx, data);
+ F(...)
+ {
+ <...
+ trace_kvm_msr_write(E, data);
 +clear_thread_flag(TIF_SIGPENDING);
+ ...>
+ }
 
 // Forgotten for this run only: the thread's flag is right again when KVM_RUN has returned.
 @@

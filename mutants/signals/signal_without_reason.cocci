@@ -2,8 +2,9 @@
 // A signal ends KVM_RUN, and the exit reason does not say so.
 
 @@
+identifier X =~ "xfer_to_guest_mode_handle_work$";
 @@
-  r = xfer_to_guest_mode_handle_work(vcpu);
+  r = X(vcpu);
   kvm_vcpu_srcu_read_lock(vcpu);
 - if (r)
 + if (r) {

@@ -3,9 +3,4 @@
 
 @@
 @@
-  sync_regs(...)
-  {
-  <...
 - vcpu->run->kvm_dirty_regs &= ~KVM_SYNC_X86_REGS;
-  ...>
-  }
