@@ -31,6 +31,7 @@ _HEADERS = (
     "include/uapi/**/kvm*",
 )
 SETUP = "tools/bootstrap.sh --mutants"
+_SET_UP_COMPILER = "gcc-12"  # Debian 12's kernels are built by it
 # A program that building needs, Debian's package with it.
 _PROGRAMS = (("spatch", "coccinelle"), ("make", "make"), ("ld", "binutils"))
 
@@ -89,7 +90,7 @@ def of_debian(spec: str, say: Say) -> Source:
         label=label(found.release, made.version),
         digest=f"{found.release}_{made.version}",
     )
-    _need([(source.compiler, source.compiler)], found.release)
+    _need_compiler(source.compiler, found.release)
     return source
 
 
@@ -142,7 +143,8 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         label=f"tree-{release}-{hashlib.sha256(os.fsencode(tree)).hexdigest()[:8]}",
         digest=_digest(tree, booted.image),
     )
-    _need([*_PROGRAMS, (source.compiler, source.compiler)], release)
+    _need(_PROGRAMS, release)
+    _need_compiler(source.compiler, release)
     return source
 
 
@@ -159,13 +161,19 @@ def _need_modular_kvm(tree: Path) -> None:
             )
 
 
-def _need(programs: Sequence[tuple[str, str]], release: str) -> None:
+def _need_compiler(name: str, release: str) -> None:
+    ours = name == _SET_UP_COMPILER
+    way = f"run {SETUP}" if ours else "build a kernel here and give its tree by --tree"
+    _need([(name, name)], release, way)
+
+
+def _need(programs: Sequence[tuple[str, str]], release: str, way: str = f"run {SETUP}") -> None:
     """Raises `MutationError` where a program that builds is missing; names Debian's package."""
     for name, package in programs:
         if shutil.which(name, path=caches.search_path()) is None:
             raise MutationError(
-                f"{name} is missing, and the mutants of {release} are built with it: run "
-                f"{SETUP}, or install Debian's package {package}"
+                f"{name} is missing, and the mutants of {release} are built with it: {way}, or "
+                f"install Debian's package {package}"
             )
 
 
