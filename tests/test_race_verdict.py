@@ -10,7 +10,7 @@ import pytest
 
 from harness.kick.budget import WORDS, Budget, BudgetError
 from harness.kick.plan import ENOUGH_LOSSES, LANDINGS, Delivery, Landing, Plan, Protocol
-from harness.kick.race import MOST_CONTROLS, Race, control_plan, schedules
+from harness.kick.race import MOST_CONTROLS, MOST_MORE, Race, control_plan, schedules
 from harness.kick.slots import Slot
 from harness.kick.summary import Round, Summary, latency_percentile
 from harness.kick.verdict import (
@@ -290,6 +290,43 @@ def test_each_control_has_a_wider_window(monkeypatch: pytest.MonkeyPatch, placem
     assert windows == sorted(windows)
     time_slice_ns = 10_000_000
     assert windows[4] > 2 * time_slice_ns
+
+
+def landed(in_window: int, window_ns: int = 0, lost: int = 0) -> Summary:
+    places = dict.fromkeys(LANDINGS, 0) | {Landing.IN_WINDOW: in_window, Landing.IN_ENTRY: 5_000}
+    changes = {"landings": places, "kicks": 10_000, "plan": {"window_ns": window_ns}}
+    return a_race(lost={Landing.IN_WINDOW: lost}, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("races", "more", "runs"),
+    [
+        ([landed(0), landed(100, 50)], [], 0),
+        ([landed(0), landed(60, 50), landed(10, 9)], [29, 1, 7], 2),
+        ([landed(0), landed(60, 50, lost=1)], [40], 0),
+        ([landed(0), landed(60, 50)], [0, landed(0, lost=1), 40], 2),
+        ([landed(0), landed(0, 50)], [1] * 9, MOST_MORE),
+    ],
+    ids=["enough", "until_enough", "lost", "lost_at_last", "in_vain"],
+)
+def test_a_race_goes_on_until_enough_kicks_landed(
+    monkeypatch: pytest.MonkeyPatch, races: list[Summary], more: list[int | Summary], runs: int
+) -> None:
+    asked: list[Plan] = []
+
+    def run(_self: Race, plan: Plan) -> Summary:
+        asked.append(plan)
+        found = more[len(asked) - 1]
+        return found if isinstance(found, Summary) else landed(found)
+
+    monkeypatch.setattr(Race, "_run", run)
+    done = Race(None, Slot(0, 1), 1).until_landed(races, MINIMA)
+    assert len(asked) == runs == len(done) - len(races)
+    assert done[: len(races)] == races, "their kicks count"
+    best = max(races, key=lambda each: each.landings[Landing.IN_WINDOW]).plan
+    windows = [plan.window_ns for plan in asked]
+    assert windows == [best.window_ns * 4**turn for turn in range(1, runs + 1)]
+    assert len({plan.seed for plan in (best, *asked)}) == 1 + runs, "each draws other delays"
 
 
 def test_latencies_of_several_races() -> None:
