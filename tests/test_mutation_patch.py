@@ -109,7 +109,16 @@ def test_what_is_no_mutant(
     assert not list((tmp_path / "cache").rglob("*.json"))
 
 
-@pytest.mark.parametrize("text", [DROP, "@@\n@@\n+ mdelay(1);\n+ vcpu = NULL;\nreturn 0;\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        DROP,
+        "@@\n@@\n+ mdelay(1);\n+ vcpu = NULL;\nreturn 0;\n",
+        "@@\n@@\n+ if (vcpu->wants_to_run)\nreturn 0;\n",
+        "@@\nexpression E;\n@@\n- if (E)\n+ if (E && vcpu->wants_to_run)\nreturn -EINTR;\n",
+    ],
+    ids=["drops", "adds", "wraps", "extends"],
+)
 def test_what_applies_twice(tmp_path: Path, source: Source, text: str) -> None:
     """To sources that have the defect: what replaces finds nothing, what adds would add again."""
     made = patch.apply(mutant(tmp_path, text), source, tmp_path / "cache")

@@ -3,7 +3,7 @@
 
 spatch ends with success also where nothing matched, or where it could not parse a function and
 left it alone. So what it did is compared with what the catalogue's entry says that it does. A patch
-that only adds would also add again to sources that have the defect.
+that only adds would also add again to sources that have the defect, and is refused there.
 """
 
 from __future__ import annotations
@@ -101,16 +101,39 @@ def _check(mutant: Mutant, before: Mapping[str, str], after: Mapping[str, str], 
 
 
 def _is_there(before: str, after: str) -> bool:
-    """Whether what was put in stood beside that very place: a patch that replaces cannot do so."""
+    """Whether a place has what the patch puts there: all of it stands beside that very place.
+
+    Compared by tokens, without braces: a condition that is put before a statement twice gets them.
+    """
     old, new = before.splitlines(), after.splitlines()
-    for tag, place, _, start, end in difflib.SequenceMatcher(
-        None, old, new, autojunk=False
-    ).get_opcodes():
-        added, count = new[start:end], end - start
-        beside = (old[max(0, place - count) : place], old[place : place + count])
-        if tag == "insert" and added in beside:
+    for _, old_first, old_end, first, end in _changes(old, new):
+        size = end - first
+        above, below = old[max(0, old_first - size) : old_first], old[old_end : old_end + size]
+        here = _tokens([*above, *old[old_first:old_end], *below])
+        changed = _tokens([*above, *new[first:end], *below])
+        parts = _changes(here, changed)
+        if parts and all(_stands_beside(here, changed, part) for part in parts):
             return True
     return False
+
+
+def _changes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+    """difflib's opcodes without what is equal."""
+    made = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    return [each for each in made if each[0] != "equal"]
+
+
+def _stands_beside(
+    old: Sequence[str], new: Sequence[str], part: tuple[str, int, int, int, int]
+) -> bool:
+    tag, place, _, start, end = part
+    added, count = list(new[start:end]), end - start
+    beside = (old[max(0, place - count) : place], old[place : place + count])
+    return tag == "insert" and added in beside
+
+
+def _tokens(lines: Sequence[str]) -> list[str]:
+    return re.findall(r"\w+|[^\w\s{}]", "\n".join(lines))
 
 
 def _patched(before: Mapping[str, str], after: Mapping[str, str]) -> Patched:
