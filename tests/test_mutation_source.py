@@ -208,6 +208,11 @@ def booted(tmp_path: Path, version: str = VERSION) -> kernel.Kernel:
     return kernel.Kernel(tmp_path / "vmlinuz", RELEASE, "a kernel", tmp_path, "debian:sid")
 
 
+def test_the_compiler_of_the_set_up_is_the_one_that_it_installs() -> None:
+    needs = (Path(__file__).parents[1] / "tools/emulation_needs.sh").read_text(encoding="utf-8")
+    assert f" {source._SET_UP_COMPILER}:" in needs
+
+
 @ARCHIVE
 def test_headers_and_sources_of_a_kernel(archive: Archive, tmp_path: Path) -> None:
     cache = tmp_path / "cache"

@@ -18,7 +18,7 @@ from harness.kick.plan import (
 )
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
-from harness.kick.verdict import fired
+from harness.kick.verdict import fired, lacking, landed
 from harness.kvm.guest import Guest
 from harness.kvm.run import slow_machine_factor
 
@@ -69,16 +69,12 @@ class Race:
         """
         done = list(races)
         for turn in range(1, MOST_MORE + 1):
-            lacking = [
-                place
-                for place, least in minima.items()
-                if sum(each.landings[place] for each in done) < least
-            ]
-            if not lacking or any(each.losses for each in done):
+            short = lacking(landed(done), minima)
+            if not short or any(each.losses for each in done):
                 break
-            best = max(races, key=lambda each: each.landings[lacking[0]] / max(each.kicks, 1)).plan
-            wider = max(best.window_ns, min(best.window_ns * _WIDER**turn, _WIDEST_NS))
-            done.append(self._run(replace(best, window_ns=wider, seed=best.seed + turn)))
+            best = max(races, key=lambda each: each.landings[short[0]] / max(each.kicks, 1)).plan
+            window_ns = _widened(best.window_ns, turn)
+            done.append(self._run(replace(best, window_ns=window_ns, seed=best.seed + turn)))
         return done
 
     def control(self, plan: Plan) -> Summary:
@@ -122,10 +118,15 @@ def control_plan(plan: Plan, turn: int = 0) -> Plan:
         protocol=Protocol.CONTROL,
         kicks=_BY_ITSELF if itself else CONTROL_KICKS,
         delays=Delays(0, latest, 0),
-        window_ns=0 if itself else min(wide * _WIDER**turn, _WIDEST_NS),
+        window_ns=0 if itself else _widened(wide, turn),
         burst=1,
         kickers=1,
     )
+
+
+def _widened(window_ns: int, turn: int) -> int:
+    wider: int = window_ns * _WIDER**turn
+    return max(window_ns, min(wider, _WIDEST_NS))
 
 
 def schedules(protocol: Protocol, delivery: Delivery, kicks: int) -> list[Plan]:

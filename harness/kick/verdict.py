@@ -116,7 +116,7 @@ def judge(
     race proves nothing. `minima` are the kicks that must have landed where the test promises.
     """
     parts = [race] if isinstance(race, Summary) else list(race)
-    landings = {place: sum(part.landings[place] for part in parts) for place in LANDINGS}
+    landings = landed(parts)
     kicks = sum(part.kicks for part in parts)
     losses = sum(part.losses for part in parts)
     text, evidence = "", _wrong(parts)
@@ -148,6 +148,16 @@ def require_held(verdict: Verdict) -> None:
         raise InconclusiveError(verdict.explain())
     if verdict.outcome is not Outcome.HELD:
         raise AssertionError(verdict.explain())
+
+
+def landed(parts: Sequence[Summary]) -> dict[Landing, int]:
+    """How many kicks of these races landed where."""
+    return {place: sum(part.landings[place] for part in parts) for place in LANDINGS}
+
+
+def lacking(landings: Mapping[Landing, int], minima: Mapping[Landing, int]) -> list[Landing]:
+    """The landings with fewer kicks than their minimum."""
+    return [place for place, least in minima.items() if landings[place] < least]
 
 
 def late_counts(parts: Sequence[Summary]) -> LateCounts:
@@ -293,11 +303,10 @@ def _gaps(
         # With several kickers one return answers what all of them have sent.
         if part.kicks * part.plan.kickers < part.plan.kicks:
             found.append(f"{_name(part)} ended after {part.kicks:,} kicks of {part.plan.kicks:,}")
-    for place, least in minima.items():
-        if landings[place] < least:
-            found.append(
-                f"{landings[place]:,} kicks landed {place.value}, and {least:,} are needed"
-            )
+    found += [
+        f"{landings[place]:,} kicks landed {place.value}, and {minima[place]:,} are needed"
+        for place in lacking(landings, minima)
+    ]
     if control is None:
         found.append("no control ran beside it")
     elif not fired(control):
