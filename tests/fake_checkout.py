@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_programs
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,17 +23,13 @@ COMMANDS = [
     *("rm", "sed", "sha256sum", "sort", "stat", "tail", "tr"),
 ]
 
-# What emulated hosts take, and Debian's packages with it.
-EMULATION = {
-    "qemu-system-x86_64": "qemu-system-x86",
-    "systemd-udevd": "udev",
-    "modprobe": "kmod",
-    "busybox": "busybox-static",
-    "mke2fs": "e2fsprogs",
+# What emulated hosts take, and what mutants take on top: Debian's packages by program.
+EMULATION = fake_programs.packages("emulation")
+MUTANTS = {
+    name: package
+    for name, package in fake_programs.packages("sources", "mutation", "compiler").items()
+    if name not in COMMANDS
 }
-
-# What mutants take on top.
-MUTANTS = {"spatch": "coccinelle", "gcc-12": "gcc-12", "ld": "binutils", "xz": "xz-utils"}
 
 PYTHON = """#!/bin/bash
 PATH=/usr/bin:/bin
@@ -102,8 +99,8 @@ class Project:
         self.root = folder / "checkout"
         (self.root / "tools").mkdir(parents=True)
         (self.root / "harness" / "native").mkdir(parents=True)
-        for name in ("bootstrap.sh", "emulation_needs.sh"):
-            shutil.copy(ROOT / "tools" / name, self.root / "tools")
+        shutil.copy(ROOT / "tools" / "bootstrap.sh", self.root / "tools")
+        shutil.copytree(ROOT / "setup", self.root / "setup")
         for name in ("pyproject.toml", "setup.py", "constraints.txt"):
             (self.root / name).write_text(f"# {name}\n")
         (self.root / "harness" / "native" / "run.c").write_text("/* 1 */\n")

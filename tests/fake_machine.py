@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest import mock
 
-from harness.emulation import bundle, kernel, machine, programs
+from harness.emulation import bundle, kernel, machine
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 
@@ -145,8 +145,6 @@ def tool(ending: str, output: Path) -> int:
 
     with (
         playing(ending),
-        mock.patch.object(programs, "check"),
-        mock.patch.object(programs, "qemu_version", return_value="9.9"),
         mock.patch.object(bundle, "image", return_value=None),
         mock.patch.object(emulate.kernels, "find", return_value=KERNEL),
     ):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_programs
 import pytest
 from fake_checkout import (
     APT_GET,
@@ -92,7 +93,7 @@ def test_moved_checkout_is_set_up_anew(project: Project) -> None:
 
 
 def test_dev_is_added_and_then_kept(project: Project) -> None:
-    for tool in ("clang", "ld.lld", "llvm-objcopy", *EMULATION):
+    for tool in (*fake_programs.packages("blobs", "fresh"), *EMULATION):
         project.command(tool, COMPILER)
     project.run()
     project.calls()
@@ -179,7 +180,7 @@ def test_missing_guest_program_tools_matter_only_to_dev(project: Project) -> Non
         project.command(tool, COMPILER)
     code, said = project.run("--dev", "--no-apt")
     assert code == 70
-    assert "apt-get install -y clang lld llvm\n" in said
+    assert "apt-get install -y clang lld llvm mmdebstrap uidmap\n" in said
     assert project.run("--no-apt")[0] == 0
 
 

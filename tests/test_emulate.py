@@ -8,11 +8,12 @@ import signal
 from pathlib import Path
 
 import fake_machine as fake
+import fake_programs
 import fake_project
 import pytest
 
 from harness.claims import catalogue, chapters
-from harness.emulation import bundle, machine, programs
+from harness.emulation import cache, kernel, machine, programs
 from harness.emulation.errors import EmulationError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import Machine
@@ -22,6 +23,8 @@ from harness.reporting.results import Outcome
 from harness.reporting.selection import select
 from tools import emulate, emulated_run, finish, render_junit, run
 from tools.cli import main
+
+pytestmark = pytest.mark.usefixtures("played_programs")
 
 
 def outcomes(folder: Path) -> dict[str, tuple[Outcome, str]]:
@@ -34,8 +37,8 @@ def test_a_run_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert fake.tool("ends", tmp_path) == 0
     said = capsys.readouterr().out.splitlines()
     title = (
-        "Emulated host: fake 6.99.0 in QEMU 9.9, 2 CPUs in turn, 2G, tier emulated, one variant of "
-        "each test"
+        f"Emulated host: fake 6.99.0 in QEMU {fake_programs.QEMU_VERSION}, 2 CPUs in turn, 2G, "
+        "tier emulated, one variant of each test"
     )
     assert said[0] == title
     assert said[-1] == f"{title}."
@@ -159,7 +162,6 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[run.Request, str]]:
     obstacle = Obstacle("no_kvm", "/dev/kvm is not a KVM device.", "Load the module.")
     monkeypatch.setattr(run, "_obstacle", lambda: obstacle)
     monkeypatch.setattr(emulate, "launch", launch)
-    monkeypatch.setattr(programs, "check", lambda _qemu: None)
     return told
 
 
@@ -244,8 +246,6 @@ def test_bad_input(
 def test_unknown_kernels(
     kernel: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(programs, "check", lambda _qemu: None)
-    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
     assert main(["emulate", "--kernel", kernel]) == 70
     said = capsys.readouterr().err
     assert said.startswith("Error: ")
@@ -263,25 +263,59 @@ def test_qemu_that_does_not_do(tmp_path: Path, version: str, why: str) -> None:
         programs.check(str(qemu))
 
 
-def test_missing_programs_name_their_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_that_is_missing_is_named_at_once(
+    played_programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
-    for name in ("systemd-udevd", "busybox", "modprobe"):
-        monkeypatch.setattr(programs, "_places", lambda: str(tmp_path))
-        package = dict(programs._NEEDED_BY_VNG)[name]
-        with pytest.raises(EmulationError, match=rf"needs {name}.* package {package}"):
-            programs.check("qemu")
-        (tmp_path / name).write_text("#!/bin/sh\n")
-        (tmp_path / name).chmod(0o755)
-    programs.check("qemu")
-    (tmp_path / "busybox").unlink()
-    (tmp_path / "busybox").symlink_to("/bin/sh")  # a program with libraries
-    with pytest.raises(EmulationError, match=r"needs libraries.* package busybox-static"):
-        programs.check("qemu")
+    monkeypatch.setattr(programs, "places", lambda: str(played_programs))
+    programs.check("qemu-system-x86_64")
+    for name in ("systemd-udevd", "depmod", "strings"):
+        (played_programs / name).unlink()
+    with pytest.raises(EmulationError) as told:
+        programs.check("qemu-system-x86_64")
+    assert str(told.value) == (
+        "missing on this host: systemd-udevd, depmod, strings; run `make setup-emulation`, or "
+        "install Debian's packages udev kmod binutils"
+    )
+    with pytest.raises(EmulationError, match=r"here|host: my-qemu, systemd-udevd, "):
+        programs.check("my-qemu")
+
+
+def test_busybox_must_need_no_library(
+    played_programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (played_programs / "ldd").write_text("#!/bin/sh\necho 'libc.so.6 => /lib/libc.so.6'\n")
+    monkeypatch.setattr(programs, "places", lambda: str(played_programs))
+    with pytest.raises(EmulationError, match=r"host: a static busybox; .* busybox-static$"):
+        programs.check("qemu-system-x86_64")
+
+
+@pytest.mark.usefixtures("played_programs")
+def test_virtme_ng_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_vng_version", lambda: "1.9")
     with pytest.raises(EmulationError, match=r"virtme-ng is 1\.9, and 1\.40"):
-        programs.check("qemu")
+        programs.check("qemu-system-x86_64")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("emulate",), ("sweep",), ("matrix",), ("mutate",), ("emulate", "--kernel", "debian:sid")],
+)
+def test_programs_are_looked_for_before_anything_is_fetched(
+    command: tuple[str, ...],
+    played_programs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(programs, "places", lambda: str(played_programs))
+    monkeypatch.setattr(cache, "run", lambda *_, **__: pytest.fail("nothing may be fetched"))
+    monkeypatch.setattr(kernel, "find", lambda *_, **__: pytest.fail("no kernel is looked for"))
+    (played_programs / "file").unlink()
+    (played_programs / "mke2fs").unlink()
+    assert main([*command, "--output", str(tmp_path / "out")]) == 70
+    said = capsys.readouterr().err
+    assert "missing on this host: " in said
+    assert "mke2fs, file" in said
 
 
 def test_results_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,9 +330,6 @@ def test_cache_that_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("KVM_CONFORMANCE_CACHE", str(tmp_path / "file" / "cache"))
     selection = select(catalogue(), chapters())
-    monkeypatch.setattr(programs, "check", lambda _qemu: None)
-    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
-    monkeypatch.setattr(bundle.shutil, "which", lambda *_args, **_more: "/mke2fs")
     monkeypatch.setattr(emulate.kernels, "find", lambda _spec, say: fake.KERNEL)
     request = run.Request(output=tmp_path / "out")
     assert emulate.launch("fake", Machine(), request, selection) == 70
@@ -306,10 +337,12 @@ def test_cache_that_cannot_be_written(
 
 
 def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "7.2.22")
     request = run.Request(jobs="auto", budget="10000", variants=variants.ONE)
     job = emulated_run.job(Machine(), request, Path("/out"))
-    assert job.environment["KVM_CONFORMANCE_EMULATOR"] == "QEMU 7.2.22, 2 CPUs in turn, 2G"
+    assert (
+        job.environment["KVM_CONFORMANCE_EMULATOR"]
+        == f"QEMU {fake_programs.QEMU_VERSION}, 2 CPUs in turn, 2G"
+    )
     assert job.environment["KVM_CONFORMANCE_TIER"] == "emulated"
     assert "--variants=one" in job.command
     assert "--budget=10000" in job.command
@@ -319,7 +352,6 @@ def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_workers_need_their_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "7.2.22")
     job = emulated_run.job(Machine(), run.Request(jobs="2"), Path("/out"))
     assert "--numprocesses=2" in job.command
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in job.environment

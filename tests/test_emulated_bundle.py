@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.emulation import bundle, cache
+from harness.emulation import bundle, programs
 from harness.emulation.errors import KernelError
 
 needs_mke2fs = pytest.mark.skipif(
-    shutil.which("mke2fs", path=cache.search_path()) is None,
+    shutil.which("mke2fs", path=programs.places()) is None,
     reason="no_tools: the image is made by mke2fs (Debian's package e2fsprogs)",
 )
 
@@ -42,7 +42,7 @@ def test_image_holds_the_files_in_their_places(files: Path, tmp_path: Path) -> N
     where = str(files / "below" / "two.py")
     done = subprocess.run(
         ["debugfs", "-R", f"cat {where}", image],
-        env={**os.environ, "PATH": cache.search_path()},
+        env={**os.environ, "PATH": programs.places()},
         capture_output=True,
         text=True,
         check=True,
@@ -80,17 +80,6 @@ def test_old_images_are_removed(files: Path, tmp_path: Path) -> None:
     kept = {path.name for path in cache.glob("bundle-*.ext4")}
     assert made
     assert kept == {made.name, "bundle-3.ext4", "bundle-4.ext4", "bundle-5.ext4"}
-
-
-def test_without_mke2fs_it_is_done_without(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(cache, "search_path", lambda: str(tmp_path))
-    assert bundle.image(tmp_path / "cache", said.append) is None
-    assert said == [
-        "without mke2fs (Debian's package e2fsprogs) the emulated host reads files slowly"
-    ]
 
 
 @needs_mke2fs

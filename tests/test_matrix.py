@@ -18,10 +18,11 @@ from harness.emulation.errors import KernelError
 from tools import matrix_runs, run_child, run_state, side_by_side
 from tools.matrix_list import Entry
 
+pytestmark = pytest.mark.usefixtures("played_programs")
+
 DRIVER = """
 import sys
 from tools import matrix, process_group, side_by_side
-matrix.programs.check = lambda qemu: None
 side_by_side.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = float(sys.argv[2])
 from tools.cli import main

@@ -15,6 +15,8 @@ import defusedxml.ElementTree
 import fake_project as fake
 import pytest
 
+pytestmark = pytest.mark.usefixtures("played_programs")
+
 DRIVER = """
 import sys
 from pathlib import Path
@@ -31,7 +33,7 @@ def of_debian(spec, say):
     return source.Source(boot=spec, release=f"{version}.0-amd64", name=spec, version=version,
         tree="", build="", compiler="gcc", label=f"{version}.0_1", digest="d")
 mutate.source.of_debian = of_debian
-mutate.programs.check = lambda qemu: None
+mutate.programs.check = lambda *_: None
 side_by_side.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = 20
 from tools.cli import main

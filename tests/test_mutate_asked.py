@@ -22,6 +22,8 @@ from tools.mutate_guest import answer_file, request_file
 from tools.mutate_judge import Left, Outcome, judge
 from tools.run import Request
 
+pytestmark = pytest.mark.usefixtures("played_programs")
+
 CLAIM = "preset.repeats"
 PANIC = "[ 9.0] Kernel panic - not syncing: oops\n"
 STALL = "[ 9.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n"

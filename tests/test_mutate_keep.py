@@ -20,6 +20,8 @@ from tools import finish, mutate_keep
 from tools.exit_codes import Exit
 from tools.mutate_lane import Lane
 
+pytestmark = pytest.mark.usefixtures("played_programs")
+
 Boots = Callable[[Job, Limits, Path], Ended]
 SOURCE = Source(
     boot="debian:6.1",
@@ -51,7 +53,6 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
             return boots(job, limits, place)
 
         monkeypatch.setattr(mutate_keep, "run", run)
-        monkeypatch.setattr(mutate_keep.programs, "check", lambda _qemu: None)
         monkeypatch.setattr(mutate_keep.kernels, "find", lambda _spec, say: Kernel)
         monkeypatch.setattr(mutate_keep.bundle, "image", lambda *_: place / "image")
         lane = object.__new__(Lane)  # without the process that its constructor starts

@@ -12,6 +12,8 @@ from tools import mutate_lane, side_by_side
 from tools.mutate_lane import Lanes
 from tools.run import Request
 
+pytestmark = pytest.mark.usefixtures("played_programs")
+
 
 class Child:
     """A process that runs until the machine is ended."""

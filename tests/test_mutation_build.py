@@ -152,7 +152,7 @@ def test_a_make_that_makes_no_modules(source: Source, notes: Path, tmp_path: Pat
 
 
 def test_without_make(source: Source, monkeypatch: pytest.MonkeyPatch, notes: Path) -> None:
-    monkeypatch.setattr(build.caches, "search_path", lambda: "/nowhere")
+    monkeypatch.setattr(build.caches.programs, "places", lambda: "/nowhere")
     with pytest.raises(KernelError, match="make is missing") as caught:
         modules(source)
     assert not isinstance(caught.value, BuildError)

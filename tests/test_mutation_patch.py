@@ -141,7 +141,7 @@ def test_what_was_done_is_not_done_again(
 def test_without_coccinelle(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patch.caches, "search_path", lambda: str(tmp_path))
+    monkeypatch.setattr(patch.caches.programs, "places", lambda: str(tmp_path))
     with pytest.raises(Exception, match=r"spatch is missing.* package coccinelle") as caught:
         patch.apply(mutant(tmp_path, DROP), source, tmp_path / "cache")
     assert not isinstance(caught.value, PatchError), "never taken for a patch that does not apply"

@@ -52,7 +52,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_bytes(data)
-    monkeypatch.setattr(source, "_PROGRAMS", (("sh", "dash"),))
+    monkeypatch.setattr(source.programs, "need", lambda *_: None)
     return top
 
 
@@ -136,12 +136,10 @@ def test_what_is_no_tree(tmp_path: Path) -> None:
 
 
 @X86
-@pytest.mark.parametrize("program", ["spatch", "make"])
-def test_a_program_that_is_missing(
-    tree: Path, monkeypatch: pytest.MonkeyPatch, program: str
-) -> None:
-    monkeypatch.setattr(source, "_PROGRAMS", ((f"no-{program}", "its-package"),))
-    with pytest.raises(MutationError, match=f"no-{program} is missing.*package its-package"):
+def test_a_program_that_is_missing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(source.programs, "places", lambda: "/nowhere")
+    with pytest.raises(KernelError, match=r"host: spatch, .*make setup-mutants.* coccinelle"):
         source.of_tree(tree, None, quiet)
 
 
@@ -208,11 +206,6 @@ def booted(tmp_path: Path, version: str = VERSION) -> kernel.Kernel:
     return kernel.Kernel(tmp_path / "vmlinuz", RELEASE, "a kernel", tmp_path, "debian:sid")
 
 
-def test_the_compiler_of_the_set_up_is_the_one_that_it_installs() -> None:
-    needs = (Path(__file__).parents[1] / "tools/emulation_needs.sh").read_text(encoding="utf-8")
-    assert f" {source._SET_UP_COMPILER}:" in needs
-
-
 @ARCHIVE
 def test_headers_and_sources_of_a_kernel(archive: Archive, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
@@ -226,6 +219,22 @@ def test_headers_and_sources_of_a_kernel(archive: Archive, tmp_path: Path) -> No
     assert not list(cache.rglob("*.tar.xz"))
     archive.root.rename(tmp_path / "gone")
     assert debian_source.fetch(booted(tmp_path), cache, quiet) == found
+
+
+@ARCHIVE
+def test_a_compiler_that_is_missing_is_told_before_the_fetching(
+    archive: Archive, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def refuse(name: str) -> None:
+        asked.append(name)
+        raise MutationError(f"{name} is missing")
+
+    with pytest.raises(MutationError, match="gcc-12 is missing"):
+        debian_source.fetch(booted(tmp_path), tmp_path / "cache", quiet, refuse)
+    assert asked == ["gcc-12"]
+    assert not list((tmp_path / "cache").rglob("*.deb"))
 
 
 @ARCHIVE

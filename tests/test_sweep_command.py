@@ -20,6 +20,8 @@ from tools import sweep
 from tools.cli import main
 from tools.exit_codes import Exit
 
+pytestmark = pytest.mark.usefixtures("played_programs")
+
 Act = Callable[[Job, Path], Ended]
 
 

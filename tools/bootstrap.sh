@@ -60,7 +60,14 @@ venv=$root/.venv
 lock=$root/.bootstrap.lock
 log=
 
-source tools/emulation_needs.sh
+source setup/programs.sh
+
+# What the programs of programs.txt are wanted for by this call.
+uses=()
+((emulation == 0)) || uses+=(emulation)
+((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
+((mutants == 0)) || uses+=(sources mutation compiler)
+((dev == 0)) || uses+=(blobs fresh)
 
 say() {
 	printf 'set-up: %s\n' "$*" >&2
@@ -122,8 +129,7 @@ is_ready() {
 	now=$(state) || return 1
 	[[ "$now" == "$(printf '%s\n' "${stamp[@]:0:4}")" ]] || return 1
 	((dev == 0)) || [[ "${stamp[4]}" == "dev 1" ]] || return 1
-	((emulation == 0)) || has_all emulation_needs || return 1
-	((mutants == 0)) || has_all mutants_needs || return 1
+	((${#uses[@]} == 0)) || [[ -z "$(lacking_for "${uses[@]}")" ]] || return 1
 	[[ -z "${PYTHON:-}" || "${stamp[5]}" == "asked $PYTHON" ]]
 }
 
@@ -291,24 +297,12 @@ look_around() {
 		missing+=("make")
 		packages+=(make)
 	fi
-	local pair
-	while IFS= read -r pair; do
-		if ! has_for_emulation "${pair%%:*}"; then
-			missing+=("${pair%%:*}")
-			packages+=("${pair##*:}")
-		fi
-	done < <(
-		((emulation == 0)) || emulation_needs
-		((mutants == 0)) || mutants_needs
-	)
-	if ((dev)); then
-		for pair in clang:clang ld.lld:lld llvm-objcopy:llvm; do
-			if ! type -P "${pair%%:*}" >/dev/null; then
-				missing+=("${pair%%:*}")
-				packages+=("${pair##*:}")
-			fi
-		done
-	fi
+	local name package
+	((${#uses[@]})) || return 0
+	while read -r name package; do
+		missing+=("${name/#static:/a static }")
+		[[ " ${packages[*]} " == *" $package "* ]] || packages+=("$package")
+	done < <(lacking_for "${uses[@]}")
 }
 
 # ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from harness.emulation import bundle, cache
+from harness.emulation import bundle, cache, programs
 from harness.emulation import kernel as kernels
 from harness.emulation.errors import KernelError
 from harness.emulation.kernel import Kernel
@@ -91,6 +91,7 @@ def sweep(
     chosen = ways or tuple(WAYS)
     try:
         machine.check()
+        programs.check(machine.qemu)
         found = kernels.find(kernel, say=say)
         if found.is_realtime:
             raise KernelError(

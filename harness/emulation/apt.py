@@ -129,7 +129,6 @@ class Apt:
         with self._lock(suite, shared=True):
             place = run(
                 ["apt-get", "-q", "download", "--print-uris", f"{package.name}={package.version}"],
-                "apt",
                 environment=environment,
             )
         # 'URI' NAME SIZE HASH, the hash out of the signed lists.
@@ -139,7 +138,7 @@ class Apt:
         uri, name, digest = found.groups()
         # `apt-get download` itself begins anew where a part is there already; this goes on.
         helper = ["/usr/lib/apt/apt-helper", "-q", "download-file", uri, folder / name, digest]
-        done = run(helper, "apt", environment=environment, folder=folder, held=held)
+        done = run(helper, environment=environment, folder=folder, held=held)
         if done.returncode != 0:
             text = done.stdout + done.stderr
             if _DIFFERS.search(text):
@@ -170,17 +169,17 @@ class Apt:
         )
         (home / "apt.conf").write_text(_configuration(home))
         environment = _environment(home)
-        done = run(["apt-get", "-q", "update"], "apt", environment=environment, held=held)
+        done = run(["apt-get", "-q", "update"], environment=environment, held=held)
         # apt-get ends with 0 where it could not fetch, and keeps what it had.
         problems = [line for line in done.stderr.splitlines() if line.startswith(("W: ", "E: "))]
         if problems:
             raise _error(suite, "lists", "\n".join([done.stdout, *problems]))
-        listed = run(["apt-cache", "pkgnames", "linux-"], "apt", environment=environment)
+        listed = run(["apt-cache", "pkgnames", "linux-"], environment=environment)
         names = [name for name in listed.stdout.split() if _KERNEL.match(name)]
         shown = ""
         if names:
             # Its exit code is 100 where one of the names is only mentioned by other packages.
-            shown = run(["apt-cache", "show", *names], "apt", environment=environment).stdout
+            shown = run(["apt-cache", "show", *names], environment=environment).stdout
         fresh = home / f"{_PACKAGES}.new"
         fresh.write_text(shown)
         fresh.replace(home / _PACKAGES)
@@ -192,7 +191,7 @@ _KERNEL = re.compile(r"linux-(?:image|binary|modules|base|headers|kbuild|source)
 def mirror() -> str | None:
     """The Debian archive that this machine's own apt uses, or None."""
     try:
-        done = run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], "apt")
+        done = run(["apt-get", "indextargets", "--format", "$(REPO_URI)"])
     except KernelError:
         return None
     for line in done.stdout.splitlines():
@@ -241,14 +240,14 @@ def _configuration(home: Path) -> str:
         "APT::Update::Error-Mode": "any",
     }
     ours = [f'{name} "{value}";' for name, value in settings.items()]
-    dump = run(["apt-config", "dump"], "apt").stdout.splitlines()
+    dump = run(["apt-config", "dump"]).stdout.splitlines()
     reach = re.compile(r'Acquire::(?:https?|Check-Valid-Until|Check-Date)\b.* ".+";$')
     return "\n".join([*(line for line in dump if reach.match(line)), *ours, ""])
 
 
 def architecture() -> str:
     """What Debian calls this machine's architecture, such as amd64."""
-    done = run(["dpkg", "--print-architecture"], "dpkg")
+    done = run(["dpkg", "--print-architecture"])
     return done.stdout.strip()
 
 

@@ -38,9 +38,6 @@ def image(folder: Path, say: Say) -> Path | None:
 
     Raises KernelError where the cache cannot be written.
     """
-    if shutil.which("mke2fs", path=caches.search_path()) is None:
-        say("without mke2fs (Debian's package e2fsprogs) the emulated host reads files slowly")
-        return None
     caches.make_folder(folder)
     _compile_suites()
     files = sorted(set(_files()))
@@ -65,7 +62,6 @@ def image(folder: Path, say: Say) -> Path | None:
                     *("-N", str(len(files) * 4 // 3 + 1000), "-b", "4096"),
                     *("-d", Path(work, "root"), fresh, str(blocks + 4096)),
                 ],
-                "e2fsprogs",
             )
             if done.returncode:
                 say(f"mke2fs could not make the bundle: {done.stderr.strip()}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.emulation import programs
 from harness.emulation.errors import KernelError
 
 Say = Callable[[str], None]
@@ -82,7 +83,6 @@ def lock(path: Path, say: Say, waiting_for: str, shared: bool = False) -> Iterat
 
 def run(
     command: Sequence[str | Path],
-    package: str,
     *,
     environment: dict[str, str] | None = None,
     folder: Path | None = None,
@@ -90,9 +90,11 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end without a terminal, and returns its texts and exit code.
 
-    `package` names the Debian package that has the program, `held` is a lock to hand down. Raises
-    KernelError where the program is missing, or met a full disk.
+    The program is one of setup/programs.txt; `held` is a lock to hand down. Raises KernelError
+    where it is missing, or met a full disk.
     """
+    program = str(command[0])
+    package = programs.package_of(program)
     try:
         done = subprocess.run(
             [str(word) for word in command],
@@ -102,16 +104,16 @@ def run(
             errors="replace",
             check=False,
             cwd=folder,
-            env={**os.environ, "PATH": search_path(), **_TEXTS, **(environment or {})},
+            env={**os.environ, "PATH": programs.places(), **_TEXTS, **(environment or {})},
             pass_fds=() if held is None else (held,),
         )
     except FileNotFoundError as error:
         raise KernelError(
-            f"the program {command[0]} is missing; on Debian it is in the package {package}"
+            f"the program {program} is missing; on Debian it is in the package {package}"
         ) from error
     if done.returncode != 0 and _NO_SPACE in done.stdout + done.stderr:
         raise KernelError(
-            f"the disk became full while {Path(command[0]).name} wrote to the cache; make room, "
+            f"the disk became full while {Path(program).name} wrote to the cache; make room, "
             f"or set {VARIABLE} to a folder elsewhere"
         )
     return done
@@ -120,12 +122,6 @@ def run(
 def megabytes(size: int) -> str:
     """A size in bytes, for people."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def search_path() -> str:
-    """Where programs are looked for."""
-    # depmod stands in sbin, which users other than root often do not have in their PATH.
-    return os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
 def _unwritable(path: Path, why: str) -> str:

@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.emulation import programs
 from harness.emulation.apt import MIRROR, Apt, Package, Suite, architecture, mirror
 from harness.emulation.cache import VARIABLE as CACHE
 from harness.emulation.cache import Say, lock, make_folder, megabytes, need_room, run
-from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
+from harness.emulation.errors import (
+    EmulationError,
+    KernelError,
+    NotInArchiveError,
+    OfflineError,
+)
 from harness.emulation.stored import lock_of, mark_used
 
 DEFAULT_MIRROR = "https://deb.debian.org/debian"
@@ -65,11 +71,13 @@ def fetch(spec: str, cache: Path, say: Say) -> Path:
     and a disk that is full.
     """
     wanted = parse(spec)
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise KernelError(
-            f"{spec}: kernels of Debian are fetched with apt-get and dpkg-deb, and this machine "
-            "has none; give the path of a vmlinuz or of a build tree instead"
-        )
+    try:
+        programs.need("archive")
+    except EmulationError as error:
+        raise EmulationError(
+            f"{spec} is fetched from Debian's archive: {error}; or give the path of a vmlinuz or "
+            "of a build tree instead"
+        ) from None
     make_folder(cache)
     apt = Apt(cache, say)
     try:
@@ -234,7 +242,7 @@ def unpack(files: list[Path], folder: Path, held: int) -> None:
     """Unpacks packages into one folder; `held` is the lock that it is under. Raises KernelError."""
     make_folder(folder)
     for file in files:
-        done = run(["dpkg-deb", "-x", file, folder], "dpkg", held=held)
+        done = run(["dpkg-deb", "-x", file, folder], held=held)
         if done.returncode != 0:
             raise KernelError(f"{file.name} cannot be unpacked: {done.stderr.strip()}")
 
@@ -255,7 +263,7 @@ def _arrange(folder: Path, release: str, held: int) -> None:
             f"the packages of {release} hold no image or no modules, so Debian packs its kernels "
             "in a way that this program does not know; give the path of a vmlinuz instead"
         )
-    done = run(["depmod", "-b", folder, release], "kmod", held=held)
+    done = run(["depmod", "-b", folder, release], held=held)
     if done.returncode != 0:
         raise KernelError(f"depmod failed for {release}: {done.stderr.strip()[-300:]}")
 

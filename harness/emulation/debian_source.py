@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.emulation import image
+from harness.emulation import image, programs
 from harness.emulation.apt import Apt, Package
 from harness.emulation.cache import Say, lock, make_folder, megabytes, need_room, run
 from harness.emulation.debian import Archive, Wanted, parse, unpack
@@ -33,9 +34,12 @@ class Debian:
     version: str
 
 
-def fetch(kernel: Kernel, cache: Path, say: Say) -> Debian:
+def fetch(
+    kernel: Kernel, cache: Path, say: Say, need_compiler: Callable[[str], None] = lambda _: None
+) -> Debian:
     """Headers and KVM sources of a kernel, from the cache or from Debian's archive.
 
+    `need_compiler` gets the compiler's name before the fetching, where the packages tell it.
     Raises KernelError for a kernel that is not Debian's, and as harness.emulation.debian.fetch().
     """
     version = package_version(kernel)
@@ -46,18 +50,15 @@ def fetch(kernel: Kernel, cache: Path, say: Say) -> Debian:
     if done.is_dir():
         mark_used(done)
         return found
-    for program, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg"), ("xz", "xz-utils")):
-        if shutil.which(program) is None:
-            raise KernelError(
-                f"the sources of {kernel.release} are fetched with {program}, which is missing: "
-                f"install Debian's package {package}"
-            )
+    programs.need("sources", "archive")
     make_folder(cache)
     with lock(lock_of(done), say, f"fetches the sources of {kernel.release}") as held:
         if done.is_dir():  # another process was faster
             return found
         apt = Apt(cache, say)
         packages = _look_up(kernel, version, apt, say)
+        for name in _compilers(packages[0]):
+            need_compiler(name)
         part, debs = home / f"{name}.part", cache / "debian/downloads" / f"sources-{name}"
         size = sum(package.size for package in packages)
         make_folder(debs)
@@ -122,6 +123,12 @@ def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Packag
     return headers, *map(take, needed), take(f"linux-source-{short}")
 
 
+def _compilers(headers: Package) -> set[str]:
+    """The compilers that a package of headers depends on: `linux-compiler-gcc-12-x86`, `gcc-12`."""
+    names = (name for alternatives in headers.depends for name in alternatives[:1])
+    return {found[0] for name in names if (found := re.search(r"gcc-\d+", name))}
+
+
 def _arrange(part: Path, place: Path, release: str, held: int) -> None:
     """Takes KVM out of the sources, and tells the headers where they are going to be."""
     packed = next(iter((part / "usr/src").glob("linux-source-*.tar.xz")), None)
@@ -134,7 +141,7 @@ def _arrange(part: Path, place: Path, release: str, held: int) -> None:
     (part / "source").mkdir()
     top = packed.name.removesuffix(".tar.xz")
     words: list[str | Path] = ["tar", "-xJf", packed, "-C", part / "source", "--strip-components=1"]
-    done = run([*words, *(f"{top}/{name}" for name in PARTS)], "tar", held=held)
+    done = run([*words, *(f"{top}/{name}" for name in PARTS)], held=held)
     if done.returncode != 0:
         raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
     packed.unlink()

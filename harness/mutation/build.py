@@ -123,7 +123,7 @@ def _make(source: Source, work: Path, held: int) -> None:
     ]
     # What a make above this one, or the user, set for other builds is not for this one.
     emptied = dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KCFLAGS", "O", "V", "W"), "")
-    done = caches.run(words, "make", environment=emptied, held=held)
+    done = caches.run(words, environment=emptied, held=held)
     (work / "make.log").write_text(done.stdout + done.stderr, encoding="utf-8", errors="replace")
     lacking = [name for name in MODULES if not (work / _KVM / name).is_file()]
     if done.returncode or lacking:

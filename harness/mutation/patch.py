@@ -149,7 +149,7 @@ def _is_no_source(_: str, names: list[str]) -> list[str]:
 def _spatch(mutant: Mutant, files: Sequence[str], folder: Path, where: str) -> None:
     words = ["spatch", "--very-quiet", "--in-place", f"--timeout={_TIMEOUT_S}"]
     words += ["--sp-file", str(mutant.patch.absolute())]
-    done = caches.run([*words, *files], "coccinelle", folder=folder)
+    done = caches.run([*words, *files], folder=folder)
     if done.returncode < 0:
         raise MutationError(f"{where}: spatch ended by signal {-done.returncode}")
     if done.returncode:

@@ -12,12 +12,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.emulation import cache as caches
-from harness.emulation import debian_source, image, kernel, options
+from harness.emulation import debian_source, image, kernel, options, programs
 from harness.emulation.cache import Say
 from harness.emulation.errors import KernelError
 from harness.mutation.errors import MutationError
@@ -30,10 +29,6 @@ _HEADERS = (
     "arch/*/include/**/kvm*",
     "include/uapi/**/kvm*",
 )
-SETUP = "tools/bootstrap.sh --mutants"
-_SET_UP_COMPILER = "gcc-12"  # Debian 12's kernels are built by it
-# A program that building needs, Debian's package with it.
-_PROGRAMS = (("spatch", "coccinelle"), ("make", "make"), ("ld", "binutils"))
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,9 @@ def of_debian(spec: str, say: Say) -> Source:
     found = kernel.find(spec, say=say)
     if found.modules is None:
         raise MutationError(f"{spec} is a tree: give it with --tree")
-    _need(_PROGRAMS, found.release)  # before anything is fetched
-    made = debian_source.fetch(found, caches.root(), say)
+    made = debian_source.fetch(
+        found, caches.root(), say, lambda name: _need_compiler(name, found.release)
+    )
     source = Source(
         boot=str(found.image),
         release=found.release,
@@ -143,7 +139,7 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         label=f"tree-{release}-{hashlib.sha256(os.fsencode(tree)).hexdigest()[:8]}",
         digest=_digest(tree, booted.image),
     )
-    _need(_PROGRAMS, release)
+    programs.need("mutation")
     _need_compiler(source.compiler, release)
     return source
 
@@ -162,19 +158,16 @@ def _need_modular_kvm(tree: Path) -> None:
 
 
 def _need_compiler(name: str, release: str) -> None:
-    ours = name == _SET_UP_COMPILER
-    way = f"run {SETUP}" if ours else "build a kernel here and give its tree by --tree"
-    _need([(name, name)], release, way)
-
-
-def _need(programs: Sequence[tuple[str, str]], release: str, way: str = f"run {SETUP}") -> None:
-    """Raises `MutationError` where a program that builds is missing; names Debian's package."""
-    for name, package in programs:
-        if shutil.which(name, path=caches.search_path()) is None:
-            raise MutationError(
-                f"{name} is missing, and the mutants of {release} are built with it: {way}, or "
-                f"install Debian's package {package}"
-            )
+    """Raises `MutationError` where the compiler of a kernel is missing."""
+    if shutil.which(name, path=programs.places()) is None:
+        set_up = any(each.name == name for each in programs.listed() if "compiler" in each.uses)
+        way = "build a kernel here and give its tree by --tree"
+        if set_up:
+            way = f"run `{programs.SETUP['compiler']}`"
+        raise MutationError(
+            f"{name} is missing, and the mutants of {release} are built with it: {way}, or install "
+            f"Debian's package {name}"
+        )
 
 
 def _short(release: str) -> str:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stand-ins for the programs of setup/programs.txt, for machines that are only played.
+
+With them harness.emulation.programs is asked as ever, and tests need none of the programs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.emulation import programs
+
+QEMU_VERSION = "9.9.0"
+_STAND_IN = f"#!/bin/sh\necho 'QEMU emulator version {QEMU_VERSION} (a stand-in)'\n"
+
+
+def packages(*uses: str) -> dict[str, str]:
+    """Debian's package by the plain name of each program with one of these uses.
+
+    Without libraries and other files, for which nothing in a PATH can stand in.
+    """
+    return {
+        each.name.removeprefix("static:"): each.package
+        for each in programs.listed()
+        if each.uses.intersection(uses) and "/" not in each.name and ".so" not in each.name
+    }
+
+
+def make(folder: Path, *uses: str) -> Path:
+    """A folder with a stand-in for each of these programs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in packages(*uses):
+        (folder / name).write_text(_STAND_IN)
+        (folder / name).chmod(0o755)
+    return folder
