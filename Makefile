@@ -7,6 +7,10 @@ ARGS =
 # A file that gets the launcher's own exit code, for make turns every failure into 2.
 STATUS_FILE =
 
+# An empty environment has none, and compilers look for their parts in it.
+PATH ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 

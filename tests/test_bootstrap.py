@@ -267,3 +267,21 @@ def test_unknown_option_is_wrong_usage(project: Project) -> None:
     code, said = project.run("--fast")
     assert code == 64
     assert "unknown option '--fast'" in said
+
+
+def test_an_empty_environment_gets_a_path(project: Project) -> None:
+    """gcc looks for its assembler in PATH, which bash sets, and does not export, by itself."""
+    project.command(
+        "cc",
+        "#!/bin/bash\n/usr/bin/printenv PATH >/dev/null || exit 1\n" + COMPILER.split("\n", 1)[1],
+    )
+    bash = Path("/bin/bash")
+    path, project.environment["BASH_ENV"] = project.environment.pop("PATH"), str(project.root / "e")
+    (project.root / "e").write_text(f"PATH={path}\n")
+    project.root.joinpath("tools/bootstrap.sh").write_text(
+        project.root.joinpath("tools/bootstrap.sh")
+        .read_text()
+        .replace("/usr/bin/env bash", str(bash))
+    )
+    code, said = project.run()
+    assert code == 0, said

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bugs of released kernels: what a mutation leaves out, on which kernels."""
+"""Bugs of released kernels: on which kernels, and which tests find them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.mutation import kernel_bugs
-from harness.mutation.catalogue import CatalogueError
+from harness.claims import CatalogueError, kernel_bugs
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY = """

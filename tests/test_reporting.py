@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import catalogue, chapters
+from harness.claims import catalogue, chapters, kernel_bugs
 from harness.reporting import environment, identity, journal, verdict
 from harness.reporting.results import Outcome, Result, shorten, split_skip
 from harness.reporting.selection import SelectionError, select
@@ -169,7 +169,7 @@ def told(*results: Result, planned: dict[str, str] | None = None, **more: object
         results, planned=planned or {r.id: r.claim for r in results}, claims=catalogue()
     )
     lines = verdict.render(
-        findings, environment=HOST, claims=catalogue(), chapters=chapters(), **more
+        findings, **{"environment": HOST, **more}, claims=catalogue(), chapters=chapters()
     )
     return "\n".join(line.text for line in lines)
 
@@ -196,6 +196,30 @@ def test_verdict_in_part_and_not_tested() -> None:
     text = told(SKIP)
     assert "not tested  preset: repeats" in text
     assert "says nothing about the kernel" in " ".join(text.split())
+
+
+def test_a_claim_about_other_kernels_is_not_one_that_could_not_be_tested() -> None:
+    absent = result(
+        "absent.a", "absent.ignored", Outcome.SKIPPED, reason="has_capability", message="it has it"
+    )
+    tested = result("preset.a", "preset.repeats", Outcome.PASSED)
+    assert "could not be tested." not in " ".join(told(tested, absent).split())
+    assert "n/a         absent: ignored" in told(tested, absent)
+    no_kvm = result("preset.b", "preset.per_vcpu", Outcome.SKIPPED, reason="no_kvm", message="none")
+    assert "1 claim could not be tested." in " ".join(told(tested, absent, no_kvm).split())
+
+
+def test_a_known_bug_of_the_kernel_is_named() -> None:
+    """With its commit, and only where it explains every failure."""
+    host = {**HOST, "kernel": "6.12.95+deb13-amd64"}
+    bug = kernel_bugs.of_version("6.12")[0]
+    known = result(identity.result_id(bug.tests[0]), "states.precedence", Outcome.FAILED)
+    text = " ".join(told(known, environment=host).split())
+    assert f"does not hold on this kernel, by a known bug of it ({bug.commit})." in text
+    assert f"a known bug of Linux 6.10 to 6.17, brought by commit {bug.commit}: KVM_RUN" in text
+    other = result("preset.a", "preset.repeats", Outcome.FAILED)
+    assert "by a known bug" not in told(known, other, environment=host)
+    assert "known bug" not in told(known)
 
 
 def test_a_test_for_another_architecture_takes_nothing_from_a_claim() -> None:

@@ -52,6 +52,9 @@ for argument in "$@"; do
 	esac
 done
 
+# Where the caller has none, bash uses one of its own, and compilers look for their parts in it.
+export PATH
+
 here=${BASH_SOURCE[0]}
 [[ "$here" == */* ]] || here=./$here
 cd -P -- "${here%/*}/.."

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import click
 
+from harness.claims import CatalogueError, kernel_bugs
 from harness.emulation import kernel as kernels
 from harness.emulation import programs
 from harness.emulation.errors import KernelError
 from harness.emulation.machine import Limits, Machine
-from harness.mutation import catalogue, kernel_bugs, source
+from harness.mutation import catalogue, source
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
 from tools import (
@@ -113,7 +114,7 @@ def mutate(
     try:
         chosen = _chosen(ids, classes, claims, subset)
         kernel_bugs.of_version("1.0")  # what is wrong with the file is told before anything runs
-    except catalogue.CatalogueError as error:
+    except CatalogueError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     if listing:
         return _list(chosen)

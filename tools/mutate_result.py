@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.claims.kernel_bugs import KernelBug, of_version
 from harness.mutation.catalogue import Mutant
-from harness.mutation.kernel_bugs import KernelBug, of_version
 from harness.mutation.source import Source
 from harness.reporting import journal as journals
 from tools import run_state

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.claims import kernel_bugs
 from harness.emulation.machine import Limits
-from harness.mutation import kernel_bugs
 from harness.mutation.catalogue import Mutant
 from harness.mutation.source import Source
 from tools import emulated_run, side_by_side

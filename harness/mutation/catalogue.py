@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.claims import CatalogueError
 from harness.claims import catalogue as known_claims
 from harness.claims import chapters as known_chapters
+from harness.claims.versions import VERSION, is_between
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,13 +70,8 @@ _TEXTS = ("id", "class", "defect", "stands_for", "tier", "kind", "commit", "sinc
 _LISTS = ("files", "claims", "claims_held", "ways")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
-VERSION = re.compile(r"\d+\.\d+")
 OR = " or "  # between files that stand for each other
 _SOURCES = ("virt/kvm/", "arch/x86/kvm/")  # what harness.mutation.source copies
-
-
-class CatalogueError(ValueError):
-    """The catalogue breaks a rule; the text says which entry and which rule."""
 
 
 class ChoiceError(ValueError):
@@ -121,20 +118,6 @@ class Mutant:
     def applies_to(self, version: str) -> bool:
         """Whether a kernel of this version, such as 6.1, has what the patch changes."""
         return is_between(version, self.since, self.until)
-
-
-def is_between(version: str, since: str, until: str) -> bool:
-    """Whether a kernel's version is one of these; an empty text is no bound."""
-    number = version_number(version)
-    return not (
-        (since and number < version_number(since)) or (until and number > version_number(until))
-    )
-
-
-def version_number(version: str) -> tuple[int, int]:
-    """6.1.0-56-amd64 as (6, 1)."""
-    major, minor = version.split(".")[:2]
-    return int(major), int(re.match(r"\d+", minor)[0])  # type: ignore[index]
 
 
 def read(folder: Path = FOLDER, *, ways: Iterable[str] = ()) -> dict[str, Mutant]:

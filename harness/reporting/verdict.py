@@ -8,16 +8,21 @@ lines: what held, what could not be tested, what failed, and the verdict in one 
 from __future__ import annotations
 
 import enum
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.claims import Chapter, Claim
+from harness.claims import Chapter, Claim, kernel_bugs
+from harness.claims.kernel_bugs import KernelBug
+from harness.reporting import identity
 from harness.reporting.results import Outcome, Result
 
 #: A test for another architecture says nothing about its claim here.
 _ELSEWHERE = "other_architecture"
+#: What a claim that does not apply to this kernel or architecture is skipped with.
+_DOES_NOT_APPLY = frozenset({_ELSEWHERE, "has_capability", "no_capability"})
 _LABEL = 12
 _SHOWN_FAILURES = 3
 
@@ -49,6 +54,12 @@ class Finding:
         """Its results with one of these outcomes."""
         return [result for result in self.results if result.outcome in outcomes]
 
+    @property
+    def applies(self) -> bool:
+        """Whether the claim speaks about kernels like this one."""
+        skipped = {result.reason for result in self.of(Outcome.SKIPPED)}
+        return self.state is not State.NOT_TESTED or not skipped <= _DOES_NOT_APPLY
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -62,6 +73,10 @@ class Findings:
     def having(self, *states: State) -> list[Finding]:
         """The claims in one of these states."""
         return [finding for finding in self.claims if finding.state in states]
+
+    def untested(self, *, applies: bool = True) -> list[Finding]:
+        """The claims that could not be tested; or those that do not apply to this kernel."""
+        return [each for each in self.having(State.NOT_TESTED) if each.applies is applies]
 
 
 @dataclass(frozen=True)
@@ -129,13 +144,15 @@ def render(
     page.title("Verdict on kvm_run->immediate_exit")
     page.entry("host", host_line(environment))
     _held(page, findings, claims, chapters)
-    _not_tested(page, findings, claims)
+    _not_tested(page, "not tested", findings.untested(), claims)
+    _not_tested(page, "n/a", findings.untested(applies=False), claims)
     _not_run(page, findings, claims)
     if absent:
         _absent(page, findings, claims, architecture)
     _broken(page, findings)
-    _failed(page, findings, claims)
-    text, tone = sentence(findings)
+    bugs = _known_bugs(environment)
+    _failed(page, findings, claims, bugs)
+    text, tone = sentence(findings, bugs)
     page.entry("VERDICT", text, tone)
     return page.lines
 
@@ -218,11 +235,12 @@ def _reasons(finding: Finding) -> list[str]:
     return reasons + (["the run ended before its turn"] if finding.not_run else [])
 
 
-def _not_tested(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+def _not_tested(
+    page: _Page, label: str, found: Sequence[Finding], claims: Mapping[str, Claim]
+) -> None:
     groups: dict[str, list[str]] = {}
-    for finding in findings.having(State.NOT_TESTED):
+    for finding in found:
         groups.setdefault("; ".join(_reasons(finding)), []).append(finding.claim)
-    label = "not tested"
     for reason, names in groups.items():
         page.entry(label, _names(names, claims), "note")
         page.entry("", reason, "note", indent=2)
@@ -270,13 +288,29 @@ def _broken(page: _Page, findings: Findings) -> None:
         page.entry(label, text, "bad")
 
 
-def _failed(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+def _known_bugs(environment: Mapping[str, str]) -> dict[str, KernelBug]:
+    """The known bugs of this kernel by the result ids of the tests that they fail."""
+    version = re.match(r"\d+\.\d+", environment.get("kernel", ""))
+    if version is None:
+        return {}
+    bugs = kernel_bugs.of_version(version[0])
+    return {identity.result_id(test): bug for bug in bugs for test in bug.tests}
+
+
+def _failed(
+    page: _Page,
+    findings: Findings,
+    claims: Mapping[str, Claim],
+    bugs: Mapping[str, KernelBug],
+) -> None:
     for finding in findings.having(State.FAILED):
         bad = finding.of(Outcome.FAILED, Outcome.CRASHED)
         name = finding.claim or "(unknown claim)"
         page.entry("FAILED", f"{name} ({len(bad)} of {_tests(len(finding.results))})", "bad")
         if finding.claim in claims:
             page.entry("", claims[finding.claim].meaning, indent=2)
+        for bug in dict.fromkeys(bugs[result.id] for result in bad if result.id in bugs):
+            page.entry("", bug.explain(), indent=2)
         _evidence(page, bad)
 
 
@@ -288,11 +322,11 @@ def _evidence(page: _Page, results: Sequence[Result]) -> None:
         page.entry("", f"and {len(results) - _SHOWN_FAILURES} more", indent=2)
 
 
-def sentence(findings: Findings) -> tuple[str, str]:
-    """The verdict in one sentence or three, and its tone."""
+def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) -> tuple[str, str]:
+    """The verdict in one sentence or three, and its tone; ``bugs`` are known, by result id."""
     failed = len(findings.having(State.FAILED))
     held = len(findings.having(State.HELD, State.PARTLY))
-    untested = len(findings.having(State.NOT_TESTED))
+    untested = len(findings.untested())
     broken = len(findings.having(State.BROKEN))
     rest = []
     if untested:
@@ -305,6 +339,7 @@ def sentence(findings: Findings) -> tuple[str, str]:
         first = f"FAILED. {failed} of {_claims(failed + held)} tested does not hold on this kernel."
         if failed > 1:
             first = first.replace("does not hold", "do not hold")
+        first = f"{first.removesuffix('.')}{_by_known_bugs(findings, bugs or {})}."
         return " ".join([first, *rest]), "bad"
     if broken or findings.collection_errors:
         return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
@@ -315,6 +350,16 @@ def sentence(findings: Findings) -> tuple[str, str]:
     every = "The one claim" if held == 1 else f"All {_claims(held)}"
     verb = "holds" if held == 1 else "hold"
     return " ".join([f"held. {every} that could be tested {verb} on this kernel.", *rest]), "good"
+
+
+def _by_known_bugs(findings: Findings, bugs: Mapping[str, KernelBug]) -> str:
+    """That every failure is one of a known bug, for the sentence; else nothing."""
+    claims = findings.having(State.FAILED)
+    bad = [each.id for claim in claims for each in claim.of(Outcome.FAILED, Outcome.CRASHED)]
+    if not all(name in bugs for name in bad):
+        return ""
+    commits = ", ".join(dict.fromkeys(bugs[name].commit for name in bad))
+    return f", by a known bug of it ({commits})"
 
 
 def _count(number: int, word: str) -> str:

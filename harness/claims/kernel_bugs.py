@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bugs of released kernels that the suites find: ``mutants/kernel_bugs.toml``.
+"""Bugs of released kernels that the suites find: ``kernel_bugs.toml`` beside this file.
 
-A test that the stock kernel fails says nothing about a mutant, so a mutation leaves it out there.
+A verdict that fails by one of them names it. And a test that the stock kernel fails says nothing
+about a mutant, so a mutation leaves it out there.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from harness.mutation import catalogue
-from harness.mutation.catalogue import CatalogueError
+from harness.claims import CatalogueError
+from harness.claims.versions import VERSION, is_between
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-FILE = catalogue.FOLDER / "kernel_bugs.toml"
+FILE = Path(__file__).with_name("kernel_bugs.toml")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class KernelBug:
     since: str
     until: str
     tests: tuple[str, ...]
+
+    def explain(self) -> str:
+        """The bug in a sentence, for a verdict that fails by it."""
+        return (
+            f"This is a known bug of Linux {self.since} to {self.until}, brought by commit "
+            f"{self.commit}: {self.defect}"
+        )
 
     def describe(self) -> str:
         """What is left out and why, for a report."""
@@ -47,7 +55,7 @@ def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
     return tuple(
         bug
         for bug in (_bug(entry, file) for entry in entries)
-        if catalogue.is_between(version, bug.since, bug.until)
+        if is_between(version, bug.since, bug.until)
     )
 
 
@@ -58,7 +66,7 @@ def _bug(entry: dict[str, Any], file: Path) -> KernelBug:
         what = ", ".join(sorted(names))
         raise CatalogueError(f"{file}: a bug has {what}, all of them texts, and nothing else")
     for key in ("since", "until"):
-        if not catalogue.VERSION.fullmatch(entry[key]):
+        if not VERSION.fullmatch(entry[key]):
             raise CatalogueError(f"{file}: {key!r} is a version such as 6.12, not {entry[key]!r}")
     return KernelBug(**{**entry, "tests": tuple(entry["tests"])})
 
