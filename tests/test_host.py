@@ -341,3 +341,12 @@ def test_a_reason_has_its_prose_and_unknown_words_are_refused() -> None:
     assert features.reason("no_dirty_ring").startswith("no_dirty_ring: this KVM has no dirty ring")
     with pytest.raises(KeyError):
         features.reason("no_such_word")
+
+
+def test_every_skip_word_is_explained_with_what_to_do() -> None:
+    text = (Path(__file__).parents[1] / "docs/skip-words.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    explained = {row[0].strip("| `"): row for row in rows}
+    assert set(explained) == set(features.REASONS)
+    assert len(rows) == len(features.REASONS)
+    assert all(len(row) == 3 and row[2].strip("| ") for row in rows)
