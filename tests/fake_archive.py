@@ -15,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-TOOLS = ("apt-get", "dpkg-deb", "dpkg", "gpg", "gpgv", "depmod")
+import fake_programs
+
 CONFIG = "".join(
     f"CONFIG_{name}=m\n"
     for name in ("KVM", "KVM_AMD", "NET_9P", "NET_9P_VIRTIO", "9P_FS", "VIRTIO_PCI")
@@ -24,9 +25,7 @@ CONFIG = "".join(
 
 def why_not() -> str:
     """Empty, or which tools for making and reading an archive are missing."""
-    path = "/usr/bin:/bin:/usr/sbin:/sbin"
-    missing = [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
-    return f"needs {', '.join(missing)}" if missing else ""
+    return fake_programs.why_not("archive", "sources", "tests")
 
 
 def vmlinuz(release: str, size: int = 0x8000) -> bytes:

@@ -26,6 +26,14 @@ def packages(*uses: str) -> dict[str, str]:
     }
 
 
+def why_not(*uses: str) -> str:
+    """Why a test cannot run that takes the programs with these uses; empty where they are here."""
+    missing = [each for each in programs.listed() if each.uses & {*uses} and not each.is_here()]
+    packages = " ".join(dict.fromkeys(each.package for each in missing))
+    names = ", ".join(each.describe() for each in missing)
+    return f"no_tools: {names} (Debian's packages {packages})" if missing else ""
+
+
 def make(folder: Path, *uses: str) -> Path:
     """A folder with a stand-in for each of these programs."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def test_moved_checkout_is_set_up_anew(project: Project) -> None:
 
 
 def test_dev_is_added_and_then_kept(project: Project) -> None:
-    for tool in (*fake_programs.packages("blobs", "fresh"), *EMULATION):
+    for tool in (*fake_programs.packages("blobs", "tests", "fresh"), *EMULATION):
         project.command(tool, COMPILER)
     project.run()
     project.calls()
@@ -180,7 +180,8 @@ def test_missing_guest_program_tools_matter_only_to_dev(project: Project) -> Non
         project.command(tool, COMPILER)
     code, said = project.run("--dev", "--no-apt")
     assert code == 70
-    assert "apt-get install -y clang lld llvm mmdebstrap uidmap\n" in said
+    wanted = " ".join(dict.fromkeys(fake_programs.packages("blobs", "tests", "fresh").values()))
+    assert f"apt-get install -y {wanted}\n" in said
     assert project.run("--no-apt")[0] == 0
 
 

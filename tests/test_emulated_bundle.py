@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import fake_programs
 import pytest
 
 from harness.emulation import bundle, programs
@@ -15,7 +16,7 @@ from harness.emulation.errors import KernelError
 
 needs_mke2fs = pytest.mark.skipif(
     shutil.which("mke2fs", path=programs.places()) is None,
-    reason="no_tools: the image is made by mke2fs (Debian's package e2fsprogs)",
+    reason=fake_programs.why_not("emulation"),
 )
 
 

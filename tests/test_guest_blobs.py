@@ -37,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blobs.build(out)
     except blobs.BuildError as error:
         if "not installed" in str(error):
-            pytest.skip(str(error))
+            pytest.skip(f"no_tools: {error}")
         raise
     return out
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import fake_programs
 import pytest
 
 from harness.mutation import patch
@@ -14,7 +15,7 @@ from harness.mutation.errors import MutationError, PatchError
 from harness.mutation.source import Source
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("spatch") is None, reason="no_tools: Coccinelle (spatch) is not installed"
+    shutil.which("spatch") is None, reason=fake_programs.why_not("mutation")
 )
 MAIN = "virt/kvm/kvm_main.c"
 OTHER = "arch/x86/kvm/x86.c"

@@ -70,7 +70,7 @@ uses=()
 ((emulation == 0)) || uses+=(emulation)
 ((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
 ((mutants == 0)) || uses+=(sources mutation compiler)
-((dev == 0)) || uses+=(blobs fresh)
+((dev == 0)) || uses+=(blobs tests fresh)
 
 say() {
 	printf 'set-up: %s\n' "$*" >&2
