@@ -33,6 +33,8 @@ static void be_stopped(void)
 {
 	pid_t child = fork();
 
+	if (child < 0)
+		abort();
 	if (child == 0) {
 		kill(getppid(), SIGSTOP);
 		usleep(500000);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -164,6 +165,8 @@ static void stop_the_process(void)
 
 	hold();
 	child = fork();
+	if (child < 0)
+		abort();
 	if (child == 0) {
 		nanosleep(&pause, NULL);
 		kill(process, SIGCONT);

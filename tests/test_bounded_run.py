@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,57 @@ def test_last_words_go_to_standard_error_without_a_file(fake: Path) -> None:
     done = run(fake, "never_returns")
     assert done.returncode == 70
     assert "KVM_RUN did not return" in done.stderr
+
+
+# ---- in another process
+
+OTHER_PROCESS = """
+import os, sys
+from types import SimpleNamespace
+from harness.kvm.other_process import NoAnswerError, run_raw_in_child
+
+bounds = SimpleNamespace(patience_s=float(sys.argv[1]))
+vcpu = SimpleNamespace(fd=os.open(os.devnull, os.O_RDWR), bounds=bounds)
+try:
+    print(run_raw_in_child(vcpu))
+except NoAnswerError as error:
+    print(error)
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print("no child is left")
+"""
+
+
+def other_process(fake: Path, how: str, patience: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OTHER_PROCESS, str(patience)],
+        cwd=HERE.parent,
+        env={**os.environ, "LD_PRELOAD": str(fake), "FAKE_KVM_RUN": how},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "patience", "says"),
+    [
+        ("eintr", 60, "-4"),
+        ("sleeps_until_signal", 0.2, "KVM_RUN in another process did not return; it was killed"),
+    ],
+)
+def test_other_process_answers_or_is_killed(
+    fake: Path, how: str, patience: float, says: str
+) -> None:
+    with other_process(fake, how, patience) as process:
+        assert process.communicate()[0].splitlines() == [says, "no child is left"]
+
+
+def test_other_process_ends_with_its_caller(fake: Path) -> None:
+    """Standard output, which both have, is at its end once both are gone."""
+    with other_process(fake, "sleeps_until_signal", 600) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        assert process.communicate(timeout=60)[0] == ""

@@ -20,12 +20,14 @@ SOURCES = (
     "kick_signal.c",
     "kick_vcpu.c",
     "last_words.c",
+    "other_process.c",
     "run.c",
     "signals.c",
     "sweep.c",
     "userfault.c",
 )
 HEADERS = (
+    "child.h",
     "compat.h",
     "flip.h",
     "kick.h",

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "compat.h"
 #include "kick_lane.h"
 
@@ -239,17 +239,13 @@ void *ke_kicker_main(void *argument)
 /* A kicker that is a process of its own: it shares the lane's memory and nothing else is used. */
 int ke_kicker_process(struct ke_lane *lane)
 {
-	pid_t parent = getpid();
-	pid_t child = fork();
+	pid_t child = ke_fork();
 
 	if (child < 0)
 		return -errno;
 	if (!child) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() == parent) {
-			begin(lane);
-			kick(lane);
-		}
+		begin(lane);
+		kick(lane);
 		_exit(0);
 	}
 	lane->kicker_process = child;

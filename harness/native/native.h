@@ -59,6 +59,8 @@ struct ke_run_result {
 
 int ke_run(const struct ke_run_request *request, struct ke_run_result *result);
 
+int ke_run_in_child(int vcpu_fd, int answer_fd);
+
 int ke_handler_install(int signo, int flags);
 int ke_disposition_set(int signo, int ignored);
 int ke_handler_remove(int signo);
