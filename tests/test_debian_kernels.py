@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import platform
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -333,23 +334,24 @@ def test_what_a_killed_call_left_is_swept(archive: Archive, home: Path) -> None:
     assert whole(home) == [f"{RELEASE}_6.1.9-1"]
 
 
-def _find(home: Path, answers: Any) -> None:
-    answers.put(str(kernel.find("debian:new", home).image))
+FIND = """
+import pathlib, sys
+from harness.emulation import apt, kernel
+
+apt.KEYRING = pathlib.Path(sys.argv[1])
+print(kernel.find("debian:new", pathlib.Path(sys.argv[2])).image)
+"""
 
 
 @ARCHIVE
 def test_two_processes_at_once(archive: Archive, home: Path) -> None:
     archive.add_kernel("new", RELEASE, "6.1.9-1")
     archive.publish("new")
-    fork = multiprocessing.get_context("fork")
-    answers = fork.SimpleQueue()
-    both = [fork.Process(target=_find, args=(home, answers)) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [process.exitcode for process in both] == [0, 0]
-    assert answers.get() == answers.get()
+    command = [sys.executable, "-c", FIND, archive.key.ring, home]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    images = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert images == [f"{home}/debian/kernels/{RELEASE}_6.1.9-1/boot/vmlinuz-{RELEASE}\n"] * 2
     assert whole(home) == [f"{RELEASE}_6.1.9-1"]
 
 

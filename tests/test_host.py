@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -323,17 +324,9 @@ def test_a_signal_mask_is_found() -> None:
 
 def test_a_process_is_found() -> None:
     before = leftovers.take_stock()
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(writer)
-        os.read(reader, 1)
-        os._exit(0)
-    found = leftovers.left_behind_since(before, patience_s=0)
-    os.close(writer)
-    os.close(reader)
-    os.waitpid(child, 0)
-    assert f"process {child}" in found
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        found = leftovers.left_behind_since(before, patience_s=0)
+    assert f"process {child.pid}" in found
     assert leftovers.left_behind_since(before) == []
 
 

@@ -182,6 +182,31 @@ def test_nothing_uses_the_ioctl_of_python() -> None:
     assert wrong == [], "fcntl.ioctl is banned: use harness.native"
 
 
+#: A process with one thread: it only collects tests, and its forks run them.
+MAY_FORK = {"tools/mutate_guest.py"}
+FORKING = re.compile(
+    r"(os|pty)\.fork(pty)?|pty\.spawn|multiprocessing\b.*|concurrent\.futures\.[Pp]rocess.*"
+)
+
+
+def test_only_c_forks() -> None:
+    """A child of a process with threads finds their locks locked for ever; pytest-xdist has some.
+
+    Python 3.12 and later warn of it, but drop the error that a filter would make of the warning.
+    """
+    found = set()
+    for path, tree in parsed():
+        used = list(imports(tree))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                used.append((node.lineno, ast.unparse(node)))
+            elif isinstance(node, ast.keyword) and node.arg == "preexec_fn":
+                used.append((node.value.lineno, "os.fork"))
+        found |= {where(path, line) for line, name in used if FORKING.fullmatch(name)}
+    wrong = sorted(each for each in found if each.rsplit(":", 1)[0] not in MAY_FORK)
+    assert wrong == [], "start a program by subprocess, or fork in C (harness/native/child.h)"
+
+
 def test_machine_code_is_not_in_python() -> None:
     """What a guest executes has a source in guest_blobs, which can be read and rebuilt."""
     wrong = []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from harness.kick.slots import Slot, check_processors
 from harness.kvm.signals import CountingHandler
 from harness.native import lib
 
+HERE = Path(__file__).resolve().parent
 THREAD = Protocol.HANDLER_WRITES
 
 
@@ -213,39 +215,45 @@ def test_more_vcpus_than_kvm_allows(count: int) -> None:
 # ---- realtime priorities
 
 
-def without_privileges(body: Callable[[], object]) -> str:
-    """What an EngineError says in a process that may not take a realtime priority."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        words = "no error"
-        try:
-            resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
-            if os.geteuid() == 0:
-                os.setresuid(65534, 65534, 65534)  # which also drops the capabilities
-            body()
-        except EngineError as error:
-            words = str(error)
-        except BaseException as error:
-            words = repr(error)
-        finally:
-            os.write(writing, words.encode())
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        words = pipe.read().decode()
-    os.waitpid(child, 0)
-    return words
+#: What an EngineError says in a process that may not take a realtime priority. The library is
+#: loaded before, for it may be in a folder of root's.
+WITHOUT_PRIVILEGES = """
+import os, pathlib, resource, sys
+from kick_guest import Fakes, race, short
+from harness.kick.engine import EngineError
+from harness.kick.plan import Delivery, Protocol
+
+folder, delivery, priority = sys.argv[1:]
+fakes = Fakes(pathlib.Path(folder))
+resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)  # which also drops the capabilities
+asked = {"delivery": Delivery(delivery), "realtime": int(priority)}
+try:
+    race(fakes, "sound", short(Protocol.HANDLER_WRITES, 10, **asked))
+except EngineError as error:
+    print(error)
+else:
+    print("no error")
+"""
+
+
+def without_privileges(fakes: Fakes, delivery: Delivery, priority: int) -> str:
+    """What the program above prints: a process of its own, for it gives up what it may do."""
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
+    words = [str(fakes.folder), delivery.value, str(priority)]
+    command = [sys.executable, "-c", WITHOUT_PRIVILEGES, *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=True)
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("delivery", [Delivery.THREAD, Delivery.PROCESS, Delivery.QUEUE])
 def test_no_permission_for_a_realtime_priority(fakes: Fakes, delivery: Delivery) -> None:
-    asked = short(THREAD, 10, delivery=delivery, realtime=7)
-    assert without_privileges(lambda: race(fakes, "sound", asked)) == (
+    assert without_privileges(fakes, delivery, 7) == (
         "realtime priority 7 is not permitted: this process has no CAP_SYS_NICE, and its "
         "RLIMIT_RTPRIO is 0; run as root, or raise the limit to 7 (ulimit -r)"
     )
-    assert without_privileges(lambda: race(fakes, "sound", short(THREAD, 10))) == "no error"
+    assert without_privileges(fakes, delivery, 0) == "no error"
 
 
 @pytest.mark.parametrize("placement", ["together", "apart", "free"])
