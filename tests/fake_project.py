@@ -87,10 +87,11 @@ import sys
 from pathlib import Path
 from harness.claims import catalogue, chapters
 from harness.reporting.selection import select
-from tools import process_group, run
+from tools import ending, process_group, run
 process_group.ORDERLY_S = float(sys.argv[3])
 request = run.Request(output=Path(sys.argv[2]), jobs=sys.argv[4], require_kvm="kvm" in sys.argv)
-sys.exit(run.launch(request, select(catalogue(), chapters()), root=Path(sys.argv[1])))
+chosen = select(catalogue(), chapters())
+sys.exit(ending.end_in_order(lambda: run.launch(request, chosen, root=Path(sys.argv[1]))))
 """
 
 

@@ -268,7 +268,8 @@ def test_nobody_reads(tmp_path: Path) -> None:
     assert process.stderr
     process.stdout.close()
     text = process.stderr.read()
-    assert process.wait(60) == 0, text
+    assert process.wait(60) == 73, text
+    assert known(tmp_path).keys() == {"held"}
     assert (tmp_path / "out/junit.xml").exists()
 
 
@@ -290,7 +291,7 @@ def test_a_defect_of_the_child_does_not_speak_against_the_kernel(
     def broken(_arguments: object) -> int:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(run_child.cli, "main", broken)
+    monkeypatch.setattr(run_child.cli, "command", broken)
     assert run_child.main(["emulate"]) == 70
     assert "a defect" in capsys.readouterr().err
 

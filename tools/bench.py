@@ -181,16 +181,10 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     described = host.describe()
     text = json.dumps(results.document(described.properties()), indent=1) + "\n"
     file.write(text)
-    try:
-        if as_json:
-            click.echo(text, nl=False)
-        else:
-            bench_report.show(results, described.headline(), bench_report.console())
-    except BrokenPipeError:
-        return Exit.CANNOT_WRITE  # the reader has seen enough
-    except OSError as error:
-        words = f"standard output cannot be written: {error.strerror}."
-        return _refuse(words, Exit.CANNOT_WRITE)
+    if as_json:
+        click.echo(text, nl=False)
+    else:
+        bench_report.show(results, described.headline(), bench_report.console())
     missing = results.without_result()
     if code == Exit.HELD and missing:
         words = ", ".join(f"{case} with {threads}" for case, threads in missing)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 
@@ -28,18 +27,9 @@ def console(stderr: bool = False) -> Console:
     """rich as this command uses it: colours on a terminal only, at most WIDTH columns."""
     stream = sys.stderr if stderr else sys.stdout
     columns = shutil.get_terminal_size((WIDTH, 24)).columns if stream.isatty() else WIDTH
-    return _Console(
+    return Console(
         file=stream, width=min(WIDTH, columns), highlight=False, markup=False, emoji=False
     )
-
-
-class _Console(Console):
-    """A console that leaves a closed pipe to the caller; rich would exit with 1."""
-
-    def on_broken_pipe(self) -> None:
-        """Raises BrokenPipeError again, and keeps Python from a second one at its end."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise BrokenPipeError
 
 
 def show(results: Results, headline: str, out: Console) -> None:

@@ -11,9 +11,11 @@ import importlib
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from tools import ending
 from tools.exit_codes import Exit
 
 DISTRIBUTION = "kvm-immediate-exit-conformance"
@@ -55,6 +57,16 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command. A broken pipe is a defect here: of output it is never told.
+
+        click would end with 1 and without a word.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise RuntimeError(f"a pipe to another process: {error.strerror}") from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands without importing them."""
         with formatter.section("Commands"):
@@ -75,7 +87,12 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. Bad input gives a sentence, never a traceback."""
+    """Run one command; its exit code. Whatever happens gives a sentence, never a traceback."""
+    return ending.end_in_order(lambda: command(arguments))
+
+
+def command(arguments: Sequence[str] | None = None) -> int:
+    """The same inside `ending.end_in_order`. Bad input gives a sentence."""
     try:
         code = cli.main(args=arguments, prog_name="kvm-conformance", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -21,3 +21,11 @@ class Exit(enum.IntEnum):
     CANNOT_WRITE = 73
     SIGINT = 130
     SIGTERM = 143
+
+
+def untold(code: int) -> int:
+    """The code where what there was to tell could not be written.
+
+    A good end is worth nothing to who was not told; every other code says already what is wrong.
+    """
+    return Exit.CANNOT_WRITE if code in (Exit.HELD, Exit.NOTHING_TESTED) else code

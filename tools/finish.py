@@ -13,9 +13,10 @@ from harness.claims import catalogue, chapters
 from harness.emulation.lost import LostVm
 from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, verdict
+from harness.reporting import output as outputs
 from harness.reporting.results import Outcome, Result
 from tools import render_junit
-from tools.exit_codes import Exit
+from tools.exit_codes import Exit, untold
 
 JOURNAL = journals.NAME
 JUNIT = "junit.xml"
@@ -62,6 +63,13 @@ def finish(
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
         click.echo(why, err=True)
+    if status == outputs.UNTOLD:
+        click.echo(
+            "Error: pytest could not write all of its words, which may be the verdict; the results "
+            f"in {output} are complete.",
+            err=True,
+        )
+        return untold(code)
     return code
 
 

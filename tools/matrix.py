@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,8 +123,8 @@ def _launch(
     ]
     largest = max(entry.megabytes for entry in entries)
     parallel = parallel or side_by_side.most_at_once(largest)
-    _say(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
-    _say(f"Results go to {nearest(folder)}")
+    click.echo(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
+    click.echo(f"Results go to {nearest(folder)}")
     with process_group.Watch().installed() as stop:
         with Progress(runs) as progress:
             side_by_side.run_all(
@@ -140,8 +138,8 @@ def _launch(
         found = matrix_result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
         code = _exit_code(found, stop.first)
         _write(found, folder, asked, code)
-    _say("")
-    _say(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
+    click.echo()
+    click.echo(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
     if stop.first is not None:
         click.echo(
             f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
@@ -149,14 +147,6 @@ def _launch(
             err=True,
         )
     return code
-
-
-def _say(text: str) -> None:
-    """Prints. Whoever reads may have gone, as `head` does: that is no error of the results."""
-    try:
-        click.echo(text)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(found: matrix_result.Matrix, stopped_by: signal.Signals | None) -> Exit:

@@ -214,8 +214,7 @@ def _launch(
         run_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
         run_state.replace(folder / MARKDOWN, mutate_table.markdown(found))
         run_state.replace(folder / JUNIT, mutate_junit.render(found))
-    with contextlib.suppress(BrokenPipeError):
-        mutate_table.show(found)
+    mutate_table.show(found)
     if stop.first is not None:
         text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
         click.echo(text + typed("mutate"), err=True)

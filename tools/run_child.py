@@ -4,8 +4,7 @@
 ``find KERNEL`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
 ``error``. ``make SOURCE FOLDER MUTANT`` does so for a mutant (tools/mutate_make.py). ``lane ...``
 keeps a machine for several mutants (tools/mutate_keep.py). All others
-are commands of ``kvm-conformance``. They end when their parent is gone, and a defect of theirs is
-an error of the suite: Python's own exit code for it is 1, which would speak against the kernel.
+are commands of ``kvm-conformance``. They end when their parent is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +24,7 @@ import click
 
 from harness.emulation import kernel as kernels
 from harness.emulation.errors import KernelError
-from tools import cli
+from tools import cli, ending
 from tools.exit_codes import Exit
 
 PARENT = "KVM_CONFORMANCE_PARENT"
@@ -36,22 +34,19 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(arguments: Sequence[str]) -> int:
     """Does one of them; the exit code."""
     end_with_the_parent()
-    what, *rest = arguments
-    try:
-        if what == "find":
-            return find(rest[0])
-        if what == "make":
-            made: int = importlib.import_module("tools.mutate_make").make(*rest)
-            return made
-        if what == "lane":
-            ended: int = importlib.import_module("tools.mutate_keep").keep(*rest)
-            return ended
-        return cli.main([what, *rest])
-    except KeyboardInterrupt:
-        return Exit.SIGINT
-    except Exception:
-        traceback.print_exc()
-        return Exit.SUITE_ERROR
+    return ending.end_in_order(lambda: _do(*arguments))
+
+
+def _do(what: str, *rest: str) -> int:
+    if what == "find":
+        return find(rest[0])
+    if what == "make":
+        made: int = importlib.import_module("tools.mutate_make").make(*rest)
+        return made
+    if what == "lane":
+        ended: int = importlib.import_module("tools.mutate_keep").keep(*rest)
+        return ended
+    return cli.command([what, *rest])
 
 
 def find(spec: str) -> int:

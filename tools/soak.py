@@ -216,8 +216,6 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
             return code
         except StopError:
             return runner.stop.exit_code() or Exit.SUITE_ERROR  # a second signal: no report
-        except BrokenPipeError:
-            return Exit.CANNOT_WRITE  # the reader has seen enough
         except OSError as error:
             return _cannot_write(error, folder)
 

@@ -14,6 +14,7 @@ results     one result a test, put together from pytest's reports
 last_words  what the harness wrote before it ended its process
 journal     results as JSON lines: writer and reader
 recorder    from pytest's hooks to results and journal
+output      streams that nobody may read any more
 verdict     what the results say about each claim, and the text of it
 ========== ===========================================================================
 """

@@ -21,6 +21,7 @@ from harness.reporting import (
     journal,
     last_words,
     markers,
+    output,
     plan,
     results,
     verdict,
@@ -34,6 +35,7 @@ class Recorder:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._output = output.keep(1)  # before pytest's reporter takes hold of it
         self._assembler = results.Assembler()
         self._results: list[results.Result] = []
         self._collection_errors = 0
@@ -142,6 +144,9 @@ class Recorder:
             self._journal.close()
         if (self._plan or self._results) and not self._config.option.collectonly:
             self._tell()
+        told_nothing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self._output is not None and self._output.lost() and session.exitstatus in told_nothing:
+            session.exitstatus = output.UNTOLD
 
     def _nothing_tested(self) -> bool:
         skipped = results.Outcome.SKIPPED
