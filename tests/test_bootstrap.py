@@ -167,6 +167,21 @@ def test_no_compiler_says_what_to_type(project: Project) -> None:
     assert project.run(KVM_CONFORMANCE_NO_APT="1") == (code, said)
 
 
+@pytest.mark.parametrize("has_sudo", [True, False], ids=["sudo", "no_sudo"])
+def test_what_to_type_fits_the_user(project: Project, has_sudo: bool) -> None:
+    """Root has to type no sudo, and others only where there is one."""
+    (project.bin / "cc").unlink()
+    if has_sudo:
+        project.command("sudo", SUDO)
+    _, said = project.run("--no-apt")
+    uses_sudo = has_sudo and os.geteuid() != 0
+    command = "apt-get update && apt-get install -y gcc"
+    if uses_sudo:
+        command = f"sudo {command.replace('&& ', '&& sudo ')}"
+    assert f"    {command} " in said
+    assert ("type this as root, then" in said) is not uses_sudo
+
+
 def test_no_kernel_header_says_what_to_type(project: Project) -> None:
     project.command("cc", "#!/bin/bash\nexit 0\n")
     code, said = project.run("--no-apt")

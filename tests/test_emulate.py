@@ -177,8 +177,10 @@ def test_run_else_emulate(
     assert request.variants == variants.ONE
     assert why == ", because this host has no usable /dev/kvm"
     said = capsys.readouterr().err
-    assert said.startswith("/dev/kvm is not a KVM device. So the suites run in an emulated host.")
-    assert said.endswith("Load the module.\n")
+    first, last = said.splitlines()
+    own = "To test this host's own KVM: Load the module."
+    assert first == (f"/dev/kvm is not a KVM device. So the suites run in an emulated host. {own}")
+    assert last == f"/dev/kvm is not a KVM device. {own}"
 
 
 def test_what_was_asked_for_stays(launched: list[tuple[run.Request, str]]) -> None:
@@ -189,7 +191,10 @@ def test_what_was_asked_for_stays(launched: list[tuple[run.Request, str]]) -> No
 
 
 def test_what_is_missing_is_set_up(
-    launched: list[tuple[run.Request, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launched: list[tuple[run.Request, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def nothing(_qemu: str) -> None:
         raise EmulationError("there is no QEMU")
@@ -199,10 +204,17 @@ def test_what_is_missing_is_set_up(
     monkeypatch.setattr(programs, "check", nothing)
     monkeypatch.setattr(emulate, "ROOT", tmp_path)
     for status, code in ((70, 70), (0, 7)):
-        script.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\nexit {status}\n')
+        script.write_text(
+            f'#!/bin/sh\necho "$@" >{tmp_path}/asked\necho "install QEMU" >&2\nexit {status}\n'
+        )
         script.chmod(0o755)
         assert main(["run", "--else-emulate"]) == code
         assert (tmp_path / "asked").read_text() == "--emulation\n"
+        said = capfd.readouterr().err.splitlines()
+        assert said[-2:] == [
+            "install QEMU",
+            "/dev/kvm is not a KVM device. To test this host's own KVM: Load the module.",
+        ]
     assert len(launched) == 1
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,23 +71,69 @@ def test_no_device(tmp_path: Path) -> None:
     assert "modprobe kvm_intel" in found.advice
 
 
-def test_no_permission_names_the_group(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    device.chmod(0o660)
-    monkeypatch.setattr(obstacles, "_group_name", lambda _: "virtualizers")
-    monkeypatch.setattr(obstacles, "_owned_by_a_group", lambda _: True)
-    found = preflight(device, fails_with(errno.EACCES))
-    assert found is not None
-    assert found.token == "no_permission"
-    assert "usermod -aG virtualizers" in found.advice
+NAME = pwd.getpwuid(os.getuid()).pw_name
 
 
-def test_no_permission_and_no_group_that_helps(device: Path) -> None:
-    device.chmod(0o600)
-    found = preflight(device, fails_with(errno.EACCES))
-    assert found is not None
-    assert found.token == "no_permission"
-    assert "mode 600" in found.advice
-    assert "chgrp kvm" in found.advice
+@pytest.fixture
+def forbidden(device: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The advice to a user who is not root, for a device of the group `virtualizers`."""
+
+    def advice(*, mode: int = 0o660, database: bool, session: bool, sudo: bool = True) -> str:
+        device.chmod(mode)
+        group = device.stat().st_gid
+        monkeypatch.setattr(obstacles, "_group_name", lambda _: "virtualizers")
+        monkeypatch.setattr(obstacles, "_owned_by_a_group", lambda _: mode == 0o660)
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(os, "getegid", lambda: group + 1)
+        monkeypatch.setattr(os, "getgroups", lambda: [group] * session)
+        monkeypatch.setattr(
+            os, "getgrouplist", lambda name, _: [group] * (database and name == NAME)
+        )
+        monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/sudo" if sudo else None)
+        found = preflight(device, fails_with(errno.EACCES))
+        assert found is not None
+        assert found.token == "no_permission"
+        return found.advice
+
+    return advice
+
+
+def test_no_permission_names_the_group(forbidden: Callable[..., str]) -> None:
+    said = forbidden(database=False, session=False)
+    assert said == (
+        f"Join the group virtualizers: `sudo usermod -aG virtualizers {NAME}`, then log in again."
+    )
+
+
+def test_no_permission_and_no_sudo(forbidden: Callable[..., str]) -> None:
+    said = forbidden(database=False, session=False, sudo=False)
+    assert f"as root, type: `usermod -aG virtualizers {NAME}`" in said
+    assert "sudo" not in said
+
+
+def test_a_session_from_before_the_user_joined(forbidden: Callable[..., str]) -> None:
+    said = forbidden(database=True, session=False)
+    assert "log in again, or type `newgrp virtualizers`" in said
+    assert "usermod" not in said
+
+
+def test_no_permission_for_a_member_of_the_group(forbidden: Callable[..., str]) -> None:
+    said = forbidden(database=True, session=True)
+    assert "a container" in said
+    assert "usermod" not in said
+    assert "log in" not in said
+
+
+@pytest.mark.parametrize("sudo", [True, False], ids=["sudo", "no_sudo"])
+def test_no_permission_and_no_group_that_helps(
+    device: Path, forbidden: Callable[..., str], sudo: bool
+) -> None:
+    said = forbidden(mode=0o600, database=True, session=True, sudo=sudo)
+    assert "mode 600" in said
+    plain = f"chgrp kvm {device} && chmod 660 {device} && usermod -aG kvm {NAME}"
+    with_sudo = f"sudo {plain.replace('&& ', '&& sudo ')}"
+    assert f": `{with_sudo if sudo else plain}`, then" in said.replace("as root, type: ", "")
+    assert ("as root, type: " in said) is not sudo
 
 
 @pytest.mark.parametrize(

@@ -325,16 +325,19 @@ can_apt() {
 }
 
 complain_of_missing() {
-	local list
+	local list sudo="sudo " who=""
+	if ((EUID == 0)) || ! type -P sudo >/dev/null; then
+		sudo="" who=" as root"
+	fi
 	list=$(printf ', %s' "${missing[@]}")
 	if [[ -n "${PYTHON:-}" && "${missing[*]}" == *"$PYTHON"* ]]; then
 		"$1" "missing on this host: ${list:2}" \
 			"install what belongs to PYTHON=$PYTHON, or unset PYTHON"
 	fi
 	"$1" "missing on this host: ${list:2}" \
-		"on Debian or Ubuntu type this, then the same command again:" \
+		"on Debian or Ubuntu type this$who, then the same command again:" \
 		"" \
-		"    sudo apt-get update && sudo apt-get install -y ${packages[*]}" \
+		"    ${sudo}apt-get update && ${sudo}apt-get install -y ${packages[*]}" \
 		"" \
 		"elsewhere install the same by the distribution's own means"
 }

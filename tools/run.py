@@ -111,10 +111,13 @@ def run(
     if obstacle is None:
         return launch(request, selection)
     if else_emulate and obstacle.token != "other_architecture":
-        text = f"{obstacle.sentence} So the suites run in an emulated host. To test this host's own"
-        click.secho(f"{text} KVM: {obstacle.advice}", fg="yellow", err=True)
+        way_out = f"To test this host's own KVM: {obstacle.advice}"
+        so = "So the suites run in an emulated host."
+        click.secho(f"{obstacle.sentence} {so} {way_out}", fg="yellow", err=True)
         emulate = importlib.import_module("tools.emulate")
         code: int = emulate.instead(request, selection, given=_given(ctx))
+        # Once more: by now much has been said about emulation, and about what it lacks.
+        click.secho(f"{obstacle.sentence} {way_out}", fg="yellow", err=True)
         return code
     # Beforehand, why nothing can be tested; each test then skips with the same reason.
     click.secho(f"{obstacle.sentence} {obstacle.advice}", fg="yellow", err=True)

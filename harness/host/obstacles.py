@@ -7,6 +7,8 @@ import errno
 import grp
 import os
 import platform
+import pwd
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,15 +73,51 @@ def _owned_by_a_group(device: Path) -> bool:
     return status.st_mode & 0o060 == 0o060 and status.st_gid != 0
 
 
+def _user() -> str:
+    """The user's name; the number where the host has no name for it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _is_member(group: int) -> bool:
+    """Whether the group database has this user in the group. A session keeps what it began with."""
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return group in os.getgrouplist(entry.pw_name, entry.pw_gid)
+
+
+def _as_root(*commands: str) -> str:
+    """What to type, also for a user who has no sudo."""
+    if shutil.which("sudo") is None:
+        return f"as root, type: `{' && '.join(commands)}`"
+    return f"`{' && '.join(f'sudo {command}' for command in commands)}`"
+
+
 def _group(device: Path) -> str:
     """Which group opens the device, and how to join it."""
-    name = _group_name(device)
-    if _owned_by_a_group(device):
-        return f"Join the group {name}: `sudo usermod -aG {name} $USER`, then log in again."
+    name, status = _group_name(device), device.stat()
+    opens = _owned_by_a_group(device)
+    if os.geteuid() == 0 or (opens and status.st_gid in (os.getegid(), *os.getgroups())):
+        return (
+            "Its owner, group and mode would allow it, so something else forbids it: a container, "
+            f"which must be given the device (`--device {device}`), or a security module."
+        )
+    if opens and _is_member(status.st_gid):
+        return (
+            f"{_user()} is in the group {name}, but this session began before that: log in again, "
+            f"or type `newgrp {name}`."
+        )
+    if opens:
+        join = _as_root(f"usermod -aG {name} {_user()}")
+        return f"Join the group {name}: {join}, then log in again."
+    give = _as_root(f"chgrp kvm {device}", f"chmod 660 {device}", f"usermod -aG kvm {_user()}")
     return (
-        f"It belongs to the group {name} with mode {device.stat().st_mode & 0o777:o}: run as "
-        f"root, or give the group kvm the right to open it (`sudo chgrp kvm {device} && sudo "
-        f"chmod 660 {device}`) and join it."
+        f"It belongs to the group {name} with mode {status.st_mode & 0o777:o}: run as root, or "
+        f"give the group kvm the right to open it and join that: {give}, then log in again."
     )
 
 
