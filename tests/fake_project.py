@@ -40,6 +40,16 @@ def test_again():
     assert 0 == 4, "the 3rd KVM_RUN returned 0"
 """
 
+ERROR = """
+import pytest
+@pytest.fixture
+def world():
+    raise OSError("no memory")
+@pytest.mark.claim("preset.repeats")
+def test_again(world):
+    pass
+"""
+
 #: Says that it began, and does not come back for a minute.
 STUCK = """
 import pathlib, time

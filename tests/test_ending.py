@@ -134,16 +134,6 @@ def test_codes_that_were_not_told() -> None:
 
 FIRST_RUNS = {"first_run.real", "first_run.long"}
 
-BREAKS = """
-import pytest
-@pytest.fixture
-def world():
-    raise OSError("no memory")
-@pytest.mark.claim("signals.no_restart")
-def test_breaks(world):
-    pass
-"""
-
 
 def run_unread(
     tmp_path: Path, suites: dict[str, str], way: str, jobs: str = "0", **more: str
@@ -182,7 +172,7 @@ def test_a_run_that_nobody_reads_is_complete(
     [
         ({"preset": fake.HELD, "preset__b": fake.FAILED}, {*FIRST_RUNS, "again"}, 1),
         ({"signals": fake.SKIPPED}, {"fault"}, 73),
-        ({"preset": fake.HELD, "signals": BREAKS}, {*FIRST_RUNS, "breaks"}, 70),
+        ({"preset": fake.HELD, "preset__b": fake.ERROR}, {*FIRST_RUNS, "again"}, 70),
     ],
     ids=["failed", "nothing_tested", "broken"],
 )

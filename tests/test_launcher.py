@@ -17,16 +17,6 @@ from tools import render_junit
 
 both_ways = pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
 
-ERROR = """
-import pytest
-@pytest.fixture
-def world():
-    raise OSError("no memory")
-@pytest.mark.claim("preset.repeats")
-def test_again(world):
-    pass
-"""
-
 DIES = """
 import os, pytest
 @pytest.mark.claim("signals.no_restart")
@@ -57,8 +47,8 @@ STUBBORN = fake.STUCK.replace("import pytest\n", "import pytest, signal, subproc
         ({"preset__b": fake.HELD, "preset": "import nothing_like_this"}, [], 70),
         ({"signals": fake.SKIPPED}, [], 4),
         ({"signals": fake.SKIPPED}, ["kvm"], 1),
-        ({"preset": ERROR}, [], 70),
-        ({"preset": ERROR, "preset__b": fake.FAILED.replace("again", "it")}, [], 1),
+        ({"preset": fake.ERROR}, [], 70),
+        ({"preset": fake.ERROR, "preset__b": fake.FAILED.replace("again", "it")}, [], 1),
         ({"preset": "import nothing_like_this"}, [], 70),
         ({"preset": ""}, [], 4),
     ],
