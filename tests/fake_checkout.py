@@ -44,6 +44,7 @@ case "$1 $2" in
     if [[ -n "$PIP_SAYS" ]]; then echo "$PIP_SAYS"; exit 1; fi
     if [[ -n "$PIP_TAKES" ]]; then
         trap 'kill $!; exit 1' TERM
+        echo "Collecting cffi"
         sleep "$PIP_TAKES" &
         echo pip >"$PIP_STARTED"
         wait

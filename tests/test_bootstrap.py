@@ -7,6 +7,7 @@ CI and `make` try the real thing.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -136,6 +137,41 @@ def test_interrupted_set_up_is_not_ready(project: Project, number: signal.Signal
     assert project.run()[0] == 0
     assert made_anew(project.calls())
     assert project.is_ready
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["sigterm", "sigkill"])
+def test_a_step_that_takes_long_gives_signs_that_end_with_it(
+    project: Project, number: signal.Signals
+) -> None:
+    process = project.start(PIP_TAKES="30", KVM_CONFORMANCE_SIGNS_EVERY="0.1")
+    assert process.stdout
+    for line in process.stdout:
+        if line.endswith(" (Collecting cffi)\n"):
+            break
+    assert re.match(r"set-up: \.\.\. \d+ s: making \.venv with Python 3\.12\.0 and cc \(", line)
+    process.send_signal(number)
+    # Standard output ends only when nobody holds it any more.
+    process.communicate(timeout=20)
+    for left in Path(project.environment["TMPDIR"]).glob("kvm-conformance-setup.*"):
+        left.unlink()
+
+
+def test_apt_that_takes_long_gives_signs(project: Project) -> None:
+    (project.bin / "cc").unlink()
+    os.mkfifo(project.bin.parent / "go")
+    project.command(
+        "apt-get", APT_GET.replace("/bin/cp", f"read <{project.bin.parent}/go\n/bin/cp")
+    )
+    project.command("sudo", SUDO)
+    process = project.start(KVM_CONFORMANCE_SIGNS_EVERY="0.1")
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("set-up: ... "):
+            break
+    assert "s: installing the Debian packages gcc" in line
+    (project.bin.parent / "go").write_text("\n")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
 
 
 def test_interrupted_build_keeps_the_packages_but_is_not_ready(project: Project) -> None:
@@ -277,6 +313,13 @@ def test_foreign_checkout_is_refused(project: Project) -> None:
         project.root.chmod(0o755)
     assert code == 70
     assert "cannot write to" in said
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "soon"])
+def test_interval_that_is_none_is_wrong_usage(project: Project, number: str) -> None:
+    code, said = project.run(KVM_CONFORMANCE_SIGNS_EVERY=number)
+    assert code == 64
+    assert f"KVM_CONFORMANCE_SIGNS_EVERY={number} is no number of seconds" in said
 
 
 def test_unknown_option_is_wrong_usage(project: Project) -> None:

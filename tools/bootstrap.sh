@@ -26,6 +26,7 @@ Environment:
   PYTHON    the Python to use (3.10 or later); otherwise python3, then python3.14 to python3.10
   CC        the C compiler to use; otherwise cc, gcc, clang
   KVM_CONFORMANCE_NO_APT=1  the same as --no-apt
+  KVM_CONFORMANCE_SIGNS_EVERY=10  seconds between two words about a step that takes long
 EOF
 }
 
@@ -64,6 +65,7 @@ lock=$root/.bootstrap.lock
 log=
 
 source setup/programs.sh
+source setup/signs.sh
 
 # What the programs of programs.txt are wanted for by this call.
 uses=()
@@ -71,10 +73,6 @@ uses=()
 ((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
 ((mutants == 0)) || uses+=(sources mutation compiler)
 ((dev == 0)) || uses+=(blobs tests fresh)
-
-say() {
-	printf 'set-up: %s\n' "$*" >&2
-}
 
 # Ends the set-up. The first argument is what is wrong, each further one a line of what to do.
 fail() {
@@ -163,7 +161,9 @@ fi
 exec 9>>"$lock"
 if ! flock -n 9; then
 	say "another set-up is running in this directory; waiting for it"
-	flock 9
+	begin_signs "waiting for another set-up"
+	flock 9 8>&-
+	end_signs
 fi
 if is_ready; then
 	exit 0
@@ -188,6 +188,7 @@ leave() {
 unset PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0
 started=$SECONDS
+begin_signs "looking at what this host has"
 
 # ---------------------------------------------------------------------------------------------
 # What the host has
@@ -316,7 +317,7 @@ apt() {
 	local as_root=()
 	((EUID == 0)) || as_root=(sudo -n)
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-		apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1 9>&-
+		apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$log" 2>&1 8>&- 9>&-
 }
 
 can_apt() {
@@ -368,7 +369,7 @@ fi
 quietly() {
 	local status=0
 	printf '+ %s\n' "$*" >>"$log"
-	"$@" </dev/null >>"$log" 2>&1 &
+	"$@" </dev/null >>"$log" 2>&1 8>&- &
 	child=$!
 	wait "$child" || status=$?
 	child=
