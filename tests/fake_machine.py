@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest import mock
 
-from harness.emulation import bundle, kernel, machine
+from harness import signs
+from harness.emulation import bundle, kernel, machine, programs
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 
@@ -151,10 +152,12 @@ def tool(ending: str, output: Path) -> int:
         return main(["emulate", "--output", str(output)])
 
 
-def start_tool(ending: str, output: Path) -> subprocess.Popen[str]:
+def start_tool(
+    ending: str, output: Path, signs_every_s: float = signs.EVERY_S
+) -> subprocess.Popen[str]:
     """The same as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, __file__, "tool", ending, str(output)],
+        [sys.executable, __file__, "tool", ending, str(output), str(signs_every_s)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -165,5 +168,6 @@ def start_tool(ending: str, output: Path) -> subprocess.Popen[str]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "tool":
+        signs.EVERY_S = float(sys.argv[4])
         sys.exit(tool(sys.argv[2], Path(sys.argv[3])))
     sys.exit(play(sys.argv[1], Path(sys.argv[2])))

@@ -96,9 +96,11 @@ LAUNCH = """
 import sys
 from pathlib import Path
 from harness.claims import catalogue, chapters
+from harness import signs
 from harness.reporting.selection import select
 from tools import ending, process_group, run
 process_group.ORDERLY_S = float(sys.argv[3])
+signs.EVERY_S = float(sys.argv[5])
 request = run.Request(output=Path(sys.argv[2]), jobs=sys.argv[4], require_kvm="kvm" in sys.argv)
 chosen = select(catalogue(), chapters())
 sys.exit(ending.end_in_order(lambda: run.launch(request, chosen, root=Path(sys.argv[1]))))
@@ -106,11 +108,17 @@ sys.exit(ending.end_in_order(lambda: run.launch(request, chosen, root=Path(sys.a
 
 
 def launcher(
-    project: Path, output: Path, *more: str, jobs: str = "0", orderly: float = 8
+    project: Path,
+    output: Path,
+    *more: str,
+    jobs: str = "0",
+    orderly: float = 8,
+    signs_every: float = 10,
 ) -> subprocess.Popen[str]:
     """The launcher, started on the project."""
+    numbers = str(orderly), jobs, str(signs_every)
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, str(project), str(output), str(orderly), jobs, *more],
+        [sys.executable, "-c", LAUNCH, str(project), str(output), *numbers, *more],
         env=environ(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,6 +7,7 @@ import fcntl
 import os
 import platform
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from harness import signs
 from harness.emulation import apt, cache, debian, kernel
 from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
 from tests import fake_archive
@@ -103,6 +105,25 @@ def test_suite_gives_its_own_kernel(archive: Archive, home: Path) -> None:
     assert list((home / "debian/downloads").iterdir()) == []
     with pytest.raises(NotInArchiveError, match=r"flavour cloud .* it has generic, rt"):
         kernel.find("debian:old/cloud", home)
+
+
+@ARCHIVE
+def test_fetching_tells_how_much_is_there(
+    archive: Archive, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signs, "EVERY_S", 0.0)
+    monkeypatch.setattr(signs, "_TICK_S", 0.01)
+    monkeypatch.setattr(apt, "megabytes", lambda size: f"{size} B")
+    archive.add_kernel("old", RELEASE, "6.1.9-1")
+    archive.publish("old")
+    said: list[str] = []
+    kernel.find("debian:old", home, say=said.append)
+    told = "\n".join(said)
+    assert re.search(r"^\.\.\. \d+ s: fetching the lists of old$", told, re.M)
+    shares = re.findall(r"^\.\.\. \d+ s: fetching, (\d+) B of (\d+) B are here$", told, re.M)
+    assert shares
+    assert all(int(here) <= int(size) for here, size in shares)
+    assert len({size for _, size in shares}) == 1
 
 
 @ARCHIVE

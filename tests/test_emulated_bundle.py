@@ -28,7 +28,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "one.py").write_text("one = 1\n")
     (folder / "below" / "two.py").write_text("two = 2\n")
     monkeypatch.setattr(bundle, "_files", lambda: iter(sorted(folder.rglob("*.py"))))
-    monkeypatch.setattr(bundle, "_compile_suites", lambda: None)
+    monkeypatch.setattr(bundle, "_compile_suites", lambda _: None)
     return folder
 
 

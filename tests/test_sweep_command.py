@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import signs
+from harness.emulation import programs
 from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
@@ -40,6 +42,7 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
         monkeypatch.setattr(sweep, "run", run)
         monkeypatch.setattr(sweep.kernels, "find", lambda *_, **__: kernel)
         monkeypatch.setattr(sweep.bundle, "image", lambda *_: None)
+        monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
 
     return install
 
@@ -204,3 +207,24 @@ def test_request_tells_way_and_modules(tmp_path: Path, machine_that: Callable[..
 def test_bad_input(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *words]) in (Exit.USAGE, Exit.SUITE_ERROR)
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_sweep_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: object, tick: Callable[[bool], None], **__: object) -> Ended:
+        tick(False)
+        (tmp_path / "halted-handler_writes-0.rounds").touch()
+        tick(True)
+        return Ended(1, None, 1.0, 2.0, True)
+
+    kernel = Kernel(Path("/vmlinuz"), "6.1.0", "made up 6.1.0", None, "x")
+    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(sweep.kernels, "find", lambda *_, **__: kernel)
+    monkeypatch.setattr(sweep.bundle, "image", lambda *_: None)
+    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
+    monkeypatch.setattr(signs, "EVERY_S", 0.0)
+    main(["sweep", "--way", "halted", "--passes", "2", "--output", str(tmp_path)])
+    said = capsys.readouterr().err
+    assert "... 0 s: booting made up 6.1.0 (given up after 300 s)\n" in said
+    assert "... 0 s: sweeping, 1 of 6 passes through\n" in said

@@ -25,6 +25,7 @@ from harness.emulation.machine import Ended, Job, Limits, Machine, run
 from harness.reporting import variants
 from tools import finish
 from tools.run import ROOT, Request, pytest_command
+from tools.run_signs import RunSigns
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
 BUDGET = "2000"
@@ -101,6 +102,7 @@ def boot_and_test(
     try:
         with stoppable():
             image = bundle.image(cache.root(), say)
+            signs = RunSigns(output / finish.JOURNAL, say)
             ended = run(
                 kernel,
                 machine,
@@ -110,10 +112,16 @@ def boot_and_test(
                 limits=limits,
                 signs_of_life=lambda: _size(output / finish.JOURNAL),
                 output=text,
+                tick=lambda up: signs.look("" if up else booting(kernel, limits)),
             )
     except StoppedError as stopped:
         return Done(None, stopped.number)
     return Done(ended)
+
+
+def booting(kernel: Kernel, limits: Limits) -> str:
+    """What a machine does that is not up yet."""
+    return f"booting {kernel.name} (given up after {limits.boot_s:.0f} s)"
 
 
 def environment(machine: Machine) -> dict[str, str]:

@@ -27,6 +27,7 @@ from harness.reporting.selection import Selection, SelectionError, select
 from tools import finish, options, process_group
 from tools.exit_codes import Exit
 from tools.kernel_log import Copy
+from tools.run_signs import RunSigns
 
 if TYPE_CHECKING:
     from harness.host import Obstacle  # which loads the native extension
@@ -196,6 +197,12 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
     ]
     environment = {**os.environ, finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
 
+    signs = RunSigns(output / finish.JOURNAL)
+
+    def tick() -> None:
+        kernel_log.more()
+        signs.look()
+
     def afterwards(ended: process_group.Ended) -> int:
         kernel_log.close()
         return finish.finish(
@@ -208,7 +215,7 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
 
     try:
         return process_group.run(
-            command, cwd=root, env=environment, tick=kernel_log.more, afterwards=afterwards
+            command, cwd=root, env=environment, tick=tick, afterwards=afterwards
         )
     except OSError as error:
         return refuse(
@@ -222,7 +229,7 @@ def pytest_command(request: Request, root: Path) -> list[str]:
     """pytest with what was asked for; without workers and results."""
     return [
         *(sys.executable, "-m", "pytest", "-c", str(root / "pytest.ini"), f"--rootdir={root}"),
-        *("-p", "no:cacheprovider"),
+        *("-p", "no:cacheprovider", "--no-signs"),
         *(f"--suite={name}" for name in request.suites),
         *(f"--claim={name}" for name in request.claims),
         *([f"--budget={request.budget}"] if request.budget != DEFAULT_BUDGET else []),

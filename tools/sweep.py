@@ -17,19 +17,21 @@ from harness.emulation.errors import KernelError
 from harness.emulation.kernel import Kernel
 from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
 from harness.kick.plan import Protocol
+from harness.signs import Signs
 from harness.sweep import kicks
 from harness.sweep.inside import ERROR, PASS_SHIFT, Sweep
 from harness.sweep.verdict import SweepVerdict, judge
 from harness.sweep.ways import WAYS
 from tools import options, sweep_picture, sweep_report
 from tools.emulate import NO_KVM, say, show_console, words
-from tools.emulated_run import StoppedError, environment, stoppable
+from tools.emulated_run import StoppedError, booting, environment, stoppable
 from tools.exit_codes import Exit
 from tools.run import ROOT, missing_extension, nearest, output_folder, refuse
 
 _FIRST = -100
 _CONTROL_ROUNDS = 241
 _PASSES = 3
+PROTOCOLS = (Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK, Protocol.CONTROL)
 
 
 @click.command(
@@ -105,7 +107,9 @@ def sweep(
         click.echo(f"Results go to {nearest(folder)}")
         (folder / "request.json").write_text(json.dumps({"sweeps": _sweeps(chosen, passes)}))
         with stoppable():
-            ended = _boot(found, machine, folder, kvm_modules and kvm_modules.resolve())
+            ended = _boot(
+                found, machine, folder, kvm_modules and kvm_modules.resolve(), len(chosen), passes
+            )
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     except StoppedError as stopped:
@@ -120,7 +124,7 @@ def _sweeps(ways: tuple[str, ...], passes: int) -> list[tuple[str, str, int, int
     """What is asked of the program inside: harness.sweep.inside.Sweep's fields."""
     made = []
     for name in ways:
-        for protocol in (Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK, Protocol.CONTROL):
+        for protocol in PROTOCOLS:
             # Odd: what alternates from round to round meets each position in both its states.
             rounds = WAYS[name].length | 1
             if protocol is Protocol.CONTROL:
@@ -136,21 +140,41 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _boot(kernel: Kernel, machine: Machine, folder: Path, modules: Path | None) -> Ended:
+def _boot(
+    kernel: Kernel, machine: Machine, folder: Path, modules: Path | None, ways: int, passes: int
+) -> Ended:
     job = Job(
         [sys.executable, "-m", "harness.sweep.inside", str(folder)],
         ROOT,
         environment(machine),
         modules=modules,
     )
+    image = bundle.image(cache.root(), say)
+    limits, is_up = Limits(), False
+
+    def doing() -> str:
+        if not is_up:
+            return booting(kernel, limits)
+        # A pass is written whole, at its end.
+        done = len(list(folder.glob("*.rounds")))
+        return f"sweeping, {done} of {ways * len(PROTOCOLS) * passes} passes through"
+
+    signs = Signs(say, doing)
+
+    def tick(up: bool) -> None:
+        nonlocal is_up
+        is_up = up
+        signs.look()
+
     return run(
         kernel,
         machine,
         job,
         folder,
-        bundle=bundle.image(cache.root(), say),
-        limits=Limits(),
+        bundle=image,
+        limits=limits,
         signs_of_life=lambda: sum(path.stat().st_size for path in folder.glob("*.rounds")),
+        tick=tick,
     )
 
 
@@ -191,7 +215,7 @@ def judge_way(folder: Path, name: str, passes: int, symbols: kicks.Symbols) -> l
     """The verdicts on one way, the control's last."""
     way = WAYS[name]
     made: list[SweepVerdict] = []
-    for protocol in (Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK, Protocol.CONTROL):
+    for protocol in PROTOCOLS:
         shape = Sweep(name, protocol.value, _FIRST, 0, passes)
         read = [
             kicks.read(folder, shape.stem(number), _FIRST - number * PASS_SHIFT)

@@ -8,6 +8,7 @@ machine's hooks do not run either, for its configuration is not read. Only how t
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
@@ -16,8 +17,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.emulation.cache import Say, lock, make_folder, need_room, run
+from harness.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
+from harness.signs import Signs
 
 # Under another name once it holds other packages: lists of an earlier version lack those.
 _PACKAGES = "packages-2"
@@ -121,9 +123,15 @@ class Apt:
         `held` is the lock under which the folder is written. Raises OfflineError,
         NotInArchiveError or KernelError.
         """
-        return [self._download_one(package, folder, held) for package in packages]
+        size = megabytes(sum(package.size for package in packages))
 
-    def _download_one(self, package: Package, folder: Path, held: int) -> Path:
+        def doing() -> str:
+            return f"fetching, {megabytes(_size(folder))} of {size} are here"
+
+        look = Signs(self._say, doing).look
+        return [self._download_one(package, folder, held, look) for package in packages]
+
+    def _download_one(self, package: Package, folder: Path, held: int, look: Look) -> Path:
         suite = package.suite
         environment = _environment(self._home(suite))
         with self._lock(suite, shared=True):
@@ -138,7 +146,7 @@ class Apt:
         uri, name, digest = found.groups()
         # `apt-get download` itself begins anew where a part is there already; this goes on.
         helper = ["/usr/lib/apt/apt-helper", "-q", "download-file", uri, folder / name, digest]
-        done = run(helper, environment=environment, folder=folder, held=held)
+        done = run(helper, environment=environment, folder=folder, held=held, look=look)
         if done.returncode != 0:
             text = done.stdout + done.stderr
             if _DIFFERS.search(text):
@@ -169,7 +177,9 @@ class Apt:
         )
         (home / "apt.conf").write_text(_configuration(home))
         environment = _environment(home)
-        done = run(["apt-get", "-q", "update"], environment=environment, held=held)
+        look = Signs(self._say, lambda: f"fetching the lists of {suite.name}").look
+        words = ["apt-get", "-q", "update"]
+        done = run(words, environment=environment, held=held, look=look)
         # apt-get ends with 0 where it could not fetch, and keeps what it had.
         problems = [line for line in done.stderr.splitlines() if line.startswith(("W: ", "E: "))]
         if problems:
@@ -186,6 +196,15 @@ class Apt:
 
 
 _KERNEL = re.compile(r"linux-(?:image|binary|modules|base|headers|kbuild|source)-[^ ]+(?<!-dbg)$")
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below a folder that another process writes."""
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # it may just get its name
+            size += path.stat().st_size
+    return size
 
 
 def mirror() -> str | None:

@@ -14,7 +14,6 @@ import importlib.metadata
 import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -22,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.emulation import cache as caches
-from harness.emulation.cache import Say
+from harness.emulation.cache import Look, Say
+from harness.signs import Signs, run
 
 ROOT = Path(__file__).resolve().parents[2]
 _CHECKOUT = ("conftest.py", "pytest.ini", "pyproject.toml", "harness", "suites", "tools")
@@ -39,7 +39,8 @@ def image(folder: Path, say: Say) -> Path | None:
     Raises KernelError where the cache cannot be written.
     """
     caches.make_folder(folder)
-    _compile_suites()
+    look = Signs(say, lambda: "making the emulated host's bundle of files").look
+    _compile_suites(look)
     files = sorted(set(_files()))
     made = folder / f"bundle-{_key(files)}.ext4"
     with caches.lock(folder / "bundle.lock", say, "makes the emulated host's bundle"):
@@ -62,6 +63,7 @@ def image(folder: Path, say: Say) -> Path | None:
                     *("-N", str(len(files) * 4 // 3 + 1000), "-b", "4096"),
                     *("-d", Path(work, "root"), fresh, str(blocks + 4096)),
                 ],
+                look=look,
             )
             if done.returncode:
                 say(f"mke2fs could not make the bundle: {done.stderr.strip()}")
@@ -71,18 +73,16 @@ def image(folder: Path, say: Say) -> Path | None:
     return made
 
 
-def _compile_suites() -> None:
+def _compile_suites(look: Look) -> None:
     """Lets pytest compile the suites here: in an emulated host it would take seconds each time.
 
     Also where this host's own programs are told to keep no bytecode.
     """
     command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
-    subprocess.run(
+    run(
         command,
+        look,
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
         env={name: word for name, word in os.environ.items() if name not in _NO_BYTECODE},
     )
 

@@ -7,16 +7,21 @@ import fcntl
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness import signs
 from harness.emulation import programs
 from harness.emulation.errors import KernelError
 
 Say = Callable[[str], None]
+#: Called now and then while something goes on.
+Look = Callable[[], None]
 
 VARIABLE = "KVM_CONFORMANCE_CACHE"
+_TICK_S = 0.2
 _NO_SPACE = "No space left on device"
 _TEXTS = {"LC_ALL": "C", "LANGUAGE": "C"}  # errors are recognised by their English texts
 
@@ -74,11 +79,21 @@ def lock(path: Path, say: Say, waiting_for: str, shared: bool = False) -> Iterat
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that {waiting_for}")
-            fcntl.flock(descriptor, kind)
+            waiting = f"waiting for another process that {waiting_for}"
+            say(waiting)
+            _wait(descriptor, kind, signs.Signs(say, lambda: f"still {waiting}").look)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _wait(descriptor: int, kind: int, look: Look) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            look()
+            time.sleep(_TICK_S)
 
 
 def run(
@@ -87,22 +102,19 @@ def run(
     environment: dict[str, str] | None = None,
     folder: Path | None = None,
     held: int | None = None,
+    look: Look = lambda: None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end without a terminal, and returns its texts and exit code.
 
-    The program is one of setup/programs.txt; `held` is a lock to hand down. Raises KernelError
-    where it is missing, or met a full disk.
+    The program is one of setup/programs.txt; `held` is a lock to hand down, and `look` is called
+    now and then. Raises KernelError where the program is missing, or met a full disk.
     """
     program = str(command[0])
     package = programs.package_of(program)
     try:
-        done = subprocess.run(
+        done = signs.run(
             [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
+            look,
             cwd=folder,
             env={**os.environ, "PATH": programs.places(), **_TEXTS, **(environment or {})},
             pass_fds=() if held is None else (held,),

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.emulation import programs
 from harness.emulation.apt import MIRROR, Apt, Package, Suite, architecture, mirror
 from harness.emulation.cache import VARIABLE as CACHE
-from harness.emulation.cache import Say, lock, make_folder, megabytes, need_room, run
+from harness.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from harness.emulation.errors import (
     EmulationError,
     KernelError,
@@ -22,6 +22,7 @@ from harness.emulation.errors import (
     OfflineError,
 )
 from harness.emulation.stored import lock_of, mark_used
+from harness.signs import Signs
 
 DEFAULT_MIRROR = "https://deb.debian.org/debian"
 # Where a version is looked for: the releases whose kernels are in the archive.
@@ -229,8 +230,9 @@ def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
         say(f"unpacking {found.release}")
         shutil.rmtree(part, ignore_errors=True)
         try:
-            unpack(files, part, held)
-            _arrange(part, found.release, held)
+            look = Signs(say, lambda: f"unpacking {found.release}").look
+            unpack(files, part, held, look)
+            _arrange(part, found.release, held, look)
             part.rename(done)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -238,16 +240,16 @@ def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
     return done
 
 
-def unpack(files: list[Path], folder: Path, held: int) -> None:
-    """Unpacks packages into one folder; `held` is the lock that it is under. Raises KernelError."""
+def unpack(files: list[Path], folder: Path, held: int, look: Look) -> None:
+    """Unpacks packages into a folder, with `held` and `look` of cache.run(). Raises KernelError."""
     make_folder(folder)
     for file in files:
-        done = run(["dpkg-deb", "-x", file, folder], held=held)
+        done = run(["dpkg-deb", "-x", file, folder], held=held, look=look)
         if done.returncode != 0:
             raise KernelError(f"{file.name} cannot be unpacked: {done.stderr.strip()}")
 
 
-def _arrange(folder: Path, release: str, held: int) -> None:
+def _arrange(folder: Path, release: str, held: int, look: Look) -> None:
     """Makes a folder of unpacked packages one kernel: image, modules and their indexes."""
     if not (folder / "lib").exists():
         (folder / "lib").symlink_to("usr/lib")
@@ -263,7 +265,7 @@ def _arrange(folder: Path, release: str, held: int) -> None:
             f"the packages of {release} hold no image or no modules, so Debian packs its kernels "
             "in a way that this program does not know; give the path of a vmlinuz instead"
         )
-    done = run(["depmod", "-b", folder, release], held=held)
+    done = run(["depmod", "-b", folder, release], held=held, look=look)
     if done.returncode != 0:
         raise KernelError(f"depmod failed for {release}: {done.stderr.strip()[-300:]}")
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from harness.emulation import image, programs
 from harness.emulation.apt import Apt, Package
-from harness.emulation.cache import Say, lock, make_folder, megabytes, need_room, run
+from harness.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from harness.emulation.debian import Archive, Wanted, parse, unpack
 from harness.emulation.errors import KernelError, NotInArchiveError
 from harness.emulation.kernel import Kernel
 from harness.emulation.stored import lock_of, mark_used
+from harness.signs import Signs
 
 _SPARE = 50_000_000  # bytes for what is taken out of the sources
 #: The folders of a kernel's tree that make up its KVM on x86.
@@ -69,8 +70,9 @@ def fetch(
         say(f"unpacking headers and sources of {kernel.release}")
         shutil.rmtree(part, ignore_errors=True)
         try:
-            unpack(files, part, held)
-            _arrange(part, done, kernel.release, held)
+            look = Signs(say, lambda: f"unpacking the sources of {kernel.release}").look
+            unpack(files, part, held, look)
+            _arrange(part, done, kernel.release, held, look)
             part.rename(done)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -129,7 +131,7 @@ def _compilers(headers: Package) -> set[str]:
     return {found[0] for name in names if (found := re.search(r"gcc-\d+", name))}
 
 
-def _arrange(part: Path, place: Path, release: str, held: int) -> None:
+def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> None:
     """Takes KVM out of the sources, and tells the headers where they are going to be."""
     packed = next(iter((part / "usr/src").glob("linux-source-*.tar.xz")), None)
     makefile = part / f"usr/src/linux-headers-{release}/Makefile"
@@ -141,7 +143,8 @@ def _arrange(part: Path, place: Path, release: str, held: int) -> None:
     (part / "source").mkdir()
     top = packed.name.removesuffix(".tar.xz")
     words: list[str | Path] = ["tar", "-xJf", packed, "-C", part / "source", "--strip-components=1"]
-    done = run([*words, *(f"{top}/{name}" for name in PARTS)], held=held)
+    words += [f"{top}/{name}" for name in PARTS]
+    done = run(words, held=held, look=look)
     if done.returncode != 0:
         raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
     packed.unlink()

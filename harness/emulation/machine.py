@@ -196,14 +196,17 @@ def run(
     limits: Limits,
     signs_of_life: Callable[[], float],
     output: int = 1,
+    tick: Callable[[bool], None] = lambda _up: None,
 ) -> Ended:
     """Boots the kernel, runs the job, and ends everything.
 
     `share` is a folder that the job can write by its own path. The console goes to console.log in
     `place`, the share itself or a folder in it, one a machine. `signs_of_life` is a number that
     changes as long as the job goes on (a size); `output` the descriptor for the job's standard
-    output. Raises `EmulationError`, also where the kernel refuses the job's modules, and OSError
-    where the share cannot be written. Whatever is raised, QEMU has ended.
+    output; `tick` is called now and then with whether user space is up.
+
+    Raises `EmulationError`, also where the kernel refuses the job's modules, and OSError where the
+    share cannot be written. Whatever is raised, QEMU has ended.
     """
     machine.check()
     programs.check(machine.qemu)
@@ -224,6 +227,7 @@ def run(
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_TICK_S)
                 why = watch.look()
+                tick(watch.booted_s is not None)
         watch.look()
         seconds = time.monotonic() - started
     if watch.status is not None:

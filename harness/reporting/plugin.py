@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.reporting import (
+    alive,
     environment,
     markers,
     order,
@@ -25,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     plan.add_options(parser)
     variants.add_options(parser)
     order.add_options(parser)
+    alive.add_options(parser)
     group = parser.getgroup("immediate_exit conformance")
     group.addoption(
         "--results",
@@ -44,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(part, part.__name__)
     if not plan.is_worker(config):
         config.pluginmanager.register(recorder.Recorder(config), recorder.NAME)
+        config.pluginmanager.register(alive.Alive(config), alive.NAME)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Signs of life of a run that the launcher started, told from outside by its journal.
+
+From outside, for the process that runs tests must have no thread beside them, and because pytest
+may be in another machine, or hang. What pytest prints goes past the launcher; it prints when the
+journal has a result more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from harness.reporting.standing import Follower
+from harness.signs import Signs
+
+
+def say(text: str) -> None:
+    """A line about what takes long."""
+    click.echo(f"  {text}", err=True)
+
+
+class RunSigns:
+    """The signs of one run; `look` is called now and then."""
+
+    def __init__(self, journal: Path, say: Callable[[str], None] = say) -> None:
+        self._follower = Follower(journal)
+        self._reported = self._follower.standing.reported
+        self._before = ""
+        self._say_line = say
+        # Whether pytest's line of dots may be open where signs go.
+        self._open = False
+        self._signs = Signs(self._say, self._doing)
+
+    def look(self, before: str = "") -> None:
+        """Says a sign if it is time; `before`: what goes on before pytest can begin."""
+        self._before = before
+        if self._follower.look():
+            self._open = True
+        standing = self._follower.standing
+        if standing.reported != self._reported:
+            self._reported = standing.reported
+            self._signs.said()
+        if not standing.ended:  # then comes the verdict, and nothing after it
+            self._signs.look()
+
+    def _doing(self) -> str:
+        return self._before or self._follower.standing.describe()
+
+    def _say(self, text: str) -> None:
+        if self._open and _one_place():
+            click.echo(err=True)
+        self._open = False
+        self._say_line(text)
+
+
+def _one_place() -> bool:
+    """Whether standard output and standard error go to one terminal, pipe or file."""
+    try:
+        return os.path.samestat(os.fstat(1), os.fstat(2))
+    except OSError:
+        return False
