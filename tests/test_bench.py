@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import bare_loop
 import pytest
 
 from guest_blobs import BlobError
-from harness import host
+from harness import host, signs
 from harness.benchmark import cases, measurement
 from harness.benchmark.measurement import Batch, Bench, CannotMeasureError, Settings, ThreadTimes
 from harness.benchmark.results import Results, mask_sentences
@@ -330,6 +331,16 @@ def test_tables_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_json_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--threads", "1", "--json", *QUICK]) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == 1
+
+
+@needs_kvm
+def test_bench_without_a_terminal_gives_signs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signs, "EVERY_S", 0.0)
+    assert main(["bench", "--threads", "1", *QUICK]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"  \.\.\. 0 s: measuring, 1 of (\d+) batches", said[0])
 
 
 @needs_kvm

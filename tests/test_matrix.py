@@ -21,10 +21,12 @@ from tools.matrix_list import Entry
 pytestmark = pytest.mark.usefixtures("played_programs")
 
 DRIVER = """
-import sys
+import os, sys
+from harness import signs
 from tools import matrix, process_group, side_by_side
 side_by_side.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = float(sys.argv[2])
+signs.EVERY_S = float(os.environ.get("SIGNS_EVERY", 10))
 from tools.cli import main
 sys.exit(main(["matrix", *sys.argv[3:]]))
 """
@@ -326,3 +328,17 @@ def test_a_path_is_the_same_from_everywhere(
     monkeypatch.chdir(tmp_path)
     assert matrix_runs._spec(Entry("boot/vmlinuz")) == str(tmp_path / "boot/vmlinuz")
     assert matrix_runs._spec(Entry("debian:sid/rt")) == "debian:sid/rt"
+
+
+def test_signs_of_life_tell_all_in_a_line(tmp_path: Path) -> None:
+    process = start(tmp_path, "stuck", "none", SIGNS_EVERY="0.3")
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("... ") and "testing" in line:
+            break
+    assert re.fullmatch(
+        r"\.\.\. \d+ s: [01] of 2 over; fake:stuck: testing, 1 of 3, \d+ s.*\n", line
+    )
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from kick_guest import Fakes
 
-from harness import host
+from harness import host, signs
 from harness.kick import engine
 from harness.kick.plan import Protocol
 from tools import race_tally, soak_plan
@@ -26,7 +27,7 @@ from tools.cli import main
 from tools.exit_codes import Exit
 from tools.race_tally import ResultsError, Tally
 from tools.soak_journal import JOURNAL, Journal
-from tools.soak_report import MOST_TOLD, State, report
+from tools.soak_report import MOST_TOLD, Progress, State, report
 from tools.soak_slices import Workshop
 
 needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
@@ -432,3 +433,11 @@ def test_until_lost_on_a_kernel_that_breaks(
     assert f"handler_writes: {word}: " in said.out
     assert "in 3 slices, ended by --until-lost" in said.out
     assert (output / "soak.txt").read_text(encoding="utf-8").strip() == said.out.strip()
+
+
+def test_soak_without_a_terminal_gives_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(State({"window": Tally()}, {"window": Tally()}), 90)
+    progress.show(1, None, signs.EVERY_S - 1)
+    assert capsys.readouterr().err == ""
+    progress.show(1, None, signs.EVERY_S)
+    assert re.fullmatch(r"\.\.\. 0 s: 0 kicks .* left\n", capsys.readouterr().err)

@@ -21,6 +21,7 @@ from harness import host
 from harness.benchmark import measurement
 from harness.benchmark.measurement import Bench, CannotMeasureError, Settings
 from harness.benchmark.results import Results
+from harness.signs import Signs
 from tools import bench_report
 from tools.exit_codes import Exit
 
@@ -170,7 +171,7 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     try:
         with _terminable(), Bench(settings) as machine:
             results = Results(settings, machine.cases)
-            code = _measure(machine, results)
+            code = _measure(machine, results, settings.batch_s)
     except (CannotMeasureError, BlobError) as error:
         click.echo(f"Error: {error}", err=True)
         code = Exit.SUITE_ERROR
@@ -192,7 +193,7 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     return code
 
 
-def _measure(machine: Bench, results: Results) -> Exit:
+def _measure(machine: Bench, results: Results, batch_s: float) -> Exit:
     screen = bench_report.console(stderr=True)
     progress = Progress(
         TextColumn("measuring"),
@@ -205,6 +206,10 @@ def _measure(machine: Bench, results: Results) -> Exit:
         auto_refresh=False,
         disable=not sys.stderr.isatty(),
     )
+    signs = Signs(
+        lambda text: click.echo(f"  {text}", err=True),
+        lambda: f"measuring, {len(results.batches)} of {results.expected} batches",
+    )
     with progress:
         bar = progress.add_task("", total=results.expected)
         for batch in machine.batches():
@@ -212,6 +217,8 @@ def _measure(machine: Bench, results: Results) -> Exit:
             progress.advance(bar)
             if len(results.batches) % 10 == 0:
                 progress.refresh()
+            if progress.disable:
+                signs.look(batch_s)
             if batch.hung:
                 click.echo(
                     f"Error: {batch.case}: {batch.problem}. The benchmark ends here: run "

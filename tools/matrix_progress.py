@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How far many runs are: a table that is drawn anew on a terminal, else a line for each change."""
+"""How far many runs are: a table that is drawn anew on a terminal.
+
+Elsewhere a line for each change, and signs of life when there was none for a while.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from collections.abc import Sequence
 from rich.live import Live
 from rich.table import Table
 
-from harness.reporting import journal as journals
+from harness.emulation.console import last_lines
+from harness.reporting.standing import Follower
+from harness.signs import Signs
 from tools import bench_report, finish
-from tools.side_by_side import OVER, Run, Stage
+from tools.side_by_side import OVER, PREPARED, Run, Stage
 
-LINES_EVERY_S = 30.0
 _REDRAW_S = 0.5
 
 
@@ -29,8 +33,9 @@ class Progress:
         self._live: Live | None = None
         if sys.stderr.isatty():
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._counted = {run.folder: (0, (0, 0, 0)) for run in runs}
-        self._said = {run.folder: ("", 0.0) for run in runs}
+        self._journals = {run.folder: Follower(run.folder / finish.JOURNAL) for run in runs}
+        self._stages = {run.folder: "" for run in runs}
+        self._signs = Signs(self._print, self._summary)
         self._drawn = 0.0
 
     def __enter__(self) -> Progress:
@@ -47,21 +52,32 @@ class Progress:
         now = time.monotonic()
         if self._live is None:
             for run in self._runs:
-                self._line(run, now)
+                self._line(run)
+            self._signs.look()
         elif now - self._drawn >= _REDRAW_S:
             self._drawn = now
             self._live.update(self._table(), refresh=True)
 
-    def _line(self, run: Run, now: float) -> None:
-        """A line at each new stage, and a sign of life while tests run."""
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+        self._signs.said()
+
+    def _line(self, run: Run) -> None:
+        """A line at each new stage."""
         stage, text = self._state(run)
-        before, when = self._said[run.folder]
-        if stage == before and not (stage == "testing" and now - when >= LINES_EVERY_S):
+        if stage == self._stages[run.folder]:
             return
-        self._said[run.folder] = (stage, now)
+        self._stages[run.folder] = stage
         if stage not in (Stage.WAITING.value, Stage.READY.value):
             seconds = f", {run.age_s:.0f} s" if run.age_s >= 1 else ""
-            self._console.print(f"{run.name}: {text}{seconds}", soft_wrap=True)
+            self._print(f"{run.name}: {text}{seconds}")
+
+    def _summary(self) -> str:
+        """All in a line: how many are over, and what goes on."""
+        busy = [run for run in self._runs if run.stage in (Stage.PREPARING, Stage.RUNNING)]
+        told = [f"{run.name}: {self._state(run)[1]}{_word(run)}, {run.age_s:.0f} s" for run in busy]
+        over = sum(run.stage in OVER for run in self._runs)
+        return "; ".join([f"{over} of {len(self._runs)} over", *told])
 
     def _table(self) -> Table:
         made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -99,16 +115,14 @@ class Progress:
         return "testing", f"testing, {done} of {planned}{failed}"
 
     def _count(self, run: Run) -> tuple[int, int, int]:
-        """Tests planned, done, and done with a failure; read again only when there is more."""
-        path = run.folder / finish.JOURNAL
-        size, counts = self._counted[run.folder]
-        try:
-            if path.stat().st_size != size:
-                size = path.stat().st_size
-                read = journals.read(path)
-                bad = sum(result.outcome.against_kernel for result in read.results)
-                counts = (len(read.planned), len(read.results), bad)
-        except (OSError, journals.JournalError):
-            return (0, 0, 0)
-        self._counted[run.folder] = (size, counts)
-        return counts
+        """Tests planned, done, and done with a failure."""
+        journal = self._journals[run.folder]
+        journal.look()
+        standing = journal.standing
+        return standing.planned, len(standing.through), standing.failed
+
+
+def _word(run: Run) -> str:
+    """What a run says itself of how it is being prepared."""
+    told = last_lines(run.folder / PREPARED, 1) if run.stage is Stage.PREPARING else []
+    return f" ({told[0].strip()})" if told else ""

@@ -30,7 +30,7 @@ TICK_S = 0.2
 MACHINE_SPARE_MB = 512  # QEMU's own, beside the memory of its machine
 PROGRAM = (sys.executable, "-m", "tools.run_child")
 _FOUND = "found.json"
-_PREPARED = "prepare.txt"
+PREPARED = "prepare.txt"  # what the process that prepares a run says
 
 
 class Stage(enum.Enum):
@@ -218,7 +218,7 @@ def run_all(
 
 def _prepare(run: Run) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
-    with (run.folder / _FOUND).open("wb") as found, (run.folder / _PREPARED).open("wb") as told:
+    with (run.folder / _FOUND).open("wb") as found, (run.folder / PREPARED).open("wb") as told:
         run.child = spawn(run.preparing, found.fileno(), told.fileno())
     run.since = time.monotonic()
     run.stage = Stage.PREPARING
@@ -273,7 +273,7 @@ def _found(run: Run, code: int, fresh: bool) -> None:
     if code != Exit.HELD or not {"release", "name", "digest"} <= set(told):
         run.stage, run.code = Stage.ABSENT, Exit.SUITE_ERROR
         run.found = told
-        why = told.get("error") or f"it could not be prepared, see {run.folder / _PREPARED}"
+        why = told.get("error") or f"it could not be prepared, see {run.folder / PREPARED}"
         run.why = why.removeprefix(f"{run.name}: ")
         run_state.forget(run.folder)
         return

@@ -247,7 +247,7 @@ class Runner:
                 left = total - self.elapsed
                 if self.stop.signal or left < _SHORTEST_S:
                     break
-                progress.show(self.elapsed, what)
+                progress.show(self.elapsed, what, min(self._settings.slice_s, left))
                 try:
                     waits = time.monotonic()
                     with self.stop.interruptible(left), slot() as place:

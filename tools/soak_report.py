@@ -13,12 +13,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.signs import Signs
 from tools import bench_report
 from tools.race_tally import LANDING_WORDS, Tally
 from tools.soak_plan import Combination, clock
 
-FIRST_LINE_S = 10.0
-LINES_EVERY_S = 60.0
 #: As many losses are told in the report. The journal holds all.
 MOST_TOLD = 20
 
@@ -111,7 +110,7 @@ def _cells(state: State, protocol: str, *, words: bool) -> dict[str, str]:
 
 
 class Progress:
-    """Shows how far a soak is: a table that is drawn anew on a terminal, else a line at times.
+    """Shows how far a soak is: a table that is drawn anew on a terminal, else signs of life.
 
     Drawn between slices only: a thread that draws would take a processor from the race.
     """
@@ -119,11 +118,12 @@ class Progress:
     def __init__(self, state: State, total_s: float) -> None:
         self._state = state
         self._total = total_s
-        self._next_line = FIRST_LINE_S
         self._console = bench_report.console(stderr=True)
         self._live: Live | None = None
         if sys.stderr.isatty():
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._left = ""
+        self._signs = Signs(self.say, lambda: f"{line(state)}; {self._left} left")
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -137,20 +137,18 @@ class Progress:
     def say(self, text: str) -> None:
         """A line that stays. In a log it is one, however long."""
         self._console.print(text, soft_wrap=self._live is None)
+        self._signs.said()
 
-    def show(self, elapsed_s: float, doing: Combination | None) -> None:
-        """The state now."""
-        left = clock(self._total - elapsed_s)
+    def show(self, elapsed_s: float, doing: Combination | None, ahead_s: float) -> None:
+        """The state now, before a slice of `ahead_s`."""
+        left = self._left = clock(self._total - elapsed_s)
         if self._live:
             head = f"{clock(elapsed_s)} of {clock(self._total)}, {left} left"
             now = f"now {doing.describe()}" if doing else ""
             drawn = Group(Text(head), Text(now), table(self._state, words=False))
             self._live.update(drawn, refresh=True)
-            return
-        if elapsed_s < self._next_line:
-            return
-        self._next_line = max(LINES_EVERY_S, elapsed_s - elapsed_s % LINES_EVERY_S + LINES_EVERY_S)
-        self.say(f"{clock(elapsed_s)}: {line(self._state)}; {left} left")
+        else:
+            self._signs.look(ahead_s)
 
 
 def line(state: State) -> str:
