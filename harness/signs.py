@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,8 @@ class Signs:
         now = self._clock()
         if now + ahead_s - self._last >= EVERY_S:
             self._last = now
-            self._say(f"... {now - self._began:.0f} s: {self._doing()}")
+            with contextlib.suppress(OSError):  # whoever read has gone: the work goes on
+                self._say(f"... {now - self._began:.0f} s: {self._doing()}")
 
 
 def run(

@@ -77,6 +77,18 @@ def test_before_silence_a_sign_is_due_earlier(clock: Clock) -> None:
     assert said == ["... 3 s: x"]
 
 
+def test_a_sign_that_nobody_reads_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signs, "EVERY_S", 0.0)
+    tried: list[str] = []
+
+    def say(text: str) -> None:
+        tried.append(text)
+        raise BrokenPipeError
+
+    Signs(say, lambda: "x").look()
+    assert tried == ["... 0 s: x"]
+
+
 def test_a_program_is_looked_at_until_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ class Alive:
         self._config = config
         self._standing = Standing()
         # Held while pytest prints a report, and while a sign is printed.
-        self._printing = threading.Lock()
+        self._printing = threading.RLock()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Iterator[None]:
