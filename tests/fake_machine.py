@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from harness import signs
-from harness.emulation import bundle, kernel, machine, programs
+from harness.emulation import bundle, kernel, machine
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 
