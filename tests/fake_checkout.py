@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What bootstrap.sh itself calls; nothing else of the host is in its PATH.
 COMMANDS = [
     *("bash", "cat", "env", "find", "flock", "grep", "make", "mktemp", "mv", "readlink"),
-    *("rm", "sed", "sha256sum", "sort", "stat", "tail", "tr"),
+    *("rm", "sed", "sha256sum", "sort", "stat", "tail", "tr", "true"),
 ]
 
 # What emulated hosts take, and what mutants take on top: Debian's packages by program.
