@@ -107,6 +107,19 @@ sys.exit(ending.end_in_order(lambda: run.launch(request, chosen, root=Path(sys.a
 """
 
 
+def launching(
+    project: Path,
+    output: Path,
+    *,
+    jobs: str = "0",
+    orderly: float = 8,
+    signs_every: float = 10,
+) -> list[str]:
+    """The words that start the launcher on the project."""
+    words = (project, output, orderly, jobs, signs_every)
+    return [sys.executable, "-c", LAUNCH, *map(str, words)]
+
+
 def launcher(
     project: Path,
     output: Path,
@@ -116,9 +129,9 @@ def launcher(
     signs_every: float = 10,
 ) -> subprocess.Popen[str]:
     """The launcher, started on the project."""
-    numbers = str(orderly), jobs, str(signs_every)
+    numbers = {"jobs": jobs, "orderly": orderly, "signs_every": signs_every}
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, str(project), str(output), *numbers, *more],
+        [*launching(project, output, **numbers), *more],
         env=environ(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

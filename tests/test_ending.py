@@ -140,7 +140,7 @@ def run_unread(
 ) -> tuple[int, str, set[str]]:
     """A run's exit code, what it said on standard error, and the tests of its complete journal."""
     project, output = fake.make(tmp_path / "p", **suites), tmp_path / "out"
-    words = [sys.executable, "-c", fake.LAUNCH, project, output, 8, jobs]
+    words = fake.launching(project, output, jobs=jobs)
     code, said = start(words, way, "stdout", tmp_path, **more)
     assert f"standard output cannot be written: {WHY[way]}." in said
     assert "Traceback" not in said

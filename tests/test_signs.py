@@ -250,9 +250,8 @@ def test_launcher_tells_what_runs(tmp_path: Path, workers: str) -> None:
 def test_a_sign_begins_a_line_of_its_own(tmp_path: Path, workers: str) -> None:
     """Where both outputs go to one place, pytest's dots may stand in the last line."""
     project = fake.make(tmp_path / "p", preset=fake.HELD, signals=WAITS)
-    words = [str(project), str(tmp_path / "out"), "8", workers, "0.2"]
     child = subprocess.Popen(
-        [sys.executable, "-c", fake.LAUNCH, *words],
+        fake.launching(project, tmp_path / "out", jobs=workers, signs_every=0.2),
         env=fake.environ(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -327,6 +326,7 @@ def test_no_thread_stands_beside_the_tests(tmp_path: Path, workers: str) -> None
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.usefixtures("played_programs")
 @pytest.mark.parametrize(
     ("ending", "words"),
     [

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from harness import signs
-from harness.emulation import programs
 from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
@@ -42,7 +41,6 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
         monkeypatch.setattr(sweep, "run", run)
         monkeypatch.setattr(sweep.kernels, "find", lambda *_, **__: kernel)
         monkeypatch.setattr(sweep.bundle, "image", lambda *_: None)
-        monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
 
     return install
 
@@ -222,7 +220,6 @@ def test_sweep_tells_how_far_it_is(
     monkeypatch.setattr(sweep, "run", run)
     monkeypatch.setattr(sweep.kernels, "find", lambda *_, **__: kernel)
     monkeypatch.setattr(sweep.bundle, "image", lambda *_: None)
-    monkeypatch.setattr(programs, "qemu_version", lambda _qemu: "9.9")
     monkeypatch.setattr(signs, "EVERY_S", 0.0)
     main(["sweep", "--way", "halted", "--passes", "2", "--output", str(tmp_path)])
     said = capsys.readouterr().err
