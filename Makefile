@@ -17,8 +17,7 @@ RUN = .venv/bin/kvm-conformance
 .PHONY: conformance test bench blobs lint setup setup-emulation setup-mutants setup-dev clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
-	@$(SETUP)
-	@$(RUN) run --else-emulate $(ARGS); code=$$?; \
+	@$(SETUP) && $(RUN) run --else-emulate $(ARGS); code=$$?; \
 	if [ -n "$(STATUS_FILE)" ]; then echo $$code >"$(STATUS_FILE)"; fi; \
 	exit $$code
 

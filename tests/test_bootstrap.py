@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from fake_checkout import (
     COMPILER,
     EMULATION,
     PYTHON,
+    ROOT,
     SUDO,
     Project,
     built_again,
@@ -344,3 +346,14 @@ def test_an_empty_environment_gets_a_path(project: Project) -> None:
     )
     code, said = project.run()
     assert code == 0, said
+
+
+def test_a_set_up_that_fails_leaves_its_code_too(tmp_path: Path) -> None:
+    """make turns each failure into 2."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/bootstrap.sh").write_text("#!/bin/sh\nexit 70\n")
+    (tmp_path / "tools/bootstrap.sh").chmod(0o755)
+    words = ["make", "-f", str(ROOT / "Makefile"), "conformance", "STATUS_FILE=status"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert (tmp_path / "status").read_text() == "70\n"
