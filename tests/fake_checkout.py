@@ -121,9 +121,13 @@ class Project:
         path.chmod(0o755)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Starts bootstrap.sh."""
+        """Starts bootstrap.sh.
+
+        As from a terminal: a shell's job in the background ignores SIGINT, and so would bash here.
+        """
+        script = str(self.root / "tools" / "bootstrap.sh")
         return subprocess.Popen(
-            [str(self.root / "tools" / "bootstrap.sh"), *arguments],
+            ["/usr/bin/env", "--default-signal=INT", script, *arguments],
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
