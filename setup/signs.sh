@@ -30,13 +30,15 @@ end_signs() {
 
 # Each line of the pipe is what was said; its end is the end.
 signs() {
-	local doing=$1 since=$SECONDS line last status
+	local doing=$1 since=$SECONDS line told="" last status
 	trap '' INT TERM HUP PIPE
 	while true; do
 		status=0
 		read -rt "$signs_every" line || status=$?
+		# The time may be over within a line: what was read of it is gone from the pipe.
+		told+=$line
 		if ((status == 0)); then
-			doing=$line since=$SECONDS
+			doing=$told told="" since=$SECONDS
 			continue
 		fi
 		((status > 128)) || return 0
