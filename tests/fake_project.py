@@ -74,8 +74,15 @@ def make(folder: Path, **suites: str) -> Path:
 
 
 def environ(**more: str) -> dict[str, str]:
-    """The environment of a child: this project's modules, 80 columns, no options from outside."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
+    """The environment of a child: this project's modules, 80 columns, no options from outside.
+
+    Nor PYTHONUNBUFFERED, which most hosts have not, and which hides a missing flush.
+    """
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("PYTEST_", "COV_", "PYTHONUNBUFFERED"))
+    }
     return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **more}
 
 

@@ -64,6 +64,7 @@ class Alive:
             if terminal._tw.width_of_current_line:
                 terminal._tw.line()
             terminal.write_line(f"  {text}")
+            terminal.flush()  # a pipe or a file would get it with the next test's dot
 
         signs = Signs(say, self._standing.describe)
         reported = self._standing.reported
