@@ -93,12 +93,17 @@ def exit_code(
         return Exit.SUITE_ERROR, ""
     if not journal.has_session or journal.exit_status in (None, PYTEST_INTERNAL):
         return Exit.SUITE_ERROR, f"Error: pytest broke off ({_how(status)}); see its output above."
+    if journal.not_run and not journal.left_out:
+        return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
     if Outcome.PASSED in outcomes:
         if journal.left_out:
             return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
-        if journal.not_run:
-            return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
+        if journal.rest:
+            why = " ".join(verdict.missing(journal.rest, len(journal.planned)))
+            return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}"
         return Exit.HELD, ""
+    if journal.rest.not_found and not journal.results:
+        return Exit.SUITE_ERROR, f"Error: {verdict.missing(journal.rest, 0)[-1]}"
     why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
     return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
 
@@ -161,6 +166,7 @@ def _tell(journal: journals.Journal, narrowed: bool) -> None:
         planned=journal.planned,
         claims=catalogue(),
         collection_errors=len(journal.collection_errors),
+        rest=journal.rest,
     )
     lines = verdict.render(
         findings,
