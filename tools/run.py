@@ -7,6 +7,8 @@ pytest: a run that was killed, crashed or skipped everything has a code of its o
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
 import importlib
 import json
@@ -15,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +26,12 @@ import click
 
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import variants
+from harness.reporting.asserting import OPTIMIZED
 from harness.reporting.identity import SUITES
+from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection, SelectionError, select
-from tools import finish, options, process_group
-from tools.exit_codes import Exit
+from tools import finish, folder_lock, options, process_group
+from tools.exit_codes import Exit, untold
 from tools.kernel_log import Copy
 from tools.run_signs import RunSigns
 
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Variables that would change what pytest does; options for it follow ``--``.
-_NOT_HANDED_ON = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE")
+_NOT_HANDED_ON = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 DEFAULT_BUDGET = "quick"
 
@@ -57,7 +62,10 @@ class WithPytestArguments(click.Command):
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. ``output`` is None for a new folder under ./results."""
+    """What was asked for. ``output`` is None for a new folder under ./results.
+
+    ``run`` is the id that the journal gets; pytest makes one where it is empty.
+    """
 
     suites: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
@@ -67,6 +75,7 @@ class Request:
     budget: str = DEFAULT_BUDGET
     pytest_arguments: tuple[str, ...] = ()
     variants: str = variants.ALL
+    run: str = ""
 
 
 @click.command(
@@ -183,26 +192,27 @@ def list_tests(request: Request, *, root: Path = ROOT) -> int:
 
 def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
     """Run the suites below ``root``, and complete the folder of results."""
+    if sys.flags.optimize:
+        return refuse(OPTIMIZED, Exit.USAGE)
     try:
-        output = output_folder(request.output)
-        kernel_log = Copy(output / "kernel.log")
+        with output_folder(request.output) as output:
+            return _launch(dataclasses.replace(request, run=new_run()), selection, root, output)
     except OSError as error:
-        name = error.filename or request.output or "results"
-        text = (
-            f"the results cannot be written to {name}: {error.strerror}. Choose another --output."
-        )
-        return refuse(text, Exit.CANNOT_WRITE)
+        return refuse(not_writable(error, request.output), Exit.CANNOT_WRITE)
+    except folder_lock.HeldError as error:
+        return refuse(taken(error, request.output), Exit.CANNOT_WRITE)
+
+
+def _launch(request: Request, selection: Selection, root: Path, output: Path) -> int:
     if not (root / SUITES).is_dir():
         text = f"there is no folder {root / SUITES}: this checkout is not whole"
         return refuse(text, Exit.SUITE_ERROR)
+    kernel_log = Copy(output / "kernel.log")
     click.echo(f"Results go to {nearest(output)}")
     command = [
         *pytest_command(request, root),
         *("-p", "xdist.plugin", f"--numprocesses={request.jobs}"),
-        f"--results={output}",
-        f"--junitxml={output / finish.JUNIT}",
-        *(["--require-kvm"] if request.require_kvm else []),
-        *request.pytest_arguments,
+        *recording(request, output),
     ]
     words = {finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
     signs = RunSigns(output / finish.JOURNAL)
@@ -213,21 +223,26 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
 
     def afterwards(ended: process_group.Ended) -> int:
         kernel_log.close()
-        return finish.finish(
+        code = finish.finish(
             output,
             status=ended.status,
             stopped_by=ended.stopped_by,
             require_kvm=request.require_kvm,
             narrowed=selection.narrowed,
+            run=request.run,
+            alarms=kernel_log.alarms,
         )
+        if kernel_log.lost:
+            return refuse(f"kernel.log cannot be written: {kernel_log.lost}.", untold(code))
+        return code
 
     try:
         return process_group.run(
             command, cwd=root, env={**environment(), **words}, tick=tick, afterwards=afterwards
         )
-    except OSError as error:
+    except process_group.NotStartedError as error:
         return refuse(
-            f"pytest cannot be started by {sys.executable}: {error.strerror}. Run `make setup` as "
+            f"pytest cannot be started by {sys.executable}: {error}. Run `make setup` as "
             "this user, or choose another Python by PYTHON=.",
             Exit.SUITE_ERROR,
         )
@@ -246,6 +261,17 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
+def recording(request: Request, output: Path) -> list[str]:
+    """pytest's words for a run whose results are kept, and at last those of the user."""
+    return [
+        f"--results={output}",
+        f"--junitxml={output / finish.JUNIT}",
+        *([f"--run-id={request.run}"] if request.run else []),
+        *(["--require-kvm"] if request.require_kvm else []),
+        *request.pytest_arguments,
+    ]
+
+
 def pytest_command(request: Request, root: Path) -> list[str]:
     """pytest with what was asked for; without workers and results."""
     return [
@@ -258,10 +284,14 @@ def pytest_command(request: Request, root: Path) -> list[str]:
     ]
 
 
-def output_folder(wanted: Path | None, release: str = "") -> Path:
-    """The folder, made and emptied of an earlier run's files; ``release`` is the kernel's.
+@contextlib.contextmanager
+def output_folder(wanted: Path | None, release: str = "") -> Iterator[Path]:
+    """The folder, held for the block, and emptied of an earlier run's files.
+
+    ``release`` is the kernel's.
 
     :raises OSError: it cannot be made or written.
+    :raises HeldError: another run writes there.
     """
     if wanted is None:
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -270,12 +300,21 @@ def output_folder(wanted: Path | None, release: str = "") -> Path:
     else:
         folder = wanted
         folder.mkdir(parents=True, exist_ok=True)
-    for name in finish.FILES:
-        (folder / name).unlink(missing_ok=True)
-    probe = folder / finish.JOURNAL
-    probe.touch()
-    probe.unlink()
-    return folder.resolve()
+    with folder_lock.held(folder):
+        for name in finish.FILES:
+            (folder / name).unlink(missing_ok=True)
+        yield folder.resolve()
+
+
+def not_writable(error: OSError, wanted: Path | None) -> str:
+    """The sentence for results that cannot be written."""
+    name = error.filename or wanted or "results"
+    return f"the results cannot be written to {name}: {error.strerror}. Choose another --output."
+
+
+def taken(holder: folder_lock.HeldError, wanted: Path | None) -> str:
+    """The sentence for a folder that another run has."""
+    return f"{holder} writes its results to {wanted}: wait for it, or choose another --output."
 
 
 def _new_folder(wanted: Path) -> Path:
@@ -309,7 +348,7 @@ def nearest(path: Path) -> str:
         return f"{path}/"
 
 
-def refuse(message: str, code: Exit) -> int:
+def refuse(message: str, code: int) -> int:
     """Say what is wrong; the exit code."""
     click.echo(f"Error: {message}", err=True)
     return code

@@ -9,6 +9,7 @@ import pytest
 
 from harness.reporting import (
     alive,
+    asserting,
     environment,
     known_bugs,
     markers,
@@ -20,6 +21,8 @@ from harness.reporting import (
     results,
     variants,
 )
+
+pytest.register_assert_rewrite(*asserting.REWRITTEN)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the journal and the environment to DIR (write it as --results=DIR)",
     )
     group.addoption(
+        "--run-id",
+        default="",
+        metavar="ID",
+        help="the journal's id of this run (default: a new one)",
+    )
+    group.addoption(
         "--require-kvm",
         action="store_true",
         help="a run in which nothing could be tested is a failure",
@@ -48,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     refusals.check(config)
     parts: dict[str, object] = {
         part.__name__: part
-        for part in (markers, variants, known_bugs, order, environment, plan, once)
+        for part in (asserting, markers, variants, known_bugs, order, environment, plan, once)
     }
     if not plan.is_worker(config):
         parts[recorder.NAME] = recorder.Recorder(config)

@@ -21,10 +21,10 @@ from harness.claims import catalogue, chapters
 from harness.reporting import (
     environment,
     journal,
-    last_words,
     markers,
     output,
     plan,
+    proof,
     results,
     verdict,
     whole,
@@ -42,7 +42,7 @@ class Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._output = output.keep(1)  # before pytest's reporter takes hold of it
-        self._assembler = results.Assembler()
+        self._assembler = results.Assembler(proof=self._proof)
         self._results: list[results.Result] = []
         self._collection_errors = 0
         self._plan: plan.Plan = {}
@@ -50,6 +50,7 @@ class Recorder:
         self._is_planned = False
         self._done: set[str] = set()
         self._journal: journal.Writer | None = None
+        self._proofs = proof.Proofs()
 
     # ---- the session's beginning
 
@@ -59,14 +60,14 @@ class Recorder:
         if folder is None or self._config.option.collectonly:
             return
         host = environment.of(self._config)
-        self._assembler = results.Assembler(common=host)
+        self._assembler = results.Assembler(common=host, proof=self._proof)
         directory = Path(folder)
         try:
             directory.mkdir(parents=True, exist_ok=True)
             text = json.dumps(host, indent=2, sort_keys=True)
             (directory / "environment.json").write_text(f"{text}\n", encoding="utf-8")
-            self._journal = journal.Writer(directory / journal.NAME)
-            self._journal.session(host)
+            self._journal = journal.Writer(directory / journal.NAME, full=self._full)
+            self._journal.session(host, self._config.option.run_id or journal.new_run())
         except OSError as error:
             raise pytest.UsageError(
                 f"--results: cannot write {error.filename or directory}: {error.strerror}"
@@ -116,8 +117,10 @@ class Recorder:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins."""
         identifier = self._identifier(nodeid)
-        if self._journal and identifier:
-            self._journal.start(identifier)
+        if identifier:
+            self._proofs.begin(identifier)
+            if self._journal:
+                self._journal.start(identifier)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test is through."""
@@ -129,10 +132,16 @@ class Recorder:
         result = self._assembler.add(report, identifier, now=journal.now(), worker=worker)
         if result is None:
             return
-        if result.outcome is results.Outcome.CRASHED:
-            told = last_words.of_test(result.id)
-            result = dataclasses.replace(result, message=told or result.message)
+        self._proofs.end()
         self._take(result, report.nodeid)
+
+    def _full(self, error: OSError) -> None:
+        """A run whose results cannot be kept is over."""
+        why = f"the journal cannot be written: {error.strerror}"
+        pytest.exit(why, returncode=output.UNTOLD)
+
+    def _proof(self, identifier: str) -> str:
+        return self._proofs.of(identifier)
 
     def _take(self, result: results.Result, nodeid: str = "") -> None:
         if not result.claim:
@@ -156,6 +165,7 @@ class Recorder:
         session.exitstatus = self._status(session.exitstatus)
         yield
         session.exitstatus = self._status(session.exitstatus)  # somebody may have made it a success
+        self._proofs.close()
         if self._journal:
             left_out = len(self._plan) - len(self._results)
             if self._config.option.stop_after is not None and left_out > 0:
