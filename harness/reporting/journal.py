@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,10 +26,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness import files
+from harness.plain_text import plain
 from harness.reporting.results import Outcome, Result
 
 VERSION = 1
 NAME = "journal.jsonl"
+#: Bytes; a run of all tests has less than a megabyte, a soak of days some more.
+LIMIT = 256 * files.MEGABYTE
+# RecursionError: brackets without end. OverflowError: a number that is infinite.
+_NO_LINE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
 class JournalError(ValueError):
@@ -144,22 +151,39 @@ class Journal:
 def read(path: Path) -> Journal:
     """Read a journal, complete or not. A last line that is torn is left out.
 
+    A kernel under test may have written it: what a terminal would obey is left out of all texts.
+
     :raises JournalError: a line before the last is no JSON, or the version is a later one.
-    :raises OSError: the file cannot be read.
+    :raises OSError: the file cannot be read, is no regular one, or is far too long.
     """
-    lines = path.read_bytes().split(b"\n")
+    lines = files.read_regular(path, LIMIT).split(b"\n")
     journal = Journal(torn=bool(lines[-1]))
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            entry = json.loads(line)
-            _take(journal, entry)
+            _take(journal, _plain(json.loads(line)))
         except JournalError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _NO_LINE as error:
             raise JournalError(
                 f"{path}, line {number}: not a line of a journal: {error}"
             ) from error
     return journal
+
+
+def _plain(value: Any) -> Any:
+    """What JSON holds, with plain texts."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {plain(key): _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _check(values: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    for key, value in values.items():
+        infinite = isinstance(value, float) and not math.isfinite(value)
+        if not isinstance(value, kinds.get(key, str)) or infinite:
+            raise TypeError(f"{key} is {value!r:.40}")
 
 
 def _take(journal: Journal, entry: dict[str, Any]) -> None:
@@ -167,18 +191,24 @@ def _take(journal: Journal, entry: dict[str, Any]) -> None:
     if event == "session":
         if entry["version"] > VERSION:
             raise JournalError(f"the journal has version {entry['version']}, known: {VERSION}")
+        _check(entry["environment"], {})
         journal.environment = dict(entry["environment"])
         journal.has_session = True
     elif event == "planned":
+        _check(entry["claims"], {})
         journal.planned = dict(entry["claims"])
     elif event == "start":
+        _check({"id": entry["id"]}, {})
         journal.started.append(entry["id"])
     elif event == "result":
         known = {member.name for member in dataclasses.fields(Result)}
         values = {key: value for key, value in entry.items() if key in known}
+        values["duration_s"] = float(values["duration_s"])
+        _check(values, {"duration_s": float, "properties": dict})
         values["outcome"] = Outcome(values["outcome"])
         journal.results.append(Result(**values))
     elif event == "collection_error":
+        _check({name: entry[name] for name in ("where", "message")}, {})
         journal.collection_errors.append((entry["where"], entry["message"]))
     elif event == "stopped_early":
         journal.left_out = int(entry["left_out"])
