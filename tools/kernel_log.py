@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from harness import files
 from harness.host import kernel_log
+
+GAP = "records are missing here: the kernel overwrote them before they were read"
 
 
 class Copy:
@@ -15,14 +19,18 @@ class Copy:
     """
 
     def __init__(self, path: Path, *, device: Path = kernel_log.DEVICE) -> None:
-        self._out = path.open("w", encoding="utf-8")
+        self._out = os.fdopen(files.create(path), "w", encoding="utf-8")
         self._log = kernel_log.KernelLog(device)
         if self._log.why_not:
             self._write([f"# {self._log.why_not}"])
 
     def more(self) -> None:
         """Copy what is new; does not wait."""
-        self._write(self._log.new_lines())
+        gaps = self._log.gaps
+        lines = [record.line for record in self._log.new_records()]
+        if self._log.gaps > gaps:
+            self._write([f"# {GAP}"])
+        self._write(lines)
 
     def close(self) -> None:
         """Copy the rest and close."""

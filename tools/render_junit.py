@@ -18,6 +18,7 @@ import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
+from harness import files
 from harness.reporting.journal import Journal
 from harness.reporting.results import Outcome, Result, shorten
 
@@ -38,7 +39,7 @@ def clean(text: str) -> str:
 def well_formed(path: Path) -> bool:
     """Whether the file is there and is XML."""
     try:
-        defusedxml.ElementTree.parse(path)
+        defusedxml.ElementTree.fromstring(files.read_regular(path, follow=False))
     except (OSError, ParseError, DefusedXmlException):
         return False
     return True
@@ -99,7 +100,7 @@ def write(journal: Journal, path: Path) -> None:
 
     :raises OSError: the file cannot be written.
     """
-    path.write_text(text([suite(journal)]), encoding="utf-8")
+    files.write(path, text([suite(journal)]))
 
 
 def _name(identifier: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness import files
 from harness.claims import catalogue, chapters
 from harness.reporting import (
     environment,
@@ -55,7 +56,7 @@ class Recorder:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             text = json.dumps(host, indent=2, sort_keys=True)
-            (directory / "environment.json").write_text(f"{text}\n", encoding="utf-8")
+            files.write(directory / "environment.json", f"{text}\n")
             self._journal = journal.Writer(directory / journal.NAME)
             self._journal.session(host)
         except OSError as error:
