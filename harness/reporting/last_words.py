@@ -20,6 +20,10 @@ VARIABLE = "KVM_CONFORMANCE_LAST_WORDS"
 _LINE = re.compile(r"(?P<nodeid>.+?) \((?:setup|call|teardown)\): (?P<sentence>.+)")
 
 
+#: What stands in those that accuse nobody: native/last_words.h.
+NOT_THE_KERNEL = "says nothing about the kernel."
+
+
 def read(path: Path) -> dict[str, str]:
     """Result id -> sentence. Empty where there is no such file; other lines are left out."""
     try:

@@ -112,7 +112,9 @@ class Recorder:
             return
         if result.outcome is results.Outcome.CRASHED:
             told = last_words.of_test(result.id)
-            result = dataclasses.replace(result, message=told or result.message)
+            innocent = last_words.NOT_THE_KERNEL in told
+            outcome = results.Outcome.ERROR if innocent else result.outcome
+            result = dataclasses.replace(result, message=told or result.message, outcome=outcome)
         self._take(result, report.nodeid)
 
     def _take(self, result: results.Result, nodeid: str = "") -> None:
