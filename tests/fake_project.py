@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -127,16 +128,8 @@ def launching(
     return [sys.executable, "-c", LAUNCH, *map(str, words)]
 
 
-def launcher(
-    project: Path,
-    output: Path,
-    *more: str,
-    jobs: str = "0",
-    orderly: float = 8,
-    signs_every: float = 10,
-) -> subprocess.Popen[str]:
-    """The launcher, started on the project."""
-    numbers = {"jobs": jobs, "orderly": orderly, "signs_every": signs_every}
+def launcher(project: Path, output: Path, *more: str, **numbers: Any) -> subprocess.Popen[str]:
+    """The launcher, started on the project with the numbers of `launching`."""
     return subprocess.Popen(
         [*launching(project, output, **numbers), *more],
         env=environ(),
