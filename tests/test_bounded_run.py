@@ -27,7 +27,7 @@ from harness.native import ffi
 
 words = ffi.new("uint32_t[2]")
 page = ffi.new("struct kvm_run *")
-bounds = Bounds(patience_s=PATIENCE, signal_after_s=0.2, end_after_s=0.3,
+bounds = Bounds(patience_s=PATIENCE, signal_after_s=SIGNAL_AFTER, end_after_s=0.3,
                 heartbeat=words, stop=None if NO_STOP else words + 1)
 descriptor = os.open(os.devnull, os.O_RDWR)
 mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -64,11 +64,12 @@ def run(
     no_stop: bool = False,
     forbidden: bool = False,
     patience: float = 0.2,
+    signal_after: float = 0.2,
     times: int = 1,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     program = PROGRAM.replace("NO_STOP", str(no_stop)).replace("FORBIDDEN", str(forbidden))
-    program = program.replace("TIMES", str(times))
+    program = program.replace("TIMES", str(times)).replace("SIGNAL_AFTER", str(signal_after))
     return subprocess.run(
         [sys.executable, "-c", program.replace("PATIENCE", str(patience))],
         cwd=HERE.parent,
@@ -100,7 +101,7 @@ def test_many_runs_are_counted(fake: Path) -> None:
 
 
 def test_many_runs_end_with_the_first_that_gives_no_eintr(fake: Path) -> None:
-    answer = found(run(fake, "runs_until_stopped", times=1000))
+    answer = found(run(fake, "runs_until_stopped", times=1000, signal_after=60))
     assert (answer["value"], answer["by"], answer["runs"]) == (0, "stop word", 1)
 
 
@@ -111,7 +112,7 @@ def test_many_runs_end_with_the_first_that_had_to_be_rescued(fake: Path) -> None
 
 
 def test_stop_word_ends_a_spinning_guest(fake: Path) -> None:
-    answer = found(run(fake, "runs_until_stopped"))
+    answer = found(run(fake, "runs_until_stopped", signal_after=60))
     assert (answer["value"], answer["by"]) == (0, "stop word")
     assert answer["after_s"] >= 0.2
     assert "the guest ran on" in answer["sentence"]
@@ -119,7 +120,7 @@ def test_stop_word_ends_a_spinning_guest(fake: Path) -> None:
 
 def test_forbidden_progress_is_rescued_at_once(fake: Path) -> None:
     """Guest progress is the failure, so nobody waits for the patience of 20 s to run out."""
-    answer = found(run(fake, "runs_until_stopped", forbidden=True, patience=20.0))
+    answer = found(run(fake, "runs_until_stopped", forbidden=True, patience=20.0, signal_after=60))
     assert answer["by"] == "stop word"
     assert answer["after_s"] < 20
 
