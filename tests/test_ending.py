@@ -183,14 +183,28 @@ def test_the_code_of_a_run_that_nobody_reads(
     assert (code, found) == (expected, tests), said
 
 
+#: Comes to its end when the reader has gone: else all that is written may be in the pipe before.
+WAITS = """
+import pathlib, time
+import pytest
+@pytest.mark.claim("preset.returns_eintr")
+def test_first_run():
+    end = time.monotonic() + 60
+    while not pathlib.Path("gone").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+"""
+
+
 def test_a_reader_that_goes_away_during_the_run(tmp_path: Path) -> None:
     """`kvm-conformance run | head -1`."""
-    project = fake.make(tmp_path / "p", preset=fake.HELD)
+    project = fake.make(tmp_path / "p", preset=WAITS)
     child = fake.launcher(project, tmp_path / "out")
     assert child.stdout is not None
     assert child.stderr is not None
     assert child.stdout.readline().startswith("Results go to")
     child.stdout.close()
+    (project / "gone").touch()
     said = child.stderr.read()
     assert child.wait(timeout=60) == 73, said
     assert f"the results in {tmp_path / 'out'} are complete" in said
