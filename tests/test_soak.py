@@ -257,6 +257,10 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
         '{"summary": {"plan": {"protocol": "x"}, "kicks": -1, "landings": {}, "latency": {}}}',
         '{"summary": {"plan": {"protocol": "x"}, "kicks": 1, "landings": 3, "latency": {}}}',
         '{"s": {"plan": {"protocol": "x"}, "kicks": 1, "landings": {}, "latency": {"99": 1}}}',
+        '{"s": {"plan": {"protocol": "x"}, "kicks": 1e999, "landings": {}, "latency": {}}}',
+        '{"s": {"plan": {"protocol": "x"}, "kicks": NaN, "landings": {}, "latency": {}}}',
+        '{"s": {"plan": {"protocol": 1}, "kicks": Infinity, "landings": {}, "latency": {}}}',
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
@@ -279,6 +283,20 @@ def test_results_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 # ---- whole soaks
+
+
+@needs_kvm
+def test_a_soak_that_cannot_judge_accuses_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too short for a control, here by a guest that leaves KVM_RUN by itself: no verdict."""
+    what = ["--guest", "port_io", "--delivery", "thread", "--shape", "apart", *ONE]
+    output = tmp_path / "results"
+    assert main(["soak", "--for", "1s", *what, "--output", str(output)]) == Exit.SUITE_ERROR
+    said = capsys.readouterr()
+    assert "Error: no verdict on handler_writes: no control could run" in said.err
+    assert "handler_writes: inconclusive: " in said.out
+    assert list(race_tally.lines(output / JOURNAL))[-1]["exit"] == 70
 
 
 @needs_kvm

@@ -51,7 +51,7 @@ class Tally:
             kicks = int(summary["kicks"])
             others = {name: int(summary.get(name, 0)) for name in _OTHERS}
             error = int(summary.get("last_error", 0))
-        except (KeyError, TypeError, AttributeError) as damage:
+        except (KeyError, TypeError, AttributeError, OverflowError) as damage:
             raise ValueError(f"a damaged summary ({damage!r})") from damage
         if kicks < 0 or any(not 0 <= bucket < 64 or n < 0 for bucket, n in latency.items()):
             raise ValueError("a damaged summary (numbers out of range)")
@@ -146,11 +146,11 @@ def read(path: Path) -> Results:
         environment = entry.get("environment")
         if isinstance(environment, dict):
             results.environment = {str(key): str(value) for key, value in environment.items()}
-        for summary in summaries_in(entry):
-            try:
+        try:
+            for summary in summaries_in(entry):
                 protocol = str(summary["plan"]["protocol"])
                 tally = results.tallies.setdefault(protocol, Tally())
                 tally.take(summary)
-            except (ValueError, TypeError, KeyError) as error:
-                raise ResultsError(f"{path}, line {number}: {error}") from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ResultsError(f"{path}, line {number}: {error}") from error
     return results

@@ -69,9 +69,9 @@ def _choice(words: Sequence[str]) -> click.Choice[str]:
 
 
 @click.command(
-    epilog="Exit codes: 0 no kick was lost, 1 one was (or was late, or the soak is inconclusive),"
-    " 4 nothing could be tested, 64 wrong usage, 70 the suite itself broke, 73 the results cannot"
-    " be written, 130 and 143 interrupted."
+    epilog="Exit codes: 0 no kick was lost, 1 one was (or was late), 4 nothing could be tested,"
+    " 64 wrong usage, 70 no verdict (too short to judge, or the suite itself broke), 73 the results"
+    " cannot be written, 130 and 143 interrupted."
 )
 @click.option(
     "--for", "seconds", required=True, metavar="TIME", callback=_duration,
@@ -326,8 +326,14 @@ class Runner:
             name = "Ctrl-C" if stopped is Exit.SIGINT else "SIGTERM"
             self.why = f", ended by {name}"
             return stopped
-        held = all(word == "held" for word in self.state.words().values())
-        return Exit.HELD if held and not self.state.broken else Exit.FAILED
+        if self.state.broken:
+            return Exit.FAILED
+        gaps = [name for name, word in self.state.words().items() if word != "held"]
+        if gaps:
+            why = f"{', '.join(gaps)}: {self.state.gap(gaps[0])}"
+            click.echo(f"Error: no verdict on {why}. Soak longer.", err=True)
+            return Exit.SUITE_ERROR
+        return Exit.HELD
 
 
 def _cannot_write(error: OSError, folder: Path) -> Exit:
