@@ -67,7 +67,7 @@ def read(path: Path) -> tuple[Entry, ...]:
         raise ListError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ListError(f"{path} is no text in UTF-8 (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ListError(f"{path} is no TOML: {error}") from None
     if unknown := ", ".join(sorted(set(content) - {"kernel"})):
         raise ListError(f"{path}: unknown: {unknown}; a list has [[kernel]] entries and no more")

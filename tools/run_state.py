@@ -77,7 +77,7 @@ def read(folder: Path) -> Record | None:
     """The record, or None where there is none or none that this version wrote."""
     try:
         return Record(**json.loads((folder / NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

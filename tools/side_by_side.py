@@ -267,7 +267,7 @@ def _look(runs: Sequence[Run], fresh: bool, stop: process_group.Watch) -> None:
 
 def _found(run: Run, code: int, fresh: bool) -> None:
     told: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         told = json.loads((run.folder / _FOUND).read_text(encoding="utf-8"))
     (run.folder / _FOUND).unlink(missing_ok=True)
     if code != Exit.HELD or not {"release", "name", "digest"} <= set(told):

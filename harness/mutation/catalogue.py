@@ -192,7 +192,7 @@ def _chapter(folder: Path, ways: frozenset[str]) -> list[Mutant]:
         raise CatalogueError(f"{folder} has no {NAME}") from None
     except OSError as error:
         raise CatalogueError(f"{path} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise CatalogueError(f"{path} is no TOML: {error}") from None
     entries = content.get("mutant", [])
     if set(content) - {"mutant"} or not isinstance(entries, list):

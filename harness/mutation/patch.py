@@ -49,7 +49,7 @@ def apply(mutant: Mutant, source: Source, folder: Path) -> Patched:
     try:
         stored = json.loads(known.read_text(encoding="utf-8"))
         return Patched(stored["difference"], stored["files"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, RecursionError):
         pass
     made = _apply(mutant, Path(source.tree), source.release)
     caches.make_folder(known.parent)

@@ -138,7 +138,7 @@ def load(path: Path) -> Any:
     """A JSON file of a sweep. Raises `SweepError`."""
     try:
         return json.loads(_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SweepError(f"{path} is damaged: {error}") from error
 
 
