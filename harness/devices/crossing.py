@@ -87,13 +87,13 @@ class CrossingWindow(Device):
         """This run must have brought the next piece, which is served."""
         __tracebackhide__ = True
         moved = len(self._moved)
-        if result.rescue or not self._is_piece(result.exit, self._writing, moved):
+        piece = result.exit
+        if result.rescue or piece is None or not self._is_piece(piece, self._writing, moved):
             raise AssertionError(
                 f"{circumstance}, after {moved} of {self.size} bytes KVM_RUN must return 0 with "
                 f"the next piece of the access at {self.address:#x}, but {result.describe()}"
             )
-        assert result.exit is not None
-        self._serve(result.exit)
+        self._serve(piece)
 
     def take_the_rest(self, run: Callable[[], RunResult], circumstance: str) -> None:
         """Serves the access under way to its last piece, which is left to be completed."""

@@ -108,7 +108,8 @@ class Msr(Device):
         """As for any device; the write is answered, as taken."""
         __tracebackhide__ = True
         told = super().run_to_write(circumstance, value)
-        assert isinstance(told, exits.Wrmsr)
+        if not isinstance(told, exits.Wrmsr):
+            raise TypeError(f"a write to an MSR must be a Wrmsr, not {told!r}")
         answers.answer_msr(self.guest.vcpu, told)
         return told
 

@@ -55,7 +55,8 @@ class RaceApart:
         time_limit_s: float = 0.0,
     ) -> None:
         task = pickle.dumps((plan, slot, mode, kind, speed, time_limit_s))
-        assert len(task) <= select.PIPE_BUF, "the other end takes it with one read"
+        if len(task) > select.PIPE_BUF:  # the other end takes it with one read
+            raise RaceApartError(f"a task of {len(task)} bytes is too long for a pipe")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.kick.apart"],
             stdin=subprocess.PIPE,
@@ -64,8 +65,8 @@ class RaceApart:
             cwd=_ROOT,
             start_new_session=True,  # a Ctrl-C on the terminal is for the caller alone
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RaceApartError("the process with the race has no pipes")
         self._in, self._out = self._process.stdin, self._process.stdout
         self._in.write(task)
 
@@ -117,7 +118,8 @@ class RaceApart:
                 f"the process with the race sent {len(text)} bytes that are no summary "
                 f"({error}): {text[:40]!r} ... {text[-40:]!r}"
             ) from error
-        assert isinstance(found, Summary)
+        if not isinstance(found, Summary):
+            raise RaceApartError(f"the process with the race sent {found!r}, which is no summary")
         return found
 
     def _used(self) -> int:

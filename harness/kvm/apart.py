@@ -48,6 +48,10 @@ class Answer:
     pending: tuple[int, ...]
 
 
+class GuestApartError(Exception):
+    """The process with the guest is gone: no verdict on the kernel, unless it left last words."""
+
+
 class GuestApart:
     """A context manager: starts the process; at its end the process is gone."""
 
@@ -61,9 +65,9 @@ class GuestApart:
         )
 
     def ask(self, word: str) -> Answer:
-        """One of the words above. `NotSeenError` when the process died instead of answering."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        """One of the words above. `GuestApartError` when the process died instead of answering."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise GuestApartError("the process with the guest has no pipes")
         try:
             self._process.stdin.write(f"{word}\n")
             self._process.stdin.flush()
@@ -71,7 +75,7 @@ class GuestApart:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise NotSeenError(f"{self._death()}, when it was asked for: {word}")
+            raise GuestApartError(f"{self._death()}, when it was asked for: {word}")
         found = json.loads(line)
         return Answer(**{**found, "pending": tuple(found["pending"])})
 

@@ -225,7 +225,8 @@ class Running:
         self._thread.join()
         if self._error is not None:
             raise self._error
-        assert self.result is not None
+        if self.result is None:
+            raise RuntimeError("the thread of KVM_RUN ended without a result")
         return self.result
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness.reporting import (
     alive,
+    asserting,
     environment,
     markers,
     order,
@@ -18,6 +19,8 @@ from harness.reporting import (
     variants,
 )
 from harness.reporting.identity import is_suite_test
+
+pytest.register_assert_rewrite(*asserting.REWRITTEN)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the journal and the environment to DIR (write it as --results=DIR)",
     )
     group.addoption(
+        "--run-id",
+        default="",
+        metavar="ID",
+        help="the journal's id of this run (default: a new one)",
+    )
+    group.addoption(
         "--require-kvm",
         action="store_true",
         help="a run in which nothing could be tested is a failure",
@@ -42,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the parts; record in one process only, not in pytest-xdist's workers."""
-    for part in (markers, variants, order, environment, plan):
+    for part in (asserting, markers, variants, order, environment, plan):
         config.pluginmanager.register(part, part.__name__)
     if not plan.is_worker(config):
         config.pluginmanager.register(recorder.Recorder(config), recorder.NAME)
