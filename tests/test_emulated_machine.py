@@ -190,7 +190,7 @@ def test_keeper_ends_processes_that_left_their_session(tmp_path: Path, how: str)
 
 def test_keeper_gives_the_commands_exit_code(tmp_path: Path) -> None:
     words = [sys.executable, keeper.__file__, str(tmp_path), "/bin/sh", "-c"]
-    for script, code in (("exit 5", 5), ("kill -9 $$", 1)):
+    for script, code in (("exit 5", 5), ("kill -9 $$", -9), ("kill -11 $$", -11)):
         done = subprocess.Popen([*words, script], stdin=subprocess.PIPE)
         assert done.wait(60) == code
         assert done.stdin

@@ -6,6 +6,9 @@ leaves the last one running. So this small program stands between. It adopts eve
 loses its parent (PR_SET_CHILD_SUBREAPER), and kills them all when the command has ended, or when
 its own standard input ends: a pipe whose other end the caller holds, and which the kernel closes
 even when the caller was killed. In that case it also removes a folder of the caller's.
+
+The launcher keeps pytest with its workers the same way, without a folder. Then SIGINT is handed on,
+for pytest ends in order by it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import shutil
 import signal
@@ -20,32 +24,58 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def main(folder: str, command: Sequence[str]) -> int:
-    """Runs the command to its end, or until standard input ends; its exit code, or 1.
+    """Runs the command to its end, or until standard input ends; its exit code.
 
-    `folder` is removed if it was standard input that ended.
+    Negative, as subprocess gives it, for a command that a signal ended. `folder`, unless it is an
+    empty text, is removed if it was standard input that ended.
     """
+    interrupts: list[int] = []
+    children: list[int] = []
+
+    def take(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and not folder:
+            interrupts.append(number)
+            for process in children:
+                os.kill(process, number)
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # The pipe alone says when to end. A handler, for the command would inherit SIG_IGN.
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, take)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         print(f"keeper: prctl: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
         return 1
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    children.append(child.pid)
+    if interrupts:
+        child.send_signal(signal.SIGINT)
     try:
         descriptor = os.pidfd_open(child.pid)
         ready, _, _ = select.select([sys.stdin, descriptor], [], [])
         os.close(descriptor)
     finally:
+        children.clear()
         _end_descendants(child)
-    if descriptor not in ready:
+    if descriptor not in ready and folder:
         shutil.rmtree(folder, ignore_errors=True)
-    return child.returncode if child.returncode >= 0 else 1
+    return child.returncode
+
+
+def end_like(status: int) -> NoReturn:
+    """Ends this process as the command ended, by a signal too."""
+    if status < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the command's own core is enough
+        with contextlib.suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status if status >= 0 else 1)
 
 
 def _end_descendants(child: subprocess.Popen[bytes]) -> None:
@@ -81,4 +111,4 @@ def _descendants() -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    end_like(main(sys.argv[1], sys.argv[2:]))
