@@ -8,6 +8,7 @@ Called by the keeper it plays the machine: `fake_machine.py ENDING SHARE`. Calle
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -69,7 +70,7 @@ def play(ending: str, share: Path) -> int:
         sys.stderr.write("[ 9.000001] all is well\r\nERROR: --first: there is no claim 'x'\r\n")
         _state(control, "status 4")
         return 4
-    _begin(share)
+    _begin(share, _run_id(control))
     if ending == "panics":
         sys.stderr.write(PANICS)
         return 255
@@ -92,10 +93,17 @@ def _state(control: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
-def _begin(share: Path) -> None:
+def _run_id(control: Path) -> str:
+    """What pytest would find on its command line."""
+    found = re.search(r"--run-id=(\w+)", (control / "job.sh").read_text())
+    return found[1] if found else ""
+
+
+def _begin(share: Path, run: str = "") -> None:
     """The journal of a run with one test through and one that runs."""
+    host = {"kernel": "6.99.0", "architecture": "x86_64", "tier": "emulated"}
     with journal.Writer(share / journal.NAME) as writer:
-        writer.session({"kernel": "6.99.0", "architecture": "x86_64", "tier": "emulated"})
+        writer.session(host, run)
         writer.planned({"preset.a": "preset.repeats", "preset.b": "preset.returns_eintr"})
         for name, claim in (("preset.a", "preset.repeats"), ("preset.b", "preset.returns_eintr")):
             writer.start(name)

@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+
+import defusedxml.ElementTree
+from defusedxml.common import DefusedXmlException
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -145,6 +149,15 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def well_formed(path: Path) -> bool:
+    """Whether the file is there and is XML."""
+    try:
+        defusedxml.ElementTree.parse(path)
+    except (OSError, ElementTree.ParseError, DefusedXmlException):
+        return False
+    return True
 
 
 def processes_of(output: Path) -> list[str]:

@@ -21,7 +21,7 @@ from harness.host import Obstacle
 from harness.reporting import journal, variants
 from harness.reporting.results import Outcome
 from harness.reporting.selection import select
-from tools import emulate, emulated_run, finish, render_junit, run
+from tools import emulate, emulated_run, finish, run
 from tools.cli import main
 
 pytestmark = pytest.mark.usefixtures("played_programs")
@@ -43,7 +43,7 @@ def test_a_run_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert said[0] == title
     assert said[-1] == f"{title}."
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *(machine.CONSOLE, "journal.jsonl", "junit.xml")
+        *(".lock", machine.CONSOLE, "journal.jsonl", "junit.xml")
     ]
 
 
@@ -70,7 +70,7 @@ def test_a_lost_machine_is_an_outcome(
     assert words in found["preset.b"][1]
     assert "1 of 2 tests had run" in said.err or "2 of 2 tests had run" in said.err
     assert words in said.err
-    assert render_junit.well_formed(tmp_path / "junit.xml")
+    assert fake_project.well_formed(tmp_path / "junit.xml")
     if ending == "panics":
         assert "FAILED      preset.returns_eintr" in said.out
         assert "The console's last lines:" in said.err
@@ -132,7 +132,7 @@ def test_signals(tmp_path: Path, number: signal.Signals, code: int) -> None:
     assert "Traceback" not in errors
     assert f"Stopped by {number.name}: 1 of 2 tests had run" in errors
     assert outcomes(tmp_path).keys() == {"preset.a"}
-    assert render_junit.well_formed(tmp_path / "junit.xml")
+    assert fake_project.well_formed(tmp_path / "junit.xml")
     assert fake.processes_of(tmp_path) == []
     assert not (tmp_path / machine.CONTROL).exists()
 

@@ -62,6 +62,14 @@ def test_a_worker_that_is_optimized_alone(tmp_path: Path) -> None:
     assert "VERDICT     held" not in done.stdout
 
 
+def test_the_launcher_refuses_too(tmp_path: Path) -> None:
+    project = fake.make(tmp_path / "p", preset=fake.HELD)
+    words = [str(project), str(tmp_path / "out"), "8", "0", "10"]
+    done = pytest_run(project, "-c", fake.LAUNCH, *words, PYTHONOPTIMIZE="1")
+    assert done.returncode == 64
+    assert done.stderr == f"Error: {asserting.OPTIMIZED}\n"
+
+
 @pytest.mark.parametrize(
     "words", [["--assert=plain"], ["-p", "no:assertion"]], ids=["plain", "no_plugin"]
 )

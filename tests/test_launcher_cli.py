@@ -129,8 +129,8 @@ def test_listing_of_a_broken_suite(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first = run.output_folder(None)
-    second = run.output_folder(None)
+    with run.output_folder(None) as first, run.output_folder(None) as second:
+        pass
     assert first != second
     assert first.parent == tmp_path / "results"
     assert first.name.endswith(os.uname().release) or os.uname().release in second.name
@@ -141,8 +141,8 @@ def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_earlier_runs_files_do_not_stay(tmp_path: Path) -> None:
     for name in (*finish.FILES, "own.txt"):
         (tmp_path / name).write_text("old")
-    run.output_folder(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["own.txt"]
+    with run.output_folder(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "own.txt"]
 
 
 def test_pytest_options_go_through() -> None:
@@ -185,19 +185,19 @@ def test_junit_with_what_xml_cannot_hold(tmp_path: Path) -> None:
     ]
     read = journal.Journal(environment={"kernel": dirty}, results=results, planned={"a.b": "a.b"})
     render_junit.write(read, tmp_path / "junit.xml")
-    assert render_junit.well_formed(tmp_path / "junit.xml")
+    assert fake.well_formed(tmp_path / "junit.xml")
     text = (tmp_path / "junit.xml").read_text(encoding="utf-8")
     assert text.count("<failure") == 4
     assert text.count("<error") == 3  # two results, and the test that did not run
     assert text.count("<skipped") == 2
 
 
-def test_not_well_formed(tmp_path: Path) -> None:
-    assert not render_junit.well_formed(tmp_path / "none.xml")
-    (tmp_path / "half.xml").write_text("<testsuites><testsuite>")
-    assert not render_junit.well_formed(tmp_path / "half.xml")
-    (tmp_path / "bomb.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
-    assert not render_junit.well_formed(tmp_path / "bomb.xml")
+def test_a_file_that_is_not_the_journals(tmp_path: Path) -> None:
+    read = journal.Journal()
+    for text in ("", "<testsuites><testsuite>", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'):
+        (tmp_path / "junit.xml").write_text(text)
+        assert not render_junit.agrees(read, tmp_path / "junit.xml")
+    assert not render_junit.agrees(read, tmp_path / "none.xml")
 
 
 # ---- kernel.log

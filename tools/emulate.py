@@ -19,9 +19,11 @@ from harness.emulation.errors import EmulationError, KernelError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Limits, Machine
 from harness.reporting import variants
+from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection
 from tools import emulated_run, finish, options
 from tools.exit_codes import Exit
+from tools.folder_lock import HeldError
 from tools.run import (
     EXTRA,
     ROOT,
@@ -30,8 +32,10 @@ from tools.run import (
     chosen,
     missing_extension,
     nearest,
+    not_writable,
     output_folder,
     refuse,
+    taken,
 )
 
 _DEFAULT = Machine()
@@ -182,37 +186,45 @@ def launch(
     try:
         machine.check()
         programs.check(machine.qemu)
-        emulator = machine.describe()
         kernel = kernels.find(spec, say=say)
-        output = output_folder(request.output, kernel.release)
+        with output_folder(request.output, kernel.release) as output:
+            asked = dataclasses.replace(request, run=new_run())
+            return _launch(kernel, machine, asked, selection, output, limits, why, modules)
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
-        name = error.filename or request.output or "results"
-        text = f"the results cannot be written to {name}: {error.strerror}"
-        return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
+        return refuse(not_writable(error, request.output), Exit.CANNOT_WRITE)
+    except HeldError as error:
+        return refuse(taken(error, request.output), Exit.CANNOT_WRITE)
+
+
+def _launch(
+    kernel: kernels.Kernel,
+    machine: Machine,
+    request: Request,
+    selection: Selection,
+    output: Path,
+    limits: Limits,
+    why: str,
+    modules: Path | None,
+) -> int:
     once = ", one variant of each test" if request.variants == variants.ONE else ""
     with_modules = f" with the KVM of {nearest(modules.resolve())}" if modules else ""
     title = (
-        f"Emulated host{why}: {kernel.name}{with_modules} in {emulator}, tier {machine.tier}{once}"
+        f"Emulated host{why}: {kernel.name}{with_modules} in {machine.describe()}, "
+        f"tier {machine.tier}{once}"
     )
     click.echo(title)
     click.echo(f"Results go to {nearest(output)}")
-    try:
-        done = emulated_run.boot_and_test(
-            kernel,
-            machine,
-            request,
-            output,
-            limits=limits,
-            say=say,
-            modules=modules,
-        )
-    except KernelError as error:
-        return refuse(f"{error}.", Exit.SUITE_ERROR)
-    except OSError as error:
-        text = f"the results cannot be written to {output}: {error.strerror}."
-        return refuse(text, Exit.CANNOT_WRITE)
+    done = emulated_run.boot_and_test(
+        kernel,
+        machine,
+        request,
+        output,
+        limits=limits,
+        say=say,
+        modules=modules,
+    )
     code = finish.finish(
         output,
         status=done.status,
@@ -220,6 +232,7 @@ def launch(
         require_kvm=request.require_kvm,
         narrowed=selection.narrowed,
         lost=done.lost,
+        run=request.run,
     )
     if done.ended and not done.lost and not done.ended.has_kvm:
         text = NO_KVM[0].upper() + NO_KVM[1:]

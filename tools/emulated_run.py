@@ -24,7 +24,7 @@ from harness.emulation.lost import LostVm
 from harness.emulation.machine import Ended, Job, Limits, Machine, run
 from harness.reporting import variants
 from tools import finish
-from tools.run import ROOT, Request, pytest_command
+from tools.run import ROOT, Request, pytest_command, recording
 from tools.run_signs import RunSigns
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
@@ -57,7 +57,8 @@ def stoppable() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # A second one would only disturb what completes the results.
+            signal.signal(number, signal.SIG_IGN if came else handler)
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,7 @@ def job(machine: Machine, request: Request, output: Path) -> Job:
     command = [
         *pytest_command(request, ROOT),
         *([f"--numprocesses={workers}"] if workers != "0" else []),
-        f"--results={output}",
-        f"--junitxml={output / finish.JUNIT}",
-        *(["--require-kvm"] if request.require_kvm else []),
-        *request.pytest_arguments,
+        *recording(request, output),
     ]
     words = {finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
     if workers == "0":

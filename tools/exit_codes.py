@@ -7,6 +7,7 @@ Never 2 or 3: kselftest reads them as XFAIL and XPASS. 64, 70, 71 and 73 are tho
 from __future__ import annotations
 
 import enum
+import signal
 
 
 class Exit(enum.IntEnum):
@@ -21,6 +22,11 @@ class Exit(enum.IntEnum):
     CANNOT_WRITE = 73
     SIGINT = 130
     SIGTERM = 143
+
+    @classmethod
+    def of_signal(cls, number: int) -> Exit:
+        """That of a run which this signal stopped; SIGHUP, of a closed terminal, is as SIGTERM."""
+        return cls.SIGINT if number == signal.SIGINT else cls.SIGTERM
 
 
 def untold(code: int) -> int:

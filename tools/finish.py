@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,9 +13,9 @@ import click
 from harness.claims import catalogue, chapters
 from harness.emulation.lost import LostVm
 from harness.reporting import journal as journals
-from harness.reporting import last_words, markers, verdict
+from harness.reporting import last_words, markers, proof, verdict
 from harness.reporting import output as outputs
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Outcome, Result, died
 from tools import render_junit
 from tools.exit_codes import Exit, untold
 
@@ -27,6 +28,7 @@ FILES = (JOURNAL, JUNIT, "environment.json", "kernel.log", LAST_WORDS_FILE)
 #: pytest's own exit codes that matter here.
 PYTEST_INTERNAL = 3
 PYTEST_USAGE = 4
+PYTEST_NOTHING = 5
 
 
 def finish(
@@ -37,27 +39,32 @@ def finish(
     require_kvm: bool,
     narrowed: bool,
     lost: LostVm | None = None,
+    run: str = "",
+    alarms: Sequence[tuple[str, str]] = (),
 ) -> int:
     """Complete the folder, tell the verdict if pytest could not, and give the exit code.
 
     ``status`` is pytest's, negative for a signal; ``stopped_by`` is the signal that the launcher
-    itself got; ``lost`` says how the emulated host was lost in which pytest ran.
+    itself got; ``lost`` says how the emulated host was lost in which pytest ran. ``run`` is the id
+    that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log.
     """
     path = output / JOURNAL
     try:
         journal = journals.read(path)
         if journal.exit_status is None and journal.has_session:
-            _complete(path, journal, output, lost or _how(status), stopped_by)
+            _complete(path, journal, output, lost or _how(status), stopped_by, alarms)
             journal = journals.read(path)
             _tell(journal, narrowed)
-        if journal.has_session and not render_junit.well_formed(output / JUNIT):
+        if journal.has_session and not render_junit.agrees(journal, output / JUNIT):
             render_junit.write(journal, output / JUNIT)
     except FileNotFoundError:
         journal = journals.Journal()
     except (OSError, journals.JournalError) as error:
-        click.echo(f"Error: the results are incomplete: {error}", err=True)
+        click.echo(f"Error: the results cannot be completed: {error}", err=True)
         return Exit.CANNOT_WRITE if isinstance(error, OSError) else Exit.SUITE_ERROR
-    code, why = exit_code(journal, status=status, stopped_by=stopped_by, require_kvm=require_kvm)
+    code, why = exit_code(
+        journal, status=status, stopped_by=stopped_by, require_kvm=require_kvm, run=run
+    )
     if lost is not None:
         why = f"{lost.describe()}; {_progress(journal)}"
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
@@ -79,28 +86,61 @@ def exit_code(
     status: int,
     stopped_by: signal.Signals | None,
     require_kvm: bool,
+    run: str = "",
 ) -> tuple[Exit, str]:
-    """The launcher's exit code, and a sentence where the verdict does not say it all."""
+    """The launcher's exit code, and a sentence where the verdict does not say it all.
+
+    A verdict needs pytest's status, the journal's end and the plan to agree.
+    """
     if stopped_by is not None:
-        code = Exit.SIGINT if stopped_by is signal.SIGINT else Exit.SIGTERM
-        return code, f"Stopped by {stopped_by.name}: {_progress(journal)}"
+        return Exit.of_signal(stopped_by), f"Stopped by {stopped_by.name}: {_progress(journal)}"
+    if why := _contradiction(journal, status, run):
+        return Exit.SUITE_ERROR, f"Error: no verdict: {why}."
     outcomes = {result.outcome for result in journal.results}
     if any(outcome.against_kernel for outcome in outcomes):
         return Exit.FAILED, ""
     if status == PYTEST_USAGE and not journal.results:
-        return Exit.USAGE, ""
+        return Exit.USAGE, "Error: pytest refuses what it was given; see its words above."
     if Outcome.ERROR in outcomes or journal.collection_errors:
         return Exit.SUITE_ERROR, ""
+    if status == outputs.UNTOLD and journal.exit_status is None:
+        return Exit.CANNOT_WRITE, "Error: the results cannot be written; see pytest's words above."
     if not journal.has_session or journal.exit_status in (None, PYTEST_INTERNAL):
         return Exit.SUITE_ERROR, f"Error: pytest broke off ({_how(status)}); see its output above."
-    if Outcome.PASSED in outcomes:
-        if journal.left_out:
-            return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
-        if journal.not_run:
-            return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
-        return Exit.HELD, ""
-    why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
-    return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
+    if journal.not_run and not journal.left_out:
+        return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
+    if Outcome.PASSED not in outcomes:
+        why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
+        return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
+    if journal.exit_status != 0:
+        why = f"no test failed, but pytest's exit status is {journal.exit_status}"
+        return Exit.SUITE_ERROR, f"Error: no verdict: {why}; see its output above."
+    if journal.left_out:
+        return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
+    return Exit.HELD, ""
+
+
+def _contradiction(journal: journals.Journal, status: int, run: str) -> str:
+    """Where the journal is not that of this run as pytest ended it; an empty text if it is."""
+    if not journal.has_session:
+        return "the journal has results, but no session" if journal.results else ""
+    if run and journal.run != run:
+        return "another run has written the journal meanwhile"
+    if journal.results and not journal.planned:
+        return "the journal has results, but no plan"
+    if journal.left_out and journal.left_out != len(journal.not_run):
+        left = f"{len(journal.not_run)} tests have no result, but {journal.left_out} were left out"
+        return f"{left}, as the journal says"
+    ended = journal.exit_status
+    if ended is None:
+        return ""
+    untold = status == outputs.UNTOLD and ended in (0, PYTEST_NOTHING)
+    if status != ended and not untold:
+        return f"pytest ended by {_how(status)}, but the journal says exit status {ended}"
+    bad = [r for r in journal.results if r.outcome not in (Outcome.PASSED, Outcome.SKIPPED)]
+    if bad and ended in (0, PYTEST_NOTHING):
+        return f"pytest's exit status is {ended}, but {bad[0].id} is {bad[0].outcome.value}"
+    return ""
 
 
 def _progress(journal: journals.Journal) -> str:
@@ -123,22 +163,28 @@ def _complete(
     output: Path,
     how: LostVm | str,
     stopped_by: signal.Signals | None,
+    alarms: Sequence[tuple[str, str]],
 ) -> None:
-    """Account for tests that ran when pytest ended.
+    """Account for tests that ran when pytest ended, unless it was the launcher that ended them.
 
-    They crashed, unless it was the launcher that ended them. Of a machine that was lost without a
-    word of its kernel nobody knows whether the kernel or the emulation is to blame: an error.
+    That they speak against the kernel takes a proof: last words, an alarm in its log, or the panic
+    of an emulated host. Otherwise nobody knows what is to blame: an error.
     """
     with journals.Writer(path, fresh=False) as writer:
         if stopped_by is not None:
             return
         known = last_words.read(output / LAST_WORDS_FILE)
-        outcome, how_text = Outcome.CRASHED, f"pytest ended by {how} while this test ran"
-        if isinstance(how, LostVm):
-            outcome = Outcome.CRASHED if how.against_kernel else Outcome.ERROR
-            how_text = f"{how.describe()}, while this test ran"
         for name in journal.unfinished:
             told = known.get(name, "")
+            if isinstance(how, LostVm):
+                outcome = Outcome.CRASHED if how.against_kernel else Outcome.ERROR
+                message = told or f"{how.describe()}, while this test ran"
+            else:
+                began = journal.started[name]
+                alarm = next((line for time, line in alarms if began and time >= began), "")
+                outcome, message = died(
+                    f"pytest ended by {how} while this test ran", told or proof.of_alarm(alarm)
+                )
             writer.result(
                 Result(
                     id=name,
@@ -146,7 +192,7 @@ def _complete(
                     outcome=outcome,
                     phase="call",
                     reason="",
-                    message=told or how_text,
+                    message=message,
                     detail=told,
                     duration_s=0.0,
                     worker="",

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A child in a session of its own, ended as a whole.
 
+A keeper stands between (harness/emulation/keeper.py): it ends the child and all that it started
+when this process is gone, by whatever way.
+
 On a signal the child gets the chance to end in order (SIGINT, as Ctrl-C gives pytest), then
 SIGTERM and SIGKILL to the whole group. Signals that come while this goes on change nothing, but
 a second SIGINT: it moves on to the next step at once. kernel CI sends SIGTERM twice.
@@ -12,17 +15,25 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from harness.emulation import keeper
+from tools.exit_codes import Exit
+
 #: Seconds that a child has to end in order, and that its group has after SIGTERM and SIGKILL.
 ORDERLY_S = 12.0
 TERMINATE_S = 2.0
 KILL_S = 2.0
 _TICK_S = 0.05
+
+
+class NotStartedError(Exception):
+    """The child cannot be started; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +71,17 @@ class Watch:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[Watch]:
-        """Takes SIGINT, SIGTERM and SIGHUP for the body."""
+        """Takes SIGINT, SIGTERM and SIGHUP for the body.
+
+        Once one has come, this process is about to end: more of them change nothing any more.
+        """
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self.take) for number in numbers}
         try:
             yield self
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler if self.first is None else signal.SIG_IGN)
 
 
 def run(
@@ -81,11 +95,23 @@ def run(
     """Run a command to its end; nothing of its group is left when ``afterwards`` is called.
 
     ``tick`` is called now and then. ``afterwards`` runs while signals are still held off, so
-    that a second one does not break the clean-up, and gives the exit code.
+    that a second one does not break the clean-up, and gives the exit code; a first one that comes
+    as late as that decides it.
+
+    :raises NotStartedError: the command cannot be started.
     """
     watch = Watch()
     with watch.installed():
-        child = subprocess.Popen(command, cwd=cwd, env=env, start_new_session=True)
+        try:
+            child = subprocess.Popen(
+                [sys.executable, keeper.__file__, "", *command],
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NotStartedError(error.strerror) from error
         try:
             while child.poll() is None and watch.first is None:
                 tick()
@@ -97,7 +123,11 @@ def run(
         finally:
             _clear(child)
         tick()
-        return afterwards(Ended(child.returncode, watch.first))
+        ended = Ended(child.returncode, watch.first)
+        code = afterwards(ended)
+        if ended.stopped_by is None and watch.first is not None:
+            return Exit.of_signal(watch.first)
+        return code
 
 
 def _pause(child: subprocess.Popen[bytes]) -> None:
@@ -106,16 +136,22 @@ def _pause(child: subprocess.Popen[bytes]) -> None:
 
 
 def _clear(child: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the group."""
-    if child.poll() is not None:
-        # Workers of a controller that is gone end by themselves, at once when they are idle.
-        _until(0.5, lambda: not members(child.pid))
-    for number, seconds in ((signal.SIGTERM, TERMINATE_S), (signal.SIGKILL, KILL_S)):
-        if child.poll() is not None and not members(child.pid):
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-        _until(seconds, lambda: child.poll() is not None and not members(child.pid))
+    """End whatever is left of the group: by SIGTERM, by the keeper, by SIGKILL."""
+    assert child.stdin
+
+    def gone() -> bool:
+        return child.poll() is not None and not members(child.pid)
+
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if not gone():
+            os.killpg(child.pid, signal.SIGTERM)
+            _until(TERMINATE_S, gone)
+        child.stdin.close()
+        if not gone():
+            _until(KILL_S, gone)
+        if not gone():
+            os.killpg(child.pid, signal.SIGKILL)
+            _until(KILL_S, gone)
 
 
 def _until(seconds: float, done: Callable[[], bool]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import defusedxml.ElementTree
@@ -26,6 +27,15 @@ from harness.reporting.results import Outcome, Result, shorten
 _MESSAGE = 1000
 ROOM = 4_000_000
 
+#: The element that tells an outcome.
+_WORDS = {
+    Outcome.PASSED: "",
+    Outcome.SKIPPED: "skipped",
+    Outcome.ERROR: "error",
+    Outcome.FAILED: "failure",
+    Outcome.CRASHED: "failure",
+}
+
 #: What XML 1.0 cannot hold (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -35,13 +45,26 @@ def clean(text: str) -> str:
     return _NOT_XML.sub(lambda match: f"#x{ord(match[0]):02X}", text)
 
 
-def well_formed(path: Path) -> bool:
-    """Whether the file is there and is XML."""
+def agrees(journal: Journal, path: Path) -> bool:
+    """Whether the file, as pytest wrote it, says of each test what the journal says.
+
+    pytest counts otherwise now and then: an alarm of the kernel, found in a test's clean-up, is an
+    error to it, and a skip without one of the known words is fine.
+    """
     try:
-        defusedxml.ElementTree.parse(path)
+        cases = list(defusedxml.ElementTree.parse(path).iter("testcase"))
     except (OSError, ParseError, DefusedXmlException):
         return False
-    return True
+    told = [_told(case) for case in cases]
+    known = [(result.id, _WORDS[result.outcome]) for result in journal.results]
+    return sorted(told) == sorted(known) and not (journal.not_run or journal.collection_errors)
+
+
+def _told(case: Any) -> tuple[str, str]:
+    """The id that the plugin recorded on a case of pytest's, and its outcome."""
+    named = {each.get("name"): each.get("value") for each in case.iter("property")}
+    words = [word for word in ("failure", "error", "skipped") if case.find(word) is not None]
+    return named.get("id") or "", " ".join(words)
 
 
 def suite(

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +11,9 @@ from typing import Any
 
 import click
 
+from tools import folder_lock
 from tools.run import nearest
 
-_LOCK = ".lock"
 _TYPED = "tools.results_folder.typed"
 
 
@@ -70,13 +68,12 @@ def held(output: Path, what: str) -> Iterator[Path]:
     `what` names the command's runs for people.
     """
     output.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(output / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"another {what} writes its results to {nearest(output)}: wait for it, or choose"
-            raise click.UsageError(f"{text} another --output.") from None
+            stack.enter_context(folder_lock.held(output))
+        except folder_lock.HeldError as error:
+            raise click.UsageError(
+                f"another {what} writes its results to {nearest(output)} ({error}): wait for it, "
+                "or choose another --output."
+            ) from None
         yield output.resolve()
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,8 @@ pytest: a run that was killed, crashed or skipped everything has a code of its o
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
 import importlib
 import json
@@ -15,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +26,11 @@ import click
 
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import variants
+from harness.reporting.asserting import OPTIMIZED
+from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection, SelectionError, select
-from tools import finish, options, process_group
-from tools.exit_codes import Exit
+from tools import finish, folder_lock, options, process_group
+from tools.exit_codes import Exit, untold
 from tools.kernel_log import Copy
 from tools.run_signs import RunSigns
 
@@ -53,7 +58,10 @@ class WithPytestArguments(click.Command):
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. ``output`` is None for a new folder under ./results."""
+    """What was asked for. ``output`` is None for a new folder under ./results.
+
+    ``run`` is the id that the journal gets; pytest makes one where it is empty.
+    """
 
     suites: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
@@ -63,6 +71,7 @@ class Request:
     budget: str = DEFAULT_BUDGET
     pytest_arguments: tuple[str, ...] = ()
     variants: str = variants.ALL
+    run: str = ""
 
 
 @click.command(
@@ -177,23 +186,24 @@ def list_tests(request: Request, *, root: Path = ROOT) -> int:
 
 def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
     """Run the suites below ``root``, and complete the folder of results."""
+    if sys.flags.optimize:
+        return refuse(OPTIMIZED, Exit.USAGE)
     try:
-        output = output_folder(request.output)
-        kernel_log = Copy(output / "kernel.log")
+        with output_folder(request.output) as output:
+            return _launch(dataclasses.replace(request, run=new_run()), selection, root, output)
     except OSError as error:
-        name = error.filename or request.output or "results"
-        text = (
-            f"the results cannot be written to {name}: {error.strerror}. Choose another --output."
-        )
-        return refuse(text, Exit.CANNOT_WRITE)
+        return refuse(not_writable(error, request.output), Exit.CANNOT_WRITE)
+    except folder_lock.HeldError as error:
+        return refuse(taken(error, request.output), Exit.CANNOT_WRITE)
+
+
+def _launch(request: Request, selection: Selection, root: Path, output: Path) -> int:
+    kernel_log = Copy(output / "kernel.log")
     click.echo(f"Results go to {nearest(output)}")
     command = [
         *pytest_command(request, root),
         f"--numprocesses={request.jobs}",
-        f"--results={output}",
-        f"--junitxml={output / finish.JUNIT}",
-        *(["--require-kvm"] if request.require_kvm else []),
-        *request.pytest_arguments,
+        *recording(request, output),
     ]
     environment = {**os.environ, finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
 
@@ -205,24 +215,40 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
 
     def afterwards(ended: process_group.Ended) -> int:
         kernel_log.close()
-        return finish.finish(
+        code = finish.finish(
             output,
             status=ended.status,
             stopped_by=ended.stopped_by,
             require_kvm=request.require_kvm,
             narrowed=selection.narrowed,
+            run=request.run,
+            alarms=kernel_log.alarms,
         )
+        if kernel_log.lost:
+            return refuse(f"kernel.log cannot be written: {kernel_log.lost}.", untold(code))
+        return code
 
     try:
         return process_group.run(
             command, cwd=root, env=environment, tick=tick, afterwards=afterwards
         )
-    except OSError as error:
+    except process_group.NotStartedError as error:
         return refuse(
-            f"pytest cannot be started by {sys.executable}: {error.strerror}. Run `make setup` as "
+            f"pytest cannot be started by {sys.executable}: {error}. Run `make setup` as "
             "this user, or choose another Python by PYTHON=.",
             Exit.SUITE_ERROR,
         )
+
+
+def recording(request: Request, output: Path) -> list[str]:
+    """pytest's words for a run whose results are kept, and at last those of the user."""
+    return [
+        f"--results={output}",
+        f"--junitxml={output / finish.JUNIT}",
+        *([f"--run-id={request.run}"] if request.run else []),
+        *(["--require-kvm"] if request.require_kvm else []),
+        *request.pytest_arguments,
+    ]
 
 
 def pytest_command(request: Request, root: Path) -> list[str]:
@@ -237,10 +263,14 @@ def pytest_command(request: Request, root: Path) -> list[str]:
     ]
 
 
-def output_folder(wanted: Path | None, release: str = "") -> Path:
-    """The folder, made and emptied of an earlier run's files; ``release`` is the kernel's.
+@contextlib.contextmanager
+def output_folder(wanted: Path | None, release: str = "") -> Iterator[Path]:
+    """The folder, held for the block, and emptied of an earlier run's files.
+
+    ``release`` is the kernel's.
 
     :raises OSError: it cannot be made or written.
+    :raises HeldError: another run writes there.
     """
     if wanted is None:
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -249,12 +279,21 @@ def output_folder(wanted: Path | None, release: str = "") -> Path:
     else:
         folder = wanted
         folder.mkdir(parents=True, exist_ok=True)
-    for name in finish.FILES:
-        (folder / name).unlink(missing_ok=True)
-    probe = folder / finish.JOURNAL
-    probe.touch()
-    probe.unlink()
-    return folder.resolve()
+    with folder_lock.held(folder):
+        for name in finish.FILES:
+            (folder / name).unlink(missing_ok=True)
+        yield folder.resolve()
+
+
+def not_writable(error: OSError, wanted: Path | None) -> str:
+    """The sentence for results that cannot be written."""
+    name = error.filename or wanted or "results"
+    return f"the results cannot be written to {name}: {error.strerror}. Choose another --output."
+
+
+def taken(holder: folder_lock.HeldError, wanted: Path | None) -> str:
+    """The sentence for a folder that another run has."""
+    return f"{holder} writes its results to {wanted}: wait for it, or choose another --output."
 
 
 def _new_folder(wanted: Path) -> Path:
@@ -288,7 +327,7 @@ def nearest(path: Path) -> str:
         return f"{path}/"
 
 
-def refuse(message: str, code: Exit) -> int:
+def refuse(message: str, code: int) -> int:
     """Say what is wrong; the exit code."""
     click.echo(f"Error: {message}", err=True)
     return code

@@ -63,10 +63,11 @@ class Stop:
             yield self
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # Who was stopped is about to end: more signals change nothing.
+                signal.signal(number, signal.SIG_IGN if self.signal else handler)
 
     def exit_code(self) -> Exit | None:
         """130 or 143, or None without a signal."""
         if not self.signal:
             return None
-        return Exit.SIGINT if self.signal == signal.SIGINT else Exit.SIGTERM
+        return Exit.of_signal(self.signal)

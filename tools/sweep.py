@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -26,7 +25,8 @@ from tools import options, sweep_picture, sweep_report
 from tools.emulate import NO_KVM, say, show_console, words
 from tools.emulated_run import StoppedError, booting, environment, stoppable
 from tools.exit_codes import Exit
-from tools.run import ROOT, missing_extension, nearest, output_folder, refuse
+from tools.folder_lock import HeldError
+from tools.run import ROOT, missing_extension, nearest, output_folder, refuse, taken
 
 _FIRST = -100
 _CONTROL_ROUNDS = 241
@@ -101,23 +101,24 @@ def sweep(
                 "own: no instruction of the way into the guest can be aimed at; sweep a kernel "
                 "without it"
             )
-        folder = output_folder(output, f"sweep-{found.release}")
-        _clear(folder)
-        click.echo(f"Sweep of {found.name}: tier {machine.tier}, {', '.join(chosen)}")
-        click.echo(f"Results go to {nearest(folder)}")
-        (folder / "request.json").write_text(json.dumps({"sweeps": _sweeps(chosen, passes)}))
-        with stoppable():
-            ended = _boot(
-                found, machine, folder, kvm_modules and kvm_modules.resolve(), len(chosen), passes
-            )
+        with output_folder(output, f"sweep-{found.release}") as folder:
+            _clear(folder)
+            click.echo(f"Sweep of {found.name}: tier {machine.tier}, {', '.join(chosen)}")
+            click.echo(f"Results go to {nearest(folder)}")
+            (folder / "request.json").write_text(json.dumps({"sweeps": _sweeps(chosen, passes)}))
+            modules = kvm_modules and kvm_modules.resolve()
+            with stoppable():
+                ended = _boot(found, machine, folder, modules, len(chosen), passes)
+            return _finish(found, folder, chosen, passes, ended)
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
     except StoppedError as stopped:
         click.echo(f"Stopped by {stopped.number.name}; no verdict.", err=True)
-        return Exit.SIGINT if stopped.number is signal.SIGINT else Exit.SIGTERM
+        return Exit.of_signal(stopped.number)
+    except HeldError as error:
+        return refuse(taken(error, output), Exit.CANNOT_WRITE)
     except OSError as error:
         return refuse(f"the results cannot be written: {error}.", Exit.CANNOT_WRITE)
-    return _finish(found, folder, chosen, passes, ended)
 
 
 def _sweeps(ways: tuple[str, ...], passes: int) -> list[tuple[str, str, int, int, int]]:

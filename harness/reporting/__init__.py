@@ -10,6 +10,8 @@ markers     the markers ``claim`` and ``arch``, checks at collection, deselectio
 variants    each test once, where a host cannot afford it in each mode
 plan        what will run, told by the processes that collect to the one that records
 environment what this host is, on every test
+proof       whether it was the kernel that ended the process of a test
+asserting   that assertions assert, and have words
 results     one result a test, put together from pytest's reports
 last_words  what the harness wrote before it ended its process
 journal     results as JSON lines: writer and reader

@@ -4,13 +4,16 @@
 Every other format is rendered from it, also after the machine was lost. So a line is written
 with one write(2) and fsync'ed, and a reader takes a file that was cut at any byte. Lines:
 
-``{"event": "session", "version": 1, "time", "environment": {...}}``
+``{"event": "session", "version": 1, "run", "time", "environment": {...}}`` with the run's id
 ``{"event": "planned", "ids": [...], "claims": {id: claim}}``
 ``{"event": "start", "id", "time"}``
 ``{"event": "result", ...}`` with the fields of :class:`harness.reporting.results.Result`
 ``{"event": "collection_error", "where", "message", "time"}``
 ``{"event": "stopped_early", "after_s", "left_out"}`` with the number of tests that had no turn
 ``{"event": "end", "exit", "time"}`` with pytest's exit status
+
+A journal in which two lines contradict each other is refused as a whole: who reads a verdict from
+it could be told anything. Numbers are finite, for strict readers of JSON know no others.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.reporting.results import Outcome, Result
 
@@ -35,6 +40,11 @@ class JournalError(ValueError):
     """The file is no journal that this version can read; the text says where and why."""
 
 
+def new_run() -> str:
+    """An id that no other run has: it tells this run's journal from another's."""
+    return uuid.uuid4().hex
+
+
 def now() -> str:
     """The time of day, UTC, to the millisecond (RFC 3339)."""
     stamp = datetime.datetime.now(datetime.timezone.utc)
@@ -44,12 +54,23 @@ def now() -> str:
 class Writer:
     """Appends to a journal. ``fresh`` begins a new one; otherwise a torn last line is cut off.
 
+    ``full`` is called when the first line cannot be written, and there are none after it: they
+    would follow half a line. Without it the error itself is raised.
+
     :raises OSError: the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fresh: bool = True,
+        full: Callable[[OSError], None] | None = None,
+    ) -> None:
         flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_APPEND
         self._fd = os.open(path, flags | (os.O_TRUNC if fresh else 0), 0o644)
+        self._full = full
+        self._is_full = False
         if not fresh:
             _cut_torn_line(self._fd)
 
@@ -70,9 +91,9 @@ class Writer:
             os.close(self._fd)
             self._fd = -1
 
-    def session(self, environment: Mapping[str, str]) -> None:
+    def session(self, environment: Mapping[str, str], run: str = "") -> None:
         """The first line."""
-        self._line("session", version=VERSION, time=now(), environment=dict(environment))
+        self._line("session", version=VERSION, run=run, time=now(), environment=dict(environment))
 
     def planned(self, claims: Mapping[str, str]) -> None:
         """What is to run: result id to claim, in order."""
@@ -100,10 +121,30 @@ class Writer:
 
     def _line(self, event: str, **fields: Any) -> None:
         # ASCII with escapes: valid whatever bytes a guest or the kernel log put into a message.
-        data = memoryview(f"{json.dumps({'event': event, **fields})}\n".encode("ascii"))
-        while data:
-            data = data[os.write(self._fd, data) :]
-        os.fsync(self._fd)
+        if self._is_full:
+            return
+        text = json.dumps(_plain({"event": event, **fields}), allow_nan=False)
+        data = memoryview(f"{text}\n".encode("ascii"))
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+            os.fsync(self._fd)
+        except OSError as error:
+            if self._full is None:
+                raise
+            self._is_full = True
+            self._full(error)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say; all else as a text, infinity and NaN among it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, (str, int)):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
 def _cut_torn_line(fd: int) -> None:
@@ -115,24 +156,26 @@ def _cut_torn_line(fd: int) -> None:
 class Journal:
     """What a journal says. ``exit_status`` is None where the run never came to its end.
 
+    ``started`` are tests that began, with the time.
     ``left_out``: so many tests had no turn because the time that the run was given was over.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
-    started: list[str] = field(default_factory=list)
+    started: dict[str, str] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     collection_errors: list[tuple[str, str]] = field(default_factory=list)
     left_out: int = 0
     exit_status: int | None = None
     has_session: bool = False
+    run: str = ""
     torn: bool = False
 
     @property
     def unfinished(self) -> list[str]:
         """Tests that began and have no result, in the order of their start."""
         done = {result.id for result in self.results}
-        return [identifier for identifier in dict.fromkeys(self.started) if identifier not in done]
+        return [identifier for identifier in self.started if identifier not in done]
 
     @property
     def not_run(self) -> list[str]:
@@ -144,44 +187,82 @@ class Journal:
 def read(path: Path) -> Journal:
     """Read a journal, complete or not. A last line that is torn is left out.
 
-    :raises JournalError: a line before the last is no JSON, or the version is a later one.
+    :raises JournalError: a line before the last is none of a journal, or contradicts those before
+        it, or the version is a later one.
     :raises OSError: the file cannot be read.
     """
     lines = path.read_bytes().split(b"\n")
     journal = Journal(torn=bool(lines[-1]))
+    done: set[str] = set()
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            entry = json.loads(line)
-            _take(journal, entry)
-        except JournalError:
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise JournalError(
-                f"{path}, line {number}: not a line of a journal: {error}"
-            ) from error
+            _take(journal, json.loads(line, parse_constant=_no_number), done)
+        except JournalError as error:
+            raise JournalError(f"{path}, line {number}: {error}") from error
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            why = f"not a line of a journal: {error}"
+            raise JournalError(f"{path}, line {number}: {why}") from error
     return journal
 
 
-def _take(journal: Journal, entry: dict[str, Any]) -> None:
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _take(journal: Journal, entry: dict[str, Any], done: set[str]) -> None:
+    """Add one line; ``done`` are the tests with a result so far."""
     event = entry.pop("event")
+    if journal.exit_status is not None:
+        raise JournalError(f"{event!r} after the journal's end")
     if event == "session":
+        if journal.has_session:
+            raise JournalError("a second session: two runs wrote this journal")
         if entry["version"] > VERSION:
             raise JournalError(f"the journal has version {entry['version']}, known: {VERSION}")
-        journal.environment = dict(entry["environment"])
+        journal.environment = _texts(entry["environment"])
+        journal.run = str(entry.get("run", ""))
         journal.has_session = True
     elif event == "planned":
-        journal.planned = dict(entry["claims"])
+        if journal.planned or journal.results:
+            raise JournalError("a plan that comes late, or a second time")
+        journal.planned = _texts(entry["claims"])
+        if list(journal.planned) != entry["ids"]:
+            raise JournalError("a plan whose tests are not those whose claims it tells")
     elif event == "start":
-        journal.started.append(entry["id"])
+        journal.started[str(entry["id"])] = str(entry.get("time", ""))
     elif event == "result":
-        known = {member.name for member in dataclasses.fields(Result)}
-        values = {key: value for key, value in entry.items() if key in known}
-        values["outcome"] = Outcome(values["outcome"])
-        journal.results.append(Result(**values))
+        result = _result(entry)
+        if result.id in done:
+            raise JournalError(f"a second result of {result.id}")
+        if journal.planned and journal.planned.get(result.id) != result.claim:
+            raise JournalError(
+                f"a result of {result.id} for {result.claim!r}, which nobody planned"
+            )
+        done.add(result.id)
+        journal.results.append(result)
     elif event == "collection_error":
-        journal.collection_errors.append((entry["where"], entry["message"]))
+        journal.collection_errors.append((str(entry["where"]), str(entry["message"])))
     elif event == "stopped_early":
         journal.left_out = int(entry["left_out"])
     elif event == "end":
         journal.exit_status = int(entry["exit"])
     # An event of a later minor version is no error: the lines known here still hold.
+
+
+def _texts(found: dict[str, str]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def _result(entry: dict[str, Any]) -> Result:
+    """Its fields, each of its type."""
+    known = {member.name: member.type for member in dataclasses.fields(Result)}
+    values = {name: value for name, value in entry.items() if name in known}
+    for name, value in values.items():
+        if known[name] == "str" and not isinstance(value, str):
+            raise JournalError(f"{name} must be a text, not {value!r}")
+    values["outcome"] = Outcome(values["outcome"])
+    values["properties"] = dict(values.get("properties", {}))
+    values["duration_s"] = float(values["duration_s"])
+    if not 0 <= values["duration_s"] < math.inf:
+        raise JournalError(f"a test that took {values['duration_s']} s")
+    return Result(**values)

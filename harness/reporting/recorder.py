@@ -19,10 +19,10 @@ from harness.reporting import (
     environment,
     identity,
     journal,
-    last_words,
     markers,
     output,
     plan,
+    proof,
     results,
     verdict,
 )
@@ -36,11 +36,13 @@ class Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._output = output.keep(1)  # before pytest's reporter takes hold of it
-        self._assembler = results.Assembler()
+        self._assembler = results.Assembler(proof=self._proof)
         self._results: list[results.Result] = []
         self._collection_errors = 0
         self._plan: plan.Plan = {}
         self._journal: journal.Writer | None = None
+        self._done: set[str] = set()
+        self._proofs = proof.Proofs()
 
     # ---- the session's beginning
 
@@ -50,14 +52,14 @@ class Recorder:
         if folder is None or self._config.option.collectonly:
             return
         host = environment.of(self._config)
-        self._assembler = results.Assembler(common=host)
+        self._assembler = results.Assembler(common=host, proof=self._proof)
         directory = Path(folder)
         try:
             directory.mkdir(parents=True, exist_ok=True)
             text = json.dumps(host, indent=2, sort_keys=True)
             (directory / "environment.json").write_text(f"{text}\n", encoding="utf-8")
-            self._journal = journal.Writer(directory / journal.NAME)
-            self._journal.session(host)
+            self._journal = journal.Writer(directory / journal.NAME, full=self._full)
+            self._journal.session(host, self._config.option.run_id or journal.new_run())
         except OSError as error:
             raise pytest.UsageError(
                 f"--results: cannot write {error.filename or directory}: {error.strerror}"
@@ -66,10 +68,12 @@ class Recorder:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected is an error of the suite."""
         if report.failed:
-            self._collection_errors += 1
-            if self._journal:
-                message = results.shorten(report.longreprtext)
-                self._journal.collection_error(report.nodeid, message)
+            self._trouble(report.nodeid, results.shorten(report.longreprtext))
+
+    def _trouble(self, where: str, message: str) -> None:
+        self._collection_errors += 1
+        if self._journal:
+            self._journal.collection_error(where, message)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -98,8 +102,10 @@ class Recorder:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins."""
-        if self._journal and identity.is_suite_test(nodeid):
-            self._journal.start(identity.result_id(nodeid))
+        if identity.is_suite_test(nodeid):
+            self._proofs.begin(identity.result_id(nodeid))
+            if self._journal:
+                self._journal.start(identity.result_id(nodeid))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test is through."""
@@ -110,15 +116,25 @@ class Recorder:
         result = self._assembler.add(report, now=journal.now(), worker=worker)
         if result is None:
             return
-        if result.outcome is results.Outcome.CRASHED:
-            told = last_words.of_test(result.id)
-            result = dataclasses.replace(result, message=told or result.message)
+        self._proofs.end()
         self._take(result, report.nodeid)
+
+    def _full(self, error: OSError) -> None:
+        """A run whose results cannot be kept is over."""
+        why = f"the journal cannot be written: {error.strerror}"
+        pytest.exit(why, returncode=output.UNTOLD)
+
+    def _proof(self, identifier: str) -> str:
+        return self._proofs.of(identifier)
 
     def _take(self, result: results.Result, nodeid: str = "") -> None:
         if not result.claim:
             known = self._plan.get(nodeid, ("", ""))[1]
             result = dataclasses.replace(result, claim=known)
+        if result.id in self._done:
+            self._trouble(nodeid, f"a second result, {result.outcome.value}: {result.message}")
+            return
+        self._done.add(result.id)
         self._results.append(result)
         if self._journal:
             self._journal.result(result)
@@ -135,7 +151,10 @@ class Recorder:
             session.exitstatus = (
                 pytest.ExitCode.TESTS_FAILED if required else pytest.ExitCode.NO_TESTS_COLLECTED
             )
+        if self._no_verdict() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         yield
+        self._proofs.close()
         if self._journal:
             left_out = len(self._plan) - len(self._results)
             if self._config.option.stop_after is not None and left_out > 0:
@@ -147,6 +166,14 @@ class Recorder:
         told_nothing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if self._output is not None and self._output.lost() and session.exitstatus in told_nothing:
             session.exitstatus = output.UNTOLD
+
+    def _no_verdict(self) -> bool:
+        """Whether a test broke, or never ran, in a way that pytest itself takes for a success."""
+        well = (results.Outcome.PASSED, results.Outcome.SKIPPED)
+        config = self._config.option
+        missing = len(self._done) < len(self._plan) and config.stop_after is None
+        broken = any(result.outcome not in well for result in self._results)
+        return bool(self._collection_errors) or broken or (missing and not config.collectonly)
 
     def _nothing_tested(self) -> bool:
         skipped = results.Outcome.SKIPPED

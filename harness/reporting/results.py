@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import enum
+import errno
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,11 @@ from harness.reporting.identity import result_id
 #: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
 DETAIL_LIMIT = 16384
 
-#: pytest-xdist's phase of the report that it makes up for a worker that died.
+#: The phase of the report that pytest-xdist and pytest-forked make up for a process that died.
 CRASH_PHASE = "???"
+
+#: What an ioctl of KVM gives where the host has not enough, or this process may not have more.
+_HOSTS_LIMITS = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 _SKIP = re.compile(r"(?:Skipped: )?([a-z0-9_]+): *(.*)", re.DOTALL)
 
@@ -27,8 +31,9 @@ _SKIP = re.compile(r"(?:Skipped: )?([a-z0-9_]+): *(.*)", re.DOTALL)
 class Outcome(str, enum.Enum):
     """What became of a test.
 
-    FAILED and CRASHED speak against the kernel; ERROR says that the suite itself broke before it
-    could judge. CRASHED: the process that ran the test ended under it.
+    FAILED and CRASHED speak against the kernel; ERROR says that there is no verdict: the suite
+    broke, or what ran it was ended. CRASHED: the kernel ended the process that ran the test
+    (harness/reporting/proof.py).
     """
 
     PASSED = "passed"
@@ -85,7 +90,7 @@ def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseExcept
     """What the process that ran the test knows of its failure; travels with the report."""
     value = excinfo.value
     # KvmError: an ioctl of the test's own body failed; in a fixture it may be the host's limits.
-    refused = isinstance(value, KvmError) and report.when == "call"
+    refused = isinstance(value, KvmError) and report.when == "call" and not _limited(value)
     verdict = refused or isinstance(value, (AssertionError, pytest.fail.Exception))
     text = str(value) if verdict else excinfo.exconly()
     return {
@@ -93,6 +98,21 @@ def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseExcept
         "message": first_line(text) or type(value).__name__,
         "detail": shorten(report.longreprtext),
     }
+
+
+def _limited(error: KvmError) -> bool:
+    """Whether the host's limits may have caused it: KVM_RUN asks for nothing that is limited."""
+    return error.errno in _HOSTS_LIMITS and error.ioctl != "KVM_RUN"
+
+
+def died(how: str, proof: str) -> tuple[Outcome, str]:
+    """Outcome and sentence of a test whose process ended by ``how``.
+
+    It speaks against the kernel only with a ``proof`` (harness/reporting/proof.py).
+    """
+    if proof:
+        return Outcome.CRASHED, proof
+    return Outcome.ERROR, f"lost: {how}; nothing shows that the kernel ended it"
 
 
 def first_line(text: str) -> str:
@@ -120,10 +140,14 @@ class Assembler:
     """Takes reports as they come, gives a result when a test is through.
 
     ``common`` names the properties that every test carries; the others are the test's own.
+    ``proof`` gives what shows that the kernel ended the process of a test, by its id.
     """
 
-    def __init__(self, common: Collection[str] = ()) -> None:
+    def __init__(
+        self, common: Collection[str] = (), proof: Callable[[str], str] = lambda _: ""
+    ) -> None:
         self._pending: dict[str, _Pending] = {}
+        self._proof = proof
         self._common = {"id", "claim", *common}
 
     def add(self, report: pytest.TestReport, *, now: str, worker: str = "") -> Result | None:
@@ -140,8 +164,9 @@ class Assembler:
                 pending.properties[name] = value
         when = str(report.when)
         if when == CRASH_PHASE:
-            message = first_line(str(report.longrepr))
-            _worsen(pending, Outcome.CRASHED, "call", message, message)
+            how = first_line(str(report.longrepr))
+            outcome, message = died(how, "")
+            _worsen(pending, outcome, "call", message, how)
             return self._finish(report.nodeid, now, worker)
         if report.failed:
             told: dict[str, Any] = getattr(report, "conformance", {})
@@ -161,6 +186,9 @@ class Assembler:
             else:
                 complaint = f"skipped without one of the known words: {first_line(text)}"
                 _worsen(pending, Outcome.ERROR, when, complaint, text)
+        elif not report.passed:  # of a plugin that runs a failed test again
+            complaint = f"a report that says {report.outcome!r}, which is no outcome of a test"
+            _worsen(pending, Outcome.ERROR, when, complaint, complaint)
         return self._finish(report.nodeid, now, worker) if when == "teardown" else None
 
     def abandoned(self, *, now: str) -> list[Result]:
@@ -174,9 +202,13 @@ class Assembler:
 
     def _finish(self, nodeid: str, now: str, worker: str) -> Result:
         pending = self._pending.pop(nodeid)
+        identifier = result_id(nodeid)
+        if pending.outcome is Outcome.ERROR and (proof := self._proof(identifier)):
+            # A process beside the test's own, which the kernel ended: the test only misses it.
+            _worsen(pending, Outcome.CRASHED, pending.phase, proof, proof)
         skipped = pending.outcome is Outcome.SKIPPED
         return Result(
-            id=result_id(nodeid),
+            id=identifier,
             claim=pending.claim,
             outcome=pending.outcome,
             phase=pending.phase,

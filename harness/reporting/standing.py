@@ -100,5 +100,5 @@ class Follower:
                 self.standing.finish(entry["id"], failed=failed)
             elif event == "end":
                 self.standing.ended = True
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
