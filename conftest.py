@@ -46,7 +46,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import NotSeenError, warm_up
 from harness.kvm.system import System
 from harness.kvm.vm import Vm
-from harness.reporting.identity import is_suite_test
+from harness.reporting.markers import is_suite_test
 
 pytest_plugins = ["harness.reporting.plugin"]
 
@@ -62,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A budget that cannot be is refused before anything runs."""
+    """What cannot be is refused before anything runs: a budget, or tests without a verdict."""
+    if not config.pluginmanager.has_plugin(pytest_plugins[0]):
+        raise pytest.UsageError(f"-p no:{pytest_plugins[0]}: without it there is no verdict")
     try:
         Budget.of(config.getoption("--budget"))
     except BudgetError as error:
@@ -79,7 +81,7 @@ class LeftBehindError(Exception):
 @pytest.fixture(autouse=True)
 def always_on(request: pytest.FixtureRequest) -> Iterator[None]:
     """A new alarm in the kernel's log fails the test; anything left behind is an error."""
-    if not is_suite_test(request.node.nodeid):
+    if not is_suite_test(request.node):
         yield
         return
     before = take_stock()

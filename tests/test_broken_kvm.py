@@ -120,7 +120,7 @@ def run_suites(
         check=False,
     )
     said = done.stdout[-3000:] + done.stderr[-3000:]
-    assert done.returncode in (0, 1, 5), said
+    assert done.returncode in (0, 1, 5, 70), said  # 70: -k left tests out
     read = journal.read(folder / "out" / journal.NAME)
     assert read.exit_status == done.returncode, said
     assert read.unfinished == [], said

@@ -95,10 +95,11 @@ class Run(side_by_side.Run):
     def _words(self) -> list[str]:
         """For pytest. All tests have their turn where none may fail."""
         assert self.plan
+        assert self.source
         return [
             *([f"--stop-after={self.plan.budget_s:g}"] if _has_budget(self.mutant) else []),
             *(f"--first={name}" for name in self.foretold),
-            *(f"--deselect={test}" for test in self.left_out),
+            *([f"--without-bugs-of={self.source.version}"] if self.left_out else []),
         ]
 
     def begin(self) -> Child:

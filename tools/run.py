@@ -27,6 +27,7 @@ import click
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import variants
 from harness.reporting.asserting import OPTIMIZED
+from harness.reporting.identity import SUITES
 from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection, SelectionError, select
 from tools import finish, folder_lock, options, process_group
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from harness.host import Obstacle  # which loads the native extension
 
 ROOT = Path(__file__).resolve().parent.parent
+
+#: Variables that would change what pytest does; options for it follow ``--``.
+_NOT_HANDED_ON = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE")
 
 DEFAULT_BUDGET = "quick"
 
@@ -171,7 +175,9 @@ def list_tests(request: Request, *, root: Path = ROOT) -> int:
     """Print result id and claim of each test that would run. Opens no device."""
     with tempfile.NamedTemporaryFile(prefix="kvm-conformance-plan-") as plan:
         command = [*pytest_command(request, root), "--collect-only", "-qq", f"--plan={plan.name}"]
-        done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=root, env=environment(), check=False, capture_output=True, text=True
+        )
         text = Path(plan.name).read_text(encoding="utf-8")
     if done.returncode not in (0, 5):
         click.echo(done.stdout + done.stderr, err=True)
@@ -198,15 +204,17 @@ def launch(request: Request, selection: Selection, *, root: Path = ROOT) -> int:
 
 
 def _launch(request: Request, selection: Selection, root: Path, output: Path) -> int:
+    if not (root / SUITES).is_dir():
+        text = f"there is no folder {root / SUITES}: this checkout is not whole"
+        return refuse(text, Exit.SUITE_ERROR)
     kernel_log = Copy(output / "kernel.log")
     click.echo(f"Results go to {nearest(output)}")
     command = [
         *pytest_command(request, root),
-        f"--numprocesses={request.jobs}",
+        *("-p", "xdist.plugin", f"--numprocesses={request.jobs}"),
         *recording(request, output),
     ]
-    environment = {**os.environ, finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
-
+    words = {finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}
     signs = RunSigns(output / finish.JOURNAL)
 
     def tick() -> None:
@@ -230,7 +238,7 @@ def _launch(request: Request, selection: Selection, root: Path, output: Path) ->
 
     try:
         return process_group.run(
-            command, cwd=root, env=environment, tick=tick, afterwards=afterwards
+            command, cwd=root, env={**environment(), **words}, tick=tick, afterwards=afterwards
         )
     except process_group.NotStartedError as error:
         return refuse(
@@ -249,6 +257,19 @@ def recording(request: Request, output: Path) -> list[str]:
         *(["--require-kvm"] if request.require_kvm else []),
         *request.pytest_arguments,
     ]
+
+
+def environment() -> dict[str, str]:
+    """This process's, without what changes pytest; a line tells what was dropped.
+
+    pytest then loads the plugins that it is told to, and none because it is installed.
+    """
+    dropped = [name for name in _NOT_HANDED_ON if os.environ.get(name)]
+    if dropped:
+        text = f"Not handed on to pytest: {', '.join(dropped)}. Options for it follow `--`."
+        click.secho(text, fg="yellow", err=True)
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def pytest_command(request: Request, root: Path) -> list[str]:

@@ -46,8 +46,9 @@ class Alive:
         """Signs while xdist's loop goes on, collection included."""
         plugins = self._config.pluginmanager
         terminal = plugins.get_plugin("terminalreporter")
-        quiet = self._config.option.no_signs or self._config.option.verbose < 0
-        if quiet or terminal is None or not plugins.has_plugin("dsession"):
+        if terminal is None or not plugins.has_plugin("dsession"):
+            return (yield)
+        if self._config.option.no_signs or self._config.option.verbose < 0:
             return (yield)
         over = threading.Event()
         thread = threading.Thread(target=self._tell, args=(terminal, over), name=THREAD)
@@ -96,4 +97,7 @@ class Alive:
 
 
 def _name(nodeid: str) -> str:
-    return identity.result_id(nodeid) if identity.is_suite_test(nodeid) else nodeid
+    try:
+        return identity.result_id(nodeid)
+    except identity.IdentityError:
+        return nodeid

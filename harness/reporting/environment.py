@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import pytest
 
 from harness.reporting import variants
-from harness.reporting.identity import is_suite_test
+from harness.reporting.markers import is_suite_test
 
 _ENVIRONMENT = pytest.StashKey[dict[str, str]]()
 
@@ -52,10 +52,12 @@ def _text(value: object) -> str:
 
 
 def of(config: pytest.Config) -> dict[str, str]:
-    """The environment of this process, read once; and that a run left out variants."""
+    """The environment of this process, read once; and what this project's options left out."""
     if _ENVIRONMENT not in config.stash:
         narrowed = config.option.variants != variants.ALL
         more = {"variants": config.option.variants} if narrowed else {}
+        bugs_of = config.option.without_bugs_of
+        more |= {"without_bugs_of": bugs_of} if bugs_of else {}
         config.stash[_ENVIRONMENT] = {**describe(), **more}
     return config.stash[_ENVIRONMENT]
 
@@ -63,7 +65,7 @@ def of(config: pytest.Config) -> dict[str, str]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Record the properties on each test. A run that only lists does not look at the host."""
-    chosen = [item for item in items if is_suite_test(item.nodeid)]
+    chosen = [item for item in items if is_suite_test(item)]
     if config.option.collectonly or not chosen:
         return
     properties = list(of(config).items())

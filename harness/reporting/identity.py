@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The name of a result: ``chapter.case.variant``, computed from pytest's node id alone.
+"""The name of a result: ``chapter.case.variant``, computed from where the test stands.
+
+Where is the real place of its file: pytest's node id is another one where pytest was started with
+another root or through a symbolic link, and a test does not leave the suites by that.
 
 Consumers keep history by these names, and several of them drop brackets, bare numbers or
 everything that is not a letter, a digit or ``_``. So each part is ``[a-z0-9_]+`` and has a
@@ -9,6 +12,7 @@ letter, and two names must differ even when their dots are replaced by ``_``.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 SUITES = "suites"
 
@@ -22,9 +26,15 @@ class IdentityError(ValueError):
     """A node id that gives no valid result id; the text says why."""
 
 
-def is_suite_test(nodeid: str) -> bool:
-    """Whether the node is below the folder of the suites."""
-    return nodeid.startswith(f"{SUITES}/")
+def is_below_suites(path: Path, root: Path) -> bool:
+    """Whether the file is really below the project's folder of the suites."""
+    return path.resolve().is_relative_to((root / SUITES).resolve())
+
+
+def true_nodeid(path: Path, nodeid: str, root: Path) -> str:
+    """The node id of a suite's test as pytest forms it below the project's own root."""
+    place = path.resolve().relative_to((root / SUITES).resolve())
+    return f"{SUITES}/{place.as_posix()}{''.join(nodeid.partition('::')[1:])}"
 
 
 def chapter_of(nodeid: str) -> str:

@@ -5,7 +5,8 @@ Every other format is rendered from it, also after the machine was lost. So a li
 with one write(2) and fsync'ed, and a reader takes a file that was cut at any byte. Lines:
 
 ``{"event": "session", "version": 1, "run", "time", "environment": {...}}`` with the run's id
-``{"event": "planned", "ids": [...], "claims": {id: claim}}``
+``{"event": "planned", "ids": [...], "claims": {id: claim}, "not_chosen": {id: claim},
+"not_found": [claim, ...]}`` with what the claims of the run have besides the plan
 ``{"event": "start", "id", "time"}``
 ``{"event": "result", ...}`` with the fields of :class:`harness.reporting.results.Result`
 ``{"event": "collection_error", "where", "message", "time"}``
@@ -31,6 +32,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from harness.reporting.results import Outcome, Result
+from harness.reporting.selection import Rest
 
 VERSION = 1
 NAME = "journal.jsonl"
@@ -95,9 +97,9 @@ class Writer:
         """The first line."""
         self._line("session", version=VERSION, run=run, time=now(), environment=dict(environment))
 
-    def planned(self, claims: Mapping[str, str]) -> None:
-        """What is to run: result id to claim, in order."""
-        self._line("planned", ids=list(claims), claims=dict(claims))
+    def planned(self, claims: Mapping[str, str], rest: Rest = Rest()) -> None:  # noqa: B008 - frozen
+        """What is to run: result id to claim, in order; and the rest of these claims."""
+        self._line("planned", ids=list(claims), claims=dict(claims), **dataclasses.asdict(rest))
 
     def start(self, identifier: str) -> None:
         """A test begins."""
@@ -162,6 +164,7 @@ class Journal:
 
     environment: dict[str, str] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
+    rest: Rest = field(default_factory=Rest)
     started: dict[str, str] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     collection_errors: list[tuple[str, str]] = field(default_factory=list)
@@ -228,6 +231,8 @@ def _take(journal: Journal, entry: dict[str, Any], done: set[str]) -> None:
         journal.planned = _texts(entry["claims"])
         if list(journal.planned) != entry["ids"]:
             raise JournalError("a plan whose tests are not those whose claims it tells")
+        not_found = [str(name) for name in entry.get("not_found", [])]
+        journal.rest = Rest(_texts(entry.get("not_chosen", {})), not_found)
     elif event == "start":
         journal.started[str(entry["id"])] = str(entry.get("time", ""))
     elif event == "result":

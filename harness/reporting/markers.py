@@ -18,6 +18,7 @@ from harness.reporting.selection import Selection, SelectionError, select
 
 _SELECTION = pytest.StashKey[Selection]()
 _SEEN = pytest.StashKey[dict[str, str]]()
+_COLLECTED = pytest.StashKey[list[pytest.Item]]()
 
 #: uname's name of a machine, where this project's differs.
 _MACHINES = {
@@ -37,6 +38,11 @@ def host_architecture() -> str:
 def chosen(config: pytest.Config) -> Selection:
     """The claims of this run."""
     return config.stash[_SELECTION]
+
+
+def collected(config: pytest.Config) -> list[pytest.Item]:
+    """The tests of every file of the suites that was read, before anything chose among them."""
+    return config.stash[_COLLECTED]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -63,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "claim(id): the claim of the catalogue that a test verifies")
     config.addinivalue_line("markers", "arch(*names): the architectures that a test can run on")
     config.stash[_SEEN] = {}
+    config.stash[_COLLECTED] = []
     try:
         config.stash[_SELECTION] = select(
             claims.catalogue(),
@@ -82,20 +89,25 @@ def pytest_make_collect_report(
 ) -> Iterator[None]:
     """Turn tests that break the rules into an error of their collection."""
     report: pytest.CollectReport = yield  # type: ignore[assignment]
-    if report.passed and identity.is_suite_test(collector.nodeid):
+    if report.passed and identity.is_below_suites(collector.path, collector.config.rootpath):
         found = [node for node in report.result or [] if isinstance(node, pytest.Item)]
         problems = [problem for item in found for problem in _problems(item)]
         if problems:
             report.outcome = "failed"
             report.longrepr = "\n".join(dict.fromkeys(problems))
             report.result = []
+        else:
+            collected(collector.config).extend(found)
     return report  # type: ignore[return-value]
 
 
 def _problems(item: pytest.Item) -> list[str]:
-    """What is wrong with a suite's test; on the way its id and claim become properties."""
+    """What is wrong with a suite's test; on the way its id and claim become properties.
+
+    And words for -k, with which a person chooses a claim or the result that a verdict named.
+    """
     try:
-        name = identity.result_id(item.nodeid)
+        name = identity.result_id(true_nodeid(item))
         claim = _claim_of(item)
     except identity.IdentityError as error:
         return [str(error)]
@@ -104,7 +116,13 @@ def _problems(item: pytest.Item) -> list[str]:
     if other != item.nodeid:
         return [f"{item.nodeid}: its result id {name} is also that of {other}; rename one"]
     item.user_properties.extend([("id", name), ("claim", claim.id)])
+    item.extra_keyword_matches.update((name, claim.id, claim.chapter))
     return []
+
+
+def true_nodeid(item: pytest.Item) -> str:
+    """The node id of a suite's test below the project's own root."""
+    return identity.true_nodeid(item.path, item.nodeid, item.config.rootpath)
 
 
 def _claim_of(item: pytest.Item) -> claims.Claim:
@@ -121,7 +139,7 @@ def _claim_of(item: pytest.Item) -> claims.Claim:
         except SelectionError as error:
             why = str(error)
         raise identity.IdentityError(f"{item.nodeid}: {why}")
-    if claim.chapter != identity.chapter_of(item.nodeid):
+    if claim.chapter != identity.chapter_of(true_nodeid(item)):
         raise identity.IdentityError(
             f"{item.nodeid}: claim {claim.id} belongs to {identity.SUITES}/{claim.chapter}"
         )
@@ -132,7 +150,7 @@ def _claim_of(item: pytest.Item) -> claims.Claim:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what was not chosen; skip what another architecture is needed for."""
     selection = chosen(config)
-    suite_tests = [item for item in items if identity.is_suite_test(item.nodeid)]
+    suite_tests = [item for item in items if is_suite_test(item)]
     if selection.narrowed:
         out = [item for item in suite_tests if property_of(item, "claim") not in selection.claims]
         if out:
@@ -141,16 +159,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=out)
     here = host_architecture()
     for item in suite_tests:
-        wanted = _architectures(item)
+        wanted = architectures(item)
         if wanted and here not in wanted:
             reason = f"other_architecture: for {', '.join(wanted)}; this host is {here}"
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def _architectures(item: pytest.Item) -> list[str]:
+def architectures(item: pytest.Item) -> list[str]:
+    """Those that a suite's test is for; none where it is for each."""
     named = [str(name) for marker in item.iter_markers("arch") for name in marker.args]
-    folder = identity.folder_architecture(item.nodeid, claims.ARCHITECTURES)
+    folder = identity.folder_architecture(true_nodeid(item), claims.ARCHITECTURES)
     return named or ([folder] if folder else [])
+
+
+def is_suite_test(item: pytest.Item) -> bool:
+    """Whether a collected test is one of the suites, and so has a result id."""
+    return bool(property_of(item, "id"))
 
 
 def property_of(item: pytest.Item, name: str) -> str:

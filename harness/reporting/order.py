@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import claims
-from harness.reporting.identity import is_suite_test
-from harness.reporting.markers import property_of
+from harness.reporting.markers import is_suite_test, property_of
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -82,7 +81,7 @@ class Clock:
         self._started = now if self._started is None else self._started
         if self._seconds is None or now - self._started < self._seconds:
             return None
-        if not is_suite_test(item.nodeid) or property_of(item, "claim") in self._waited_for:
+        if not is_suite_test(item) or property_of(item, "claim") in self._waited_for:
             return None
         return True
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a run is going to do: node id -> (result id, claim), in the order of collection.
 
+And what else the chosen claims have (harness/reporting/whole.py).
+
 With pytest-xdist the workers collect and the controller records, and all that xdist carries
 between them are node ids. The controller needs the claims too, for a test whose worker dies
 in its set-up. So it lends each worker a file in memory, by its path under /proc: nothing is left
@@ -9,6 +11,7 @@ behind, however a run ends.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable
@@ -17,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from harness.reporting.identity import is_suite_test
-from harness.reporting.markers import property_of
+from harness.reporting import whole
+from harness.reporting.markers import is_suite_test, property_of
+from harness.reporting.selection import Rest
 
 Plan = dict[str, tuple[str, str]]
 
@@ -31,7 +35,7 @@ def of_items(items: Iterable[pytest.Item]) -> Plan:
     return {
         item.nodeid: (property_of(item, "id"), property_of(item, "claim"))
         for item in items
-        if is_suite_test(item.nodeid)
+        if is_suite_test(item)
     }
 
 
@@ -58,7 +62,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         path = session.config.workerinput.get(_KEY)  # type: ignore[attr-defined]
         if path:
             try:
-                Path(path).write_text(json.dumps(plan), encoding="utf-8")
+                rest = dataclasses.asdict(whole.rest(session))
+                Path(path).write_text(json.dumps([plan, rest]), encoding="utf-8")
             except OSError:
                 pass  # another machine or another user; the controller does without
     elif session.config.option.plan:
@@ -75,15 +80,18 @@ def lend(config: pytest.Config, node: Any) -> None:
     node.workerinput[_KEY] = f"/proc/{os.getpid()}/fd/{loans[name]}"
 
 
-def take_back(config: pytest.Config, node: Any) -> Plan:
-    """The plan of a worker that has collected; empty where it could not tell."""
+def take_back(config: pytest.Config, node: Any) -> tuple[Plan, Rest] | None:
+    """What a worker that has collected told; None where it could not."""
     loans = config.stash.setdefault(_LOANS, {})
     fd = loans.get(node.gateway.id)
     if fd is None:
-        return {}
+        return None
     text = os.pread(fd, os.fstat(fd).st_size, 0)
     _close(loans, node.gateway.id)
-    return {nodeid: (pair[0], pair[1]) for nodeid, pair in json.loads(text or b"{}").items()}
+    if not text:
+        return None
+    plan, rest = json.loads(text)
+    return {nodeid: (pair[0], pair[1]) for nodeid, pair in plan.items()}, Rest(**rest)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -11,14 +11,16 @@ from harness.reporting import (
     alive,
     asserting,
     environment,
+    known_bugs,
     markers,
+    once,
     order,
     plan,
     recorder,
+    refusals,
     results,
     variants,
 )
-from harness.reporting.identity import is_suite_test
 
 pytest.register_assert_rewrite(*asserting.REWRITTEN)
 
@@ -28,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     markers.add_options(parser)
     plan.add_options(parser)
     variants.add_options(parser)
+    known_bugs.add_options(parser)
     order.add_options(parser)
     alive.add_options(parser)
     group = parser.getgroup("immediate_exit conformance")
@@ -51,17 +54,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the parts; record in one process only, not in pytest-xdist's workers."""
-    for part in (asserting, markers, variants, order, environment, plan):
-        config.pluginmanager.register(part, part.__name__)
+    refusals.check(config)
+    parts: dict[str, object] = {
+        part.__name__: part
+        for part in (asserting, markers, variants, known_bugs, order, environment, plan, once)
+    }
     if not plan.is_worker(config):
-        config.pluginmanager.register(recorder.Recorder(config), recorder.NAME)
-        config.pluginmanager.register(alive.Alive(config), alive.NAME)
+        parts[recorder.NAME] = recorder.Recorder(config)
+        parts[alive.NAME] = alive.Alive(config)
+    for name, part in parts.items():
+        if config.pluginmanager.register(part, name) is None:
+            raise pytest.UsageError(f"-p no:{name}: without it the verdict would not be one")
 
 
-@pytest.hookimpl(wrapper=True)
+# First and a wrapper: what another plugin made of the report is done by then.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Let what is known of a failure travel with its report."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
-    if report.failed and call.excinfo is not None and is_suite_test(item.nodeid):
-        report.__dict__["conformance"] = results.evidence(report, call.excinfo)
+    error = once.failure(item, call, report) if markers.is_suite_test(item) else None
+    if error is not None:
+        found = pytest.ExceptionInfo.from_exception(error)
+        report.__dict__["conformance"] = results.evidence(report, found)
     return report  # type: ignore[return-value]

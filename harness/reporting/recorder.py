@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,6 @@ import pytest
 from harness.claims import catalogue, chapters
 from harness.reporting import (
     environment,
-    identity,
     journal,
     markers,
     output,
@@ -25,9 +27,13 @@ from harness.reporting import (
     proof,
     results,
     verdict,
+    whole,
 )
+from harness.reporting.selection import Rest
 
 NAME = "conformance-recorder"
+#: The exit status where nothing failed and there is no verdict: the launcher's Exit.SUITE_ERROR.
+NO_VERDICT = os.EX_SOFTWARE
 
 
 class Recorder:
@@ -40,8 +46,10 @@ class Recorder:
         self._results: list[results.Result] = []
         self._collection_errors = 0
         self._plan: plan.Plan = {}
-        self._journal: journal.Writer | None = None
+        self._rest = Rest()
+        self._is_planned = False
         self._done: set[str] = set()
+        self._journal: journal.Writer | None = None
         self._proofs = proof.Proofs()
 
     # ---- the session's beginning
@@ -78,8 +86,7 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Without workers the plan is known here."""
-        if session.items:
-            self._planned(plan.of_items(session.items))
+        self._planned(plan.of_items(session.items), whole.rest(session))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -90,30 +97,39 @@ class Recorder:
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
         """A worker has collected; all collect the same."""
         found = plan.take_back(self._config, node)
-        if not self._plan:
-            self._planned(found)
+        if found is None:
+            self._trouble(str(node.gateway.id), "a worker on another machine tells no plan")
+        elif not self._is_planned:
+            self._planned(*found)
 
-    def _planned(self, found: plan.Plan) -> None:
-        self._plan = found
-        if self._journal and found:
-            self._journal.planned(dict(found.values()))
+    def _planned(self, found: plan.Plan, rest: Rest) -> None:
+        self._plan, self._rest, self._is_planned = found, rest, True
+        if self._journal and (found or rest):
+            self._journal.planned(dict(found.values()), rest)
+
+    def _identifier(self, nodeid: str, report: pytest.TestReport | None = None) -> str:
+        """A suite's test by its result id, which travels with its reports; else an empty text."""
+        told = dict(report.user_properties).get("id", "") if report else ""
+        return str(told) or self._plan.get(nodeid, ("", ""))[0]
 
     # ---- each test
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins."""
-        if identity.is_suite_test(nodeid):
-            self._proofs.begin(identity.result_id(nodeid))
+        identifier = self._identifier(nodeid)
+        if identifier:
+            self._proofs.begin(identifier)
             if self._journal:
-                self._journal.start(identity.result_id(nodeid))
+                self._journal.start(identifier)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test is through."""
-        if not identity.is_suite_test(report.nodeid):
+        identifier = self._identifier(report.nodeid, report)
+        if not identifier:
             return
         node = getattr(report, "node", None)
         worker = str(node.gateway.id) if node is not None else ""
-        result = self._assembler.add(report, now=journal.now(), worker=worker)
+        result = self._assembler.add(report, identifier, now=journal.now(), worker=worker)
         if result is None:
             return
         self._proofs.end()
@@ -146,14 +162,9 @@ class Recorder:
         """Decide the exit status first, end the journal and tell the verdict last."""
         for result in self._assembler.abandoned(now=journal.now()):
             self._take(result)
-        if self._nothing_tested() and session.exitstatus == pytest.ExitCode.OK:
-            required = self._config.option.require_kvm
-            session.exitstatus = (
-                pytest.ExitCode.TESTS_FAILED if required else pytest.ExitCode.NO_TESTS_COLLECTED
-            )
-        if self._no_verdict() and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = self._status(session.exitstatus)
         yield
+        session.exitstatus = self._status(session.exitstatus)  # somebody may have made it a success
         self._proofs.close()
         if self._journal:
             left_out = len(self._plan) - len(self._results)
@@ -161,44 +172,62 @@ class Recorder:
                 self._journal.stopped_early(self._config.option.stop_after, left_out)
             self._journal.end(int(session.exitstatus))
             self._journal.close()
-        if (self._plan or self._results) and not self._config.option.collectonly:
+        if self._has_verdict(session.exitstatus):
             self._tell()
         told_nothing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if self._output is not None and self._output.lost() and session.exitstatus in told_nothing:
             session.exitstatus = output.UNTOLD
 
-    def _no_verdict(self) -> bool:
-        """Whether a test broke, or never ran, in a way that pytest itself takes for a success."""
-        well = (results.Outcome.PASSED, results.Outcome.SKIPPED)
-        config = self._config.option
-        missing = len(self._done) < len(self._plan) and config.stop_after is None
-        broken = any(result.outcome not in well for result in self._results)
-        return bool(self._collection_errors) or broken or (missing and not config.collectonly)
+    def _has_verdict(self, status: int) -> bool:
+        """Whether tests of the suites were to run."""
+        option = self._config.option
+        lists = option.collectonly or option.showfixtures or option.show_fixtures_per_test
+        if lists or status == pytest.ExitCode.USAGE_ERROR:
+            return False
+        if not self._is_planned:  # somebody ended the run before
+            return whole.asks_for_suites(self._config, self._config.rootpath)
+        return bool(self._plan or self._results or self._rest)
 
-    def _nothing_tested(self) -> bool:
-        skipped = results.Outcome.SKIPPED
-        return bool(self._results) and all(r.outcome is skipped for r in self._results)
-
-    def _tell(self) -> None:
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is None:
-            return
-        findings = verdict.judge(
+    def _findings(self) -> verdict.Findings:
+        return verdict.judge(
             self._results,
             planned=dict(self._plan.values()),
             claims=catalogue(),
             collection_errors=self._collection_errors,
+            rest=self._rest,
         )
-        whole = not markers.chosen(self._config).narrowed
+
+    def _status(self, status: int) -> int:
+        """pytest's exit status; its success stands only where the verdict is one."""
+        if status != pytest.ExitCode.OK or not self._has_verdict(status):
+            return status
+        findings = self._findings()
+        if findings.having(verdict.State.FAILED):
+            return pytest.ExitCode.TESTS_FAILED
+        early = findings.run < findings.planned and self._config.option.stop_after is None
+        broken = findings.having(verdict.State.BROKEN) or self._collection_errors
+        if broken or early or not self._is_planned:
+            return NO_VERDICT
+        if not findings.having(verdict.State.HELD, verdict.State.PARTLY):
+            required = self._config.option.require_kvm
+            return pytest.ExitCode.TESTS_FAILED if required else pytest.ExitCode.NO_TESTS_COLLECTED
+        return NO_VERDICT if self._rest else status
+
+    def _tell(self) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        width = terminal._tw.fullwidth if terminal else shutil.get_terminal_size((80, 24)).columns
         lines = verdict.render(
-            findings,
+            self._findings(),
             environment=environment.of(self._config),
             claims=catalogue(),
             chapters=chapters(),
-            width=terminal._tw.fullwidth,
-            absent=whole,
+            width=width,
+            absent=not markers.chosen(self._config).narrowed,
             architecture=markers.host_architecture(),
         )
+        if terminal is None:  # -p no:terminal: whatever else is silent, the verdict is not
+            sys.stdout.write("".join(f"{line.text}\n" for line in lines))
+            return
         terminal.write_line("")
         for line in lines:
             terminal.write_line(line.text, **line.markup)

@@ -14,7 +14,7 @@ import pytest
 
 from harness.host.features import REASONS
 from harness.kvm.abi import KvmError
-from harness.reporting.identity import result_id
+from harness.reporting import once
 
 #: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
 DETAIL_LIMIT = 16384
@@ -84,6 +84,7 @@ class _Pending:
     duration_s: float = 0.0
     claim: str = ""
     properties: dict[str, Any] = field(default_factory=dict)
+    reports: once.Sequence = field(default_factory=once.Sequence)
 
 
 def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
@@ -150,13 +151,15 @@ class Assembler:
         self._proof = proof
         self._common = {"id", "claim", *common}
 
-    def add(self, report: pytest.TestReport, *, now: str, worker: str = "") -> Result | None:
-        """Take one report; the result when it was the test's last.
+    def add(
+        self, report: pytest.TestReport, identifier: str, *, now: str, worker: str = ""
+    ) -> Result | None:
+        """Take one report of the test with this result id; the result when it was its last.
 
         A test counts only once its teardown is known: a warning in the kernel log or a leaked
         descriptor is found there.
         """
-        pending = self._pending.setdefault(report.nodeid, _Pending())
+        pending = self._pending.setdefault(identifier, _Pending())
         pending.duration_s += getattr(report, "duration", 0.0)
         pending.claim = pending.claim or str(dict(report.user_properties).get("claim", ""))
         for name, value in report.user_properties:
@@ -167,9 +170,9 @@ class Assembler:
             how = first_line(str(report.longrepr))
             outcome, message = died(how, "")
             _worsen(pending, outcome, "call", message, how)
-            return self._finish(report.nodeid, now, worker)
-        if report.failed:
-            told: dict[str, Any] = getattr(report, "conformance", {})
+            return self._finish(identifier, now, worker)
+        told: dict[str, Any] = getattr(report, "conformance", {})
+        if report.failed or told:
             verdict = bool(told.get("verdict"))
             detail = told.get("detail", shorten(report.longreprtext))
             message = told.get("message", first_line(report.longreprtext))
@@ -186,23 +189,22 @@ class Assembler:
             else:
                 complaint = f"skipped without one of the known words: {first_line(text)}"
                 _worsen(pending, Outcome.ERROR, when, complaint, text)
-        elif not report.passed:  # of a plugin that runs a failed test again
-            complaint = f"a report that says {report.outcome!r}, which is no outcome of a test"
+        complaint = pending.reports.complaint(report)
+        if not complaint and when == "teardown" and pending.outcome is Outcome.PASSED:
+            complaint = "" if pending.reports.has_called else "its body did not run"
+        if complaint:
             _worsen(pending, Outcome.ERROR, when, complaint, complaint)
-        return self._finish(report.nodeid, now, worker) if when == "teardown" else None
+        return self._finish(identifier, now, worker) if when == "teardown" else None
 
     def abandoned(self, *, now: str) -> list[Result]:
         """Results of tests that failed and whose teardown never came; the others are dropped."""
-        failed = [
-            nodeid for nodeid, pending in self._pending.items() if pending.outcome.against_kernel
-        ]
-        results = [self._finish(nodeid, now, "") for nodeid in failed]
+        failed = [name for name, each in self._pending.items() if each.outcome.against_kernel]
+        results = [self._finish(name, now, "") for name in failed]
         self._pending.clear()
         return results
 
-    def _finish(self, nodeid: str, now: str, worker: str) -> Result:
-        pending = self._pending.pop(nodeid)
-        identifier = result_id(nodeid)
+    def _finish(self, identifier: str, now: str, worker: str) -> Result:
+        pending = self._pending.pop(identifier)
         if pending.outcome is Outcome.ERROR and (proof := self._proof(identifier)):
             # A process beside the test's own, which the kernel ended: the test only misses it.
             _worsen(pending, Outcome.CRASHED, pending.phase, proof, proof)

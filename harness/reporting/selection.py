@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.claims import Chapter, Claim
 
@@ -27,6 +27,22 @@ class Selection:
 
     claims: frozenset[str]
     narrowed: bool
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What the chosen claims have besides the tests that are to run.
+
+    ``not_chosen`` maps result ids to claims: something else than --claim, --suite and --variants
+    left them out. ``not_found`` are claims without a single test, which the catalogue promises.
+    """
+
+    not_chosen: Mapping[str, str] = field(default_factory=dict)
+    not_found: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is missing."""
+        return bool(self.not_chosen or self.not_found)
 
 
 def select(

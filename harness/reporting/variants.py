@@ -15,8 +15,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from harness.reporting.identity import is_suite_test
-from harness.reporting.markers import property_of
+from harness.reporting.markers import is_suite_test, property_of
 
 ALL = "all"
 ONE = "one"
@@ -41,11 +40,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what stands for a variant too many."""
     if config.option.variants == ALL:
         return
-    kept = set(one_of_each(items))
-    out = {item for item in items if is_suite_test(item.nodeid) and item not in kept}
+    stay = set(kept(config, items))
+    out = {item for item in items if is_suite_test(item) and item not in stay}
     if out:
         items[:] = [item for item in items if item not in out]
         config.hook.pytest_deselected(items=list(out))
+
+
+def kept(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The tests that --variants leaves."""
+    return list(items) if config.option.variants == ALL else one_of_each(items)
 
 
 def one_of_each(items: Iterable[pytest.Item]) -> list[pytest.Item]:

@@ -12,12 +12,13 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.claims import Chapter, Claim, kernel_bugs
 from harness.claims.kernel_bugs import KernelBug
 from harness.reporting import identity
 from harness.reporting.results import Outcome, Result
+from harness.reporting.selection import Rest
 
 #: A test for another architecture says nothing about its claim here.
 _ELSEWHERE = "other_architecture"
@@ -31,24 +32,35 @@ class State(enum.Enum):
     """What is known of a claim.
 
     PARTLY: it held where it could be tested, and not everywhere. NOT_RUN: its turn did not come.
+    NOT_CHOSEN: none of its tests was to run.
     """
 
     HELD = "held"
     PARTLY = "held in part"
     NOT_TESTED = "not tested"
     NOT_RUN = "not run"
+    NOT_CHOSEN = "not chosen"
     BROKEN = "not judged"
     FAILED = "FAILED"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim's state with the results behind it. ``not_run`` are planned tests without one."""
+    """One claim's state with the results behind it.
+
+    ``not_run`` are planned tests without a result, ``not_chosen`` tests that were not planned.
+    """
 
     claim: str
     state: State
     results: tuple[Result, ...]
     not_run: int
+    not_chosen: int = 0
+
+    @property
+    def tests(self) -> int:
+        """All that it has here."""
+        return len(self.results) + self.not_run + self.not_chosen
 
     def of(self, *outcomes: Outcome) -> list[Result]:
         """Its results with one of these outcomes."""
@@ -69,6 +81,7 @@ class Findings:
     planned: int
     run: int
     collection_errors: int
+    rest: Rest = field(default_factory=Rest)
 
     def having(self, *states: State) -> list[Finding]:
         """The claims in one of these states."""
@@ -99,31 +112,43 @@ def judge(
     planned: Mapping[str, str],
     claims: Mapping[str, Claim],
     collection_errors: int = 0,
+    rest: Rest = Rest(),  # noqa: B008 - frozen
 ) -> Findings:
-    """Sort results by claim. ``planned`` maps result ids to claims."""
-    by_claim: dict[str, list[Result]] = {claim: [] for claim in planned.values()}
+    """Sort results by claim. ``planned`` maps result ids to claims; ``rest`` was not planned."""
+    by_claim: dict[str, list[Result]] = {
+        claim: [] for claim in (*planned.values(), *rest.not_chosen.values())
+    }
     for result in results:
         by_claim.setdefault(result.claim, []).append(result)
     done = {result.id for found in by_claim.values() for result in found}
     waiting = Counter(claim for name, claim in planned.items() if name not in done)
+    left = Counter(claim for name, claim in rest.not_chosen.items() if name not in done)
     order = {name: number for number, name in enumerate(claims)}
     findings = tuple(
-        Finding(name, _state(found, waiting[name]), tuple(found), waiting[name])
+        Finding(
+            name,
+            _state(found, waiting[name], left[name]),
+            tuple(found),
+            waiting[name],
+            left[name],
+        )
         for name, found in sorted(by_claim.items(), key=lambda pair: order.get(pair[0], -1))
     )
-    return Findings(findings, len(set(planned) | done), len(done), collection_errors)
+    return Findings(findings, len(set(planned) | done), len(done), collection_errors, rest)
 
 
-def _state(results: Sequence[Result], not_run: int) -> State:
+def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> State:
     outcomes = {result.outcome for result in results}
     if any(outcome.against_kernel for outcome in outcomes):
         return State.FAILED
     if Outcome.ERROR in outcomes:
         return State.BROKEN
     if Outcome.PASSED not in outcomes:
+        if not results and not not_run:
+            return State.NOT_CHOSEN
         return State.NOT_RUN if not_run else State.NOT_TESTED
     skips = [r for r in results if r.outcome is Outcome.SKIPPED and r.reason != _ELSEWHERE]
-    return State.PARTLY if skips or not_run else State.HELD
+    return State.PARTLY if skips or not_run or not_chosen else State.HELD
 
 
 def render(
@@ -147,6 +172,7 @@ def render(
     _not_tested(page, "not tested", findings.untested(), claims)
     _not_tested(page, "n/a", findings.untested(applies=False), claims)
     _not_run(page, findings, claims)
+    _left_out(page, findings, claims)
     if absent:
         _absent(page, findings, claims, architecture)
     _broken(page, findings)
@@ -182,7 +208,7 @@ class _Page:
 
 
 def host_line(environment: Mapping[str, str]) -> str:
-    """Kernel, architecture, backend and tier in one line, and whether variants were left out."""
+    """Kernel, architecture, backend and tier in one line, and what own options left out."""
     parts = [
         f"Linux {environment.get('kernel', 'unknown')} {environment.get('architecture', '')}",
         environment.get("backend", ""),
@@ -193,6 +219,8 @@ def host_line(environment: Mapping[str, str]) -> str:
     tier = environment.get("tier", "")
     parts.append(f"tier {tier}" if tier else "")
     parts.append("one variant of each test" if environment.get("variants") == "one" else "")
+    bugs_of = environment.get("without_bugs_of")
+    parts.append(f"without the tests that known bugs of Linux {bugs_of} fail" if bugs_of else "")
     return ", ".join(part.strip() for part in parts if part)
 
 
@@ -220,9 +248,12 @@ def _held(
     label = "in part"
     for finding in findings.having(State.PARTLY):
         tested = len(finding.of(Outcome.PASSED))
-        total = len(finding.results) + finding.not_run
-        why = "; ".join(_reasons(finding))
-        page.entry(label, f"{finding.claim}: {tested} of {total} tests ran and held; {why}", "good")
+        counts = f"{tested} of {finding.tests} tests ran and held"
+        if finding.not_chosen:
+            chosen = finding.tests - finding.not_chosen
+            counts = f"{chosen} of {finding.tests} tests were chosen, {tested} ran and held"
+        text = "; ".join([counts, *_reasons(finding)])
+        page.entry(label, f"{finding.claim}: {text}", "good")
         label = ""
 
 
@@ -254,6 +285,16 @@ def _not_run(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> No
         page.entry("", "the run ended before their turn", "note", indent=2)
 
 
+def _left_out(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+    names = [finding.claim for finding in findings.having(State.NOT_CHOSEN)]
+    if names:
+        page.entry("not chosen", _names(names, claims), "note")
+        page.entry("", "something else than --claim and --suite left them out", "note", indent=2)
+    if findings.rest.not_found:
+        page.entry("not found", _names(findings.rest.not_found, claims), "bad")
+        page.entry("", "no test of theirs is below suites/", "bad", indent=2)
+
+
 def _names(names: Sequence[str], claims: Mapping[str, Claim]) -> str:
     """Claims as ``prefix: a, b; prefix: c``; ``all of prefix`` is not worth its own form."""
     groups: dict[str, list[str]] = {}
@@ -265,7 +306,7 @@ def _names(names: Sequence[str], claims: Mapping[str, Claim]) -> str:
 def _absent(
     page: _Page, findings: Findings, claims: Mapping[str, Claim], architecture: str
 ) -> None:
-    present = {finding.claim for finding in findings.claims}
+    present = {finding.claim for finding in findings.claims} | set(findings.rest.not_found)
     missing = [claim for claim in claims.values() if claim.id not in present]
     waiting = [c for c in missing if c.planned and c.applies_to(architecture)]
     if waiting:
@@ -335,6 +376,7 @@ def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) ->
         rest.append("Some tests came to no verdict: this run is no proof of the rest.")
     if findings.run < findings.planned:
         rest.append(f"The run ended early: {findings.run} of {_tests(findings.planned)} ran.")
+    rest += missing(findings.rest, findings.planned)
     if failed:
         first = f"FAILED. {failed} of {_claims(failed + held)} tested does not hold on this kernel."
         if failed > 1:
@@ -345,11 +387,26 @@ def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) ->
         return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
     if not held:
         return "none. Nothing could be tested; this says nothing about the kernel.", "note"
-    if findings.run < findings.planned:
+    if findings.run < findings.planned or findings.rest:
         return " ".join(["incomplete.", f"{_claims(held)} held so far.", *rest]), "note"
     every = "The one claim" if held == 1 else f"All {_claims(held)}"
     verb = "holds" if held == 1 else "hold"
     return " ".join([f"held. {every} that could be tested {verb} on this kernel.", *rest]), "good"
+
+
+def missing(rest: Rest, planned: int) -> list[str]:
+    """Sentences about what the claims of a run have besides the ``planned`` tests."""
+    found = []
+    if rest.not_chosen:
+        number = planned + len(rest.not_chosen)
+        were = "was" if planned == 1 else "were"
+        found.append(
+            f"{planned} of {_tests(number)} {were} chosen; only --claim and --suite choose claims."
+        )
+    if rest.not_found:
+        has = "has" if len(rest.not_found) == 1 else "have"
+        found.append(f"{_claims(len(rest.not_found))} {has} no test below suites/.")
+    return found
 
 
 def _by_known_bugs(findings: Findings, bugs: Mapping[str, KernelBug]) -> str:
