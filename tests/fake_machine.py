@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A machine that is only played: a program in the place of virtme-ng, which ends as it is told.
 
-Called by the keeper it plays the machine: `fake_machine.py ENDING SHARE`. Called by a test as
-`fake_machine.py tool ENDING OUTPUT` it is `kvm-conformance emulate` with such a machine.
+Called by the keeper it plays the machine, which may be hostile: `fake_machine.py ENDING PLACE`.
+Called by a test as `fake_machine.py tool ENDING OUTPUT` it is `kvm-conformance emulate` with such a
+machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from unittest import mock
 
 from harness import signs
 from harness.emulation import bundle, kernel, machine
+from harness.emulation.share import WRITABLE
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 
@@ -39,11 +41,15 @@ REFUSES = f"""\
 {INSMOD}
 """
 LEFT_BEHIND = "left-behind"
+#: Beside the folder of results: what a hostile machine aims at.
+VICTIM = "victim"
+ESCAPE = "\x1b[31m\x1b]0;title\x07\x9b2J\u202e"
 
 
-def play(ending: str, share: Path) -> int:
+def play(ending: str, place: Path) -> int:
     """One machine, from its boot to its end; the exit code of virtme-ng."""
-    control = share / machine.CONTROL
+    control = place / machine.CONTROL
+    share = control / WRITABLE
     if ending == "never_boots":
         time.sleep(600)
     if ending == "no_boot_panic":
@@ -53,22 +59,22 @@ def play(ending: str, share: Path) -> int:
         print("virtme-run: no such kernel", file=sys.stderr)
         return 1
     (Path(os.environ["TMPDIR"]) / "of-virtme-ng").touch()
-    _state(control, "up")
+    _state(share, "up")
     if ending == "modules":
         sys.stderr.write(REFUSES)
-        _state(control, f"refused {INSMOD}")
+        _state(share, f"refused {INSMOD}")
         return 1
     if ending != "no_kvm":
-        _state(control, "kvm")
+        _state(share, "kvm")
     if ending in ("job", "no_kvm"):
         done = subprocess.run(
             ["/bin/sh", control / "job.sh"], stdin=subprocess.DEVNULL, check=False
         )
-        _state(control, f"status {done.returncode}")
+        _state(share, f"status {done.returncode}")
         return done.returncode
     if ending == "usage":
         sys.stderr.write("[ 9.000001] all is well\r\nERROR: --first: there is no claim 'x'\r\n")
-        _state(control, "status 4")
+        _state(share, "status 4")
         return 4
     _begin(share, _run_id(control))
     if ending == "panics":
@@ -76,20 +82,27 @@ def play(ending: str, share: Path) -> int:
         return 255
     if ending == "vanishes":
         return 0
+    if ending.startswith("hostile_"):
+        while not _is_copied(share, place):
+            time.sleep(0.01)
+        _spoil(ending.removeprefix("hostile_"), share, place)
+        if (share / "state").is_file() and not (share / "state").is_symlink():
+            _state(share, "status 0")
+        return 0
     if ending == "ends":
         _finish(share)
-        _state(control, "status 0")
+        _state(share, "status 0")
         return 0
     # A process that loses its parent and leaves the session, as QEMU may.
     code = "import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)"
     subprocess.run([sys.executable, "-c", code], check=True)
-    (share / LEFT_BEHIND).touch()
+    (place / LEFT_BEHIND).touch()
     time.sleep(600)
     return 0
 
 
-def _state(control: Path, line: str) -> None:
-    with (control / "state").open("a") as file:
+def _state(share: Path, line: str) -> None:
+    with (share / "state").open("a") as file:
         file.write(f"{line}\n")
 
 
@@ -117,8 +130,56 @@ def _finish(share: Path) -> None:
         writer.end(0)
 
 
-def _passed(name: str, claim: str) -> Result:
-    return Result(name, claim, Outcome.PASSED, "call", "", "", "", 0.0, "", journal.now())
+def _is_copied(share: Path, place: Path) -> bool:
+    """Whether what the machine has told so far is in the folder of results."""
+    there, copy = share / journal.NAME, place / journal.NAME
+    return copy.exists() and copy.stat().st_size == there.stat().st_size
+
+
+def _spoil(how: str, share: Path, place: Path) -> None:
+    """What a kernel that is root in its machine can make of the share; each is to do no harm."""
+    victim = place.parent / VICTIM
+    names = (journal.NAME, "junit.xml", "environment.json", "last-words.txt")
+    if how == "journal":
+        with (share / journal.NAME).open("a") as file:
+            file.write(f"{'[' * 200_000}\n")
+        return
+    if how == "escapes":
+        with journal.Writer(share / journal.NAME, fresh=False) as writer:
+            writer.result(_passed(f"preset.b{ESCAPE}", "preset.repeats", f"odd {ESCAPE} one"))
+            writer.end(0)
+        sys.stdout.write(f"said{ESCAPE}\n")
+        return
+    for name in names:
+        (share / name).unlink(missing_ok=True)
+        if how == "links":
+            (share / name).symlink_to(victim)
+        elif how == "fifos":
+            os.mkfifo(share / name)
+        elif how == "endless":
+            (share / name).symlink_to("/dev/zero")
+        elif how == "folders":
+            (share / name).mkdir()
+        elif how == "huge":
+            with (share / name).open("wb") as file:
+                file.truncate(1 << 40)
+    if how in ("links", "fifos"):
+        (share / "state").unlink()
+        if how == "links":
+            (share / "state").symlink_to(victim)
+        else:
+            os.mkfifo(share / "state")
+    deep = os.open(share, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=deep)
+        below = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+
+
+def _passed(name: str, claim: str, message: str = "") -> Result:
+    return Result(name, claim, Outcome.PASSED, "call", "", message, "", 0.0, "", journal.now())
 
 
 def command(ending: str, share: Path) -> list[str]:
@@ -129,7 +190,7 @@ def command(ending: str, share: Path) -> list[str]:
 def playing(ending: str) -> AbstractContextManager[object]:
     """A context in which harness.emulation.machine boots such a machine."""
     return mock.patch.object(
-        machine, "command", lambda _kernel, _machine, _share, place, _bundle: command(ending, place)
+        machine, "command", lambda _kernel, _machine, _job, share, _: command(ending, share.place)
     )
 
 

@@ -19,6 +19,7 @@ from fake_emulate import log
 
 from harness.emulation import console as consoles
 from harness.emulation import lost
+from harness.emulation import share as shares
 from harness.mutation.source import Source
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
@@ -108,10 +109,10 @@ def sweep(name: str, output: Path) -> int:
 
 def lane(source: str, folder: str, _boot_limit: str) -> int:
     """Answers as tools/mutate_guest.py does, until it is killed or the machine is lost."""
-    place, boot = Path(folder), Source.load(Path(source)).boot
+    place, share, boot = Path(folder), shares.at(Path(folder)), Source.load(Path(source)).boot
     log(f"lane {os.getpid()}")
     for number in itertools.count():
-        while not (file := mutate_guest.request_file(place, number)).exists():
+        while not (file := share.path / mutate_guest.request_file(number)).exists():
             time.sleep(0.01)
         request = json.loads(file.read_text())
         output = Path(request["output"]).parent
@@ -131,7 +132,7 @@ def lane(source: str, folder: str, _boot_limit: str) -> int:
             told = lost.LostVm("the machine hung", consoles.panic(lines), tuple(lines))
             (place / "lost.json").write_text(json.dumps(asdict(told)))
             return 71
-        mutate_guest.answer_file(place, number).write_text(json.dumps(answer))
+        (share.path / mutate_guest.answer_file(number)).write_text(json.dumps(answer))
     return 0
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import fake_machine as fake
 import pytest
 
-from harness.emulation import console, keeper, machine, programs
+from harness.emulation import console, keeper, machine, programs, reach
 from harness.emulation.errors import EmulationError
 from harness.emulation.machine import Ended, Job, Limits, Machine, run
+from harness.emulation.share import fresh, make
 
 JOB = Job(["/bin/sh", "-c", 'echo "said $WORD in $PWD"; exit 7'], Path("/"), {"WORD": "a 'b' $c"})
 
@@ -26,12 +27,12 @@ def boot(share: Path, ending: str, limits: Limits | None = None, job: Job = JOB)
     """A machine from boot to end, of which then nothing may be left but its console."""
     read, write = os.pipe()
     try:
-        with fake.playing(ending):
+        with fake.playing(ending), fresh(share) as folder:
             ended = run(
                 fake.KERNEL,
                 Machine(),
                 job,
-                share,
+                folder,
                 limits=limits or Limits(),
                 signs_of_life=lambda: 0,
                 output=write,
@@ -125,8 +126,8 @@ def test_virtme_ng_that_refuses_is_quoted(tmp_path: Path) -> None:
 
 
 def test_a_share_of_a_killed_run_is_cleaned_by_the_next(tmp_path: Path) -> None:
-    stale = tmp_path / machine.CONTROL
-    stale.mkdir()
+    stale = tmp_path / machine.CONTROL / "share"
+    stale.mkdir(parents=True)
     (stale / "state").write_text("up\nkvm\nstatus 0\n")
     (stale / "job.sh").write_text("exit 0\n")
     assert boot(tmp_path, "job").status == 7
@@ -135,14 +136,7 @@ def test_a_share_of_a_killed_run_is_cleaned_by_the_next(tmp_path: Path) -> None:
 def test_share_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
-        run(
-            fake.KERNEL,
-            Machine(),
-            JOB,
-            tmp_path / "file",
-            limits=Limits(),
-            signs_of_life=lambda: 0,
-        )
+        make(tmp_path / "file")
 
 
 # -------------------------------------------------------------------------------------------------
@@ -294,17 +288,20 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "vng", lambda: Path("/vng"))
     monkeypatch.setattr(machine, "_UDEV_RULES", (tmp_path / "none",))
     asked = Machine(cpus=3, memory="1G", qemu="sh", options=("-name", "a b"), threads=True)
-    words = machine.command(fake.KERNEL, asked, tmp_path, tmp_path, tmp_path / "image")
+    monkeypatch.setattr(reach, "why_not", lambda: "it is refused")
+    share = make(tmp_path)
+    words = machine.command(fake.KERNEL, asked, JOB, share, tmp_path / "image")
     assert words[:2] == ["/vng", "--run"]
     assert tuple(words[words.index("--cpus") :][:2]) == ("--cpus", "3")
     options = next(word for word in words if word.startswith("--qemu-opts="))
     assert "thread=multi" in options
     assert "'a b'" in options
     assert f"file={tmp_path}/image" in options
-    assert f"--rwdir={tmp_path}" in words
+    assert [word for word in words if "--rw" in word] == [f"--rwdir={share.path}"]
     assert not any(word.startswith("--rodir=") for word in words), "this host has no rules"
     there = tmp_path / "lib/udev/rules.d"
     there.mkdir(parents=True)
     monkeypatch.setattr(machine, "_UDEV_RULES", (tmp_path / "none", there))
-    words = machine.command(fake.KERNEL, asked, tmp_path, tmp_path, None)
+    words = machine.command(fake.KERNEL, asked, JOB, share, None)
+    share.close()
     assert f"--rodir={there}={tmp_path / machine.CONTROL / machine.RULES}" in words

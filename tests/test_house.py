@@ -183,7 +183,7 @@ def test_nothing_uses_the_ioctl_of_python() -> None:
 
 
 #: A process with one thread: it only collects tests, and its forks run them.
-MAY_FORK = {"tools/mutate_guest.py"}
+MAY_FORK = {"tools/mutate_guest.py", "harness/emulation/confine.py"}
 FORKING = re.compile(
     r"(os|pty)\.fork(pty)?|pty\.spawn|multiprocessing\b.*|concurrent\.futures\.[Pp]rocess.*"
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from test_mutate_judge import mutant
 
+from harness.emulation import share
 from harness.emulation.errors import KernelError
 from harness.emulation.lost import LostVm
 from harness.reporting import journal
@@ -44,7 +45,7 @@ class Lane:
 
     def __init__(self, top: Path, served: int) -> None:
         self.place, self.child, self.served = top / "lane", Process(), served
-        self.place.mkdir()
+        self.share = share.make(self.place)
         self.busy = self.ended = False
         self.why: LostVm | KernelError = LostVm("the machine ended by itself", "", ("x",))
 
@@ -72,9 +73,13 @@ class Case:
         self.asked = Asked(self.lane, self.folder, "/m", Request(), 1000)  # type: ignore[arg-type]
 
     @property
+    def inside(self) -> Path:
+        """Where the machine puts its results."""
+        return self.lane.share.path / self.folder.name
+
+    @property
     def request(self) -> dict[str, Any]:
-        text = request_file(self.lane.place, self.number).read_text()
-        found: dict[str, Any] = json.loads(text)
+        found: dict[str, Any] = self.lane.share.load(request_file(self.number))
         return found
 
     def console(self, before: str = "", since: str | None = "") -> None:
@@ -83,7 +88,7 @@ class Case:
 
     def tests(self, was: Was | None, end: int | None) -> None:
         """The claim's only test has come to this, or still runs."""
-        with journal.Writer(self.folder / journal.NAME) as writer:
+        with journal.Writer(self.inside / journal.NAME) as writer:
             writer.session({})
             writer.planned({"a.test": CLAIM})
             writer.start("a.test")
@@ -93,7 +98,10 @@ class Case:
                 writer.end(end)
 
     def answer(self, **answer: object) -> None:
-        answer_file(self.lane.place, self.number).write_text(json.dumps({"left": "", **answer}))
+        self.put_answer(json.dumps({"left": "", **answer}))
+
+    def put_answer(self, text: str) -> None:
+        (self.lane.share.path / answer_file(self.number)).write_text(text)
 
     def outcome(self) -> Outcome:
         code = self.asked.poll()
@@ -116,7 +124,7 @@ def test_a_verdict(case: Case) -> None:
     assert case.outcome() is Outcome.KILLED
     assert not case.asked.odd, "the panic was before it"
     assert (case.lane.busy, case.lane.ended) == (False, False)
-    assert case.request["words"][-1].startswith(f"--junitxml={case.folder}")
+    assert case.request["words"][-1].startswith(f"--junitxml={case.inside}")
     assert case.request["environment"]["KSFT_MACHINE_SLOW"] == "yes"
 
 
@@ -221,3 +229,37 @@ def test_a_defect_of_ours_ends_no_other_run(case: Case, monkeypatch: pytest.Monk
     case.answer(status=1)
     assert case.asked.poll() == Exit.SUITE_ERROR
     assert "ValueError: a defect" in (case.folder / "output.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[]",
+        "7",
+        "{}",
+        '{"status": "0", "left": ""}',
+        '{"status": 0}',
+        '{"status": 1e999, "left": ""}',
+    ],
+)
+def test_an_answer_of_another_shape_is_no_verdict(case: Case, answer: str) -> None:
+    """The kernel under test can write it, and is not to be believed."""
+    case.console()
+    case.tests(Was.PASSED, None)
+    case.put_answer(answer)
+    assert case.asked.poll() != 0
+    assert case.asked.odd
+
+
+def test_links_in_the_place_of_answers_and_results(case: Case, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text(json.dumps({"status": 0, "left": ""}))
+    (case.lane.share.path / answer_file(case.number)).symlink_to(victim)
+    assert case.asked.poll() is None, "a link is no answer"
+    for name in (journal.NAME, "junit.xml", run_state.OUTPUT):
+        (case.inside / name).symlink_to(victim)
+    (case.lane.share.path / answer_file(case.number)).unlink()
+    case.answer(status=0)
+    assert case.asked.poll() != 0
+    assert json.loads(victim.read_text())["status"] == 0
+    assert not any(path.is_symlink() for path in case.folder.iterdir())

@@ -71,8 +71,8 @@ class Guest:
         }
         fresh = self.place / "new"
         fresh.write_text(json.dumps(request))
-        fresh.replace(mutate_guest.request_file(self.place, self._asked))
-        answer = mutate_guest.answer_file(self.place, self._asked)
+        fresh.replace(self.place / mutate_guest.request_file(self._asked))
+        answer = self.place / mutate_guest.answer_file(self._asked)
         self._asked += 1
         fake.wait_for(lambda: answer.exists() or self._process.poll() is not None)
         found: dict[str, Any] = json.loads(answer.read_text())

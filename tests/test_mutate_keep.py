@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.emulation import share as shares
 from harness.emulation.errors import KernelError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine
+from harness.emulation.share import Share
 from harness.mutation.source import Source
 from tools import finish, mutate_keep
 from tools.exit_codes import Exit
@@ -43,10 +45,11 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
     def keep(boots: Boots) -> tuple[int, Lane]:
         source, place = tmp_path / "source.json", tmp_path / ".lane-1"
         SOURCE.write(source)
-        place.mkdir()
+        made = shares.make(place)
 
-        def run(kernel: Kernel, machine: Machine, job: Job, share: Path, **given: object) -> Ended:
-            assert share == tmp_path, "each mutant's folder stands beside the machine's"
+        def run(kernel: Kernel, machine: Machine, job: Job, share: Share, **given: object) -> Ended:
+            assert share.path == made.path
+            assert job.reads, "where the mutants' modules are"
             assert "oops=panic" in machine.kernel_parameters
             limits = given["limits"]
             assert isinstance(limits, Limits)
@@ -68,7 +71,7 @@ def test_machine_waits_for_mutants_and_has_no_last_words(
     """Neither silence nor age ends it; a crash of one mutant's test must not speak for another."""
 
     def boots(job: Job, limits: Limits, place: Path) -> Ended:
-        assert job.command[1:4] == ["-m", "tools.mutate_guest", str(place)]
+        assert job.command[1:4] == ["-m", "tools.mutate_guest", str(shares.at(place).path)]
         assert not any(word.startswith(("--results", "--junit")) for word in job.command)
         assert finish.LAST_WORDS not in job.environment
         assert job.environment["KSFT_MACHINE_SLOW"] == "yes"

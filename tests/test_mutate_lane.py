@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 
+from harness.emulation import share
 from tools import mutate_lane, side_by_side
 from tools.mutate_lane import Lanes
 from tools.run import Request
@@ -31,7 +32,7 @@ class Lane:
     made: ClassVar[list[Lane]] = []
 
     def __init__(self, source_file: Path, place: Path, _boot_limit_s: float) -> None:
-        place.mkdir(parents=True)
+        self.share = share.make(place)
         (place / "console.log").touch()
         self.source_file, self.place, self.child = source_file, place, Child()
         self.boot_limit_s = 300.0

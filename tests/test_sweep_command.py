@@ -15,7 +15,9 @@ from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import Ended, Job, Machine
+from harness.emulation.share import Share, at
 from harness.kvm.running import NotSeenError
+from harness.native import ffi
 from harness.sweep import inside
 from tools import sweep
 from tools.cli import main
@@ -31,11 +33,11 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
     """Replaces kernel and machine: what the machine does is told by a function."""
 
     def install(act: Act, release: str = "6.1.0-amd64") -> None:
-        def run(kernel: Kernel, machine: Machine, job: Job, share: Path, **_: object) -> Ended:
+        def run(kernel: Kernel, machine: Machine, job: Job, share: Share, **_: object) -> Ended:
             assert machine.instruction_clock
             assert machine.cpus == 1
             assert machine.kernel_parameters == ("oops=panic",), "a broken kernel ends with words"
-            return act(job, share)
+            return act(job, share.path)
 
         kernel = Kernel(Path("/vmlinuz"), release, f"made up {release}", None, "x")
         monkeypatch.setattr(sweep, "run", run)
@@ -212,7 +214,7 @@ def test_sweep_tells_how_far_it_is(
 ) -> None:
     def run(*_: object, tick: Callable[[bool], None], **__: object) -> Ended:
         tick(False)
-        (tmp_path / "halted-handler_writes-0.rounds").touch()
+        (at(tmp_path).path / "halted-handler_writes-0.rounds").touch()
         tick(True)
         return Ended(1, None, 1.0, 2.0, True)
 
@@ -225,3 +227,42 @@ def test_sweep_tells_how_far_it_is(
     said = capsys.readouterr().err
     assert "... 0 s: booting made up 6.1.0 (given up after 300 s)\n" in said
     assert "... 0 s: sweeping, 1 of 6 passes through\n" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("calibration.json", '["a", {}]'),
+        ("calibration.json", "7"),
+        ("calibration.json", "[" * 100_000),
+        ("cost.json", "[1]"),
+        ("cost.json", '{"x": "y"}'),
+        ("symbols", "zzzz t name"),
+        ("spinning-handler_writes-0.rounds", None),
+    ],
+)
+def test_files_that_the_kernel_under_test_made_up(
+    tmp_path: Path,
+    machine_that: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: str | None,
+) -> None:
+    """A sentence each, and no verdict."""
+
+    def act(_job: Job, share: Path) -> Ended:
+        good = {"calibration.json": "[0, 1]", "cost.json": "{}", "symbols": "ff t a", "done": ""}
+        for each, text in {**good, name: content or ""}.items():
+            (share / each).write_text(text)
+        if content is None:
+            (share / name).write_bytes(b"\xff" * ffi.sizeof("struct sw_round"))
+            line = "a-1 [000] d. 5: interrupt: ip=0x5\na-1 [000] d. 6: signal_generate: x\n"
+            (share / name).with_suffix(".trace").write_text(line)
+        return Ended(0, None, 1.0, 2.0, True)
+
+    machine_that(act)
+    words = ["sweep", "--way", "spinning", "--output", str(tmp_path)]
+    assert main(words) == Exit.SUITE_ERROR
+    said = capsys.readouterr().err
+    assert "defect" not in said
+    assert name.split(".")[0] in said

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A conformance run inside an emulated host: pytest there, the folder of results here.
 
-pytest runs in the machine with this checkout and this virtual environment, and writes the journal
-to the share, which is the folder of results itself. The launcher's part (tools/run.py) is played
-from outside, for the machine may be lost at any moment.
+pytest runs in the machine with this checkout and this virtual environment, and writes its results
+to the share (harness/emulation/share.py). The journal is copied to the folder of results as it
+grows, the rest when the machine has ended. The launcher's part (tools/run.py) is played from
+outside, for the machine may be lost at any moment.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from harness.emulation import bundle, cache
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import Ended, Job, Limits, Machine, run
+from harness.emulation.share import Mirror, Share, fresh
 from harness.reporting import variants
 from tools import finish
 from tools.run import ROOT, Request, pytest_command, recording
@@ -97,27 +99,52 @@ def boot_and_test(
 
     Raises `KernelError` where no machine can be had, and OSError where `output` cannot be written.
     """
-    asked = dataclasses.replace(
-        job(machine, request, output), modules=modules.resolve() if modules else None
-    )
     try:
-        with stoppable():
+        with stoppable(), taken(output) as (share, journal):
+            asked = dataclasses.replace(
+                job(machine, request, share.path), modules=modules.resolve() if modules else None
+            )
             image = bundle.image(cache.root(), say)
             signs = RunSigns(output / finish.JOURNAL, say)
+
+            def tick(up: bool) -> None:
+                journal.more()
+                signs.look("" if up else booting(kernel, limits))
+
             ended = run(
                 kernel,
                 machine,
                 asked,
-                output,
+                share,
                 bundle=image,
                 limits=limits,
-                signs_of_life=lambda: _size(output / finish.JOURNAL),
+                signs_of_life=lambda: journal.size,
                 output=text,
-                tick=lambda up: signs.look("" if up else booting(kernel, limits)),
+                tick=tick,
+                say=say,
             )
     except StoppedError as stopped:
         return Done(None, stopped.number)
     return Done(ended)
+
+
+@contextlib.contextmanager
+def taken(output: Path) -> Iterator[tuple[Share, Mirror]]:
+    """A share for results, and its journal's copy in `output`; at the end the rest goes there."""
+    with fresh(output) as share:
+        journal = Mirror(share, finish.JOURNAL, output / finish.JOURNAL)
+        try:
+            yield share, journal
+        finally:
+            take_results(share, journal, output)
+
+
+def take_results(share: Share, journal: Mirror, output: Path) -> None:
+    """Copies to `output` what a run has left in its share. Raises OSError."""
+    journal.close()
+    for name in finish.FILES:
+        if name != finish.JOURNAL:
+            share.take(name, output / name)
 
 
 def booting(kernel: Kernel, limits: Limits) -> str:
@@ -153,10 +180,3 @@ def job(machine: Machine, request: Request, output: Path) -> Job:
         # pytest-xdist, and the search for what else is installed, take seconds there.
         words["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return Job(command, ROOT, {**environment(machine), **words})
-
-
-def _size(path: Path) -> float:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

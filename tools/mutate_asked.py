@@ -21,6 +21,8 @@ from harness.emulation.console import last_lines, panic
 from harness.emulation.errors import KernelError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Limits
+from harness.emulation.share import Mirror
+from harness.plain_text import line, plain
 from harness.reporting import journal as journals
 from tools import emulate, emulated_run, finish, run_state
 from tools.exit_codes import Exit
@@ -60,19 +62,22 @@ class Asked:
         self._sign = (-1, self._began)
         # On the kernel's console from the moment on at which the mutant is loaded.
         self._marker = f"mutate: {self._number} {folder.name}"
-        job = emulated_run.job(machine(), request, folder)
+        self._share = lane.share.folder(folder.name)
+        job = emulated_run.job(machine(), request, self._share.path)
         asked = {
             "modules": modules,
             "words": job.command[3:],
             "environment": dict(job.environment),
-            "output": str(folder / run_state.OUTPUT),
+            "output": str(self._share.path / run_state.OUTPUT),
             "marker": self._marker,
         }
         lane.busy = True
         lane.served += 1
-        (folder / CONSOLE).unlink(missing_ok=True)  # no evidence of an earlier attempt
+        for name in (CONSOLE, *finish.FILES):  # no evidence of an earlier attempt
+            (folder / name).unlink(missing_ok=True)
         (folder / run_state.OUTPUT).write_bytes(b"")
-        run_state.replace(request_file(lane.place, self._number), json.dumps(asked))
+        self._journal = Mirror(self._share, finish.JOURNAL, folder / finish.JOURNAL)
+        lane.share.write(request_file(self._number), json.dumps(asked))
 
     @property
     def pid(self) -> int:
@@ -83,10 +88,11 @@ class Asked:
         """The exit code that `emulate` would give; None while the tests go on."""
         if self.returncode is not None:
             return self.returncode
+        self._journal.more()
         why = self._too_long()
-        answer = answer_file(self._lane.place, self._number)
-        if answer.exists():
-            self._answered(json.loads(answer.read_text(encoding="utf-8")))
+        answer = self._lane.share.load(answer_file(self._number))
+        if answer is not None:
+            self._answered(answer if isinstance(answer, dict) else {})
         elif self._lane.child.poll() is not None:
             try:
                 self._lost(self._lane.lost())
@@ -101,10 +107,9 @@ class Asked:
     def _too_long(self) -> str:
         """Why the machine is given up, or an empty text."""
         now = time.monotonic()
-        with contextlib.suppress(OSError):
-            size = (self._folder / finish.JOURNAL).stat().st_size
-            if size != self._sign[0]:
-                self._sign = (size, now)
+        size = self._journal.size or -1
+        if size != self._sign[0]:
+            self._sign = (size, now)
         boots = self._sign[0] < 0 and not self.had_predecessors
         silence_s = SILENCE_S + (self._lane.boot_limit_s if boots else 0)
         if now - self._began > self._limit_s:
@@ -115,17 +120,19 @@ class Asked:
 
     def _answered(self, answer: dict[str, Any]) -> None:
         lines = self._take_console()
-        status = answer.get("status")
+        # The kernel under test may have written it: an answer of another shape is none.
+        told = answer.get("status")
+        status = told if isinstance(told, int) else -signal.SIGKILL
         self.odd = bool(
-            answer["left"]
+            answer.get("left", "no answer")
             or status not in _VERDICTS
             or panic(lines)
             or any(_COMPLAINT in line for line in lines)
         )
         if refused := answer.get("refused"):
-            self._refused(f"it does not load the KVM in its folder: {refused}")
+            self._refused(f"it does not load the KVM in its folder: {line(str(refused))}")
         else:
-            self._end(int(answer["status"]), None)
+            self._end(status, None)
         if self.odd or self._lane.served >= MOST_SERVED:
             self._lane.end()
 
@@ -133,6 +140,7 @@ class Asked:
         """What the machine said before this mutant was loaded is none of its evidence."""
         self.odd = True
         lines = self._take_console()
+        self._journal.more()
         ended = self._ended_with()
         if ended is not None:  # the tests had come to their end: it was lost while it was cleaned
             self._end(ended, None)
@@ -148,6 +156,7 @@ class Asked:
 
     def _end(self, status: int, lost: LostVm | None) -> None:
         """Completes the results, as `emulate` does."""
+        self._take_results()
         with (
             (self._folder / run_state.OUTPUT).open(
                 "a", encoding="utf-8", errors="backslashreplace"
@@ -171,8 +180,15 @@ class Asked:
                 self.returncode = Exit.SUITE_ERROR
         self._lane.busy = False
 
+    def _take_results(self) -> None:
+        emulated_run.take_results(self._share, self._journal, self._folder)
+        said = plain(self._share.text(run_state.OUTPUT))
+        (self._folder / run_state.OUTPUT).write_text(said, encoding="utf-8")
+        self._share.close()
+
     def _refused(self, why: str) -> None:
         self.odd = True
+        self._share.close()
         with (self._folder / run_state.OUTPUT).open("a", encoding="utf-8") as text:
             text.write(f"Error: {why}\n")
         self.returncode = Exit.SUITE_ERROR

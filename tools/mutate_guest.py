@@ -31,14 +31,14 @@ LOADED = Path("/sys/module")
 _LOOK_S = 0.05
 
 
-def request_file(place: Path, number: int) -> Path:
-    """Where the request of this number is."""
-    return place / f"request-{number}.json"
+def request_file(number: int) -> str:
+    """The name of the request of this number."""
+    return f"request-{number}.json"
 
 
-def answer_file(place: Path, number: int) -> Path:
-    """Where its answer will be."""
-    return place / f"answer-{number}.json"
+def answer_file(number: int) -> str:
+    """The name of its answer."""
+    return f"answer-{number}.json"
 
 
 def main(place: Path, words: Sequence[str]) -> NoReturn:
@@ -46,11 +46,11 @@ def main(place: Path, words: Sequence[str]) -> NoReturn:
     remove()  # the kernel's own KVM
     warm_up(words)
     for number in itertools.count():
-        file = request_file(place, number)
+        file = place / request_file(number)
         while not file.exists():
             time.sleep(_LOOK_S)
         request = json.loads(file.read_text(encoding="utf-8"))
-        answer = answer_file(place, number)
+        answer = place / answer_file(number)
         fresh = answer.with_suffix(".new")
         fresh.write_text(json.dumps(serve(request)), encoding="utf-8")
         fresh.replace(answer)

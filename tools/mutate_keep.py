@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``lane SOURCE PLACE SECONDS``: the process that keeps a machine for mutants (tools/run_child.py).
 
-The machine executes tools/mutate_guest.py until it is ended; `PLACE` is the folder in which it is
-asked, below that of the kernel's results. How it was lost stands there in `lost.json`.
+The machine executes tools/mutate_guest.py until it is ended; `PLACE` is a folder with a share, in
+which it is asked. How it was lost stands beside the share, in `lost.json`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from pathlib import Path
 
 from harness.emulation import bundle, cache, programs
 from harness.emulation import kernel as kernels
+from harness.emulation import share as shares
 from harness.emulation.console import last_lines
 from harness.emulation.errors import KernelError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Job, Limits, Machine, run
+from harness.mutation import build
 from harness.mutation.source import Source
 from tools import emulate, emulated_run, finish, run_state
 from tools.exit_codes import Exit
@@ -42,9 +44,10 @@ def keep(source_file: str, place: str, boot_limit_s: str) -> int:
     """Boots a machine and lets it answer until it ends or is ended; the exit code."""
     source, folder = Source.load(Path(source_file)), Path(place)
     limits = Limits(boot_s=float(boot_limit_s), silence_s=math.inf, total_s=math.inf)
-    every = emulated_run.job(machine(), Request(variants=emulated_run.VARIANTS), folder)
+    share = shares.at(folder)
+    every = emulated_run.job(machine(), Request(variants=emulated_run.VARIANTS), share.path)
     words = [word for word in every.command[3:] if not word.startswith(("--results", "--junit"))]
-    command = [*every.command[:2], "tools.mutate_guest", str(folder), *words]
+    command = [*every.command[:2], "tools.mutate_guest", str(share.path), *words]
     environment = {k: v for k, v in every.environment.items() if k != finish.LAST_WORDS}
     try:
         programs.check(machine().qemu)
@@ -53,12 +56,12 @@ def keep(source_file: str, place: str, boot_limit_s: str) -> int:
             ended = run(
                 kernel,
                 machine(),
-                Job(command, ROOT, environment),
-                folder.parent,
-                place=folder,
+                Job(command, ROOT, environment, reads=(build.folder_of(source),)),
+                share,
                 bundle=bundle.image(cache.root(), emulate.say),
                 limits=limits,
                 signs_of_life=lambda: 0.0,
+                say=emulate.say,
             )
     except emulated_run.StoppedError as stopped:
         return 128 + stopped.number

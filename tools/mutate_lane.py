@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness.emulation import share as shares
 from harness.emulation.console import last_lines
 from harness.emulation.errors import KernelError
 from harness.emulation.lost import LostVm
@@ -28,7 +29,7 @@ class Lane:
 
     def __init__(self, source_file: Path, place: Path, boot_limit_s: float) -> None:
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        self.share = shares.make(place)
         self.source_file = source_file
         self.place = place
         self.boot_limit_s = boot_limit_s
@@ -70,6 +71,8 @@ class Lanes:
 
     def __init__(self, parallel: int, folders: Iterable[Path] = ()) -> None:
         for left in (left for folder in folders for left in folder.glob(".lane-*")):
+            with contextlib.suppress(OSError):
+                shares.remove(left)
             shutil.rmtree(left, ignore_errors=True)  # of a mutation that was killed
         self._parallel = parallel
         self._lanes: list[Lane] = []
@@ -119,5 +122,8 @@ class Lanes:
 
     def _remove(self, lane: Lane) -> None:
         lane.end()
+        lane.share.close()
+        with contextlib.suppress(OSError):
+            shares.remove(lane.place)
         shutil.rmtree(lane.place, ignore_errors=True)
         self._lanes.remove(lane)

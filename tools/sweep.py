@@ -15,7 +15,9 @@ from harness.emulation import kernel as kernels
 from harness.emulation.errors import KernelError
 from harness.emulation.kernel import Kernel
 from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
+from harness.emulation.share import Share, fresh
 from harness.kick.plan import Protocol
+from harness.plain_text import line
 from harness.signs import Signs
 from harness.sweep import kicks
 from harness.sweep.inside import ERROR, PASS_SHIFT, Sweep
@@ -31,6 +33,7 @@ from tools.run import ROOT, missing_extension, nearest, output_folder, refuse, t
 _FIRST = -100
 _CONTROL_ROUNDS = 241
 _PASSES = 3
+_MOST_OF_A_PASS = 1 << 30  # bytes
 PROTOCOLS = (Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK, Protocol.CONTROL)
 
 
@@ -105,10 +108,14 @@ def sweep(
             _clear(folder)
             click.echo(f"Sweep of {found.name}: tier {machine.tier}, {', '.join(chosen)}")
             click.echo(f"Results go to {nearest(folder)}")
-            (folder / "request.json").write_text(json.dumps({"sweeps": _sweeps(chosen, passes)}))
-            modules = kvm_modules and kvm_modules.resolve()
-            with stoppable():
-                ended = _boot(found, machine, folder, modules, len(chosen), passes)
+            sweeps, modules = _sweeps(chosen, passes), kvm_modules and kvm_modules.resolve()
+            with stoppable(), fresh(folder) as share:
+                share.write("request.json", json.dumps({"sweeps": sweeps}))
+                ended = _boot(found, machine, share, modules, sweeps)
+                for name in ("calibration.json", "cost.json", "symbols", "done", ERROR):
+                    share.take(name, folder / name)
+                for name in _files(sweeps):
+                    share.take(name, folder / name, _MOST_OF_A_PASS)
             return _finish(found, folder, chosen, passes, ended)
     except KernelError as error:
         return refuse(f"{error}.", Exit.SUITE_ERROR)
@@ -134,6 +141,13 @@ def _sweeps(ways: tuple[str, ...], passes: int) -> list[tuple[str, str, int, int
     return made
 
 
+def _files(sweeps: list[tuple[str, str, int, int, int]]) -> list[str]:
+    """The files that the passes of these sweeps leave."""
+    shapes = [Sweep(*each) for each in sweeps]
+    stems = [shape.stem(number) for shape in shapes for number in range(shape.passes)]
+    return [f"{stem}.{kind}" for stem in stems for kind in ("rounds", "trace")]
+
+
 def _clear(folder: Path) -> None:
     """Files of an earlier sweep must not be taken for this one's."""
     for pattern in ("*.rounds", "*.trace", "symbols", "done", ERROR, "*.json", "landing-*"):
@@ -142,23 +156,28 @@ def _clear(folder: Path) -> None:
 
 
 def _boot(
-    kernel: Kernel, machine: Machine, folder: Path, modules: Path | None, ways: int, passes: int
+    kernel: Kernel,
+    machine: Machine,
+    share: Share,
+    modules: Path | None,
+    sweeps: list[tuple[str, str, int, int, int]],
 ) -> Ended:
     job = Job(
-        [sys.executable, "-m", "harness.sweep.inside", str(folder)],
+        [sys.executable, "-m", "harness.sweep.inside", str(share.path)],
         ROOT,
         environment(machine),
         modules=modules,
     )
     image = bundle.image(cache.root(), say)
     limits, is_up = Limits(), False
+    rounds = [name for name in _files(sweeps) if name.endswith(".rounds")]
 
     def doing() -> str:
         if not is_up:
             return booting(kernel, limits)
         # A pass is written whole, at its end.
-        done = len(list(folder.glob("*.rounds")))
-        return f"sweeping, {done} of {ways * len(PROTOCOLS) * passes} passes through"
+        done = sum(share.size(name) >= 0 for name in rounds)
+        return f"sweeping, {done} of {len(rounds)} passes through"
 
     signs = Signs(say, doing)
 
@@ -171,11 +190,12 @@ def _boot(
         kernel,
         machine,
         job,
-        folder,
+        share,
         bundle=image,
         limits=limits,
-        signs_of_life=lambda: sum(path.stat().st_size for path in folder.glob("*.rounds")),
+        signs_of_life=lambda: sum(share.size(name) for name in rounds),
         tick=tick,
+        say=say,
     )
 
 
@@ -190,15 +210,17 @@ def _finish(kernel: Kernel, folder: Path, ways: tuple[str, ...], passes: int, en
     if ended.status or not (folder / "done").exists():
         why = f"broke off with exit code {ended.status}; see its output above"
         if (folder / ERROR).exists():
-            why = f"broke off: {(folder / ERROR).read_text(encoding='utf-8')}"
+            why = (
+                f"broke off: {line((folder / ERROR).read_text(encoding='utf-8', errors='replace'))}"
+            )
         return refuse(f"the sweep of {kernel.name} {why}.", Exit.SUITE_ERROR)
     try:
         symbols = kicks.Symbols(folder / "symbols")
         report = sweep_report.Report(
             kernel=kernel.name,
             release=kernel.release,
-            steps=kicks.calibration(kicks.load(folder / "calibration.json")),
-            cost=kicks.load(folder / "cost.json"),
+            steps=kicks.calibration(kicks.load_nops(folder / "calibration.json")),
+            cost=kicks.load_cost(folder / "cost.json"),
             verdicts=tuple(
                 each for name in ways for each in judge_way(folder, name, passes, symbols)
             ),

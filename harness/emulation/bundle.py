@@ -22,10 +22,10 @@ from pathlib import Path
 
 from harness.emulation import cache as caches
 from harness.emulation.cache import Look, Say
+from harness.emulation.reach import PARTS
 from harness.signs import Signs, run
 
 ROOT = Path(__file__).resolve().parents[2]
-_CHECKOUT = ("conftest.py", "pytest.ini", "pyproject.toml", "harness", "suites", "tools")
 _DISTRIBUTIONS = ("pytest", "pytest-xdist", "junit-xml", "click", "rich", "cffi", "defusedxml")
 # Not imported by a run, and large.
 _LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages"}
@@ -88,9 +88,8 @@ def _compile_suites(look: Look) -> None:
 
 
 def _files() -> Iterator[Path]:
-    for name in _CHECKOUT:
+    for name in PARTS:
         yield from _below(ROOT / name)
-    yield from _below(ROOT / "guest_blobs")
     yield from _below(Path(sysconfig.get_path("stdlib")))
     for name in _closure(_DISTRIBUTIONS):
         yield from _of_distribution(name)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.plain_text import plain
+
 LINES = 40
 _MOST_BYTES = 1 << 20
-# Escape sequences of terminals, and every control character but the tab.
-_NOISE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|c)|[\x00-\x08\x0b-\x1f\x7f]")
 # The texts of kernel/panic.c, lib/bug.c, kernel/watchdog.c, kernel/hung_task.c, mm and arch/x86.
 _PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 _GRAVE = re.compile(
@@ -36,7 +36,7 @@ def last_lines(path: Path, count: int = LINES) -> list[str]:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return []
-    lines = [_NOISE.sub("", line).rstrip() for line in text.split("\n")]
+    lines = [line.rstrip() for line in plain(text).split("\n")]
     return [line for line in lines if line][-count:]
 
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The first program in an emulated host: brings KVM up, puts the bundle over the root, and runs
-# the job. Its only argument is the share's control folder. It tells how far it is by lines in the
-# file `state` there, which the other side watches: up, kvm, status N; or `refused TEXT` where KVM
+# the job. Its only argument is the control folder, which it can read; the folder `share` in it, it can
+# write. It tells how far it is by lines in the file `state` there, which the other side watches: up, kvm, status N; or `refused TEXT` where KVM
 # from a folder of the caller's does not load, and then no job runs.
 
 control=$1
+share=$control/share
 state() {
-	echo "$@" >>"$control/state"
+	echo "$@" >>"$share/state"
 }
 
 state up
@@ -41,7 +42,6 @@ if [ -e /dev/vda ] || modprobe -q virtio_blk; then
 		for folder in proc sys dev run tmp; do
 			mount --rbind "/$folder" "$root/$folder"
 		done
-		share=$(cat "$control/share")
 		mount --rbind "$share" "$root/$share"
 	fi
 fi

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -16,15 +17,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.emulation import programs
+from harness import files, plain_text
+from harness.emulation import programs, reach
 from harness.emulation.console import last_lines, panic, refusal
 from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
+from harness.emulation.share import CONTROL, Share
+from harness.emulation.watch import Limits, Watch
 
-CONTROL = ".machine"
+__all__ = ["CONTROL", "Ended", "Job", "Limits", "Machine", "command", "run"]
+
 TEMPORARY = "tmp"  # in the control folder: virtme-ng leaves files behind when it is killed
 RULES = "rules.d"
+ROOT = "root"  # where the root is mounted that QEMU sees
 CONSOLE = "console.log"
 #: The paths that virtme-ng takes for its --rwdir.
 SHARE = re.compile(r"[A-Za-z0-9_+ /.-]+")
@@ -37,6 +43,8 @@ _PARAMETERS = ("loglevel=5", "nokaslr", "tsc=reliable")
 # The end of a VM waits for grace periods of RCU, idly, hundreds of times in a run of the suites.
 # The second word undoes what PREEMPT_RT does for its latencies. A sweep ends few VMs.
 _IMPATIENT = ("rcupdate.rcu_expedited=1", "rcupdate.rcu_normal_after_boot=0")
+_KEPT_WORDS = ("LANG", "LC_ALL", "TERM", "TZ")
+_MOST_TEXT = 256 * files.MEGABYTE  # of a console, and of what the job says
 _VNG_LOST = 255  # virtme-ng's exit code when a machine vanished
 # Where udev's own rules are: /lib where /usr is not merged.
 _UDEV_RULES = (Path("/usr/lib/udev/rules.d"), Path("/lib/udev/rules.d"))
@@ -124,28 +132,21 @@ def _memory_here() -> int:
 class Job:
     """What the emulated host executes, as root: a command with its environment and folder.
 
-    `modules` is a folder with a kvm.ko and a kvm-amd.ko, to be loaded instead of the kernel's own.
+    `modules` is a folder with a kvm.ko and a kvm-amd.ko, to be loaded instead of the kernel's own;
+    `reads` are files and folders that the command reads beside the checkout and the system's.
     """
 
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     modules: Path | None = None
+    reads: Sequence[Path] = ()
 
     def script(self) -> str:
         """The same for a shell. Every word is quoted."""
         lines = [f"cd {shlex.quote(str(self.folder))} || exit 126"]
         lines += [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return "\n".join([*lines, f"exec {shlex.join(self.command)}", ""])
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds: to user space, between two signs of life, and in all."""
-
-    boot_s: float = 300.0
-    silence_s: float = 240.0
-    total_s: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -163,21 +164,31 @@ class Ended:
 
 
 def command(
-    kernel: Kernel, machine: Machine, share: Path, place: Path, bundle: Path | None
+    kernel: Kernel, machine: Machine, job: Job, share: Share, bundle: Path | None
 ) -> list[str]:
-    """virtme-ng's command line; it runs guest.sh of the control folder in `place`."""
+    """virtme-ng's command line; it runs guest.sh of the control folder."""
     words = machine.qemu_words(realtime=kernel.is_realtime)
     if bundle is not None:
         words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
     impatient = () if machine.instruction_clock else _IMPATIENT
     parameters = [*_PARAMETERS, *impatient, *machine.kernel_parameters]
-    control = place / CONTROL
+    control = share.path.parent
     rules = next((path for path in _UDEV_RULES if path.is_dir()), None)
+    seen = [
+        job.folder,
+        job.modules,
+        *job.reads,
+        bundle,
+        control,
+        *reach.of_kernel(kernel.image, kernel.modules),
+    ]
+    seen += [*reach.of_qemu(machine.qemu), *reach.named_in(machine.options)]
     return [
+        *reach.only(control / ROOT, [path for path in seen if path]),
         *(str(programs.vng()), "--run", str(kernel.image), "--user", "root", "--force-9p"),
         *("--disable-kvm", "--disable-microvm", "--verbose", "--qemu"),
         str(shutil.which(machine.qemu)),
-        *("--cpus", str(machine.cpus), "--memory", machine.memory, f"--rwdir={share}"),
+        *("--cpus", str(machine.cpus), "--memory", machine.memory, f"--rwdir={share.path}"),
         *([f"--rodir={rules}={control / RULES}"] if rules else []),
         *(f"--append={word}" for word in parameters),
         f"--qemu-opts={shlex.join(words)}",
@@ -189,39 +200,43 @@ def run(
     kernel: Kernel,
     machine: Machine,
     job: Job,
-    share: Path,
+    share: Share,
     *,
-    place: Path | None = None,
     bundle: Path | None = None,
     limits: Limits,
     signs_of_life: Callable[[], float],
     output: int = 1,
     tick: Callable[[bool], None] = lambda _up: None,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> Ended:
     """Boots the kernel, runs the job, and ends everything.
 
-    `share` is a folder that the job can write by its own path. The console goes to console.log in
-    `place`, the share itself or a folder in it, one a machine. `signs_of_life` is a number that
-    changes as long as the job goes on (a size); `output` the descriptor for the job's standard
-    output; `tick` is called now and then with whether user space is up.
+    `share` is the folder that the job can write, by its own path, and the only one. The console
+    goes to console.log in its place. `signs_of_life` is a number that changes as long as the job
+    goes on (a size); `output` the descriptor for the job's standard output; `tick` is called now
+    and then with whether user space is up; `say` is told where the machine can read more of this
+    host than it should.
 
     Raises `EmulationError`, also where the kernel refuses the job's modules, and OSError where the
     share cannot be written. Whatever is raised, QEMU has ended.
     """
     machine.check()
     programs.check(machine.qemu)
-    if not SHARE.fullmatch(str(share)):
+    place = share.place
+    if not SHARE.fullmatch(str(share.path)):
         raise EmulationError(
-            f"an emulated host cannot have the folder {share}: virtme-ng takes paths of letters, "
+            f"an emulated host cannot have the folder {place}: virtme-ng takes paths of letters, "
             "digits, spaces and any of _+.- only; choose another --output"
         )
-    place = place or share
-    with _control_folder(place, job) as control, (place / CONSOLE).open("wb") as console:
-        (control / "share").write_text(str(share), encoding="utf-8")
+    if why_not := reach.why_not():
+        say(why_not)
+    control = share.path.parent
+    _fill(control, job)
+    with os.fdopen(files.create(place / CONSOLE, mode=0o644), "wb") as console:
         started = time.monotonic()
-        words = command(kernel, machine, share, place, bundle)
-        with _kept(words, control, console.fileno(), output) as child:
-            watch = _Watch(control, limits, signs_of_life, started)
+        words = command(kernel, machine, job, share, bundle)
+        with _kept(words, share, console.fileno(), output) as child:
+            watch = Watch(share, limits, signs_of_life, started)
             why = ""
             while child.poll() is None and not why:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -258,27 +273,19 @@ def _refused(kernel: Kernel, job: Job, insmod: str, said: str) -> str:
     )
 
 
-@contextlib.contextmanager
-def _control_folder(place: Path, job: Job) -> Iterator[Path]:
-    control = place / CONTROL
-    shutil.rmtree(control, ignore_errors=True)
-    control.mkdir(parents=True)
-    try:
-        shutil.copy(_HERE / "guest.sh", control / "guest.sh")
-        (control / "job.sh").write_text(job.script(), encoding="utf-8")
-        (control / "modules").write_text(str(job.modules or ""), encoding="utf-8")
-        (control / "state").touch()
-        (control / TEMPORARY).mkdir()
-        (control / RULES).mkdir()
-        (control / RULES / "ports.rules").write_text(_RULES, encoding="utf-8")
-        yield control
-    finally:
-        shutil.rmtree(control, ignore_errors=True)
+def _fill(control: Path, job: Job) -> None:
+    """What the machine is told stands beside its share: it can read that, and not write it."""
+    shutil.copy(_HERE / "guest.sh", control / "guest.sh")
+    (control / "job.sh").write_text(job.script(), encoding="utf-8")
+    (control / "modules").write_text(str(job.modules or ""), encoding="utf-8")
+    for name in (TEMPORARY, RULES, ROOT):
+        (control / name).mkdir(exist_ok=True)
+    (control / RULES / "ports.rules").write_text(_RULES, encoding="utf-8")
 
 
 @contextlib.contextmanager
 def _kept(
-    words: list[str], control: Path, console: int, output: int
+    words: list[str], share: Share, console: int, output: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The command below a keeper, which ends it when this block ends or this process dies.
 
@@ -287,24 +294,24 @@ def _kept(
     Its texts come through pipes: QEMU opens /proc/self/fd/1 anew, and of a file it would overwrite
     the beginning.
     """
+    control = share.path.parent
     keeper = subprocess.Popen(
         [sys.executable, str(_HERE / "keeper.py"), str(control), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-            "TMPDIR": str(control / TEMPORARY),
-        },
+        env=_environment(control / TEMPORARY),
     )
     assert keeper.stdin
     assert keeper.stdout
     assert keeper.stderr
     pumps = [
-        threading.Thread(target=_pump, args=pair, daemon=True)
-        for pair in ((keeper.stdout.fileno(), output), (keeper.stderr.fileno(), console))
+        threading.Thread(target=_pump, args=words, daemon=True)
+        for words in (
+            (keeper.stdout.fileno(), output, share),
+            (keeper.stderr.fileno(), console, None),
+        )
     ]
     for pump in pumps:
         pump.start()
@@ -319,53 +326,28 @@ def _kept(
         keeper.stderr.close()
 
 
-def _pump(source: int, sink: int) -> None:
-    """Copies until the end. A sink that is full or gone must not stop the machine."""
+def _environment(temporary: Path) -> dict[str, str]:
+    """Of virtme-ng and QEMU: little, for the machine can read it. No user's settings are there."""
+    kept = {name: word for name, word in os.environ.items() if name in _KEPT_WORDS}
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    return {**kept, "PATH": path, "TMPDIR": str(temporary), "HOME": str(temporary)}
+
+
+def _pump(source: int, sink: int, share: Share | None) -> None:
+    """Copies until the end. A sink that is full or gone must not stop the machine.
+
+    With a `share` it is for people: what a terminal would obey is left out, and files are said to
+    be where they will be. Of a machine that talks without end the rest is dropped.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    left = _MOST_TEXT
     while data := os.read(source, 1 << 16):
+        left -= len(data)
+        if left < 0:
+            continue
+        if share:
+            text = plain_text.plain(decoder.decode(data))
+            data = text.replace(str(share.path), str(share.place)).encode()
         with contextlib.suppress(OSError):
             while data:
                 data = data[os.write(sink, data) :]
-
-
-class _Watch:
-    """Follows a machine by the lines of its state file."""
-
-    def __init__(
-        self, control: Path, limits: Limits, signs: Callable[[], float], started: float
-    ) -> None:
-        self.booted_s: float | None = None
-        self.has_kvm = False
-        self.status: int | None = None
-        self.refused: str | None = None
-        self._state = control / "state"
-        self._lines: list[str] = []
-        self._limits = limits
-        self._signs = signs
-        self._started = started
-        self._last = (started, -1.0)
-
-    def look(self) -> str:
-        """Why the machine is given up; an empty text while it is not."""
-        now = time.monotonic()
-        with contextlib.suppress(FileNotFoundError):  # the keeper has removed it
-            self._lines = self._state.read_text(errors="replace").splitlines()
-        lines = self._lines
-        if "up" in lines and self.booted_s is None:
-            self.booted_s = now - self._started
-        self.has_kvm = "kvm" in lines
-        for line in lines:
-            if line.startswith("status "):
-                self.status = int(line.split()[1])
-            if line.startswith("refused"):
-                self.refused = line.removeprefix("refused").strip()
-        sign = self._signs() + len(lines)
-        if sign != self._last[1]:
-            self._last = (now, sign)
-        limits, age = self._limits, now - self._started
-        if self.status is None and self.booted_s is None and age > limits.boot_s:
-            return f"the machine did not reach user space in {limits.boot_s:.0f} s"
-        if self.status is None and now - self._last[0] > limits.silence_s:
-            return f"the machine hung: no sign of life for {limits.silence_s:.0f} s"
-        if self.status is None and age > limits.total_s:
-            return f"the machine was ended at its time limit of {limits.total_s:.0f} s"
-        return ""

@@ -31,11 +31,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+from harness import files
+from harness.plain_text import plain
 from harness.reporting.results import Outcome, Result
 from harness.reporting.selection import Rest
 
 VERSION = 1
 NAME = "journal.jsonl"
+#: Bytes; a run of all tests has less than a megabyte, a soak of days some more.
+LIMIT = 256 * files.MEGABYTE
+# RecursionError: brackets without end. OverflowError: a number that is infinite.
+_NO_LINE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
 class JournalError(ValueError):
@@ -190,19 +196,21 @@ class Journal:
 def read(path: Path) -> Journal:
     """Read a journal, complete or not. A last line that is torn is left out.
 
+    A kernel under test may have written it: what a terminal would obey is left out of all texts.
+
     :raises JournalError: a line before the last is none of a journal, or contradicts those before
         it, or the version is a later one.
-    :raises OSError: the file cannot be read.
+    :raises OSError: the file cannot be read, is no regular one, or is far too long.
     """
-    lines = path.read_bytes().split(b"\n")
+    lines = files.read_regular(path, LIMIT).split(b"\n")
     journal = Journal(torn=bool(lines[-1]))
     done: set[str] = set()
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            _take(journal, json.loads(line, parse_constant=_no_number), done)
+            _take(journal, _plain(json.loads(line, parse_constant=_no_number)), done)
         except JournalError as error:
             raise JournalError(f"{path}, line {number}: {error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except _NO_LINE as error:
             why = f"not a line of a journal: {error}"
             raise JournalError(f"{path}, line {number}: {why}") from error
     return journal
@@ -210,6 +218,15 @@ def read(path: Path) -> Journal:
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number of JSON")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON holds, with plain texts."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {plain(key): _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _take(journal: Journal, entry: dict[str, Any], done: set[str]) -> None:
@@ -255,7 +272,10 @@ def _take(journal: Journal, entry: dict[str, Any], done: set[str]) -> None:
 
 
 def _texts(found: dict[str, str]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in found.items()}
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise JournalError(f"{key} must be a text, not {value!r:.40}")
+    return dict(found)
 
 
 def _result(entry: dict[str, Any]) -> Result:

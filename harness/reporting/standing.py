@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness import files, plain_text
 from harness.reporting.results import Outcome
 
 #: As many running tests are named.
 _NAMED = 4
+_LONGEST_NAME = 200  # characters
+_AT_ONCE = 4 * files.MEGABYTE  # bytes of a journal; no line is as long
 
 
 class Standing:
@@ -71,14 +74,14 @@ class Follower:
     def look(self) -> bool:
         """Reads what is new; whether there was anything."""
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(files.open_regular(self._path), "rb") as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._file or status.st_size < self._offset:
                     self._begin_anew()  # the journal of another run
                     self._file = status.st_ino
                 file.seek(self._offset)
                 # The last line may be there in part.
-                whole = file.read().rpartition(b"\n")[0]
+                whole = file.read(_AT_ONCE).rpartition(b"\n")[0]
         except OSError:
             return False
         for line in whole.splitlines():
@@ -94,10 +97,10 @@ class Follower:
             if event == "planned":
                 self.standing.planned = len(entry["ids"])
             elif event == "start":
-                self.standing.start(entry["id"])
+                self.standing.start(plain_text.line(entry["id"])[:_LONGEST_NAME])
             elif event == "result":
                 failed = Outcome(entry["outcome"]).against_kernel
-                self.standing.finish(entry["id"], failed=failed)
+                self.standing.finish(plain_text.line(entry["id"])[:_LONGEST_NAME], failed=failed)
             elif event == "end":
                 self.standing.ended = True
         except (ValueError, KeyError, TypeError, RecursionError):

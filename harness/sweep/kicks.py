@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.native import ffi, lib
+from harness.plain_text import line, plain
 
 _LINE = re.compile(r"^\s*\S.*-\d+\s+\[\d+\] \S+\s+(?P<time>\d+): (?P<event>\w+): (?P<rest>.*)$")
 _COUNTER = re.compile(r"\bip=(0x[0-9a-f]+)")
@@ -69,10 +70,11 @@ class Symbols:
 
     def __init__(self, path: Path) -> None:
         found = []
-        for line in _text(path).splitlines():
-            fields = line.split()
-            if len(fields) >= 3 and fields[1] in "tTwW":
-                found.append((int(fields[0], 16), fields[2]))
+        for each in _text(path).splitlines():
+            fields = each.split()
+            known = len(fields) >= 3 and re.fullmatch("[0-9a-f]{1,16}", fields[0])
+            if known and fields[1] in "tTwW":
+                found.append((int(fields[0], 16), plain(fields[2])))
         if not found:
             raise SweepError(f"{path} names no function of the kernel")
         found.sort()
@@ -110,6 +112,8 @@ def read(folder: Path, stem: str, first: int) -> list[Kick]:
     found = []
     for index in range(len(raw) // size):
         each = rounds[index]
+        if each.landing not in LANDINGS:
+            raise SweepError(f"the sweep {stem} is damaged: it tells a landing {each.landing}")
         # Its kick is the last one before it ended; one of the round before came before its begin,
         # but for what an early aim makes earlier than the beginning.
         last = bisect.bisect_right(times, each.returned) - 1
@@ -134,8 +138,23 @@ def read(folder: Path, stem: str, first: int) -> list[Kick]:
 _EARLY = 2000  # instructions: far less than from one round to the next
 
 
-def load(path: Path) -> Any:
-    """A JSON file of a sweep. Raises `SweepError`."""
+def load_nops(path: Path) -> list[int]:
+    """The file of a calibration. Raises `SweepError`."""
+    found = _load(path)
+    if not isinstance(found, list) or not all(type(each) is int for each in found):
+        raise SweepError(f"{path} is damaged: it is no list of numbers")
+    return found
+
+
+def load_cost(path: Path) -> dict[str, float]:
+    """The file of instructions by case. Raises `SweepError`."""
+    found = _load(path)
+    if not isinstance(found, dict) or not all(type(each) is float for each in found.values()):
+        raise SweepError(f"{path} is damaged: it tells no numbers by their names")
+    return {line(name): value for name, value in found.items()}
+
+
+def _load(path: Path) -> Any:
     try:
         return json.loads(_text(path))
     except (ValueError, RecursionError) as error:
@@ -152,8 +171,8 @@ def _text(path: Path) -> str:
 def _posted(trace: str) -> Iterator[tuple[int, int]]:
     """Time and interrupted program counter of each interrupt that posted the signal."""
     before: tuple[int, int] | None = None
-    for line in trace.splitlines():
-        match = _LINE.match(line)
+    for each in trace.splitlines():
+        match = _LINE.match(each)
         if match is None:
             continue
         if match["event"] == "interrupt":
