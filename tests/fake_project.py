@@ -17,14 +17,14 @@ from defusedxml.common import DefusedXmlException
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CONFTEST = """
+PROMISES_ALL = """
 from harness.reporting import environment
 environment.describe = lambda: {"kernel": "6.99.0", "architecture": "x86_64", "tier": "hardware"}
 pytest_plugins = ["harness.reporting.plugin"]
 """
 
 #: A little project has no test for most of the catalogue's claims, and owes none.
-OWES_NOTHING = """
+CONFTEST = f"""{PROMISES_ALL}
 from harness.reporting import whole
 whole.promised = lambda selection: []
 """
@@ -75,7 +75,7 @@ def test_stuck():
 def make(folder: Path, **suites: str) -> Path:
     """A project below ``folder``; a keyword is ``chapter`` or ``chapter__file`` with its text."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "conftest.py").write_text(CONFTEST + OWES_NOTHING)
+    (folder / "conftest.py").write_text(CONFTEST)
     (folder / "pytest.ini").write_text((ROOT / "pytest.ini").read_text())
     for name, text in suites.items():
         chapter, _, file = name.partition("__")

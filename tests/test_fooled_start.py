@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Ways to start pytest on the suites: from elsewhere, with other options, without parts of it.
+
+None of them makes a verdict say more than what was tested, with the launcher or without.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_project as fake
+import pytest
+from test_fooled_selection import (
+    DROPS,
+    NO_VERDICT,
+    ONE_OF_FOUR,
+    REFUSED,
+    ROOT,
+    both_ways,
+    launch,
+    make,
+    results,
+    said,
+)
+
+from harness.claims import catalogue, chapters
+from harness.reporting import identity
+from harness.reporting.selection import select
+from tools import run
+
+# ---- another root, another configuration
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--rootdir=.."], ["-c", "other.ini"], ["--rootdir=suites", "suites/preset"]]
+)
+def test_a_foreign_root_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    project = fake.make(tmp_path / "p", preset=fake.HELD)
+    (project / "other.ini").write_text("[pytest]\n")
+    done = fake.pytest_run(project, "suites", *arguments, "--results=out")
+    assert done.returncode == REFUSED
+    assert f"the suites run with {project / 'pytest.ini'} and --rootdir={project}" in said(done)
+    assert not (project / "out").exists()
+
+
+def test_a_parents_conftest_leaves_out_no_less(tmp_path: Path) -> None:
+    project = make(tmp_path / "p")
+    (tmp_path / "conftest.py").write_text(DROPS)
+    done = fake.pytest_run(project, f"--confcutdir={tmp_path}")
+    assert ONE_OF_FOUR in said(done)
+    assert done.returncode == NO_VERDICT
+
+
+@both_ways
+def test_a_test_keeps_its_name_under_another_path(tmp_path: Path, workers: str) -> None:
+    project = make(tmp_path)
+    (project / "elsewhere").symlink_to("suites")
+    done = fake.pytest_run(project, "elsewhere", f"-n{workers}", "--results=out")
+    assert set(results(project / "out")) == {
+        *(("preset.turn.a", "passed"), ("preset.turn.b", "passed"), ("preset.turn.c", "passed")),
+        ("preset.more", "passed"),
+    }
+    assert "VERDICT held." in said(done)
+    assert done.returncode == 0
+
+
+def test_real_place_and_name(tmp_path: Path) -> None:
+    project = make(tmp_path / "p")
+    (tmp_path / "link").symlink_to(project / "suites/preset")
+    path = tmp_path / "link/test_preset_b.py"
+    assert identity.is_below_suites(path, project)
+    assert not identity.is_below_suites(project / "conftest.py", project)
+    found = identity.true_nodeid(path, "../link/test_preset_b.py::test_a[b::c]", project)
+    assert found == "suites/preset/test_preset_b.py::test_a[b::c]"
+
+
+# ---- no run at all
+
+
+@pytest.mark.parametrize("option", ["--setup-plan", "--setup-only"])
+def test_a_run_without_bodies_is_refused(tmp_path: Path, option: str) -> None:
+    done = fake.pytest_run(fake.make(tmp_path, preset=fake.HELD), option)
+    assert done.returncode == REFUSED
+    assert "--setup-only and --setup-plan run no test" in said(done)
+
+
+def test_a_python_that_drops_assertions_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-O", "-m", "pytest"],
+        cwd=fake.make(tmp_path, preset=fake.HELD),
+        env=fake.environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == REFUSED
+    assert "take the assertions away" in said(done)
+
+
+@pytest.mark.parametrize(
+    "part", ["conformance-recorder", "harness.reporting.once", "harness.reporting.plan"]
+)
+def test_no_part_can_be_left_out(tmp_path: Path, part: str) -> None:
+    done = fake.pytest_run(fake.make(tmp_path, preset=fake.HELD), "-p", f"no:{part}")
+    assert done.returncode == REFUSED
+    assert f"-p no:{part}: without it" in said(done)
+
+
+def test_the_whole_plugin_cannot_be_left_out() -> None:
+    done = fake.pytest_run(ROOT, "-p", "no:harness.reporting.plugin", "suites/capability")
+    assert done.returncode == REFUSED
+    assert "without it there is no verdict" in said(done)
+
+
+def test_the_verdict_needs_no_terminal_plugin(tmp_path: Path) -> None:
+    done = fake.pytest_run(fake.make(tmp_path, preset=fake.HELD), "-p", "no:terminal")
+    assert "VERDICT held." in said(done)
+
+
+# ---- the launcher
+
+
+def test_the_launcher_hands_no_options_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = make(tmp_path / "p")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k turn")
+    monkeypatch.setenv("PYTEST_PLUGINS", "there_is_no_such_plugin")
+    assert launch(project, tmp_path / "out") == 0
+    assert len(results(tmp_path / "out")) == 4
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [
+        "Not handed on to pytest: PYTEST_ADDOPTS, PYTEST_PLUGINS. Options for it follow `--`."
+    ]
+    assert "PYTEST_ADDOPTS" in os.environ
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_launcher_loads_no_plugin_because_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    installed = tmp_path / "installed"
+    (installed / "fooling-1.dist-info").mkdir(parents=True)
+    (installed / "fooling-1.dist-info/METADATA").write_text("Name: fooling\nVersion: 1\n")
+    (installed / "fooling-1.dist-info/entry_points.txt").write_text("[pytest11]\nf = fooling\n")
+    (installed / "fooling.py").write_text(DROPS)
+    project = make(tmp_path / "p")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{installed}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest"],
+        cwd=project,
+        env=fake.environ(PYTHONPATH=f"{ROOT}:{installed}"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ONE_OF_FOUR in said(done)
+    request = run.Request(output=tmp_path / "out", jobs=workers)
+    assert run.launch(request, select(catalogue(), chapters()), root=project) == 0
+    assert len(results(tmp_path / "out")) == 4
+
+
+def test_the_launcher_says_what_was_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = make(tmp_path / "p")
+    assert launch(project, tmp_path / "out", "-k", "turn") == NO_VERDICT
+    assert "No verdict on all that was asked for: 3 of 4 tests were chosen" in (
+        capfd.readouterr().err
+    )
+    assert launch(project, tmp_path / "out", "--rootdir=/") == 64
+
+
+def test_the_launcher_says_that_nothing_ran(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = make(tmp_path / "p")
+    (project / "fooling.py").write_text("def pytest_runtestloop(session): return True")
+    assert launch(project, tmp_path / "out", "-p", "fooling") == NO_VERDICT
+    assert "Error: 4 planned tests did not run." in capfd.readouterr().err
