@@ -70,9 +70,15 @@ def test_a_terminal_that_closes_costs_no_results(tmp_path: Path, workers: str) -
     project = fake.make(tmp_path / "p", preset=fake.HELD, signals=fake.STUCK)
     output = tmp_path / "o"
     words = [sys.executable, "-c", fake.LAUNCH, str(project), str(output), "8", workers, "10"]
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execvpe(words[0], words, fake.environ())
+    terminal, other_end = pty.openpty()
+    child = subprocess.Popen(
+        ["setsid", "--ctty", *words],
+        env=fake.environ(),
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+    )
+    os.close(other_end)
     path = output / journal.NAME
 
     os.set_blocking(terminal, False)
@@ -84,8 +90,7 @@ def test_a_terminal_that_closes_costs_no_results(tmp_path: Path, workers: str) -
 
     fake.wait_for(waits)
     os.close(terminal)
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 143
+    assert child.wait(60) == 143
     read = journal.read(path)
     assert (len(read.results), read.not_run) == (2, ["signals.stuck"])
     assert fake.well_formed(output / "junit.xml")
