@@ -131,7 +131,7 @@ class Writer:
         # ASCII with escapes: valid whatever bytes a guest or the kernel log put into a message.
         if self._is_full:
             return
-        text = json.dumps(_plain({"event": event, **fields}), allow_nan=False)
+        text = json.dumps(_as_json({"event": event, **fields}), allow_nan=False)
         data = memoryview(f"{text}\n".encode("ascii"))
         try:
             while data:
@@ -144,12 +144,12 @@ class Writer:
             self._full(error)
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """What JSON can say; all else as a text, infinity and NaN among it."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _as_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_as_json(each) for each in value]
     if value is None or isinstance(value, (str, int)):
         return value
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
