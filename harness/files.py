@@ -73,9 +73,15 @@ def create(path: Path | str, *, folder: int | None = None, mode: int = 0o666) ->
 
     A link with that name is replaced, not followed.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags, mode, dir_fd=folder)
     except FileExistsError:
         os.unlink(path, dir_fd=folder)
         return os.open(path, flags, mode, dir_fd=folder)
+
+
+def write(path: Path, text: str) -> None:
+    """A text in a file that `create` makes. Raises OSError."""
+    with os.fdopen(create(path), "w", encoding="utf-8") as file:
+        file.write(text)

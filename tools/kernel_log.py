@@ -6,8 +6,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from harness import files
 from harness.host import kernel_log
 from harness.reporting.journal import now
+
+GAP = "records are missing here: the kernel overwrote them before they were read"
 
 
 class Copy:
@@ -22,16 +25,19 @@ class Copy:
     def __init__(self, path: Path, *, device: Path = kernel_log.DEVICE) -> None:
         self.alarms: list[tuple[str, str]] = []
         self.lost = ""
-        self._out = path.open("w", encoding="utf-8", errors="backslashreplace")
+        self._out = os.fdopen(files.create(path), "w", encoding="utf-8", errors="backslashreplace")
         self._log = kernel_log.KernelLog(device)
         if self._log.why_not:
             self._write([f"# {self._log.why_not}"])
 
     def more(self) -> None:
         """Copy what is new; does not wait."""
-        lines = self._log.new_lines()
-        self.alarms += [(now(), line) for line in kernel_log.alarms(lines)[:1]]
-        self._write(lines)
+        gaps = self._log.gaps
+        records = self._log.new_records()
+        if self._log.gaps > gaps:
+            self._write([f"# {GAP}"])
+        self.alarms += [(now(), line) for line in kernel_log.alarms(records)[:1]]
+        self._write([record.line for record in records])
 
     def close(self) -> None:
         """Copy the rest and close."""

@@ -17,11 +17,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.emulation.console import last_lines, panic
+from harness.emulation.console import last_lines
 from harness.emulation.errors import KernelError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Limits
 from harness.emulation.share import Mirror
+from harness.kernel_texts import complains
 from harness.plain_text import line, plain
 from harness.reporting import journal as journals
 from tools import emulate, emulated_run, finish, run_state
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 SILENCE_S = Limits.silence_s
 MOST_SERVED = 25  # a machine that leaks what nobody sees does not get old
 _VERDICTS = (0, 1, 5)  # pytest's exit codes: all passed, some failed, none was chosen
-_COMPLAINT = "cut here"  # lib/bug.c and kernel/panic.c, above each warning
 _ALL_LINES = 100_000
 
 
@@ -126,8 +126,7 @@ class Asked:
         self.odd = bool(
             answer.get("left", "no answer")
             or status not in _VERDICTS
-            or panic(lines)
-            or any(_COMPLAINT in line for line in lines)
+            or any(complains(line) for line in lines)
         )
         if refused := answer.get("refused"):
             self._refused(f"it does not load the KVM in its folder: {line(str(refused))}")

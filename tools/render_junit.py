@@ -19,6 +19,7 @@ import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
+from harness import files
 from harness.reporting.journal import Journal
 from harness.reporting.results import Outcome, Result, shorten
 
@@ -52,7 +53,8 @@ def agrees(journal: Journal, path: Path) -> bool:
     error to it, and a skip without one of the known words is fine.
     """
     try:
-        cases = list(defusedxml.ElementTree.parse(path).iter("testcase"))
+        root = defusedxml.ElementTree.fromstring(files.read_regular(path, follow=False))
+        cases = list(root.iter("testcase"))
     except (OSError, ParseError, DefusedXmlException):
         return False
     told = [_told(case) for case in cases]
@@ -122,7 +124,7 @@ def write(journal: Journal, path: Path) -> None:
 
     :raises OSError: the file cannot be written.
     """
-    path.write_text(text([suite(journal)]), encoding="utf-8")
+    files.write(path, text([suite(journal)]))
 
 
 def _name(identifier: str) -> tuple[str, str]:

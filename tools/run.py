@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness import files
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import variants
 from harness.reporting.asserting import OPTIMIZED
@@ -252,7 +253,8 @@ def recording(request: Request, output: Path) -> list[str]:
     """pytest's words for a run whose results are kept, and at last those of the user."""
     return [
         f"--results={output}",
-        f"--junitxml={output / finish.JUNIT}",
+        # pytest follows a link there; in the folder of another user it is made afterwards.
+        *([f"--junitxml={output / finish.JUNIT}"] if _is_own(output) else []),
         *([f"--run-id={request.run}"] if request.run else []),
         *(["--require-kvm"] if request.require_kvm else []),
         *request.pytest_arguments,
@@ -303,6 +305,9 @@ def output_folder(wanted: Path | None, release: str = "") -> Iterator[Path]:
     with folder_lock.held(folder):
         for name in finish.FILES:
             (folder / name).unlink(missing_ok=True)
+        probe = folder / finish.JOURNAL
+        os.close(files.create(probe))
+        probe.unlink()
         yield folder.resolve()
 
 
@@ -315,6 +320,10 @@ def not_writable(error: OSError, wanted: Path | None) -> str:
 def taken(holder: folder_lock.HeldError, wanted: Path | None) -> str:
     """The sentence for a folder that another run has."""
     return f"{holder} writes its results to {wanted}: wait for it, or choose another --output."
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.stat().st_uid == os.geteuid()
 
 
 def _new_folder(wanted: Path) -> Path:

@@ -7,16 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.kernel_texts import has_time, is_grave, is_panic, without_time
 from harness.plain_text import plain
 
 LINES = 40
 _MOST_BYTES = 1 << 20
-# The texts of kernel/panic.c, lib/bug.c, kernel/watchdog.c, kernel/hung_task.c, mm and arch/x86.
-_PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
-_GRAVE = re.compile(
-    r"\bBUG: |\bOops: |general protection fault|watchdog: .*(?:soft|hard) lockup|hard LOCKUP"
-    r"|rcu: .*detected stalls|blocked for more than \d+ seconds|unable to handle|double fault"
-)
 # Why a module is not taken: kernel/module/main.c and version.c (kernel/module.c until 5.18). That
 # it is unsigned or built out of the tree is said of modules that do load.
 _REFUSAL = re.compile(
@@ -24,7 +19,6 @@ _REFUSAL = re.compile(
     r"|exports duplicate symbol|Exec format|[Ii]nvalid (?:module|ELF|relocation)"
     r"|module_layout|key was rejected|SVM (?:not supported|disabled)|[Nn]o hardware support"
 )
-_TIME = re.compile(r"^\[ *[0-9.]+\](?:\[[ A-Z0-9]+\])? *")
 
 
 def last_lines(path: Path, count: int = LINES) -> list[str]:
@@ -42,16 +36,17 @@ def last_lines(path: Path, count: int = LINES) -> list[str]:
 
 def panic(lines: Sequence[str]) -> str:
     """The line in which the kernel said what is wrong: of a panic, else of something grave."""
-    for pattern in (_PANIC, _GRAVE):
-        for line in lines:
-            if pattern.search(line):
-                return _TIME.sub("", line).strip()
+    texts = [without_time(line) for line in lines]
+    for tells in (is_panic, is_grave):
+        for text in texts:
+            if tells(text):
+                return text
     return ""
 
 
 def refusal(lines: Sequence[str]) -> str:
     """The last line in which the kernel said why it does not take a module; else an empty text."""
     for line in reversed(lines):
-        if _TIME.match(line) and _REFUSAL.search(line):
-            return _TIME.sub("", line).strip()
+        if has_time(line) and _REFUSAL.search(line):
+            return without_time(line)
     return ""

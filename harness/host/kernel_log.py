@@ -4,33 +4,52 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from harness import kernel_texts
+from harness.plain_text import plain
 
 DEVICE = Path("/dev/kmsg")
 _RECORD = 8192  # CONSOLE_EXT_LOG_MAX, the longest record (Documentation/ABI/testing/dev-kmsg)
 
-# Texts that the kernel prints when it finds itself broken: lib/bug.c, kernel/panic.c,
-# kernel/locking/lockdep.c, kernel/rcu/tree_stall.h, kernel/watchdog.c, kernel/hung_task.c,
-# mm/kasan/report.c, kernel/kcsan/report.c, lib/ubsan.c.
-_ALARM = re.compile(
-    r"WARNING: |BUG: |kernel BUG at |Oops[: ]|general protection fault|"
-    r"possible (?:circular|recursive|irq lock inversion|deadlock)|inconsistent lock state|"
-    r"INFO: rcu_\w+ (?:self-)?detected|rcu: INFO: |soft lockup|hard LOCKUP|"
-    r"INFO: task .* blocked for more than|UBSAN: |suspicious RCU usage|"
-    r"bad unlock balance|sleeping function called from invalid context"
-)
+_WARNING = 4  # the level of the mildest alarm (include/linux/kern_levels.h); 0 is the gravest
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of the kernel's own; `time_us` since the boot, None where it tells none."""
+
+    level: int
+    time_us: int | None
+    text: str
+
+    @property
+    def line(self) -> str:
+        """As dmesg prints it."""
+        if self.time_us is None:
+            return self.text
+        seconds, rest = divmod(self.time_us, 1_000_000)
+        return f"[{seconds:5d}.{rest:06d}] {self.text}"
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether the kernel found itself broken."""
+        return self.level <= _WARNING and kernel_texts.is_alarm(self.text)
 
 
 class KernelLog:
     """A position in the kernel's log, at first its end.
 
     `why_not` is empty, or says why the log may not be read; then there is never anything new.
+    `gaps` counts how often records were overwritten before they were read: nobody knows them.
     """
 
     def __init__(self, device: Path = DEVICE) -> None:
         self.why_not = ""
+        self.gaps = 0
         self._fd = -1
         try:
             self._fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -41,24 +60,24 @@ class KernelLog:
                 "run as root, or set kernel.dmesg_restrict=0"
             )
 
-    def new_lines(self) -> list[str]:
-        """What came since the last call, a line a record, as dmesg prints them."""
-        lines = []
+    def new_records(self) -> list[Record]:
+        """What the kernel said since the last call."""
+        records = []
         while self._fd >= 0:
             try:
                 record = os.read(self._fd, _RECORD)
             except BlockingIOError:
                 break
             except BrokenPipeError:
-                continue  # records were overwritten: the next read goes on behind the gap
+                self.gaps += 1
+                continue  # the next read goes on behind the gap
             except OSError:
                 break
             if not record:
                 break
-            text = record.decode("utf-8", "replace")
-            if _from_kernel(text):
-                lines.append(_as_dmesg(text))
-        return lines
+            if (found := _parse(record.decode("utf-8", "replace"))) is not None:
+                records.append(found)
+        return records
 
     def close(self) -> None:
         """Closes the descriptor; a second call does nothing."""
@@ -78,26 +97,22 @@ class KernelLog:
         self.close()
 
 
-def alarms(lines: list[str], context: int = 20) -> list[str]:
-    """From the first alarm on, up to `context` lines; empty when there is none."""
-    for index, line in enumerate(lines):
-        if _ALARM.search(line):
-            return lines[index : index + context]
+def alarms(records: Sequence[Record], context: int = 20) -> list[str]:
+    """The lines from the first alarm on, up to `context`; empty when there is none."""
+    for index, record in enumerate(records):
+        if record.is_alarm:
+            return [each.line for each in records[index : index + context]]
     return []
 
 
-def _from_kernel(record: str) -> bool:
-    """Whether the kernel wrote it: facility 0. Daemons may write to /dev/kmsg as well."""
-    priority = record.partition(",")[0]
-    return not priority.isdigit() or int(priority) >> 3 == 0
+def _parse(record: str) -> Record | None:
+    """`4,1234,5678901,-;text`: facility and level, sequence, microseconds, flags.
 
-
-def _as_dmesg(record: str) -> str:
-    """`6,1234,5678901,-;text` (level, sequence, microseconds, flags) as `[    5.678901] text`."""
+    None for what another than the kernel wrote (its facility is 0): daemons write to /dev/kmsg too.
+    """
     prefix, _, text = record.partition(";")
     fields = prefix.split(",")
-    first = text.split("\n", 1)[0]
-    if len(fields) < 3 or not fields[2].isdigit():
-        return first
-    seconds, rest = divmod(int(fields[2]), 1_000_000)
-    return f"[{seconds:5d}.{rest:06d}] {first}"
+    if len(fields) < 3 or not fields[0].isdecimal() or int(fields[0]) >> 3:
+        return None
+    time_us = int(fields[2]) if fields[2].isdecimal() else None
+    return Record(int(fields[0]) & 7, time_us, plain(text.split("\n", 1)[0]))

@@ -75,11 +75,13 @@ class Writer:
         fresh: bool = True,
         full: Callable[[OSError], None] | None = None,
     ) -> None:
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_APPEND
-        self._fd = os.open(path, flags | (os.O_TRUNC if fresh else 0), 0o644)
         self._full = full
         self._is_full = False
-        if not fresh:
+        if fresh:
+            self._fd = files.create(path, mode=0o644)
+        else:
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_APPEND | os.O_NOFOLLOW
+            self._fd = os.open(path, flags, 0o644)
             _cut_torn_line(self._fd)
 
     def __enter__(self) -> Writer:

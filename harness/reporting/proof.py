@@ -31,7 +31,7 @@ class Proofs:
 
     def end(self) -> None:
         """Some test is through."""
-        self._alarms += alarms(self._log.new_lines())[:1]
+        self._alarms += alarms(self._log.new_records())[:1]
 
     def of(self, identifier: str) -> str:
         """The proof that the kernel ended this test's process, or an empty text."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from harness import files
 from harness.claims import catalogue, chapters
 from harness.reporting import (
     environment,
@@ -65,7 +66,7 @@ class Recorder:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             text = json.dumps(host, indent=2, sort_keys=True)
-            (directory / "environment.json").write_text(f"{text}\n", encoding="utf-8")
+            files.write(directory / "environment.json", f"{text}\n")
             self._journal = journal.Writer(directory / journal.NAME, full=self._full)
             self._journal.session(host, self._config.option.run_id or journal.new_run())
         except OSError as error:
