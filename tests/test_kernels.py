@@ -66,10 +66,10 @@ def test_file_that_is_no_image(tmp_path: Path, data: bytes, sentence: str) -> No
 
 
 def test_image_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(image.files, "read_regular", refuse)
     with pytest.raises(KernelError, match="sudo chmod a\\+r"):
         image.read(tmp_path / "vmlinuz")
 

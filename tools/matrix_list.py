@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import files
 from harness.emulation.errors import KernelError
 from harness.emulation.machine import Machine
 
@@ -62,7 +63,7 @@ class Entry:
 def read(path: Path) -> tuple[Entry, ...]:
     """The kernels of a list. Raises `ListError`."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(files.read_regular(path, files.MEGABYTE).decode("utf-8"))
     except OSError as error:
         raise ListError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

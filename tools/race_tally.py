@@ -8,12 +8,14 @@ read are added up by the same lines.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import files
 from harness.kick.plan import LANDINGS
 from harness.kick.summary import upper_bound
 
@@ -114,7 +116,7 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises `ResultsError` for a line before the last that is no JSON object, and OSError.
     """
-    with path.open("rb") as file:
+    with os.fdopen(files.open_regular(path), "rb") as file:
         number = 0
         while line := file.readline(_LONGEST_LINE):
             number += 1

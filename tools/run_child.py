@@ -22,11 +22,13 @@ from pathlib import Path
 
 import click
 
+from harness import files
 from harness.emulation import kernel as kernels
 from harness.emulation.errors import KernelError
 from tools import cli, ending
 from tools.exit_codes import Exit
 
+_LARGEST = 1024 * files.MEGABYTE
 PARENT = "KVM_CONFORMANCE_PARENT"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -53,10 +55,14 @@ def find(spec: str) -> int:
     """Prints what the kernel is, fetched where it must be."""
     try:
         kernel = kernels.find(spec, say=lambda text: click.echo(text, err=True))
+        found = {"release": kernel.release, "name": kernel.name, "digest": digest(kernel)}
     except KernelError as error:
         click.echo(json.dumps({"error": str(error)}))
         return Exit.SUITE_ERROR
-    found = {"release": kernel.release, "name": kernel.name, "digest": digest(kernel)}
+    except OSError as error:
+        text = f"{error.filename or spec} cannot be read: {error.strerror}"
+        click.echo(json.dumps({"error": text}))
+        return Exit.SUITE_ERROR
     click.echo(json.dumps(found))
     return Exit.HELD
 
@@ -72,7 +78,7 @@ def digest(kernel: kernels.Kernel) -> str:
         folder, pattern = Path(kernel.source).expanduser(), "arch/*/kvm/*.ko"
     whole = hashlib.sha256()
     for path in (kernel.image, *sorted(folder.glob(pattern))):
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
+        whole.update(hashlib.sha256(files.read_regular(path, _LARGEST)).digest())
     return whole.hexdigest()[:16]
 
 

@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import files
 from harness.emulation.errors import KernelError
 
+_LARGEST = 1024 * files.MEGABYTE  # with an initial file system in it, too
 # The x86 boot protocol (Documentation/arch/x86/boot.rst); offsets in the file.
 _X86_SETUP_SECTORS = 0x1F1  # u8, 512 bytes each; 0 means 4; the boot sector comes on top
 _X86_SIZE = 0x1F4  # u32, of what follows the set-up, in units of 16 bytes
@@ -36,7 +38,7 @@ def read(path: Path) -> Image:
     Raises KernelError for a file that may not be read, is no such image, or is cut off.
     """
     try:
-        data = path.read_bytes()
+        data = files.read_regular(path, _LARGEST)
     except OSError as error:
         raise KernelError(_unreadable(path, error)) from error
     if data[_X86_MAGIC] == b"HdrS":

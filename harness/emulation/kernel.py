@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import files
 from harness.emulation import cache as caches
 from harness.emulation import debian, image, options
 from harness.emulation.cache import Say
@@ -158,8 +159,19 @@ def _build_tree(tree: Path, spec: str) -> Kernel:
         raise KernelError(
             f"the modules in {tree} are not built ({module} is missing); run make -C {tree} modules"
         )
-    name = release.read_text().strip()
+    name = release_of(release)
     return Kernel(built, name, f"{tree.name} {name}", None, spec, config)
+
+
+def release_of(path: Path) -> str:
+    """What a tree's include/config/kernel.release says. Raises KernelError."""
+    try:
+        text = files.read_regular(path, files.MEGABYTE).decode("utf-8", "replace").strip()
+    except OSError as error:
+        raise KernelError(f"{path} cannot be read: {error.strerror}") from error
+    if not re.fullmatch(r"[0-9][A-Za-z0-9._+~-]{0,200}", text):
+        raise KernelError(f"{path} names no release of a kernel; run make in the tree again")
+    return text
 
 
 def _checked(path: Path, origin: str, spec: str, config: Path | None) -> Kernel:

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
+import zlib
 from pathlib import Path
 
+from harness import files
 from harness.emulation.errors import KernelError
+
+_LARGEST = 16 * files.MEGABYTE
 
 
 def read(path: Path) -> dict[str, str]:
@@ -16,10 +21,14 @@ def read(path: Path) -> dict[str, str]:
     Raises KernelError for a file that cannot be read.
     """
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8", "replace")
-    except (OSError, EOFError) as error:
-        raise KernelError(f"the kernel's configuration {path} cannot be read: {error}") from error
+        data = files.read_regular(path, _LARGEST)
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(data)) as unpacked:
+                data = unpacked.read(_LARGEST)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise KernelError(f"the kernel's configuration {path} cannot be read: {why}") from error
+    text = data.decode("utf-8", "replace")
     return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
 
 

@@ -15,6 +15,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness import files
 from harness.emulation import cache as caches
 from harness.emulation import debian_source, image, kernel, options, programs
 from harness.emulation.cache import Say
@@ -23,6 +24,7 @@ from harness.mutation.errors import MutationError
 
 #: The folders of a kernel's tree that a mutant may change.
 PARTS = debian_source.PARTS
+_LARGEST = 1024 * files.MEGABYTE
 _HEADERS = (
     "include/linux/kvm*",
     "include/kvm/*.h",
@@ -116,7 +118,7 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
     _need_modular_kvm(tree)
     booted = kernel.find(spec or str(tree), say=say)
     built = tree / "include/config/kernel.release"
-    release = built.read_text().strip() if built.is_file() else ""
+    release = kernel.release_of(built) if built.exists() else ""
     running = image.read(booted.image).release
     if not release or release != running:
         raise MutationError(
@@ -137,7 +139,7 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         build=str(tree),
         compiler=_compiler_of_config(tree / ".config"),
         label=f"tree-{release}-{hashlib.sha256(os.fsencode(tree)).hexdigest()[:8]}",
-        digest=_digest(tree, booted.image),
+        digest=_read_digest(tree, booted.image),
     )
     programs.need("mutation")
     _need_compiler(source.compiler, release)
@@ -198,12 +200,20 @@ def _compiler_of_config(config: Path) -> str:
     return first
 
 
+def _read_digest(tree: Path, booted: Path) -> str:
+    """The same as `_digest`. Raises `MutationError` where a file cannot be read."""
+    try:
+        return _digest(tree, booted)
+    except OSError as error:
+        raise MutationError(f"{error.filename or tree} cannot be read: {error.strerror}") from error
+
+
 def _digest(tree: Path, booted: Path) -> str:
     """Of the sources and KVM's headers, of what is linked against, and of the kernel that loads it.
 
     Any other header may change what both agree about; the kernel is another one then.
     """
-    whole = hashlib.sha256(hashlib.sha256(booted.read_bytes()).digest())
+    whole = hashlib.sha256(hashlib.sha256(files.read_regular(booted, _LARGEST)).digest())
     paths = [tree / ".config", tree / "Module.symvers"]
     for part in PARTS:
         paths += sorted((tree / part).rglob("*.[chS]"))
@@ -212,5 +222,5 @@ def _digest(tree: Path, booted: Path) -> str:
         paths += sorted(tree.glob(pattern))
     for path in paths:
         whole.update(f"{path.relative_to(tree)}\0".encode())
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
+        whole.update(hashlib.sha256(files.read_regular(path, _LARGEST)).digest())
     return whole.hexdigest()[:16]
