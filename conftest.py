@@ -27,7 +27,9 @@ Always on, around each test of the suites: the kernel's log, and what the test l
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -237,9 +239,15 @@ def kick_budget(pytestconfig: pytest.Config) -> Budget:
 
 
 @pytest.fixture
-def slot() -> Iterator[slots.Slot]:
-    """Two processors that no other race of this host uses."""
-    with slots.slot() as held:
+def slot(request: pytest.FixtureRequest) -> Iterator[slots.Slot]:
+    """Two processors that no other race of this user uses."""
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            print(f"  {text}", file=sys.stderr, flush=True)
+
+    with slots.slot(say) as held:
         yield held
 
 
