@@ -23,7 +23,8 @@ def held(folder: Path) -> Iterator[None]:
     :raises HeldError: another process holds it.
     :raises OSError: the folder cannot be written.
     """
-    descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # it may be another user's folder
+    descriptor = os.open(folder / NAME, flags, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
