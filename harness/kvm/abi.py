@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno as errno_module
 import os
+from collections import Counter
 from typing import Any
 
 from harness.native import ffi, lib
@@ -72,12 +73,25 @@ def check_offsets() -> None:
 check_offsets()
 
 
+_MOST_REPEATS = 1000
+interrupted: Counter[str] = Counter()
+"""How often this process repeated which ioctl."""
+
+
 def ioctl_raw(fd: int, name: str, argument: Any = 0) -> int:
     """Issues an ioctl by name. `argument` is a cffi pointer, or a number.
 
-    Gives the kernel's value (0 or more), or the negative errno.
+    Gives the kernel's value (0 or more), or the negative errno. A call that a signal interrupted
+    did nothing, and is repeated: KVM_CREATE_VM looks for signals (mm_take_all_locks(), for the MMU
+    notifier), and other calls may come to do so. EINTR is an answer of KVM_RUN alone; from any
+    other call it is one only where repeating has no end.
     """
-    return int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
+    for _ in range(_MOST_REPEATS):
+        value = int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
+        if value != -errno_module.EINTR or name == "KVM_RUN":
+            break
+        interrupted[name] += 1
+    return value
 
 
 def ioctl(fd: int, name: str, argument: Any = 0) -> int:
