@@ -213,6 +213,14 @@ def test_a_kernel_without_a_defect(tmp_path: Path, one: Mutant | None) -> None:
         assert judged(made, one).outcome is Outcome.UNJUDGED
 
 
+def test_a_sound_variant_must_hold_and_may_be_tested(tmp_path: Path) -> None:
+    sound = mutant(claims=(), kind="sound", mutant_class="sound")
+    made = left(tmp_path, 0, (OTHER, GOOD), planned=(OTHER,))
+    assert judged(made, sound).outcome is Outcome.HELD
+    found = judged(left(tmp_path, 1, (OTHER, BAD), planned=(OTHER,)), sound)
+    assert (found.outcome, found.why) == (Outcome.FALSE_ALARM, f"failed: {OTHER}")
+
+
 def test_a_baseline_shows_what_it_is_for(tmp_path: Path) -> None:
     planned = ("absent.ignored", OTHER)
     made = left(tmp_path, 0, ("absent.ignored", SKIP), (OTHER, SKIP), planned=planned)

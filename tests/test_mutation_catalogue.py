@@ -71,6 +71,8 @@ def test_a_whole_entry(tmp_path: Path) -> None:
         ({"claims": None, "claims_held": '["absent.ignored"]'}, "only a baseline"),
         ({"class_": '"baseline"'}, "go together"),
         ({"class_": '"baseline"', "kind": '"baseline"'}, "a baseline has 'claims_held'"),
+        ({"class_": '"sound"'}, "class and kind 'sound' go together"),
+        ({"class_": '"sound"', "kind": '"sound"'}, "a sound variant names no claims"),
         ({"files": "[]"}, "'files' is empty"),
         ({"files": '["mm/memory.c"]'}, "is not below"),
         ({"files": '["virt/kvm/../../mm/memory.c"]'}, "is not below"),

@@ -176,7 +176,7 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     seen = _swept(left) if sweeps else _tested(mutant, left)
     if not seen.failed and (refused := left.refused):
         return Judged(Outcome.NOT_LOADED, refused)
-    if mutant is None or mutant.is_baseline:
+    if mutant is None or mutant.is_innocent:
         return _innocent(mutant, left, seen)
     if seen.failed.issuperset(mutant.claims):
         return Judged(Outcome.KILLED, left.why if left.lost else "", seen.words)
@@ -201,7 +201,7 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     return Judged(Outcome.SURVIVED, f"did not fail: {lacking}", seen.words)
 
 
-def _innocent(baseline: Mutant | None, left: Left, seen: _Seen) -> Judged:
+def _innocent(one: Mutant | None, left: Left, seen: _Seen) -> Judged:
     """Of a kernel without a defect. On a baseline all claims but its own cannot be tested."""
     where = f", in {seen.running}" if seen.running else ""
     if seen.failed:
@@ -211,7 +211,7 @@ def _innocent(baseline: Mutant | None, left: Left, seen: _Seen) -> Judged:
     if left.lost:
         return Judged(Outcome.LOST, f"{left.why}{where}", seen.words)
     tested = {name for name, word in seen.words.items() if word in ("held", "part")}
-    if baseline and (wrong := tested.difference(baseline.claims_held)):
+    if one and one.is_baseline and (wrong := tested.difference(one.claims_held)):
         why = f"tested, although it is a baseline: {', '.join(sorted(wrong))}"
         return Judged(Outcome.FALSE_ALARM, why, seen.words)
     if seen.undecided:
@@ -273,7 +273,7 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
     """Why a run in which nothing failed says nothing; empty where it does."""
     if journal.exit_status is None:
         return left.why or f"the suites broke off, exit code {left.code}"
-    if mutant is None or mutant.is_baseline:
+    if mutant is None or mutant.is_innocent:
         broken = [each.claim for each in found.having(State.BROKEN)]
         if broken:
             return f"the suite broke in {', '.join(broken)}"

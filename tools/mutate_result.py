@@ -90,7 +90,7 @@ class Found:
         worst: dict[str, Outcome] = {}
         for cell in (cell for column in self.columns for cell in column.mutants):
             outcome = cell.judged.outcome
-            if cell.mutant and cell.mutant.is_baseline:
+            if cell.mutant and cell.mutant.is_innocent:
                 continue
             known = worst.get(cell.name, outcome)
             worst[cell.name] = max(known, outcome, key=order.index)
@@ -101,7 +101,7 @@ class Found:
             (each.source.version, cell)
             for each in self.columns
             for cell in each.cells
-            if cell.mutant is None or cell.mutant.is_baseline
+            if cell.mutant is None or cell.mutant.is_innocent
             if cell.judged.outcome is not Outcome.LEFT_OUT
         ]
         if not innocent:

@@ -250,7 +250,7 @@ def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Pla
 
 def _has_budget(mutant: Mutant | None) -> bool:
     """Not the stock kernel and baselines: the question is whether everything holds."""
-    return mutant is not None and not mutant.is_baseline
+    return mutant is not None and not mutant.is_innocent
 
 
 def _versions(mutant: Mutant) -> str:

@@ -53,9 +53,10 @@ CLASSES: Mapping[str, str] = {
     "events": "pending events, timers, the dirty ring or a single step are lost",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
+    "sound": "no defect: what a KVM may do, and the stock one seldom does",
 }
 TIERS = ("functional", "race", "sweep")
-DEFECT, BASELINE = "defect", "baseline"
+DEFECT, BASELINE, SOUND = "defect", "baseline", "sound"
 #: The one claim that the sweep judges; the suites have no test of it.
 SWEPT = "races.every_instruction"
 #: Claims that no run of the suites judges.
@@ -114,6 +115,11 @@ class Mutant:
     def is_baseline(self) -> bool:
         """Whether it is no defect, but a kernel as kernels once were."""
         return self.kind == BASELINE
+
+    @property
+    def is_innocent(self) -> bool:
+        """Whether it is no defect: a claim that fails on it is a false alarm."""
+        return self.kind != DEFECT
 
     def applies_to(self, version: str) -> bool:
         """Whether a kernel of this version, such as 6.1, has what the patch changes."""
@@ -240,7 +246,7 @@ def _mutant(
     made = Mutant(chapter=folder.name, patch=patches[entry["id"]], **values)
     need(made.mutant_class in CLASSES, f"unknown class {made.mutant_class!r}")
     need(made.tier in TIERS, f"unknown tier {made.tier!r}; known: {', '.join(TIERS)}")
-    need(made.kind in (DEFECT, BASELINE), f"unknown kind {made.kind!r}")
+    need(made.kind in (DEFECT, BASELINE, SOUND), f"unknown kind {made.kind!r}")
     for key in ("defect", "stands_for", "equivalent"):
         text = getattr(made, key)
         need(not text or text.endswith("."), f"{key!r} must end with a full stop")
@@ -261,9 +267,15 @@ def _mutant(
 
 def _check_claims(made: Mutant, ways: frozenset[str], need: Any) -> None:
     """Which claims go with which kind and tier."""
-    baseline = made.is_baseline
-    need(baseline == (made.mutant_class == "baseline"), "class and kind 'baseline' go together")
-    if baseline:
+    for kind in (BASELINE, SOUND):
+        together = (made.kind == kind) == (made.mutant_class == kind)
+        need(together, f"class and kind {kind!r} go together")
+    if made.kind == SOUND:
+        named = made.claims or made.claims_held or made.equivalent
+        need(not named, "a sound variant names no claims: each that can be tested must hold")
+        need(made.tier == "functional", "a sound variant is of the tier 'functional'")
+        return
+    if made.is_baseline:
         need(made.claims_held and not made.claims, "a baseline has 'claims_held' and no 'claims'")
     else:
         need(not made.claims_held, "only a baseline has 'claims_held'")
