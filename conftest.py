@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import pytest
@@ -43,8 +43,9 @@ from harness.kick.budget import Budget, BudgetError
 from harness.kick.engine import measure_speed
 from harness.kick.race import Race
 from harness.kvm import arch
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import KvmError, interrupted
 from harness.kvm.guest import Guest
+from harness.kvm.run import returns_for_nothing
 from harness.kvm.running import NotSeenError, warm_up
 from harness.kvm.system import System
 from harness.kvm.vm import Vm
@@ -81,22 +82,38 @@ class LeftBehindError(Exception):
 
 
 @pytest.fixture(autouse=True)
-def always_on(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A new alarm in the kernel's log fails the test; anything left behind is an error."""
+def always_on(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[None]:
+    """A new alarm in the kernel's log fails the test; anything left behind is an error.
+
+    What KVM answered for nothing, and was asked again, is told with the result.
+    """
     if not is_suite_test(request.node):
         yield
         return
-    before = take_stock()
+    before, answers = take_stock(), repeated_answers()
     with KernelLog() as log:
         yield
         alarm = alarms(log.new_records())
         if why := log.why_not or log.gaps * "records were overwritten before they were read":
-            request.node.user_properties.append(("kernel_log_incomplete", why[:200]))
+            record_property("kernel_log_incomplete", why[:200])
+    for name, count in repeated_answers().items():
+        if count != answers[name]:
+            record_property(name, count - answers[name])
     if alarm:
         pytest.fail("the kernel raised an alarm during this test: " + "\n".join(alarm))
     found = left_behind_since(before)
     if found:
         raise LeftBehindError(f"this test left behind: {'; '.join(found)}")
+
+
+def repeated_answers() -> dict[str, int]:
+    """How often this process called KVM_RUN again, and other ioctls, after EINTR without cause."""
+    return {
+        "spurious_eintr": returns_for_nothing.count,
+        "interrupted_ioctls": sum(interrupted.values()),
+    }
 
 
 # ---- stages of life

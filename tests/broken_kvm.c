@@ -5,6 +5,11 @@
  * from the kernel what a broken one would not look at. Without a name it changes nothing.
  *
  * What each defect stands for is told in broken_kvm.py.
+ *
+ * SPURIOUS_EVERY=n makes it a KVM that ends one run in n for nothing, as it may: EINTR with
+ * KVM_EXIT_INTR and no signal of the suites. Half of these come before the guest was entered, the
+ * others by a signal of this library while it runs. INTERRUPTED_EVERY=n: one in n of all other
+ * ioctls of KVM gives EINTR and does nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broken_kvm.h"
@@ -105,6 +111,55 @@ void unmap_run(struct kvm_run *run)
 	munmap(run, (size_t)sysconf(_SC_PAGESIZE));
 }
 
+static unsigned int spurious_every, interrupted_every;
+
+/* A multiplicative generator, for each thread its own: 1 in `every` times. */
+static int falls(unsigned int every)
+{
+	static __thread uint64_t state;
+
+	if (!every)
+		return 0;
+	if (!state)
+		state = (uint64_t)syscall(SYS_gettid) * 2 + 1;
+	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (state >> 33) % every == 0;
+}
+
+static void do_nothing(int signo)
+{
+	(void)signo;
+}
+
+/* KVM_RUN, and a while later a signal that nobody but this library knows of. */
+static int run_disturbed(struct call *call)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = OUR_SIGNAL};
+	struct itimerspec soon = {.it_value = {0, 20000}};
+	timer_t timer;
+	int value, error;
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &soon, NULL))
+		abort();
+	value = chosen->run(call);
+	error = errno;
+	timer_delete(timer);
+	return errno = error, value;
+}
+
+static int run_or_not(struct call *call)
+{
+	if (call->byte || call->argument || call->vcpu->process != getpid() ||
+	    !falls(spurious_every))
+		return chosen->run(call);
+	/* What a run has to complete comes first. */
+	if (call->vcpu->pending || falls(2))
+		return run_disturbed(call);
+	call->run->exit_reason = KVM_EXIT_INTR;
+	return fail(EINTR);
+}
+
 static int run(int fd, void *argument)
 {
 	struct call call = {.fd = fd, .vcpu = &vcpus[fd], .argument = argument};
@@ -115,7 +170,7 @@ static int run(int fd, void *argument)
 		return kernel(fd, KVM_RUN, argument);
 	call.byte = call.run->immediate_exit;
 	call.preset = call.byte && !argument && call.vcpu->process == getpid();
-	value = chosen->run(&call);
+	value = run_or_not(&call);
 	error = errno;
 	call.vcpu->preset = call.preset;
 	call.vcpu->pending = !value;
@@ -158,6 +213,8 @@ int ioctl(int fd, unsigned long request, ...)
 		return kernel(fd, request, argument);
 	if (request == KVM_RUN && chosen->run)
 		return run(fd, argument);
+	if (falls(interrupted_every))
+		return fail(EINTR);
 	if (chosen->request)
 		value = chosen->request(fd, request, argument);
 	else
@@ -173,15 +230,28 @@ int close(int fd)
 	return (int)syscall(SYS_close, fd);
 }
 
+static unsigned int number(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? (unsigned int)strtoul(text, NULL, 10) : 0;
+}
+
 __attribute__((constructor)) static void choose(void)
 {
 	static const struct defect transparent = {"", plain, NULL};
 	const struct defect *const tables[] = {byte_defects, state_defects, signal_defects};
+	const struct sigaction ours = {.sa_handler = do_nothing};
 	const char *name = getenv("BROKEN_KVM");
 	const struct defect *defect;
 	size_t table;
 
 	chosen = &transparent;
+	spurious_every = number("SPURIOUS_EVERY");
+	interrupted_every = number("INTERRUPTED_EVERY");
+	/* Once and for good: nothing that a test could have left behind. */
+	if (spurious_every && sigaction(OUR_SIGNAL, &ours, NULL))
+		_exit(EX_USAGE);
 	if (!name || !*name)
 		return;
 	for (table = 0; table < sizeof(tables) / sizeof(*tables); table++)

@@ -40,6 +40,9 @@ struct defect {
 	int (*request)(int fd, unsigned long request, void *argument);
 };
 
+/* Masks of the suites never block it, and nothing else uses it. */
+#define OUR_SIGNAL (SIGRTMAX - 4)
+
 #define VCPUS 1024
 extern struct vcpu vcpus[VCPUS];
 extern int newest_vcpu;

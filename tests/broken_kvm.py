@@ -394,6 +394,22 @@ SIGNALS = (
         "a signal in the first run spoils the VM (6.13)",
         ("signals.first_run_storm",),
     ),
+    Defect(
+        "interrupted_for_ever",
+        "ends each run as by a signal, before the guest is entered",
+        ("signals.interrupts_guest", "preset.polled_once"),
+    ),
+    Defect(
+        "interrupted_without_reason",
+        "ends every second run with EINTR, and does not say why",
+        ("signals.interrupts_guest", "preset.polled_once"),
+    ),
+)
+
+# Those that a KVM which also ends runs for nothing, as it may, must not hide.
+ALSO_DISTURBED = (
+    *("wrong_byte", "latched", "polled_again", "byte_of_the_vm", "edge_triggered"),
+    *("loses_kicks", "swallows_signal", "no_reason_for_signals", "interrupted_without_reason"),
 )
 
 DEFECTS = (*BYTE, *CAPABILITY, *COMPLETES, *STATES, *SIGNALS)

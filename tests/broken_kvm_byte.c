@@ -11,8 +11,6 @@
 
 #include "broken_kvm.h"
 
-/* Masks of the suites never block it, and nothing else uses it. */
-#define OUR_SIGNAL (SIGRTMAX - 4)
 #define LOOK_EVERY_NS 200000
 
 static int only_one(struct call *call)

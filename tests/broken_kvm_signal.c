@@ -183,6 +183,23 @@ static int first_run_spoilt(struct call *call)
 	return value;
 }
 
+/* As if by a signal, without one, and for ever: the guest is never entered. */
+static int interrupted_for_ever(struct call *call)
+{
+	if (call->preset || call->argument || call->vcpu->process != getpid())
+		return plain(call);
+	call->run->exit_reason = KVM_EXIT_INTR;
+	return fail(EINTR);
+}
+
+/* Now and then, and not as a signal does it: what obeys another vCPU's byte looks like this. */
+static int interrupted_without_reason(struct call *call)
+{
+	if (!call->preset && !call->argument && ++call->vcpu->spoilt % 2)
+		return fail(EINTR);
+	return plain(call);
+}
+
 const struct defect signal_defects[] = {
 	{"mask_left_by_immediate_exit", mask_left_by_immediate_exit, NULL},
 	{"mask_left_by_signal_exit", mask_left_by_signal_exit, NULL},
@@ -198,5 +215,7 @@ const struct defect signal_defects[] = {
 	{"swallows_signal", swallows_signal, NULL},
 	{"doubles_signals", doubles_signals, NULL},
 	{"first_run_spoilt", first_run_spoilt, NULL},
+	{"interrupted_for_ever", interrupted_for_ever, NULL},
+	{"interrupted_without_reason", interrupted_without_reason, NULL},
 	{NULL, NULL, NULL},
 };

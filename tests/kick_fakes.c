@@ -23,6 +23,7 @@
 
 #define SELDOM 10
 #define RARELY 10000
+#define MANY 1000
 #define ONCE UINT_MAX
 #define ONCE_AT 500
 /* Far beyond what the engine calls late (an eighth of a millisecond), far below what is lost. */
@@ -46,7 +47,8 @@ struct fault {
 	int unclaimed;
 	int deaf;
 	int exits;
-	unsigned int stop; /* ONCE: the process is stopped then */
+	unsigned int stop;	  /* ONCE: the process is stopped then */
+	unsigned int for_nothing; /* one turn of the guest in so many ends the run */
 };
 
 struct words {
@@ -187,7 +189,7 @@ static int ends(struct kvm_run *run, int value, uint32_t reason)
 static int
 guest(const struct fault *fault, struct kvm_run *run, const struct words *words, int signo)
 {
-	static __thread unsigned int signals, stops;
+	static __thread unsigned int signals, stops, turns_made;
 	unsigned int turns = 0;
 
 	if (fault->pending_late && pends(signo)) {
@@ -207,6 +209,8 @@ guest(const struct fault *fault, struct kvm_run *run, const struct words *words,
 		}
 		if (stopped(words))
 			return ends(run, 0, KVM_EXIT_IO);
+		if (turn_of(&turns_made, fault->for_nothing))
+			return ends(run, -EINTR, KVM_EXIT_INTR);
 		if (fault->exits && ++turns == EXIT_TURNS)
 			return ends(run, 0, KVM_EXIT_IO);
 		turn(words);
@@ -275,6 +279,8 @@ FAKE(fake_wrong_exit, .wrong = RARELY, .wrong_value = 0)
 FAKE(fake_wrong_exit_once, .wrong = ONCE, .wrong_value = 0)
 FAKE(fake_wrong_error, .wrong = RARELY, .wrong_value = -EAGAIN)
 FAKE(fake_wrong_interrupt, .wrong = RARELY, .wrong_value = -EINTR)
+FAKE(fake_ends_for_nothing, .for_nothing = SELDOM)
+FAKE(fake_loses_and_ends, .for_nothing = MANY, .ignores_byte = 1)
 FAKE(fake_byte_unclaimed, .unclaimed = 1)
 FAKE(fake_deaf, .deaf = 1)
 FAKE(fake_is_stopped, .stop = ONCE)

@@ -29,6 +29,8 @@ KICK_FAKE(fake_wrong_exit);		  /* one run in 10,000 returns 0 */
 KICK_FAKE(fake_wrong_exit_once);	  /* the 500th run of a thread returns 0 */
 KICK_FAKE(fake_wrong_error);		  /* one run in 10,000 fails with EAGAIN */
 KICK_FAKE(fake_wrong_interrupt);	  /* one run in 10,000 fails with EINTR, for nothing */
+KICK_FAKE(fake_ends_for_nothing);	  /* sound; one turn in 10 ends the run with EINTR */
+KICK_FAKE(fake_loses_and_ends);		  /* ignores the byte; one turn in 1,000 ends the run */
 KICK_FAKE(fake_byte_unclaimed);		  /* the byte ends the run, yet with 0 */
 KICK_FAKE(fake_sleeps);			  /* sleeps and sees neither kick nor stop word */
 KICK_FAKE(fake_is_stopped);		  /* sound; its process is stopped for long, once */

@@ -39,6 +39,8 @@ FAKES = (
     "wrong_exit_once",
     "wrong_error",
     "wrong_interrupt",
+    "ends_for_nothing",
+    "loses_and_ends",
     "byte_unclaimed",
     "sleeps",
     "deaf",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from broken_kvm import DEFECTS, ONE_MODE, TRANSPARENT, Defect
+from broken_kvm import ALSO_DISTURBED, DEFECTS, ONE_MODE, TRANSPARENT, Defect
 
 from harness.claims import catalogue, chapters
 from harness.host import preflight
@@ -65,6 +65,7 @@ class Found:
     outcomes: dict[str, set[Outcome]]
     sentences: list[str]
     passed: set[str]
+    repeated: dict[str, int]
 
     def failed(self) -> set[str]:
         """The claims of which a test failed."""
@@ -91,6 +92,7 @@ def run_suites(
     defect: str = "",
     only: str = ONE_MODE,
     short_patience: bool = False,
+    disturbed: int = 0,
 ) -> Found:
     """The suites on these claims, in a process of their own."""
     claims = sorted(claims_of(words))
@@ -104,6 +106,8 @@ def run_suites(
     environment["KVM_CONFORMANCE_LAST_WORDS"] = str(folder / "last-words.txt")
     if library is not None:
         environment |= {"LD_PRELOAD": str(library), "BROKEN_KVM": defect}
+    if disturbed:
+        environment |= {"SPURIOUS_EVERY": str(disturbed), "INTERRUPTED_EVERY": str(disturbed)}
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-c", str(ROOT / "pytest.ini")),
@@ -135,6 +139,10 @@ def run_suites(
         outcomes=outcomes,
         sentences=[f"{r.claim}: {r.id}: {r.message}" for r in bad],
         passed={r.claim for r in read.results if r.outcome is Outcome.PASSED},
+        repeated={
+            name: sum(int(r.properties.get(name, 0)) for r in read.results)
+            for name in ("spurious_eintr", "interrupted_ioctls")
+        },
     )
 
 
@@ -175,6 +183,38 @@ def test_nothing_fails_without_a_defect(tmp_path: Path, library: Path) -> None:
         found.append(run_suites(tmp_path / name, preloaded, TRANSPARENT))
         assert found[-1].sentences == [], name
     assert found[0].outcomes == found[1].outcomes
+
+
+@needs_kvm
+@pytest.mark.parametrize("every", [2, 10, 100])
+def test_nothing_fails_where_answers_come_for_nothing(
+    tmp_path: Path, library: Path, every: int
+) -> None:
+    """One KVM_RUN and one other ioctl in so many give EINTR, as they may: told, and no failure."""
+    found = run_suites(tmp_path, library, TRANSPARENT, disturbed=every)
+    assert found.sentences == []
+    assert min(found.repeated.values()) > 0
+
+
+@needs_kvm
+@pytest.mark.parametrize("every", [2, 10])
+@pytest.mark.parametrize("name", ALSO_DISTURBED)
+def test_defect_is_found_beside_answers_for_nothing(
+    tmp_path: Path, library: Path, name: str, every: int
+) -> None:
+    """What such answers look like, and are not: a sticky byte, a neighbour's, a lost kick."""
+    (defect,) = (each for each in DEFECTS if each.name == name)
+    found = run_suites(
+        tmp_path,
+        library,
+        defect.fails,
+        defect=name,
+        only=defect.only,
+        short_patience=defect.hangs,
+        disturbed=every,
+    )
+    said = "\n".join(found.sentences)
+    assert set(defect.fails) - found.untested() <= found.failed(), f"{defect.stands_for}\n{said}"
 
 
 def test_every_defect_is_played_and_told() -> None:

@@ -257,6 +257,29 @@ def test_one_run_in_ten_thousand_fails_with_eintr(fakes: Fakes, protocol: Protoc
     assert (summary.unexpected, summary.losses) == (0, 0)
 
 
+@pytest.mark.parametrize("protocol", PROMISES)
+def test_runs_that_end_for_nothing_all_the_time(fakes: Fakes, protocol: Protocol) -> None:
+    """The race holds, and its control still loses what lands in the window."""
+    (control,) = race(fakes, "ends_for_nothing", short(Protocol.CONTROL, 20, **LONG_WINDOW))
+    assert control.spurious
+    assert control.lost[Landing.IN_WINDOW] == control.landings[Landing.IN_WINDOW] > 0
+    plan = short(protocol, 400, delays=Delays(2_000, 40_000, 10), window_ns=0)
+    (summary,) = race(fakes, "ends_for_nothing", plan)
+    assert summary.spurious
+    assert (summary.losses, summary.unexpected, summary.swallowed) == (0, 0, 0)
+    verdict = judge(summary, control=control)
+    assert verdict.outcome is Outcome.HELD, verdict.explain()
+
+
+def test_a_lost_kick_is_found_though_something_else_ends_its_run(
+    fakes: Fakes, control: Summary
+) -> None:
+    plan = short(Protocol.HANDLER_WRITES, 400, **LONG_WINDOW)
+    (summary,) = race(fakes, "loses_and_ends", plan)
+    verdict = judge(summary, control=control)
+    assert verdict.outcome in (Outcome.LOST, Outcome.LATE), verdict.explain()
+
+
 @pytest.mark.parametrize("protocol", [Protocol.HANDLER_WRITES, Protocol.KICKER_WRITES])
 def test_a_byte_that_ends_the_run_with_0(
     fakes: Fakes, control: Summary, protocol: Protocol

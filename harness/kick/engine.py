@@ -148,6 +148,16 @@ def _why(error: int, plans: Sequence[Plan], slot: Slot) -> str:
                 f"signal {int(taken)} is taken: this process handles it already, and a race needs "
                 "it for itself; choose another one"
             )
+    if error == errno.EAGAIN:
+        return (
+            "the kick engine could not send a signal, or make a thread: this user's limits are "
+            "reached (`ulimit -i` for pending signals, `ulimit -u` for threads)"
+        )
+    if error == errno.ETIME:
+        return (
+            "the kick engine cannot time its rounds, for this process is shown a wrong time "
+            "(libfaketime?)"
+        )
     if error == errno.EINVAL:
         return (
             f"the kick engine cannot start: the processors {slot.vcpu} and {slot.kicker} are not "

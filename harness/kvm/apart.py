@@ -26,6 +26,7 @@ from types import TracebackType
 
 from harness.kvm.arch import current
 from harness.kvm.guest import Guest, create
+from harness.kvm.run import returns_for_nothing
 from harness.kvm.running import NotSeenError, Running
 from harness.kvm.system import System
 
@@ -117,8 +118,12 @@ class _Worker:
         self._guest = guest
         self._kicked_by = kicked_by
         self._blocked = {kicked_by} if kicked_by else set()
-        self._eintr = 0
+        self._ended = 0
         self._running = self._enter()
+
+    @property
+    def _eintr(self) -> int:
+        return self._ended + returns_for_nothing.count
 
     def _enter(self) -> Running:
         return Running(self._guest, blocked=self._blocked).__enter__()
@@ -131,7 +136,7 @@ class _Worker:
             except NotSeenError:
                 if not self._running.over() or not self._interrupted():
                     return
-                self._eintr += 1
+                self._ended += 1
                 self._running = self._enter()
 
     def _interrupted(self) -> bool:
@@ -141,7 +146,7 @@ class _Worker:
     def _stop(self) -> None:
         self._guest.stop()
         while self._interrupted():
-            self._eintr += 1
+            self._ended += 1
             self._running = self._enter()
 
     def answer(self, word: str) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno as errno_module
 import os
+import resource
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +66,7 @@ class Rescue:
 
 
 class WatchError(OSError):
-    """The host gives no thread to watch a run: its limits, no verdict about the kernel."""
+    """The host gives no thread, signal or clock to watch a run: no verdict about the kernel."""
 
 
 class RescuedError(AssertionError):
@@ -80,6 +81,8 @@ class RunResult:
     afterwards, whatever the value; `exit` the decoded exit, only when the value is 0 (api.rst: the
     reason means something "when KVM_RUN has returned successfully"); `heartbeats` the guest's
     counter before and after; `runs` how many KVM_RUNs were issued, the last of which this tells of.
+    `spurious` counts returns with EINTR and KVM_EXIT_INTR for which there was no signal, which is
+    legal: each time KVM_RUN was issued again (native/run.c), and these are not in `runs`.
     """
 
     value: int
@@ -90,6 +93,13 @@ class RunResult:
     heartbeats: tuple[int, int]
     elapsed_ns: int
     runs: int = 1
+    spurious: int = 0
+
+    @property
+    def for_nothing(self) -> bool:
+        """EINTR with KVM_EXIT_INTR: as a signal ends a run. Whether there was one, others know."""
+        interrupted = self.value == -1 and self.errno == errno_module.EINTR and not self.rescue
+        return interrupted and self.exit_reason == lib.KVM_EXIT_INTR
 
     def describe(self) -> str:
         """`KVM_RUN returned -1 with EINTR (exit_reason KVM_EXIT_INTR)`, and the rescue if any."""
@@ -98,6 +108,8 @@ class RunResult:
             text = f"-1 with {name} (exit_reason {exits.reason_name(self.exit_reason)})"
         else:
             text = f"{self.value} with {exits.reason_name(self.exit_reason)}: {self.exit}"
+        if self.spurious:
+            text += f", after {self.spurious:,} times EINTR without a signal"
         rescued = f"; {self.rescue.sentence()}" if self.rescue else ""
         return f"KVM_RUN returned {text}{rescued}"
 
@@ -107,6 +119,15 @@ class RunResult:
             raise RescuedError(self.describe())
 
 
+class _Counter:
+    """Returns for nothing in this process, for whoever tells of them."""
+
+    count = 0
+
+
+returns_for_nothing = _Counter()
+
+
 def bounded_run(
     fd: int,
     run_page: Any,
@@ -114,10 +135,15 @@ def bounded_run(
     argument: int,
     progress_forbidden: bool,
     times: int = 1,
+    *,
+    goes_on: bool = True,
+    masked: int | None = None,
 ) -> RunResult:
     """Issues KVM_RUN, `times` as long as each gives EINTR without a rescue; all in one bound.
 
-    Raises `WatchError` if the watching thread cannot be started.
+    `masked` are the signals that KVM_SET_SIGNAL_MASK blocks inside, bit 0 for signal 1; None
+    without one. EINTR for nothing is no end of a run that `goes_on`. Raises `WatchError`
+    where the host does not do its part.
     """
     request = ffi.new("struct ke_run_request *")
     request.vcpu_fd = fd
@@ -129,10 +155,13 @@ def bounded_run(
     request.signal_after_ns = int(bounds.signal_after_s * NS)
     request.end_after_ns = int(bounds.end_after_s * NS)
     request.times = times
+    request.run = run_page if goes_on else ffi.NULL
+    request.masked, request.mask = masked is not None, masked or 0
     result = ffi.new("struct ke_run_result *")
     error = lib.ke_run(request, result)
     if error:
-        raise WatchError(-error, f"no thread to watch KVM_RUN: {os.strerror(-error)}")
+        raise WatchError(-error, _why_unwatched(-error))
+    returns_for_nothing.count += result.spurious
     return RunResult(
         value=result.value,
         errno=result.error,
@@ -142,7 +171,20 @@ def bounded_run(
         heartbeats=(result.heartbeat_before, result.heartbeat_after),
         elapsed_ns=result.elapsed_ns,
         runs=result.runs,
+        spurious=result.spurious,
     )
+
+
+def _why_unwatched(error: int) -> str:
+    """What the host did not give."""
+    if error == errno_module.EAGAIN and not resource.getrlimit(resource.RLIMIT_SIGPENDING)[0]:
+        return (
+            "a KVM_RUN cannot be watched, for this process may not queue a signal: its limit of "
+            "pending signals is 0 (`ulimit -i`)"
+        )
+    if error == errno_module.ETIME:
+        return "a KVM_RUN cannot be watched, for this process is shown a wrong time (libfaketime?)"
+    return f"a KVM_RUN cannot be watched: {os.strerror(error)}"
 
 
 def _rescue(result: Any) -> Rescue | None:

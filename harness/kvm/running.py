@@ -6,7 +6,7 @@ Waiting here is for a condition that the guest or the kernel shows, never for a 
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import threading
 import time
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from harness.kvm import abi, arch
 from harness.kvm.guest import Guest
-from harness.kvm.run import RunResult
+from harness.kvm.run import NS, RunResult
 from harness.kvm.signals import CountingHandler, send
 from harness.kvm.vcpu import Vcpu
 from harness.native import lib
@@ -28,10 +28,25 @@ _NOBODY = -1
 _LOOK = signal.SIGRTMAX - 5  # ends a run whose vCPU is to be asked; no test and no rescue uses it
 
 
+def _clock_s() -> float:
+    """Seconds of CLOCK_MONOTONIC as the kernel tells them. Raises OSError when it does not."""
+    now = int(lib.ke_clock_ns())
+    if not now:
+        raise OSError("the kernel tells no time (clock_gettime): patience cannot be measured")
+    return now / NS
+
+
 class NotSeenError(AssertionError):
     """A condition that a test waits for did not come: the run ended first, or time ran out.
 
     A verdict about the kernel, wherever it is raised: nothing but KVM and the guest can bring it.
+    """
+
+
+class EndedForNothingError(NotSeenError):
+    """The run ended with EINTR and without a signal, where KVM_RUN could not be called again.
+
+    That is: its byte was set meanwhile. One alone says nothing about the kernel.
     """
 
 
@@ -70,6 +85,7 @@ class Running:
         self.pending: set[int] = set()
         self._blocked = set(blocked)
         self._error: BaseException | None = None
+        self._kicked = False
         self._tid = _NOBODY
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._body, name="vcpu")
@@ -116,15 +132,20 @@ class Running:
         return not self._thread.is_alive()
 
     def kick(self, signo: int) -> None:
-        """Sends one signal to the thread. Raises OSError when it is gone."""
-        error = lib.ke_tgkill(self._tid, signo)
-        if error:
-            raise OSError(-error, f"tgkill: {os.strerror(-error)}")
+        """Sends one signal to the thread. Raises OSError when it is gone, or no signal is left."""
+        try:
+            send(self._tid, signo)
+        except ProcessLookupError:
+            if self.over():
+                raise self._over_before(f"signal {signo}") from None
+            raise
+        self._kicked = True
 
     def stop_by(self, signo: int) -> None:
         """Signals again and again until the run is over. Prepares a test; is never its subject."""
         while not self.over():
-            lib.ke_tgkill(self._tid, signo)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                send(self._tid, signo)
             self._thread.join(0.002)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
@@ -134,17 +155,24 @@ class Running:
         and vCPU waited in.
         """
         patience_s = self.guest.vcpu.bounds.patience_s * 0.8
-        waited_s, last = 0.0, time.monotonic()
+        waited_s, last = 0.0, _clock_s()
         while not condition():
             if self.over():
-                raise NotSeenError(f"waiting for {what}, but {self.outcome().describe()}")
-            now = time.monotonic()
+                raise self._over_before(what)
+            now = _clock_s()
             waited_s, last = waited_s + min(now - last, _LONGEST_LOOK_S), now
             if waited_s > patience_s:
                 raise NotSeenError(
                     f"waited {patience_s:.0f} s for {what}, in vain: {self._standstill()}"
                 )
             time.sleep(_POLL_S)
+
+    def _over_before(self, what: str) -> NotSeenError:
+        result = self.outcome()
+        kind = NotSeenError
+        if result.for_nothing and self.guest.vcpu.immediate_exit and not self._kicked:
+            kind = EndedForNothingError
+        return kind(f"waiting for {what}, but {result.describe()}")
 
     def wait_for_progress(self, turns: int = 3) -> None:
         """Returns once the guest has made some turns since now: it is warm, and running."""
@@ -153,17 +181,18 @@ class Running:
             lambda: (self.guest.heartbeat - start) & 0xFFFFFFFF >= turns, "guest progress"
         )
 
-    def wait_for_processor_time(self, nanoseconds: int) -> None:
-        """Returns once the thread has used this much processor time since now (schedstat).
+    def wait_for_processor_time(self, nanoseconds: int, *others: Running) -> None:
+        """Returns once the thread, with the others', has used this much processor time (schedstat).
 
         So many host ticks came meanwhile, and each had its chance to look at the vCPU.
         """
-        path = Path("/proc/self/task") / str(self._tid) / "schedstat"
+        tids = [running.tid for running in (self, *others)]
+        paths = [Path("/proc/self/task") / str(tid) / "schedstat" for tid in tids]
 
         def used() -> int:
             try:
-                return int(path.read_text().split()[0])
-            except OSError:  # the thread has ended: wait_until() says so
+                return sum(int(path.read_text().split()[0]) for path in paths)
+            except OSError:  # a thread has ended: wait_until() says so
                 return 0
 
         start = used()
@@ -204,12 +233,13 @@ class Running:
             f"{self.guest.progress()}, thread in state {state}{' in KVM_RUN' if in_run else ''}, "
             f"KVM's statistic blocking {self.guest.statistic('blocking')}"
         )
-        bound = time.monotonic() + self.guest.vcpu.bounds.signal_after_s
+        bound = _clock_s() + self.guest.vcpu.bounds.signal_after_s
         with CountingHandler(_LOOK):
             while not self.ends_within(0.02):
-                if time.monotonic() > bound:
+                if _clock_s() > bound:
                     return f"{text}; no signal ended the run"
-                lib.ke_tgkill(self._tid, _LOOK)
+                with contextlib.suppress(ProcessLookupError):
+                    send(self._tid, _LOOK)
         if self.result is None:
             return text
         vcpu = arch.current().standstill(self.guest.vcpu)
@@ -239,6 +269,7 @@ class KickOnProgress:
 
     def __init__(self, guest: Guest, tid: int, signo: int) -> None:
         self.sent = False
+        self._error: OSError | None = None
         self._guest = guest
         self._tid = tid
         self._signo = signo
@@ -250,8 +281,12 @@ class KickOnProgress:
         while (self._guest.heartbeat - self._start) & 0xFFFFFFFF < 3:
             if self._over.wait(_POLL_S):
                 return
-        send(self._tid, self._signo)
-        self.sent = True
+        try:
+            send(self._tid, self._signo)
+            self.sent = True
+        except OSError as error:
+            self._error = error
+            self._guest.stop()
 
     def __enter__(self) -> KickOnProgress:
         self._thread.start()
@@ -265,6 +300,8 @@ class KickOnProgress:
     ) -> None:
         self._over.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
 
 def warm_up(guest: Guest) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -36,7 +37,7 @@ class CountingHandler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        lib.ke_handler_remove(self.signo)
+        _give_back(self.signo)
 
     def count(self) -> int:
         """How often the handler ran since it was installed."""
@@ -138,7 +139,14 @@ class Disposition:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        lib.ke_handler_remove(self.signo)
+        _give_back(self.signo)
+
+
+def _give_back(signo: int) -> None:
+    """What is still pending of the signal, to whichever thread, is discarded: disposition.h."""
+    error = lib.ke_handler_remove(signo)
+    if error:
+        raise OSError(-error, f"sigaction of signal {signo}: {os.strerror(-error)}")
 
 
 def thread_mask() -> set[int]:
@@ -147,7 +155,16 @@ def thread_mask() -> set[int]:
 
 
 def send(tid: int, signo: int) -> None:
-    """tgkill(2) to a thread of this process. Raises OSError when it is gone."""
+    """tgkill(2) to a thread of this process.
+
+    Raises OSError when it is gone (ProcessLookupError), and when the signal cannot be queued.
+    """
     error = lib.ke_tgkill(tid, signo)
+    if error == -errno.EAGAIN:
+        raise OSError(
+            errno.EAGAIN,
+            f"signal {signo} cannot be sent: as many are pending as this user may have "
+            "(`ulimit -i`)",
+        )
     if error:
         raise OSError(-error, f"tgkill: {os.strerror(-error)}")

@@ -38,6 +38,7 @@ class Vcpu:
                 "struct kvm_dirty_gfn[]", self._ring_map, require_writable=True
             )
         self._ring_next = 0
+        self._masked: int | None = None
 
     def __enter__(self) -> Vcpu:
         return self
@@ -78,16 +79,36 @@ class Vcpu:
     def immediate_exit(self, value: int) -> None:
         self.run_page.immediate_exit = value
 
-    def run_raw(self, argument: int = 0, *, progress_forbidden: bool = False) -> RunResult:
-        """KVM_RUN, bounded: see `harness.kvm.run`. What the kernel returned, whatever it was."""
-        return bounded_run(self.fd, self.run_page, self.bounds, argument, progress_forbidden)
+    def run_raw(
+        self, argument: int = 0, *, progress_forbidden: bool = False, goes_on: bool = True
+    ) -> RunResult:
+        """KVM_RUN, bounded: see `harness.kvm.run`. What the kernel returned, whatever it was.
+
+        But for EINTR without a signal: then KVM_RUN is called again, unless the run does not go on
+        (`goes_on`), because what was to end it is gone with the first call.
+        """
+        return self._run(argument, progress_forbidden, 1, goes_on)
 
     def run_many_raw(self, times: int) -> RunResult:
         """KVM_RUN so often, as long as it gives EINTR by itself: for a byte that is left set.
 
         What the last one returned, and in `runs` its number. One run's bounds are those of all.
         """
-        return bounded_run(self.fd, self.run_page, self.bounds, 0, True, times)
+        return self._run(0, True, times)
+
+    def _run(
+        self, argument: int, progress_forbidden: bool, times: int, goes_on: bool = True
+    ) -> RunResult:
+        return bounded_run(
+            self.fd,
+            self.run_page,
+            self.bounds,
+            argument,
+            progress_forbidden,
+            times,
+            goes_on=goes_on,
+            masked=self._masked,
+        )
 
     def run(self) -> RunResult:
         """KVM_RUN that must return 0. Raises `KvmError`, or `RescuedError` after a rescue."""
@@ -105,6 +126,11 @@ class Vcpu:
         abi.ioctl(self.fd, "KVM_GET_MP_STATE", state)
         return int(state.mp_state)
 
+    def set_mp_state(self, state: int) -> None:
+        """KVM_SET_MP_STATE. Raises `KvmError`."""
+        request = ffi.new("struct kvm_mp_state *", {"mp_state": state})
+        abi.ioctl(self.fd, "KVM_SET_MP_STATE", request)
+
     def set_signal_mask_raw(
         self, blocked: Iterable[int] | None, length: int = KERNEL_SIGSET_BYTES
     ) -> int:
@@ -114,7 +140,7 @@ class Vcpu:
         0, or the negative errno.
         """
         if blocked is None:
-            return abi.ioctl_raw(self.fd, "KVM_SET_SIGNAL_MASK", ffi.NULL)
+            return self._set_mask(ffi.NULL, None)
         bits = 0
         for signo in blocked:
             bits |= 1 << (signo - 1)
@@ -122,7 +148,13 @@ class Vcpu:
         mask.len = length
         raw = bits.to_bytes(KERNEL_SIGSET_BYTES, "little")
         ffi.memmove(mask.sigset, raw, KERNEL_SIGSET_BYTES)
-        return abi.ioctl_raw(self.fd, "KVM_SET_SIGNAL_MASK", mask)
+        return self._set_mask(mask, bits)
+
+    def _set_mask(self, mask: Any, bits: int | None) -> int:
+        value = abi.ioctl_raw(self.fd, "KVM_SET_SIGNAL_MASK", mask)
+        if value == 0:
+            self._masked = bits
+        return value
 
     def set_signal_mask(self, blocked: Iterable[int] | None) -> None:
         """`set_signal_mask_raw()` with the right length, but raises `KvmError`."""

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "disposition.h"
 #include "native.h"
 
 #define NS_PER_SECOND 1000000000ULL
@@ -28,7 +30,8 @@
 #define EXIT_STATUS 70		    /* EX_SOFTWARE: not a verdict about the kernel */
 #define RESCUE_SIGNAL (SIGRTMAX - 3)
 #define WARM_UP_CALLS 256 /* not timed: a vCPU's first run on another thread costs more */
-#define BAD_ARGUMENT 1UL  /* KVM_RUN takes none: EINVAL (api.rst 4.10) */
+#define MOST_FOR_NOTHING 1000
+#define BAD_ARGUMENT 1UL /* KVM_RUN takes none: EINVAL (api.rst 4.10) */
 
 enum {
 	WAIT,
@@ -45,6 +48,7 @@ struct batch {
 	pthread_cond_t changed;
 	unsigned int arrived; /* these two under the lock */
 	unsigned int ended;
+	int broken; /* -errno: the host did not do its part */
 };
 
 struct worker {
@@ -81,7 +85,7 @@ static inline void answer(struct kvm_run *run)
 /* One call; 1 when it did what a call of this kind must do. */
 static inline int call(int kind, struct ke_bench_thread *thread)
 {
-	int value;
+	int value, again = 0;
 
 	switch (kind) {
 	case KE_BENCH_IMMEDIATE:
@@ -90,7 +94,12 @@ static inline int call(int kind, struct ke_bench_thread *thread)
 			return 1;
 		break;
 	case KE_BENCH_EXIT:
-		value = ioctl(thread->vcpu_fd, KVM_RUN, 0);
+		/* EINTR without a signal is legal (running.h), and no exit of the guest's program.
+		 */
+		do
+			value = ioctl(thread->vcpu_fd, KVM_RUN, 0);
+		while (value == -1 && errno == EINTR && thread->run->exit_reason == KVM_EXIT_INTR &&
+		       again++ < MOST_FOR_NOTHING);
 		if (value == 0 && thread->run->exit_reason == thread->exit_reason) {
 			answer(thread->run);
 			return 1;
@@ -217,9 +226,14 @@ static int wait_until(struct batch *batch, const unsigned int *count, uint64_t d
 	struct timespec deadline = {
 		(time_t)(deadline_ns / NS_PER_SECOND), (long)(deadline_ns % NS_PER_SECOND)};
 
-	while (*count < batch->count)
-		if (pthread_cond_timedwait(&batch->changed, &batch->lock, &deadline) == ETIMEDOUT)
+	while (*count < batch->count) {
+		int error = pthread_cond_timedwait(&batch->changed, &batch->lock, &deadline);
+
+		if (error && error != ETIMEDOUT)
+			batch->broken = -error;
+		if (error)
 			return *count >= batch->count;
+	}
 	return 1;
 }
 
@@ -236,7 +250,7 @@ static void end_process(uint64_t waited_ns, unsigned int signals)
 /* Called with the lock held; returns when all have ended. */
 static void rescue(struct batch *batch, struct worker *workers, unsigned int started)
 {
-	uint64_t from_ns = clock_ns(CLOCK_MONOTONIC), deadline = from_ns;
+	uint64_t from_ns = ke_true_ns(), deadline = from_ns;
 	struct sigaction action, before;
 	unsigned int signals = 0;
 
@@ -249,22 +263,25 @@ static void rescue(struct batch *batch, struct worker *workers, unsigned int sta
 		return;
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = do_nothing;
-	sigaction(RESCUE_SIGNAL, &action, &before);
+	sigemptyset(&action.sa_mask);
+	if (sigaction(RESCUE_SIGNAL, &action, &before))
+		batch->broken = -errno;
 	do {
 		for (unsigned int i = 0; i < started; i++)
-			if (!workers[i].over)
-				pthread_kill(workers[i].handle, RESCUE_SIGNAL);
+			if (!workers[i].over && pthread_kill(workers[i].handle, RESCUE_SIGNAL))
+				batch->broken = -EAGAIN;
 		signals++;
 		deadline += SIGNAL_EVERY_NS;
-		if (clock_ns(CLOCK_MONOTONIC) - from_ns > batch->request->end_after_ns)
-			end_process(clock_ns(CLOCK_MONOTONIC) - from_ns, signals);
+		if (ke_true_ns() - from_ns > batch->request->end_after_ns)
+			end_process(ke_true_ns() - from_ns, signals);
 	} while (!wait_until(batch, &batch->ended, deadline));
 	/* What is still pending to a thread goes with the thread; join before the handler goes. */
 	pthread_mutex_unlock(&batch->lock);
 	for (unsigned int i = 0; i < started; i++)
 		pthread_join(workers[i].handle, NULL);
 	pthread_mutex_lock(&batch->lock);
-	sigaction(RESCUE_SIGNAL, &before, NULL);
+	if (ke_give_back(RESCUE_SIGNAL, &before))
+		batch->broken = -errno;
 	batch->count = 0; /* nobody is left to be joined */
 }
 
@@ -292,16 +309,14 @@ static int watch(struct batch *batch, struct worker *workers)
 	const struct ke_bench_request *request = batch->request;
 	int hung;
 
-	hung = !wait_until(
-		batch, &batch->arrived, clock_ns(CLOCK_MONOTONIC) + request->patience_ns);
+	hung = !wait_until(batch, &batch->arrived, ke_true_ns() + request->patience_ns);
 	if (!hung)
-		wait_until(batch, &batch->ended, clock_ns(CLOCK_MONOTONIC) + request->batch_ns);
+		wait_until(batch, &batch->ended, ke_true_ns() + request->batch_ns);
 	else
 		atomic_store_explicit(&batch->start, ABANDON, memory_order_release);
 	atomic_store_explicit(&batch->stop, 1, memory_order_relaxed);
 	if (!hung)
-		hung = !wait_until(
-			batch, &batch->ended, clock_ns(CLOCK_MONOTONIC) + request->patience_ns);
+		hung = !wait_until(batch, &batch->ended, ke_true_ns() + request->patience_ns);
 	if (hung)
 		rescue(batch, workers, batch->count);
 	return hung;
@@ -326,10 +341,14 @@ int ke_bench(
 		workers[i].batch = &batch;
 		workers[i].thread = &threads[i];
 	}
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&batch.lock, NULL);
-	pthread_cond_init(&batch.changed, &monotonic);
+	/* None of these four fails with the C libraries at hand; all take memory that is there. */
+	if (pthread_condattr_init(&monotonic) ||
+	    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) ||
+	    pthread_mutex_init(&batch.lock, NULL) ||
+	    pthread_cond_init(&batch.changed, &monotonic)) {
+		free(workers);
+		return -ENOTSUP;
+	}
 	pthread_condattr_destroy(&monotonic);
 
 	started = start_workers(&batch, workers, &error);
@@ -338,8 +357,7 @@ int ke_bench(
 		atomic_store_explicit(&batch.stop, 1, memory_order_relaxed);
 		atomic_store_explicit(&batch.start, ABANDON, memory_order_release);
 		batch.count = started;
-		if (!wait_until(
-			    &batch, &batch.ended, clock_ns(CLOCK_MONOTONIC) + request->patience_ns))
+		if (!wait_until(&batch, &batch.ended, ke_true_ns() + request->patience_ns))
 			rescue(&batch, workers, started);
 	} else {
 		hung = watch(&batch, workers);
@@ -350,5 +368,7 @@ int ke_bench(
 	pthread_cond_destroy(&batch.changed);
 	pthread_mutex_destroy(&batch.lock);
 	free(workers);
-	return error ? -error : hung;
+	if (error || batch.broken)
+		return error ? -error : batch.broken;
+	return hung;
 }

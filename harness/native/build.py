@@ -15,6 +15,7 @@ SOURCES = (
     "ioctls.c",
     "kick_enter.c",
     "kick_kicker.c",
+    "kick_landing.c",
     "kick_record.c",
     "kick_run.c",
     "kick_signal.c",
@@ -28,7 +29,9 @@ SOURCES = (
 )
 HEADERS = (
     "child.h",
+    "clock.h",
     "compat.h",
+    "disposition.h",
     "flip.h",
     "kick.h",
     "kick_enter.h",
@@ -36,6 +39,7 @@ HEADERS = (
     "kick_step.h",
     "last_words.h",
     "native.h",
+    "running.h",
     "sweep.h",
     "thread_timer.h",
 )

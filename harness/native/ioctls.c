@@ -25,6 +25,7 @@ const struct ke_ioctl ke_ioctls[] = {
 	SIZED(KVM_ENABLE_CAP, struct kvm_enable_cap),
 	SIZED(KVM_SET_SIGNAL_MASK, struct kvm_signal_mask),
 	SIZED(KVM_GET_MP_STATE, struct kvm_mp_state),
+	SIZED(KVM_SET_MP_STATE, struct kvm_mp_state),
 	SIZED(KVM_SET_GUEST_DEBUG, struct kvm_guest_debug),
 	SIZED(KVM_SIGNAL_MSI, struct kvm_msi),
 	SIZED(KVM_INTERRUPT, struct kvm_interrupt),

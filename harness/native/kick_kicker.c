@@ -104,15 +104,18 @@ static void signal_once(struct ke_lane *lane)
 	uint64_t until = 0;
 	unsigned int turns = 0;
 
-	while (send_signal(lane, tid) == -EAGAIN && !atomic_load(&lane->over)) {
+	int error;
+
+	while ((error = send_signal(lane, tid)) == -EAGAIN && !atomic_load(&lane->over)) {
 		if (!until)
 			until = ke_now_ns() + MOST_REFUSED_NS;
-		if (ke_now_ns() > until) {
-			ke_fail(lane, -EAGAIN);
-			return;
-		}
+		if (ke_now_ns() > until)
+			break;
 		wait_a_little(lane, &turns);
 	}
+	/* A kick that was never sent is not lost. When the lane is over its thread may be gone. */
+	if (error && !atomic_load(&lane->over))
+		ke_fail(lane, error);
 }
 
 /* One kick. The order is the protocol's: request, byte, signal (reference of each monitor). */
@@ -170,7 +173,7 @@ static void wait_for_delay(struct ke_lane *lane, uint64_t delay_ns)
 
 	if (lane->plan.realtime)
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL);
-	while (ke_now_ns() < until)
+	while (ke_now_ns() < until && !atomic_load(&lane->over))
 		ke_relax();
 }
 
@@ -178,9 +181,14 @@ static void migrate(struct ke_lane *lane, uint64_t number)
 {
 	const struct ke_lane_plan *plan = &lane->plan;
 
-	if (plan->migrate_from >= 0 && number % MIGRATE_EVERY == 0)
-		ke_pin((pid_t)atomic_load(&lane->tid),
-		       number / MIGRATE_EVERY % 2 ? plan->migrate_to : plan->migrate_from);
+	int cpu = number / MIGRATE_EVERY % 2 ? plan->migrate_to : plan->migrate_from;
+	int error;
+
+	if (plan->migrate_from < 0 || number % MIGRATE_EVERY)
+		return;
+	error = ke_pin((pid_t)atomic_load(&lane->tid), cpu);
+	if (error && !atomic_load(&lane->over))
+		ke_fail(lane, error);
 }
 
 /* The loop of a kicker, thread or process. */

@@ -74,6 +74,7 @@ struct ke_lane {
 	pthread_t kicker_threads[KE_MOST_KICKERS];
 	pid_t kicker_process;
 	uint32_t threads;
+	int unsignalled; /* errno of the supervisor's last signal; 0 when it was sent */
 	pid_t process;
 	struct sigaction action_before;
 	struct sigaction trap_before;
@@ -113,13 +114,30 @@ static inline void ke_set_byte(struct ke_lane *lane, uint8_t value)
 	__atomic_store_n(&lane->plan.run->immediate_exit, value, __ATOMIC_RELAXED);
 }
 
+static inline int ke_masked(const struct ke_lane *lane)
+{
+	return lane->plan.protocol == KE_SIGNAL_MASK;
+}
+
+/* One kick is outstanding at a time, so its signal can be waited for. */
+static inline int ke_one_at_a_time(const struct ke_lane *lane)
+{
+	return lane->plan.kickers <= 1 && lane->plan.burst <= 1;
+}
+
+/* kick_landing.c */
+int ke_has_sampled_kicker(const struct ke_lane *lane);
+uint32_t ke_landing_by_clock(struct ke_lane *lane, uint32_t heartbeat);
+uint32_t ke_landing_of(struct ke_lane *lane, uint32_t seen, uint32_t heartbeat);
+uint32_t ke_progress_after(struct ke_lane *lane, uint32_t heartbeat);
+
 /* kick_signal.c */
 void ke_handler_lane(struct ke_lane *lane);
 /* kick_vcpu.c */
 void *ke_vcpu_main(void *lane);
 int ke_handler_check(const struct ke_lane *lane);
 int ke_handler_begin(struct ke_lane *lane);
-void ke_handler_end(struct ke_lane *lane);
+int ke_handler_end(struct ke_lane *lane);
 
 /* kick_kicker.c */
 void *ke_kicker_main(void *lane);

@@ -11,15 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "disposition.h"
 #include "kick_lane.h"
 #include "last_words.h"
 
 #define LOOK_EVERY_NS 2000000L
-#define MOST_A_LOOK_NS 50000000ULL    /* who was stopped for longer could not look */
+#define MOST_A_LOOK_NS 50000000ULL /* who was stopped for longer could not look */
+#define CLOCK_SLACK_NS 1000000ULL
 #define SLEEPY_LOOKS 5		      /* asleep with a signal pending at so many looks in a row */
 #define LAST_RESORT_NS 30000000000ULL /* then the process ends */
 
@@ -125,15 +129,24 @@ static int asleep(const struct ke_lane *lane)
 	return state && state[1] && state[2] == 'S';
 }
 
-static void signal_thread(const struct ke_lane *lane)
+/* It is repeated; what can refuse it is a full queue only, of which last_resort() tells. */
+static void signal_thread(struct ke_lane *lane)
 {
-	syscall(SYS_tgkill, lane->process, (pid_t)atomic_load(&lane->tid), KE_RESCUE_SIGNAL);
+	long refused = syscall(
+		SYS_tgkill, lane->process, (pid_t)atomic_load(&lane->tid), KE_RESCUE_SIGNAL);
+
+	lane->unsignalled = refused ? errno : 0;
 }
 
 static void last_resort(const struct ke_lane *lane)
 {
 	if (lane->kicker_process > 0)
 		kill(lane->kicker_process, SIGKILL);
+	if (lane->unsignalled)
+		ke_last_words(
+			"the kick engine: the supervisor's signal could not be sent (%s), and a run cannot "
+			"be ended: this " KE_NOT_THE_KERNEL " The process ends here.\n",
+			strerror(lane->unsignalled));
 	ke_last_words(
 		"the kick engine: a vCPU's thread did not come back from KVM_RUN, neither by "
 		"the stop word in the guest nor by repeated signals. The process ends "
@@ -238,25 +251,41 @@ static void join(struct ke_lane *lane)
 	__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
 }
 
+/*
+ * Rounds are timed by the C library's clock, for a system call costs more than their steps. Whoever
+ * preloads another one (libfaketime) would make kicks late or lost: -ETIME when it does not tell
+ * what the kernel tells.
+ */
+static int check_clock(void)
+{
+	uint64_t before = ke_true_ns(), library = ke_now_ns(), after = ke_true_ns();
+
+	return library + CLOCK_SLACK_NS < before || library > after + CLOCK_SLACK_NS ? -ETIME : 0;
+}
+
 static void supervise(
 	struct ke_lane **lanes, uint32_t count, uint64_t time_limit_ns,
 	const volatile uint32_t *cancel, struct watch *watches)
 {
 	const struct timespec moment = {0, LOOK_EVERY_NS};
-	uint64_t began = ke_now_ns(), looked = began, awake_ns = 0;
+	uint64_t began = ke_true_ns(), looked = began, awake_ns = 0;
 	uint32_t index, running = count;
+	int broken;
 
 	while (running) {
 		uint64_t now;
 
 		nanosleep(&moment, NULL);
-		now = ke_now_ns();
+		now = ke_true_ns();
+		broken = check_clock();
 		awake_ns += now - looked < MOST_A_LOOK_NS ? now - looked : MOST_A_LOOK_NS;
 		looked = now;
 		running = 0;
 		for (index = 0; index < count; index++) {
 			struct ke_lane *lane = lanes[index];
 
+			if (broken)
+				ke_fail(lane, broken);
 			if ((cancel && __atomic_load_n(cancel, __ATOMIC_ACQUIRE)) ||
 			    (time_limit_ns && now - began > time_limit_ns))
 				atomic_store(&lane->over, 1);
@@ -271,14 +300,23 @@ static void supervise(
 	}
 }
 
-/* Whether nobody else in this process handles a signal: 0, or -errno. */
+/*
+ * Whether signals can be sent, and nobody else in this process handles one of them: 0, or -errno.
+ * RLIMIT_SIGPENDING may forbid every real-time signal, the supervisor's too.
+ */
 static int check(struct ke_lane **lanes, uint32_t count)
 {
 	struct sigaction action;
+	struct rlimit limit;
 	uint32_t index;
 	int error = 0;
 
-	sigaction(KE_RESCUE_SIGNAL, NULL, &action);
+	if (!getrlimit(RLIMIT_SIGPENDING, &limit) && !limit.rlim_cur)
+		return -EAGAIN;
+	if (sigaction(KE_RESCUE_SIGNAL, NULL, &action))
+		return -errno;
+	if (check_clock())
+		return -ETIME;
 	if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
 		return -EBUSY;
 	for (index = 0; index < count && !error; index++)
@@ -320,7 +358,11 @@ int ke_kick_run(
 	/* Nothing interrupts it: a kick that did would read a program counter in here, and be
 	 * taken for one in the window. */
 	sigfillset(&action.sa_mask);
-	sigaction(KE_RESCUE_SIGNAL, &action, &before);
+	if (sigaction(KE_RESCUE_SIGNAL, &action, &before)) {
+		error = -errno;
+		free(watches);
+		return error;
+	}
 	error = install(lanes, count);
 	handlers = error ? 0 : count;
 	for (index = 0; index < count && !error; index++) {
@@ -337,9 +379,13 @@ int ke_kick_run(
 	for (index = started; index > 0; index--)
 		join(lanes[index - 1]);
 	/* In the reverse order, for of two lanes with one signal the first one saved what was. */
-	for (index = handlers; index > 0; index--)
-		ke_handler_end(lanes[index - 1]);
-	sigaction(KE_RESCUE_SIGNAL, &before, NULL);
+	for (index = handlers; index > 0; index--) {
+		int left = ke_handler_end(lanes[index - 1]);
+
+		error = error ? error : left;
+	}
+	if (ke_give_back(KE_RESCUE_SIGNAL, &before) && !error)
+		error = -EINVAL;
 	free(watches);
 	for (index = 0; index < started && !error; index++)
 		error = atomic_load(&lanes[index]->failed);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "disposition.h"
 #include "kick_enter.h"
 #include "kick_lane.h"
 #include "kick_step.h"
@@ -134,7 +135,7 @@ int ke_handler_begin(struct ke_lane *lane)
 		if (sigaction(SIGTRAP, &action, &lane->trap_before)) {
 			int error = errno;
 
-			sigaction(lane->plan.signo, &lane->action_before, NULL);
+			ke_give_back(lane->plan.signo, &lane->action_before);
 			return -error;
 		}
 	}
@@ -142,9 +143,11 @@ int ke_handler_begin(struct ke_lane *lane)
 	return 0;
 }
 
-void ke_handler_end(struct ke_lane *lane)
+int ke_handler_end(struct ke_lane *lane)
 {
-	sigaction(lane->plan.signo, &lane->action_before, NULL);
-	if (lane->plan.delivery == KE_BY_ITSELF)
-		sigaction(SIGTRAP, &lane->trap_before, NULL);
+	int error = ke_give_back(lane->plan.signo, &lane->action_before);
+
+	if (lane->plan.delivery == KE_BY_ITSELF && sigaction(SIGTRAP, &lane->trap_before, NULL))
+		error = -errno;
+	return error;
 }

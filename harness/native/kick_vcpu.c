@@ -15,11 +15,6 @@
 
 #define MOST_UNEXPECTED 100
 
-static int masked(const struct ke_lane *lane)
-{
-	return lane->plan.protocol == KE_SIGNAL_MASK;
-}
-
 /* Whether the kick's signal pends; here it is blocked. */
 static int pending(const struct ke_lane *lane)
 {
@@ -41,12 +36,6 @@ static unsigned int drain(const struct ke_lane *lane)
 	while (sigtimedwait(&kick, NULL, &at_once) > 0)
 		taken++;
 	return taken;
-}
-
-/* One kick is outstanding at a time, so its signal can be waited for. */
-static int one_at_a_time(const struct ke_lane *lane)
-{
-	return lane->plan.kickers <= 1 && lane->plan.burst <= 1;
 }
 
 /* Whether the supervisor gave this request up. */
@@ -74,92 +63,19 @@ static int settle(struct ke_lane *lane, uint64_t request, uint32_t heartbeat)
 {
 	unsigned int turns = 0;
 
-	if (!one_at_a_time(lane))
+	if (!ke_one_at_a_time(lane))
 		return 0;
-	if (!masked(lane) && handler_has_run(lane) && heartbeat == lane->round_heartbeat)
+	if (!ke_masked(lane) && handler_has_run(lane) && heartbeat == lane->round_heartbeat)
 		return 0;
 	while (atomic_load(&lane->sampled) < request && lane->plan.delivery != KE_BY_TIMER &&
 	       !atomic_load(&lane->over))
 		ke_wait_a_little(&turns);
-	if (!masked(lane) && !handler_has_run(lane))
+	if (!ke_masked(lane) && !handler_has_run(lane))
 		sched_yield();
 	if (given_up(lane, request) || atomic_load(&lane->over) ||
 	    lane->plan.delivery == KE_BY_TIMER)
 		return 0;
-	return masked(lane) ? !pending(lane) : !handler_has_run(lane);
-}
-
-/* Whether somebody looked at the guest around the one kick under way. */
-static int has_sampled_kicker(const struct ke_lane *lane)
-{
-	return one_at_a_time(lane) && lane->plan.delivery != KE_BY_TIMER &&
-	       lane->plan.delivery != KE_BY_ITSELF;
-}
-
-/* Whether the kick was sent before the guest made progress in this round, as its kicker saw it. */
-static int before_progress(struct ke_lane *lane)
-{
-	return atomic_load(&lane->asked_heartbeat) == lane->round_heartbeat;
-}
-
-/* Where a kick landed that no handler told about: by the clock of its kicker. */
-static uint32_t landing_by_clock(struct ke_lane *lane, uint32_t heartbeat)
-{
-	int by_timer = lane->plan.delivery == KE_BY_TIMER;
-
-	if (lane->plan.delivery == KE_BY_ITSELF)
-		return KE_IN_WINDOW;
-	/* A timer's interrupt may be later than its date. */
-	/* A burst or a storm is not waited for: the times may still be those of an older kick. */
-	if (by_timer ? atomic_load(&lane->sent_ns) <= lane->window_begin_ns
-		     : atomic_load(&lane->sampled) >= atomic_load(&lane->requested) &&
-			       atomic_load(&lane->sent_done_ns) <= lane->call_ns)
-		return KE_IN_WINDOW;
-	if (has_sampled_kicker(lane))
-		return before_progress(lane) ? KE_IN_ENTRY : KE_IN_GUEST;
-	return heartbeat == lane->round_heartbeat ? KE_IN_ENTRY : KE_IN_GUEST;
-}
-
-/*
- * Where a kick landed, from what its handler saw. The handler runs when KVM_RUN is over, so it
- * cannot tell a kick that met the running guest from one that was sent before the guest's first
- * progress, where a check of pending work was to see it: the kicker can, for it looked at the guest
- * before it sent. Only once the kick is settled.
- */
-static uint32_t landing_of(struct ke_lane *lane, uint32_t seen, uint32_t heartbeat)
-{
-	if (seen == KE_BEFORE_CHECK)
-		return seen;
-	if (masked(lane))
-		return landing_by_clock(lane, heartbeat);
-	if (seen == KE_IN_GUEST && has_sampled_kicker(lane) && before_progress(lane))
-		return KE_IN_ENTRY;
-	return seen;
-}
-
-/* Turns of the guest after the kick, as far as they are known. */
-static uint32_t progress_after(struct ke_lane *lane, uint32_t heartbeat)
-{
-	int64_t turns;
-
-	if (heartbeat == lane->round_heartbeat)
-		/* Nothing ran; the kicker's own look at the guest may still be to come. */
-		return 0;
-	if (!one_at_a_time(lane) || lane->plan.delivery == KE_BY_ITSELF)
-		/* By itself: the kick came before the entry, so every turn came after it. */
-		return one_at_a_time(lane) ? heartbeat - lane->round_heartbeat : 0;
-	if (lane->plan.delivery == KE_BY_TIMER) {
-		/* Nobody saw the guest when the timer fired: what it may have done until then
-		 * is taken off, at its full speed from the very entry on. */
-		uint64_t until = atomic_load(&lane->sent_ns);
-		uint64_t spent = until > lane->window_begin_ns ? until - lane->window_begin_ns : 0;
-
-		turns = (int64_t)(heartbeat - lane->round_heartbeat) -
-			(int64_t)((double)spent * (double)lane->plan.turns_per_second / 1e9);
-	} else {
-		turns = (int32_t)(heartbeat - atomic_load(&lane->sent_heartbeat));
-	}
-	return turns > 0 ? (uint32_t)turns : 0;
+	return ke_masked(lane) ? !pending(lane) : !handler_has_run(lane);
 }
 
 /* The guest stands still meanwhile: this thread, which runs it, is here. */
@@ -196,10 +112,10 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 
 	if (settle(lane, request, heartbeat))
 		lane->summary.swallowed++;
-	if (masked(lane))
+	if (ke_masked(lane))
 		drain(lane);
 	lane->handled_before = lane->handled;
-	landing = landing_of(lane, landing, heartbeat);
+	landing = ke_landing_of(lane, landing, heartbeat);
 	round.landing = (uint16_t)landing;
 	getrusage(RUSAGE_THREAD, &usage);
 	round.value = result < 0 ? -1 : (int32_t)result;
@@ -208,9 +124,9 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 	round.sent_ns = sent - lane->began_ns;
 	round.latency_ns = now > sent ? now - sent : 0;
 	round.delay_ns = atomic_load(&lane->delay_ns);
-	if (landing == KE_IN_GUEST && has_sampled_kicker(lane))
+	if (landing == KE_IN_GUEST && ke_has_sampled_kicker(lane))
 		round.before = atomic_load(&lane->sent_heartbeat) - lane->round_heartbeat;
-	round.after = landing == KE_BEFORE_CHECK ? 0 : progress_after(lane, heartbeat);
+	round.after = landing == KE_BEFORE_CHECK ? 0 : ke_progress_after(lane, heartbeat);
 	if (usage.ru_nivcsw != lane->preemptions)
 		round.flags |= KE_PREEMPTED;
 	lane->preemptions = usage.ru_nivcsw;
@@ -229,7 +145,7 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 	 * a masked timer only its date is known, and its interrupt may be later.)
 	 */
 	if (landing == KE_IN_WINDOW && result >= 0 && lane->plan.protocol <= KE_CONTROL &&
-	    !(masked(lane) && lane->plan.delivery == KE_BY_TIMER))
+	    !(ke_masked(lane) && lane->plan.delivery == KE_BY_TIMER))
 		round.flags |= KE_UNCLAIMED;
 	lane->summary.kicks++;
 	ke_record(lane, &round);
@@ -244,7 +160,7 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 	uint64_t request;
 	uint32_t landing;
 
-	if (masked(lane) && lane->plan.delivery == KE_BY_TIMER && drain(lane)) {
+	if (ke_masked(lane) && lane->plan.delivery == KE_BY_TIMER && drain(lane)) {
 		lane->timer_armed = 0;
 		atomic_fetch_add(&lane->requested, 1);
 	}
@@ -252,7 +168,7 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 	    given_up(lane, atomic_load(&lane->requested) + 1)) {
 		/* The timer fired and its signal was not taken: the supervisor ended the run. */
 		atomic_store(&lane->timer_armed, 0);
-		lane->landing = landing_by_clock(lane, heartbeat);
+		lane->landing = ke_landing_by_clock(lane, heartbeat);
 		atomic_fetch_add(&lane->requested, 1);
 	}
 	request = atomic_load(&lane->requested);
@@ -277,12 +193,26 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 			clear_stop(lane);
 		return;
 	}
-	if (!masked(lane) && lane->landing == KE_BEFORE_CHECK)
+	if (!ke_masked(lane) && lane->landing == KE_BEFORE_CHECK)
 		/* Behind the check's load, but before the thread had noted it. */
 		landing = KE_IN_WINDOW;
 	else
 		landing = lane->landing;
 	finish(lane, request, landing, result, heartbeat);
+}
+
+/*
+ * A control's kick that came into the window is lost: its handler has run, nothing else is left of
+ * it. EINTR then came for nothing, as it may (running.h), or by the supervisor. KVM_RUN is called
+ * again, for the control must show that such a kick stays lost. The other protocols need no such
+ * rule: every round of theirs begins with the check, so a return for nothing answers no kick
+ * wrongly, and a kick that waited for one was late.
+ */
+static int lost_and_returned(struct ke_lane *lane, long result)
+{
+	return lane->plan.protocol == KE_CONTROL && result == -EINTR && lane->handler_ran &&
+	       lane->landing == KE_IN_WINDOW && ke_one_at_a_time(lane) &&
+	       !given_up(lane, atomic_load(&lane->requested)) && !atomic_load(&lane->over);
 }
 
 static void begin(struct ke_lane *lane)
@@ -297,13 +227,33 @@ static void begin(struct ke_lane *lane)
 	lane->round_heartbeat = ke_word(plan->heartbeat);
 	if (plan->delivery == KE_BY_TIMER && !lane->timer_armed &&
 	    atomic_load(&lane->requested) == atomic_load(&lane->acknowledged)) {
+		int error;
+
 		lane->timer_armed = 1;
-		ke_timer_arm(lane, ke_next_delay(lane, &lane->random));
+		error = ke_timer_arm(lane, ke_next_delay(lane, &lane->random));
+		if (error)
+			ke_fail(lane, error);
 	}
 	lane->window_begin_ns = ke_now_ns();
 	atomic_store(&lane->round_ns, lane->window_begin_ns);
 	atomic_fetch_add(&lane->round, 1);
 	lane->summary.rounds++;
+}
+
+static long enter(struct ke_lane *lane)
+{
+	const struct ke_lane_plan *plan = &lane->plan;
+	long result;
+
+	lane->phase = KE_PHASE_WINDOW;
+	if (plan->function)
+		result = ((ke_run_function)plan->function)(
+			plan->vcpu_fd, plan->run, plan->heartbeat, plan->stop, &lane->entered,
+			plan->signo, ke_masked(lane));
+	else
+		result = ke_enter(plan->vcpu_fd, &lane->phase, KE_PHASE_AFTER);
+	lane->phase = KE_PHASE_AFTER;
+	return result;
 }
 
 /* One round. The kick that its check meets is answered without KVM_RUN. */
@@ -335,18 +285,16 @@ static void run_round(struct ke_lane *lane)
 	if (plan->window_ns && lane->summary.rounds % 2) {
 		uint64_t until = ke_now_ns() + plan->window_ns;
 
-		while (ke_now_ns() < until)
+		while (ke_now_ns() < until && !atomic_load(&lane->over))
 			ke_relax();
 	}
-	if (masked(lane))
+	if (ke_masked(lane))
 		lane->call_ns = ke_now_ns();
-	if (plan->function)
-		result = ((ke_run_function)plan->function)(
-			plan->vcpu_fd, plan->run, plan->heartbeat, plan->stop, &lane->entered,
-			plan->signo, masked(lane));
-	else
-		result = ke_enter(plan->vcpu_fd, &lane->phase, KE_PHASE_AFTER);
-	lane->phase = KE_PHASE_AFTER;
+	result = enter(lane);
+	while (lost_and_returned(lane, result)) {
+		lane->summary.spurious++;
+		result = enter(lane);
+	}
 	classify(lane, result, ke_word(plan->heartbeat));
 }
 
@@ -364,7 +312,7 @@ static int create_timer(struct ke_lane *lane)
  * signals have other threads to go to: a handler of theirs that runs when KVM_RUN is back would
  * hide the program counter by which a kick's landing is told, and end a KVM_RUN for nothing.
  */
-static void block_signals(const struct ke_lane *lane, sigset_t *before)
+static int block_signals(const struct ke_lane *lane, sigset_t *before)
 {
 	static const int faults[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 	sigset_t blocked;
@@ -374,9 +322,9 @@ static void block_signals(const struct ke_lane *lane, sigset_t *before)
 	for (index = 0; index < sizeof(faults) / sizeof(faults[0]); index++)
 		sigdelset(&blocked, faults[index]);
 	sigdelset(&blocked, KE_RESCUE_SIGNAL);
-	if (!masked(lane))
+	if (!ke_masked(lane))
 		sigdelset(&blocked, lane->plan.signo);
-	pthread_sigmask(SIG_SETMASK, &blocked, before);
+	return -pthread_sigmask(SIG_SETMASK, &blocked, before);
 }
 
 void *ke_vcpu_main(void *argument)
@@ -387,9 +335,10 @@ void *ke_vcpu_main(void *argument)
 	int error;
 
 	ke_handler_lane(lane);
-	block_signals(lane, &before);
+	error = block_signals(lane, &before);
 	atomic_store(&lane->tid, (uint32_t)syscall(SYS_gettid));
-	error = ke_pin(0, lane->plan.vcpu_cpu);
+	if (!error)
+		error = ke_pin(0, lane->plan.vcpu_cpu);
 	lane->random = lane->plan.delay_step_ns ? 0 : lane->plan.seed | 1;
 	if (!error && lane->plan.delivery == KE_BY_TIMER)
 		error = create_timer(lane);
@@ -412,7 +361,7 @@ void *ke_vcpu_main(void *argument)
 	if (lane->has_timer)
 		timer_delete(lane->timer);
 	ke_set_byte(lane, 0);
-	if (masked(lane))
+	if (ke_masked(lane))
 		drain(lane);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	/* A handler that is still to run finds no lane. */

@@ -42,6 +42,9 @@ struct ke_run_request {
 	uint64_t signal_after_ns;    /* ... this much later a signal repeats ... */
 	uint64_t end_after_ns;	     /* ... and this much later the process ends */
 	uint64_t times;		     /* as often, while each gives EINTR by itself; 0 is once */
+	struct kvm_run *run;	     /* NULL: EINTR is the end, whatever it was for */
+	uint32_t masked;	     /* KVM_SET_SIGNAL_MASK is in force ... */
+	uint64_t mask; /* ... and blocks these signals in KVM_RUN; bit 0 is signal 1 */
 };
 
 struct ke_run_result {
@@ -54,10 +57,13 @@ struct ke_run_result {
 	uint32_t heartbeat_after;
 	uint64_t rescued_at_ns;
 	uint64_t elapsed_ns;
-	uint64_t runs; /* KVM_RUNs issued; the fields above are of the last, or of all */
+	uint64_t runs;	   /* KVM_RUNs issued; the fields above are of the last, or of all */
+	uint64_t spurious; /* returns for nothing, each followed by another KVM_RUN */
 };
 
 int ke_run(const struct ke_run_request *request, struct ke_run_result *result);
+
+uint64_t ke_clock_ns(void);
 
 int ke_run_in_child(int vcpu_fd, int answer_fd);
 

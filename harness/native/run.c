@@ -12,16 +12,27 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "disposition.h"
 #include "last_words.h"
 #include "native.h"
+#include "running.h"
 
 #define NS_PER_SECOND 1000000000ULL
 #define LOOK_EVERY_NS 10000000ULL    /* how often the standing-by thread looks at the run */
 #define SIGNAL_EVERY_NS 20000000ULL  /* how often the rescue signal repeats */
 #define RESCUE_SIGNAL (SIGRTMAX - 3) /* no monitor and no C library uses it */
+/*
+ * So many returns for nothing in a row, without any progress of the guest, are no chance: a sound
+ * KVM makes one when its thread gets other work, which a host has some thousand times a second at
+ * most, and patience ends first.
+ */
+#define MOST_FOR_NOTHING 10000
+#define NO_REASON UINT32_MAX /* a value of exit_reason that no kernel writes */
 
 struct watch {
 	const struct ke_run_request *request;
@@ -31,14 +42,19 @@ struct watch {
 	pthread_mutex_t lock;
 	pthread_cond_t over;
 	int done;
+	int broken;  /* -errno: the host did not do its part, and nothing is known of the kernel */
+	int refused; /* -errno of the last rescue signal; 0 when it was sent */
 };
 
 static uint64_t now_ns(void)
 {
-	struct timespec now;
+	return ke_true_ns();
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+/* For Python, whose own clock is the C library's. */
+uint64_t ke_clock_ns(void)
+{
+	return ke_true_ns();
 }
 
 /* The guest writes the word while this thread reads it, so the load must be one access. */
@@ -63,15 +79,32 @@ static void do_nothing(int signo)
 	(void)signo;
 }
 
+/* The first thing that went wrong is told. */
+static void spoil(struct watch *watch, int error)
+{
+	if (!watch->broken)
+		watch->broken = error;
+}
+
 /* 1 when the run is over, 0 when the time came first. */
 static int wait_until(struct watch *watch, uint64_t deadline_ns)
 {
 	struct timespec deadline = {
 		(time_t)(deadline_ns / NS_PER_SECOND), (long)(deadline_ns % NS_PER_SECOND)};
 
-	while (!watch->done)
-		if (pthread_cond_timedwait(&watch->over, &watch->lock, &deadline) == ETIMEDOUT)
+	while (!watch->done) {
+		int error = pthread_cond_timedwait(&watch->over, &watch->lock, &deadline);
+
+		if (error && error != ETIMEDOUT) {
+			/* Nothing is known of the kernel now, but the run must still be ended. */
+			spoil(watch, -error);
+			pthread_mutex_unlock(&watch->lock);
+			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL);
+			pthread_mutex_lock(&watch->lock);
+		}
+		if (error)
 			return watch->done;
+	}
 	return 1;
 }
 
@@ -91,11 +124,22 @@ static int wait_patiently(struct watch *watch)
 		    word(request->heartbeat) != watch->result->heartbeat_before)
 			return 0;
 	}
+	/* Looks that were shorter than they were meant to be: somebody fakes this process's time.
+	 */
+	if (now_ns() - watch->started_ns < request->patience_ns)
+		spoil(watch, -ETIME);
 	return 0;
 }
 
 static void end_process(const struct watch *watch)
 {
+	int error = watch->broken ? watch->broken : watch->refused;
+
+	if (error)
+		ke_last_words(
+			"the watch over a KVM_RUN broke (%s), and the run cannot be ended from outside: "
+			"this " KE_NOT_THE_KERNEL " The process ends here.\n",
+			strerror(-error));
 	ke_last_words(
 		"KVM_RUN did not return within %.1f s: neither the stop word in the guest nor %u "
 		"signals to the vCPU's thread ended it; the guest counted from %u to %u. The process "
@@ -129,52 +173,87 @@ static void *stand_by(void *argument)
 
 	memset(&rescue, 0, sizeof(rescue));
 	rescue.sa_handler = do_nothing;
-	sigaction(RESCUE_SIGNAL, &rescue, &before);
+	sigemptyset(&rescue.sa_mask);
+	if (sigaction(RESCUE_SIGNAL, &rescue, &before)) {
+		spoil(watch, -errno);
+		end_process(watch);
+	}
 	set_rescue(result, KE_RESCUED_BY_SIGNAL);
 	do {
-		syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
+		/* The queue of pending signals may be full: the sentence must not say "no answer".
+		 */
+		int refused = syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
+
+		watch->refused = refused ? -errno : 0;
 		result->rescue_signals++;
 		/* Counted in signals for the reason that patience is in looks. */
 		if (result->rescue_signals * SIGNAL_EVERY_NS >= request->end_after_ns)
 			end_process(watch);
 	} while (!wait_until(watch, now_ns() + SIGNAL_EVERY_NS));
-	/* Safe now: the vCPU's thread drained what was pending before it said that it is done. */
-	sigaction(RESCUE_SIGNAL, &before, NULL);
+	if (ke_give_back(RESCUE_SIGNAL, &before))
+		spoil(watch, -errno);
 out:
 	pthread_mutex_unlock(&watch->lock);
 	return NULL;
 }
 
 /* A rescue signal that came too late must not meet the handler of whoever is next. */
-static void drain_rescue_signals(void)
+static void drain_rescue_signals(struct watch *watch)
 {
 	struct timespec at_once = {0, 0};
 	sigset_t rescue, before;
+	int error;
 
 	sigemptyset(&rescue);
 	sigaddset(&rescue, RESCUE_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &rescue, &before);
-	while (sigtimedwait(&rescue, NULL, &at_once) > 0)
+	error = pthread_sigmask(SIG_BLOCK, &rescue, &before);
+	while (!error && sigtimedwait(&rescue, NULL, &at_once) > 0)
 		;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		error = pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		spoil(watch, -error);
 }
 
-static int start_watch(struct watch *watch, pthread_t *thread)
+static int make_condition(struct watch *watch)
 {
 	pthread_condattr_t monotonic;
-	sigset_t all, before;
-	int error;
+	int error = pthread_condattr_init(&monotonic);
 
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&watch->lock, NULL);
-	pthread_cond_init(&watch->over, &monotonic);
+	if (error)
+		return error;
+	error = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	if (!error)
+		error = pthread_cond_init(&watch->over, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	return error;
+}
+
+/* 0, or an errno. */
+static int start_watch(struct watch *watch, pthread_t *thread)
+{
+	sigset_t all, before;
+	int error = pthread_mutex_init(&watch->lock, NULL);
+
+	if (error)
+		return error;
+	error = make_condition(watch);
+	if (error)
+		goto no_condition;
 	/* The watching thread takes no signal that a test sends to the process. */
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (error)
+		goto no_thread;
 	error = pthread_create(thread, NULL, stand_by, watch);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (pthread_sigmask(SIG_SETMASK, &before, NULL))
+		spoil(watch, -EINVAL); /* the thread may be deaf now */
+	if (!error)
+		return 0;
+no_thread:
+	pthread_cond_destroy(&watch->over);
+no_condition:
+	pthread_mutex_destroy(&watch->lock);
 	return error;
 }
 
@@ -182,7 +261,7 @@ static void end_watch(struct watch *watch, pthread_t thread)
 {
 	pthread_mutex_lock(&watch->lock);
 	if (watch->result->rescue == KE_RESCUED_BY_SIGNAL)
-		drain_rescue_signals();
+		drain_rescue_signals(watch);
 	watch->done = 1;
 	pthread_cond_signal(&watch->over);
 	pthread_mutex_unlock(&watch->lock);
@@ -191,29 +270,126 @@ static void end_watch(struct watch *watch, pthread_t thread)
 	pthread_mutex_destroy(&watch->lock);
 }
 
+/* Whether the rescue could signal at all: RLIMIT_SIGPENDING may forbid every real-time signal. */
+static int can_signal(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_SIGPENDING, &limit) || limit.rlim_cur > 0;
+}
+
+/* Whether a signal pends that KVM_RUN lets in and this thread does not. */
+static int lets_in_a_signal(const struct ke_run_request *request)
+{
+	sigset_t pending;
+
+	if (!request->masked)
+		return 0; /* what pends is blocked in KVM_RUN as well */
+	if (sigpending(&pending))
+		return 1;
+	for (int signo = 1; signo <= 64; signo++)
+		if (sigismember(&pending, signo) == 1 && !(request->mask >> (signo - 1) & 1))
+			return 1;
+	return 0;
+}
+
 /*
- * 0 when KVM_RUN was issued and came back: what it said is in "result". -errno when the watching
- * thread could not be started; then KVM_RUN was not issued.
+ * One KVM_RUN, and 1 when it ended for nothing: EINTR with KVM_EXIT_INTR, as if by a signal,
+ * although the byte was 0 and no handler of ours ran and nothing pends. That is legal: work for the
+ * thread ends KVM_RUN in the same way (xfer_to_guest_mode_handle_work(), commit 3e684903a8574).
+ *
+ * An immediate exit leaves exit_reason alone, so a KVM_EXIT_INTR of the run before would hide one
+ * that must not be. Where that is what stands there it is replaced meanwhile: no architecture
+ * completes anything by this reason, and with the byte set nothing is replaced.
+ */
+static int run_once(
+	const struct ke_run_request *request, struct ke_run_result *result,
+	const struct ke_running *slot, uint32_t handled)
+{
+	struct kvm_run *run = request->run;
+	const uint8_t *byte = run ? &run->immediate_exit : NULL;
+	int clear, marked, intr;
+
+	/* As it is now: a kernel that obeys the byte and clears it must not pass for another. */
+	clear = run && !__atomic_load_n(byte, __ATOMIC_RELAXED);
+	marked = clear && run->exit_reason == KVM_EXIT_INTR;
+	if (marked)
+		run->exit_reason = NO_REASON;
+	result->value = ioctl(request->vcpu_fd, KVM_RUN, request->argument);
+	result->error = result->value < 0 ? errno : 0;
+	if (!run)
+		return 0;
+	intr = run->exit_reason == KVM_EXIT_INTR;
+	if (marked && run->exit_reason == NO_REASON)
+		run->exit_reason = KVM_EXIT_INTR;
+	return result->error == EINTR && intr && clear && slot && !request->argument &&
+	       !__atomic_load_n(byte, __ATOMIC_RELAXED) &&
+	       atomic_load_explicit(&slot->handled, memory_order_relaxed) == handled &&
+	       !lets_in_a_signal(request) && !rescued(result);
+}
+
+/*
+ * KVM_RUN, and again whenever it ended for nothing. Both the handlers and the kernel read the byte
+ * on this thread, so relaxed stores in program order are enough: running.h says what they are for.
+ */
+static void
+run_on(const struct ke_run_request *request, struct ke_run_result *result, struct ke_running *slot)
+{
+	uint32_t handled = slot ? atomic_load_explicit(&slot->handled, memory_order_relaxed) : 0;
+	uint32_t heartbeat = word(request->heartbeat), idle = 0;
+
+	while (run_once(request, result, slot, handled)) {
+		uint32_t now = word(request->heartbeat);
+
+		idle = now == heartbeat ? idle + 1 : 1;
+		heartbeat = now;
+		if (idle >= MOST_FOR_NOTHING)
+			break;
+		atomic_store_explicit(
+			&slot->again, &request->run->immediate_exit, memory_order_relaxed);
+		atomic_signal_fence(memory_order_seq_cst);
+		/* Before that store a handler did not know; behind it, it sets the byte. */
+		if (atomic_load_explicit(&slot->handled, memory_order_relaxed) != handled)
+			break;
+		result->spurious++;
+	}
+	if (!slot)
+		return;
+	atomic_store_explicit(&slot->again, NULL, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (atomic_exchange_explicit(&slot->lent, 0, memory_order_relaxed))
+		__atomic_store_n(&request->run->immediate_exit, 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * 0 when KVM_RUN was issued and came back: what it said is in "result". -errno when the host did
+ * not do its part: no watching thread (then KVM_RUN was not issued), no signals, no clock.
  */
 int ke_run(const struct ke_run_request *request, struct ke_run_result *result)
 {
 	struct watch watch = {.request = request, .result = result};
+	struct ke_running *slot;
 	pthread_t thread;
 	int error;
 
 	memset(result, 0, sizeof(*result));
+	if (!can_signal())
+		return -EAGAIN;
 	watch.thread = (pid_t)syscall(SYS_gettid);
 	result->heartbeat_before = word(request->heartbeat);
 	watch.started_ns = now_ns();
+	if (!watch.started_ns)
+		return -ETIME;
 	error = start_watch(&watch, &thread);
 	if (error)
 		return -error;
+	slot = ke_running_begin(watch.thread);
 	do {
-		result->value = ioctl(request->vcpu_fd, KVM_RUN, request->argument);
-		result->error = result->value < 0 ? errno : 0;
+		run_on(request, result, slot);
 	} while (++result->runs < request->times && result->error == EINTR && !rescued(result));
+	ke_running_end(slot);
 	result->elapsed_ns = now_ns() - watch.started_ns;
 	end_watch(&watch, thread);
 	result->heartbeat_after = word(request->heartbeat);
-	return 0;
+	return watch.broken;
 }

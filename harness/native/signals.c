@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "disposition.h"
 #include "native.h"
+#include "running.h"
 #include "thread_timer.h"
 
 #define SIGNALS 65
@@ -24,7 +26,60 @@ static timer_t timers[TIMERS];
 static _Atomic int timer_used[TIMERS];
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "handlers may touch lock-free atomics only");
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "handlers may touch lock-free atomics only");
 _Static_assert(ATOMIC_POINTER_LOCK_FREE == 2, "handlers may touch lock-free atomics only");
+
+/* Threads that are in ke_run(); one slot each. */
+static struct ke_running running[KE_MOST_RUNNING];
+
+struct ke_running *ke_running_begin(pid_t thread)
+{
+	for (int index = 0; index < KE_MOST_RUNNING; index++) {
+		pid_t nobody = 0;
+
+		if (atomic_load_explicit(&running[index].thread, memory_order_relaxed))
+			continue;
+		/* Acquire, against the release of who had the slot before. Its handlers are done:
+		 * they ran on that thread. */
+		if (atomic_compare_exchange_strong_explicit(
+			    &running[index].thread, &nobody, thread, memory_order_acquire,
+			    memory_order_relaxed))
+			return &running[index];
+	}
+	return NULL;
+}
+
+void ke_running_end(struct ke_running *slot)
+{
+	if (!slot)
+		return;
+	atomic_store_explicit(&slot->again, NULL, memory_order_relaxed);
+	atomic_store_explicit(&slot->lent, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->thread, 0, memory_order_release);
+}
+
+/*
+ * Tells the run of this thread, if there is one, that a signal came: see running.h. Relaxed: the
+ * thread that reads what is stored here is this very thread. (gettid(2) sets no errno.)
+ */
+static void tell_run(void)
+{
+	pid_t self = (pid_t)syscall(SYS_gettid);
+
+	for (int index = 0; index < KE_MOST_RUNNING; index++) {
+		struct ke_running *slot = &running[index];
+		uint8_t *byte;
+
+		if (atomic_load_explicit(&slot->thread, memory_order_relaxed) != self)
+			continue;
+		atomic_fetch_add_explicit(&slot->handled, 1, memory_order_relaxed);
+		byte = atomic_load_explicit(&slot->again, memory_order_relaxed);
+		if (byte && !*(volatile uint8_t *)byte) {
+			*(volatile uint8_t *)byte = 1;
+			atomic_store_explicit(&slot->lent, 1, memory_order_relaxed);
+		}
+	}
+}
 
 /*
  * Relaxed is enough: the counter is read after the thread was joined or by the thread itself, and
@@ -36,6 +91,7 @@ static void count(int signo)
 
 	if (byte)
 		*(volatile uint8_t *)byte = 1;
+	tell_run();
 	atomic_fetch_add_explicit(&handled[signo], 1, memory_order_relaxed);
 }
 
@@ -71,7 +127,7 @@ int ke_handler_remove(int signo)
 {
 	if (signo < 1 || signo >= SIGNALS)
 		return -EINVAL;
-	return sigaction(signo, &before[signo], NULL) ? -errno : 0;
+	return ke_give_back(signo, &before[signo]);
 }
 
 uint64_t ke_handler_count(int signo)

@@ -11,6 +11,7 @@
 #include <x86intrin.h>
 #endif
 
+#include "disposition.h"
 #include "kick_enter.h"
 #include "sweep.h"
 #include "thread_timer.h"
@@ -72,12 +73,13 @@ static void on_rescue(int signo, siginfo_t *info, void *context)
 	*(volatile uint8_t *)&now.plan->run->immediate_exit = 1;
 }
 
-static void arm(timer_t timer, int64_t when)
+/* 0, or -errno: a kick that was never sent is not lost. */
+static int arm(timer_t timer, int64_t when)
 {
 	struct itimerspec once = {
 		.it_value = {(time_t)(when / 1000000000), (long)(when % 1000000000)}};
 
-	timer_settime(timer, TIMER_ABSTIME, &once, NULL);
+	return timer_settime(timer, TIMER_ABSTIME, &once, NULL) ? -errno : 0;
 }
 
 static void disarm(timer_t timer)
@@ -145,7 +147,7 @@ static int take(int signo)
 	return sigtimedwait(&kick, NULL, &at_once) > 0;
 }
 
-static void one_round(
+static int one_round(
 	const struct sw_plan *plan, uint32_t index, timer_t kick, timer_t rescue,
 	struct sw_round *round)
 {
@@ -154,6 +156,7 @@ static void one_round(
 	uint32_t before;
 	long value;
 	uint32_t run;
+	int error;
 
 	*(volatile uint8_t *)&plan->run->immediate_exit = 0;
 	for (run = 0; run < plan->runs_before; run++)
@@ -167,8 +170,13 @@ static void one_round(
 	begin = clock_ns() + (int64_t)plan->lead_ns;
 	/* The deadline comes in the timer's steps; the way begins earlier by the rest. */
 	round->began = __rdtsc() + plan->lead_ns - index % SW_PHASES;
-	arm(rescue, begin + aim + (int64_t)plan->rescue_ns);
-	arm(kick, begin + aim);
+	error = arm(rescue, begin + aim + (int64_t)plan->rescue_ns);
+	if (!error)
+		error = arm(kick, begin + aim);
+	if (error) {
+		disarm(rescue);
+		return error;
+	}
 	value = way(plan, round->began);
 	round->returned = __rdtsc();
 	round->entered = value != -EAGAIN;
@@ -191,6 +199,7 @@ static void one_round(
 	if (round->rescued)
 		for (begin = clock_ns() + SETTLE_NS; clock_ns() < begin;)
 			;
+	return 0;
 }
 
 static int handle(int signo, void (*handler)(int, siginfo_t *, void *), struct sigaction *before)
@@ -222,28 +231,34 @@ int sw_run(const struct sw_plan *plan, struct sw_round *rounds)
 		timer_delete(kick);
 		return error;
 	}
-	handle(plan->signo, on_kick, &kick_before);
-	handle(RESCUE_SIGNAL, on_rescue, &rescue_before);
+	error = handle(plan->signo, on_kick, &kick_before);
+	if (error)
+		goto no_kick;
+	error = handle(RESCUE_SIGNAL, on_rescue, &rescue_before);
+	if (error)
+		goto no_rescue;
 	sigemptyset(&block);
 	if (plan->protocol == SW_SIGNAL_MASK)
 		sigaddset(&block, plan->signo);
-	pthread_sigmask(SIG_BLOCK, &block, &mask_before);
-	for (index = 0; index < plan->rounds; index++) {
+	error = -pthread_sigmask(SIG_BLOCK, &block, &mask_before);
+	for (index = 0; index < plan->rounds && !error; index++) {
 		struct sw_round *round = &rounds[index];
 
 		memset(round, 0, sizeof(*round));
-		one_round(plan, index, kick, rescue, round);
+		error = one_round(plan, index, kick, rescue, round);
 	}
-	timer_delete(kick);
-	timer_delete(rescue);
 	if (plan->protocol == SW_SIGNAL_MASK)
 		take(plan->signo);
 	pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
-	sigaction(plan->signo, &kick_before, NULL);
-	sigaction(RESCUE_SIGNAL, &rescue_before, NULL);
 	*(volatile uint8_t *)&plan->run->immediate_exit = 0;
+	ke_give_back(RESCUE_SIGNAL, &rescue_before);
+no_rescue:
+	ke_give_back(plan->signo, &kick_before);
+no_kick:
+	timer_delete(kick);
+	timer_delete(rescue);
 	now.plan = NULL;
-	return 0;
+	return error;
 }
 
 /* The NOPs of the calibration: a byte each, so that the counter tells the number. */
@@ -271,14 +286,18 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 	if (error)
 		return error;
 	now.plan = NULL;
-	handle(signo, on_kick, &before);
-	for (index = 0; index < count; index++) {
+	error = handle(signo, on_kick, &before);
+	if (error) {
+		timer_delete(kick);
+		return error;
+	}
+	for (index = 0; index < count && !error; index++) {
 		int64_t begin = clock_ns() + (int64_t)lead_ns;
 		uint64_t when = __rdtsc() + lead_ns - index % SW_PHASES;
 
 		now.handled = 0;
 		now.counter = 0;
-		arm(kick, begin + first + (int64_t)(index / SW_PHASES) * SW_PHASES);
+		error = arm(kick, begin + first + (int64_t)(index / SW_PHASES) * SW_PHASES);
 		walk(when);
 		disarm(kick);
 		nops[index] = -1;
@@ -287,8 +306,8 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 			nops[index] = (int32_t)(now.counter - (uintptr_t)sw_nops);
 	}
 	timer_delete(kick);
-	sigaction(signo, &before, NULL);
-	return 0;
+	ke_give_back(signo, &before);
+	return error;
 }
 
 #else

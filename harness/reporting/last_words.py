@@ -19,6 +19,9 @@ VARIABLE = "KVM_CONFORMANCE_LAST_WORDS"
 #: PYTEST_CURRENT_TEST is the node id and the phase in brackets.
 _LINE = re.compile(r"(?P<nodeid>.+?) \((?:setup|call|teardown)\): (?P<sentence>.+)")
 
+#: What stands in those that accuse nobody: native/last_words.h.
+NOT_THE_KERNEL = "says nothing about the kernel."
+
 
 def read(path: Path) -> dict[str, str]:
     """Result id -> sentence. Empty where there is no such file; other lines are left out."""
@@ -33,6 +36,11 @@ def read(path: Path) -> dict[str, str]:
         except IdentityError:
             continue
     return found
+
+
+def accuse(words: str) -> bool:
+    """Whether there are words, and they speak against the kernel."""
+    return bool(words) and NOT_THE_KERNEL not in words
 
 
 def of_test(identifier: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from harness.host.features import REASONS
 from harness.kvm.abi import KvmError
-from harness.reporting import once
+from harness.reporting import last_words, once
 
 #: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
 DETAIL_LIMIT = 16384
@@ -109,10 +109,11 @@ def _limited(error: KvmError) -> bool:
 def died(how: str, proof: str) -> tuple[Outcome, str]:
     """Outcome and sentence of a test whose process ended by ``how``.
 
-    It speaks against the kernel only with a ``proof`` (harness/reporting/proof.py).
+    It speaks against the kernel only with a ``proof`` (harness/reporting/proof.py); last words that
+    accuse nobody are none.
     """
     if proof:
-        return Outcome.CRASHED, proof
+        return Outcome.CRASHED if last_words.accuse(proof) else Outcome.ERROR, proof
     return Outcome.ERROR, f"lost: {how}; nothing shows that the kernel ended it"
 
 
@@ -168,7 +169,7 @@ class Assembler:
         when = str(report.when)
         if when == CRASH_PHASE:
             how = first_line(str(report.longrepr))
-            outcome, message = died(how, "")
+            outcome, message = died(how, self._proof(identifier))
             _worsen(pending, outcome, "call", message, how)
             return self._finish(identifier, now, worker)
         told: dict[str, Any] = getattr(report, "conformance", {})
@@ -207,7 +208,8 @@ class Assembler:
         pending = self._pending.pop(identifier)
         if pending.outcome is Outcome.ERROR and (proof := self._proof(identifier)):
             # A process beside the test's own, which the kernel ended: the test only misses it.
-            _worsen(pending, Outcome.CRASHED, pending.phase, proof, proof)
+            outcome, message = died("", proof)
+            _worsen(pending, outcome, pending.phase, message, message)
         skipped = pending.outcome is Outcome.SKIPPED
         return Result(
             id=identifier,

@@ -14,6 +14,7 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running, warm_up
 from harness.kvm.signals import CountingHandler
 from harness.kvm.system import System
+from harness.undisturbed import kicked_run
 from harness.verdicts import (
     require_eintr,
     require_immediate,
@@ -157,11 +158,7 @@ def test_window_request_does_not_matter(ready: Guest, neighbour: int) -> None:
 @pytest.mark.claim("preset.not_written")
 def test_byte_survives_a_normal_run(ready: Guest) -> None:
     """A byte set while the guest runs is still there when KVM_RUN has ended by a signal."""
-    with CountingHandler(KICK), Running(ready) as running:
-        running.wait_for_progress()
-        ready.vcpu.immediate_exit = 0xA5
-        running.kick(KICK)
-        result = running.outcome()
+    result, _ = kicked_run(ready, KICK, 0xA5, lambda running: None)
     require_signal_exit(result, "On a kick with the byte set")
     found = ready.vcpu.immediate_exit
     assert found == 0xA5, f"KVM_RUN must not write the byte, but 165 became {found}"
@@ -202,15 +199,14 @@ def test_set_while_the_guest_runs(ready: Guest) -> None:
 
     The guest is watched over several host ticks, after each of which the kernel enters it anew.
     """
-    with CountingHandler(KICK) as handler, Running(ready) as running:
-        running.wait_for_progress()
-        ready.vcpu.immediate_exit = 1
+
+    def watch(running: Running) -> None:
         running.wait_for_processor_time(TICKS_NS)
         running.wait_for_progress()
-        running.kick(KICK)
-        result = running.outcome()
+
+    result, taken = kicked_run(ready, KICK, 1, watch)
     require_signal_exit(result, "On a kick, with the byte set while the guest ran,")
-    assert handler.count() == 1, f"one kick was sent, but its handler ran {handler.count()} times"
+    assert taken == 1, f"one kick was sent, but its handler ran {taken} times"
     require_immediate(ready, "On the next run after the byte was set")
 
 

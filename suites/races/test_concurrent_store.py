@@ -74,7 +74,7 @@ def test_two_threads_on_one_vcpu(ready: Guest) -> None:
     with Running(ready) as first:
         first.wait_for_progress()
         with Running(ready) as second:
-            first.wait_for_processor_time(TICKS_NS)
+            first.wait_for_processor_time(TICKS_NS, second)
             assert not second.over(), (
                 "while one thread runs a vCPU, another's KVM_RUN must wait, but "
                 f"{second.outcome().describe()}"
@@ -84,5 +84,12 @@ def test_two_threads_on_one_vcpu(ready: Guest) -> None:
             first_result = first.outcome()
             second_result = second.outcome()
     ready.vcpu.immediate_exit = 0
+    if first_result.spurious or first_result.for_nothing:
+        # It came out for nothing meanwhile, the second ran the guest, and it waited in its turn.
+        first_result, second_result = sorted(
+            (first_result, second_result), key=lambda result: result.errno
+        )
+        if first_result.errno:
+            raise InconclusiveError("inconclusive: both runs ended, one of them for nothing")
     require_left(first_result, "On the first thread")
     require_eintr(second_result, "On the second thread, the byte set before the first had left")

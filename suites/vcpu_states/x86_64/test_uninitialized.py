@@ -71,7 +71,14 @@ def require_wakes(first: Guest, processor: SecondProcessor, circumstance: str) -
     KVM_RUN of a processor that was woken from its wait gives EAGAIN: it is to be called again.
     """
     with Running(processor) as woken:
+        woken.wait_until(lambda: woken.over() or processor.heartbeat > 0, "the processor to wake")
+        if not woken.over():
+            first.stop()
         result = woken.outcome()
+    if result.spurious and result.value == 0:
+        # An EINTR for nothing took the place of EAGAIN, and KVM_RUN was called again already.
+        require_left(result, f"{circumstance} and the start")
+        return
     require_errno(result, errno.EAGAIN, f"{circumstance}, with INIT and SIPI sent")
     with Running(processor) as started:
         started.wait_for_progress()
