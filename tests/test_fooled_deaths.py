@@ -12,7 +12,8 @@ from pathlib import Path
 import fake_project as fake
 import pytest
 
-from harness.reporting import journal, proof
+from harness.host.kernel_log import Record
+from harness.reporting import journal, last_words, proof
 from harness.reporting.results import Outcome
 from tools import finish, process_group
 
@@ -109,10 +110,13 @@ class Log:
     """A kernel's log that is written by the test."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.records: list[Record] = []
 
-    def new_lines(self) -> list[str]:
-        new, self.lines = self.lines, []
+    def say(self, *texts: str) -> None:
+        self.records += [Record(4, None, text) for text in texts]
+
+    def new_records(self) -> list[Record]:
+        new, self.records = self.records, []
         return new
 
 
@@ -121,13 +125,35 @@ def test_whose_alarm_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log()
     proofs = proof.Proofs(log)  # type: ignore[arg-type]
     proofs.begin("a.one")
-    log.lines = ["[ 1.0] BUG: unable to handle page fault"]
+    log.say("BUG: unable to handle page fault")
     proofs.end()
     proofs.begin("a.two")
     assert proofs.of("a.two") == ""
     assert "unable to handle" in proofs.of("a.one")
-    log.lines = ["[ 2.0] all is well", "[ 3.0] WARNING: CPU: 1 PID: 7 at kvm_main.c"]
+    log.say("all is well", "WARNING: CPU: 1 PID: 7 at arch/x86/kvm/../../../virt/kvm/kvm_main.c:1")
     assert "kvm_main.c" in proofs.of("a.two")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("KVM_RUN did not come back", 1),
+        (f"no signal could be sent: this {last_words.NOT_THE_KERNEL}", 70),
+    ],
+    ids=["the_kernel", "nobody"],
+)
+def test_last_words_accuse_the_kernel_or_nobody(
+    tmp_path: Path, workers: str, words: str, code: int
+) -> None:
+    body = (
+        "from pathlib import Path; path = Path(os.environ['KVM_CONFORMANCE_LAST_WORDS']); "
+        f"path.write_text(os.environ['PYTEST_CURRENT_TEST'] + ': {words}\\n'); os._exit(70)"
+    )
+    text = DIES.format(body=body)
+    project = fake.make(tmp_path / "p", preset=fake.HELD, signals=text)
+    found, said = run(project, tmp_path / "out", workers)
+    assert (found, words in " ".join(said.split())) == (code, True), said
 
 
 # pytest-forked's report of a child that ended otherwise than it should: its phase is "???".
