@@ -53,12 +53,17 @@ class GuestApartError(Exception):
     """The process with the guest is gone: no verdict on the kernel, unless it left last words."""
 
 
+def _death(status: int) -> str:
+    return f"ended with status {status}" if status >= 0 else f"was killed by signal {-status}"
+
+
 class GuestApart:
     """A context manager: starts the process; at its end the process is gone."""
 
     def __init__(self, mode: str, kicked_by: int = 0) -> None:
+        self._kicked_by = int(kicked_by)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.kvm.apart", mode, str(int(kicked_by))],
+            [sys.executable, "-m", "harness.kvm.apart", mode, str(self._kicked_by)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -66,7 +71,10 @@ class GuestApart:
         )
 
     def ask(self, word: str) -> Answer:
-        """One of the words above. `GuestApartError` when the process died instead of answering."""
+        """One of the words above. `GuestApartError` when the process died instead of answering.
+
+        `NotSeenError` when it died of the kick: KVM let in what the thread blocks, and it was taken.
+        """
         if self._process.stdin is None or self._process.stdout is None:
             raise GuestApartError("the process with the guest has no pipes")
         try:
@@ -76,7 +84,10 @@ class GuestApart:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise GuestApartError(f"{self._death()}, when it was asked for: {word}")
+            status = self._process.wait()
+            text = f"the process with the guest {_death(status)}, when it was asked for: {word}"
+            kicked = word == "kick" and status == -self._kicked_by
+            raise NotSeenError(text) if kicked else GuestApartError(text)
         found = json.loads(line)
         return Answer(**{**found, "pending": tuple(found["pending"])})
 
@@ -88,12 +99,6 @@ class GuestApart:
     def go_on(self) -> None:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
-
-    def _death(self) -> str:
-        status = self._process.wait()
-        if status >= 0:
-            return f"the process with the guest ended with status {status}"
-        return f"the process with the guest was killed by signal {-status}"
 
     def __enter__(self) -> GuestApart:
         return self
