@@ -14,7 +14,7 @@ export PATH
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 
-.PHONY: conformance test bench blobs lint setup setup-emulation setup-mutants setup-dev clean help
+.PHONY: conformance test bench blobs lint setup setup-emulation setup-mutants setup-dev pins clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
 	@$(SETUP) && $(RUN) run --else-emulate $(ARGS); code=$$?; \
@@ -48,6 +48,10 @@ setup-mutants: ## only set up, with what broken KVMs are built with
 
 setup-dev: ## only set up, with what the checks need
 	@$(SETUP) --dev
+
+pins: ## pin the Python packages of pyproject.toml anew, by version and hash
+	@$(SETUP) --dev
+	@setup/pin.sh $(ARGS)
 
 clean: ## remove what set-up and runs made, except results/
 	rm -rf .venv .bootstrap.lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache

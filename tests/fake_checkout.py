@@ -41,6 +41,7 @@ case "$1 $2" in
     cp "$0" "$3/bin/python"
     ;;
 "-m pip")
+    if [[ "$3" == config ]]; then echo "$PIP_SETTINGS"; exit 0; fi
     if [[ -n "$PIP_SAYS" ]]; then echo "$PIP_SAYS"; exit 1; fi
     if [[ -n "$PIP_TAKES" ]]; then
         trap 'kill $!; exit 1' TERM
@@ -102,7 +103,7 @@ class Project:
         (self.root / "harness" / "native").mkdir(parents=True)
         shutil.copy(ROOT / "tools" / "bootstrap.sh", self.root / "tools")
         shutil.copytree(ROOT / "setup", self.root / "setup")
-        for name in ("pyproject.toml", "setup.py", "constraints.txt"):
+        for name in ("pyproject.toml", "setup.py"):
             (self.root / name).write_text(f"# {name}\n")
         (self.root / "harness" / "native" / "run.c").write_text("/* 1 */\n")
         self.environment = {

@@ -36,14 +36,44 @@ def project(tmp_path: Path) -> Iterator[Project]:
     yield from checkout(tmp_path)
 
 
-def test_first_set_up_installs_by_the_constraints(project: Project) -> None:
+def test_first_set_up_installs_by_hashes(project: Project) -> None:
     code, said = project.run()
     assert code == 0, said
     assert project.is_ready
     installs = [call for call in project.calls() if " -m pip install " in call]
-    assert installs
-    assert all(" -c constraints.txt " in call for call in installs)
-    assert installs[-1].endswith("--no-build-isolation -e .")
+    packages, checkout_itself = installs
+    assert packages.endswith("--require-hashes -r setup/requirements.txt")
+    assert checkout_itself.endswith("--no-build-isolation --no-deps -e .")
+
+
+def test_packages_from_elsewhere_are_told(project: Project) -> None:
+    settings = """global.cert='/etc/ssl/ca.crt'
+:env:.index-url='https://somebody:secret@mirror.example/simple'
+global.find-links='/opt/\x1b[2Jwheels'"""
+    code, said = project.run(PIP_SETTINGS=settings)
+    assert code == 0, said
+    (told,) = [line for line in said.splitlines() if "come not only from pypi.org" in line]
+    assert "index-url='https://mirror.example/simple'" in told
+    assert "find-links='/opt/[2Jwheels'" in told
+    assert "secret" not in said
+    assert "ca.crt" not in said
+
+
+@pytest.mark.parametrize("name", ['a"b', "a'b", "a$(touch made)b", "a`touch made`", "a\nb", "a\\b"])
+def test_a_path_that_a_shell_would_obey_is_refused(project: Project, name: str) -> None:
+    project.root = project.root.rename(project.root.with_name(name))
+    code, said = project.run()
+    assert code == 70, said
+    assert "move the checkout" in said
+    assert project.calls() == []
+    assert not list(project.root.parent.glob("**/made"))
+
+
+def test_a_path_with_blanks_is_none_of_these(project: Project) -> None:
+    project.root = project.root.rename(project.root.with_name("a checkout (new), of #2 & more"))
+    code, said = project.run()
+    assert code == 0, said
+    assert project.is_ready
 
 
 def test_second_set_up_starts_no_python_and_says_nothing(project: Project) -> None:
@@ -58,7 +88,7 @@ def test_second_set_up_starts_no_python_and_says_nothing(project: Project) -> No
     assert min(times) < 0.3
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "setup.py", "constraints.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.py", "setup/requirements.txt"])
 def test_changed_packages_make_it_anew(project: Project, name: str) -> None:
     project.run()
     project.calls()
@@ -101,16 +131,16 @@ def test_dev_is_added_and_then_kept(project: Project) -> None:
     project.run()
     project.calls()
     assert project.run("--dev")[0] == 0
-    assert any(call.endswith("-e .[dev]") for call in project.calls())
+    assert any(call.endswith("-r setup/requirements-dev.txt") for call in project.calls())
     assert project.run() == (0, "")
     assert project.run("--dev") == (0, "")
     (project.root / "harness" / "native" / "run.c").write_text("/* 2 */\n")
     assert project.run()[0] == 0
     project.calls()
     assert project.run("--dev") == (0, "")
-    (project.root / "constraints.txt").write_text("# changed\n")
+    (project.root / "setup" / "requirements.txt").write_text("# changed\n")
     assert project.run()[0] == 0
-    assert any(call.endswith("-e .[dev]") for call in project.calls())
+    assert any(call.endswith("-r setup/requirements-dev.txt") for call in project.calls())
 
 
 def test_other_python_makes_it_anew(project: Project) -> None:
@@ -150,7 +180,8 @@ def test_a_step_that_takes_long_gives_signs_that_end_with_it(
     for line in process.stdout:
         if line.endswith(" (Collecting cffi)\n"):
             break
-    assert re.match(r"set-up: \.\.\. \d+ s: making \.venv with Python 3\.12\.0 and cc \(", line)
+    doing = r"set-up: \.\.\. \d+ s: installing the packages of setup/requirements\.txt \("
+    assert re.match(doing, line), line
     process.send_signal(number)
     # Standard output ends only when nobody holds it any more.
     process.communicate(timeout=20)
@@ -167,7 +198,9 @@ def test_apt_that_takes_long_gives_signs(project: Project) -> None:
     project.command("sudo", SUDO)
     process = project.start(KVM_CONFORMANCE_SIGNS_EVERY="0.1")
     assert process.stdout
-    assert any("s: installing the Debian packages gcc" in line for line in process.stdout)
+    sign = next(line for line in process.stdout if "set-up: ... " in line)
+    assert "s: installing the Debian packages gcc" in sign
+    assert "KVM_CONFORMANCE_NO_APT=1 forbids it" in sign
     (project.bin.parent / "go").write_text("\n")
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said

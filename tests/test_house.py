@@ -232,18 +232,20 @@ def project_table() -> dict[str, object]:
     return table
 
 
-def requirements() -> list[Requirement]:
+def requirements(*, dev: bool = True) -> list[Requirement]:
     table = project_table()
     direct = table["dependencies"]
     extras = table["optional-dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extras, dict)
-    return [Requirement(text) for text in [*direct, *(t for e in extras.values() for t in e)]]
+    return [Requirement(text) for text in [*direct, *(extras["dev"] if dev else [])]]
 
 
-def pins() -> list[Requirement]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+def pins(extra: str = "") -> dict[Requirement, list[str]]:
+    """Each pinned requirement with the hashes of its files."""
+    text = (ROOT / "setup" / f"requirements{extra}.txt").read_text().replace("\\\n", " ")
+    lines = [line.split(" --hash=") for line in text.splitlines() if not line.startswith("#")]
+    return {Requirement(line[0]): [each.strip() for each in line[1:]] for line in lines}
 
 
 def test_every_dependency_has_a_lower_bound_and_a_reason() -> None:
@@ -255,21 +257,25 @@ def test_every_dependency_has_a_lower_bound_and_a_reason() -> None:
         assert before.lstrip().startswith("#"), f"{requirement}: a comment says what it is for"
 
 
+@pytest.mark.parametrize("extra", ["", "-dev"], ids=["run", "dev"])
 @pytest.mark.parametrize("python", SUPPORTED_PYTHONS)
-def test_constraints_pin_each_dependency_once(python: str) -> None:
+def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> None:
     versions: dict[str, str] = {}
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
-    for pin in pins():
+    for pin, hashes in pins(extra).items():
         (specifier,) = pin.specifier
         assert specifier.operator == "==", f"{pin}: an exact version"
+        assert hashes, f"{pin}: a hash"
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes), f"{pin}: hashes"
         if pin.marker is None or pin.marker.evaluate(environment):
             name = canonicalize_name(pin.name)
             assert name not in versions, f"{name} is pinned twice for Python {python}"
             versions[name] = specifier.version
-    for requirement in requirements():
+    for requirement in requirements(dev=bool(extra)):
         name = canonicalize_name(requirement.name)
-        assert name in versions, f"{name} is not in constraints.txt"
-        assert requirement.specifier.contains(versions[name]), f"{requirement}: {versions[name]}"
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            assert name in versions, f"{name} is not pinned: `make pins`"
+            assert requirement.specifier.contains(versions[name]), f"{requirement}: {versions[name]}"
 
 
 # -------------------------------------------------------------------------------------------------

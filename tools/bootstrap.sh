@@ -60,12 +60,18 @@ here=${BASH_SOURCE[0]}
 [[ "$here" == */* ]] || here=./$here
 cd -P -- "${here%/*}/.."
 root=$PWD
+if [[ "$root" == *[\"\'\`\$\\]* || "$root" == *[[:cntrl:]]* ]]; then
+	printf 'bootstrap: the path of this checkout, %q, has quotes, $, ` or \\, or a control character\n' "$root" >&2
+	echo "           a shell would obey them in the scripts of .venv: move the checkout" >&2
+	exit 70
+fi
 venv=$root/.venv
 lock=$root/.bootstrap.lock
 log=
 
 source setup/programs.sh
 source setup/signs.sh
+source setup/packages.sh
 
 # What the programs of programs.txt are wanted for by this call.
 uses=()
@@ -115,7 +121,7 @@ state() {
 	# The directory, for a virtual environment holds absolute paths and does not survive a move.
 	printf 'root %s\n' "$root"
 	printf 'python %s %s\n' "$(readlink -f -- "$venv/bin/python")" "$python"
-	printf 'packages %s\n' "$(cat pyproject.toml setup.py constraints.txt | digest)"
+	printf 'packages %s\n' "$(cat pyproject.toml setup.py setup/requirements*.txt | digest)"
 	printf 'native %s\n' "$(sha256sum -- "${headers[@]}" "${native[@]}" 2>&1 | digest)"
 }
 
@@ -346,7 +352,8 @@ complain_of_missing() {
 look_around
 if ((${#missing[@]})); then
 	can_apt || complain_of_missing fail
-	say "installing the Debian packages ${packages[*]}"
+	say "installing the Debian packages ${packages[*]} by apt, as root" \
+		"(KVM_CONFORMANCE_NO_APT=1 forbids it)"
 	# The lists are only fetched where the ones at hand do not do.
 	apt install --no-install-recommends "${packages[@]}" ||
 		{ apt update && apt install --no-install-recommends "${packages[@]}"; } ||
@@ -376,35 +383,11 @@ quietly() {
 	return "$status"
 }
 
-# Says in a sentence why pip failed, as far as its log tells.
-complain_of_pip() {
-	if grep -qE 'name resolution|NewConnectionError|Network is unreachable|ProxyError|Max retries|Read timed out|Connection (refused|reset|broken)|SSLError|ConnectTimeout' "$log"; then
-		fail_with_log "no network: the Python packages could not be fetched" \
-			"check the connection, or PIP_INDEX_URL and the proxy, and call again"
-	fi
-	if grep -qE 'No matching distribution|Could not find a version|ResolutionImpossible' "$log"; then
-		fail_with_log "the package index does not have a version of constraints.txt, or there is no network" \
-			"check the connection, or PIP_INDEX_URL and the proxy, and call again"
-	fi
-	if grep -qE "error: command '[^']*' failed|: (fatal )?error: |CompileError|LinkError" "$log"; then
-		fail_with_log "the C compiler ($compiler) could not build harness/native" \
-			"see the compiler's message above"
-	fi
-	if grep -qE 'No space left on device' "$log"; then
-		fail_with_log "the disk is full" "make room for about 200 MB in $root"
-	fi
-	fail_with_log "pip could not install the packages of pyproject.toml"
-}
-
-pip_install() {
-	# Without isolation the build uses the pinned setuptools and cffi, not the newest ones.
-	quietly "$venv/bin/python" -m pip install -c constraints.txt "$@" || complain_of_pip
-}
-
 # An environment that has `dev` keeps it.
-extra=
+requirements=setup/requirements.txt
 if ((dev)) || { [[ -f "$venv/.packages" ]] && grep -qx 'dev 1' "$venv/.packages"; }; then
-	extra='[dev]'
+	dev=1
+	requirements=setup/requirements-dev.txt
 fi
 export CC=$compiler
 
@@ -413,7 +396,7 @@ if has_packages; then
 	rm -f -- "$venv/.ready"
 	rm -rf -- build
 	rm -f -- harness/native/_native*.so
-	pip_install --no-build-isolation --no-deps -e .
+	install_checkout
 else
 	rm -f -- "$venv/.ready" "$venv/.packages" 2>/dev/null || true
 	rm -rf -- "$venv" build 2>/dev/null || true
@@ -424,8 +407,10 @@ else
 	say "making .venv with $("$python" --version) and $compiler"
 	quietly "$python" -m venv "$venv" ||
 		fail_with_log "cannot make the virtual environment $venv"
-	pip_install setuptools cffi
-	pip_install --no-build-isolation -e ".$extra"
+	say_other_index
+	say "installing the packages of $requirements"
+	pip_install --require-hashes -r "$requirements"
+	install_checkout
 fi
 kvm_headers >"$venv/.headers"
 quietly "$venv/bin/python" -c 'import harness.native._native' ||
@@ -433,7 +418,7 @@ quietly "$venv/bin/python" -c 'import harness.native._native' ||
 
 # Written under another name and then renamed: there is never a stamp in part.
 stamp() {
-	printf '%s\n' "$2" "dev $((${#extra} > 0))" "asked ${PYTHON:-}" >"$venv/$1.new"
+	printf '%s\n' "$2" "dev $dev" "asked ${PYTHON:-}" >"$venv/$1.new"
 	mv -f -- "$venv/$1.new" "$venv/$1"
 }
 now=$(state)

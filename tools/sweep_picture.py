@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -22,7 +21,6 @@ _LEAST_NAMED = 0.012  # of the width: a shorter function has no name on the axis
 
 def draw(way: str, verdicts: Sequence[SweepVerdict], title: str, folder: Path) -> Path:
     """Writes landing-WAY.png and .svg; the path of the first. Raises OSError."""
-    os.environ.setdefault("MPLCONFIGDIR", tempfile.gettempdir())
     import matplotlib
 
     matplotlib.use("Agg")
