@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -348,9 +347,9 @@ def test_cache_that_cannot_be_written(
     assert "the cache cannot be written" in capsys.readouterr().err
 
 
-def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_says_what_it_runs_in(tmp_path: Path) -> None:
     request = run.Request(jobs="auto", budget="10000", variants=variants.ONE)
-    job = emulated_run.job(Machine(), request, Path("/out"))
+    job = emulated_run.job(Machine(), request, tmp_path)
     assert (
         job.environment["KVM_CONFORMANCE_EMULATOR"]
         == f"QEMU {fake_programs.QEMU_VERSION}, 2 CPUs in turn, 2G"
@@ -360,10 +359,10 @@ def test_the_job_says_what_it_runs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--budget=10000" in job.command
     assert not any("numprocesses" in word for word in job.command)
     assert job.environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] == "1"
-    assert os.sep + "out" in job.environment[finish.LAST_WORDS]
+    assert Path(job.environment[finish.LAST_WORDS]).parent == tmp_path
 
 
-def test_workers_need_their_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = emulated_run.job(Machine(), run.Request(jobs="2"), Path("/out"))
+def test_workers_need_their_plugin(tmp_path: Path) -> None:
+    job = emulated_run.job(Machine(), run.Request(jobs="2"), tmp_path)
     assert "--numprocesses=2" in job.command
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in job.environment

@@ -16,7 +16,7 @@ import pytest
 
 from harness.host import preflight
 from harness.reporting import journal
-from tools import ending, render_junit
+from tools import ending
 from tools.exit_codes import Exit, untold
 
 COMMAND = (sys.executable, "-m", "tools.cli")
@@ -147,7 +147,7 @@ def run_unread(
     read = journal.read(output / journal.NAME)
     assert read.exit_status is not None
     assert read.not_run == []
-    assert render_junit.well_formed(output / "junit.xml")
+    assert fake.well_formed(output / "junit.xml")
     assert fake.processes_of(output) == []
     return code, said, {result.id.partition(".")[2] for result in read.results}
 
@@ -209,7 +209,7 @@ def test_a_reader_that_goes_away_during_the_run(tmp_path: Path) -> None:
     assert child.wait(timeout=60) == 73, said
     assert f"the results in {tmp_path / 'out'} are complete" in said
     assert journal.read(tmp_path / "out" / journal.NAME).exit_status == 0
-    assert render_junit.well_formed(tmp_path / "out" / "junit.xml")
+    assert fake.well_formed(tmp_path / "out" / "junit.xml")
 
 
 @pytest.mark.skipif(preflight() is not None, reason=f"{preflight()}")

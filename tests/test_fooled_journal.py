@@ -144,7 +144,7 @@ def test_a_skip_without_a_known_word_is_no_success_of_plain_pytest(
 ) -> None:
     skips = fake.SKIPPED.replace("no_userfaultfd: ", "")
     project = fake.make(tmp_path, preset=fake.HELD, signals=skips)
-    assert fake.pytest_run(project, f"-n{workers}").returncode == 1
+    assert fake.pytest_run(project, f"-n{workers}").returncode == 70
 
 
 def test_values_that_are_no_json(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_terminal_that_closes_costs_no_results(tmp_path: Path, workers: str) -
 
 @pytest.mark.parametrize(
     "words",
-    [["-p", "no:junitxml"], ["-p", "no:xdist"], ["--no-such-option"], ["--assert=plain"]],
+    [["-p", "no:junitxml"], ["-p", "no:xdist.plugin"], ["--no-such-option"], ["--assert=plain"]],
     ids=["no_junit", "no_xdist", "unknown", "plain"],
 )
 def test_words_that_pytest_refuses_are_wrong_usage(tmp_path: Path, words: list[str]) -> None:

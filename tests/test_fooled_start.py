@@ -87,20 +87,6 @@ def test_a_run_without_bodies_is_refused(tmp_path: Path, option: str) -> None:
     assert "--setup-only and --setup-plan run no test" in said(done)
 
 
-def test_a_python_that_drops_assertions_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-O", "-m", "pytest"],
-        cwd=fake.make(tmp_path, preset=fake.HELD),
-        env=fake.environ(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == REFUSED
-    assert "take the assertions away" in said(done)
-
-
 @pytest.mark.parametrize(
     "part", ["conformance-recorder", "harness.reporting.once", "harness.reporting.plan"]
 )

@@ -275,7 +275,9 @@ def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> 
         name = canonicalize_name(requirement.name)
         if requirement.marker is None or requirement.marker.evaluate(environment):
             assert name in versions, f"{name} is not pinned: `make pins`"
-            assert requirement.specifier.contains(versions[name]), f"{requirement}: {versions[name]}"
+            assert requirement.specifier.contains(versions[name]), (
+                f"{requirement}: {versions[name]}"
+            )
 
 
 # -------------------------------------------------------------------------------------------------

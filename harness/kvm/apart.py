@@ -73,7 +73,7 @@ class GuestApart:
     def ask(self, word: str) -> Answer:
         """One of the words above. `GuestApartError` when the process died instead of answering.
 
-        `NotSeenError` when it died of the kick: KVM let in what the thread blocks, and it was taken.
+        `NotSeenError` when it died of the kick: what the thread blocks was let in, and taken.
         """
         if self._process.stdin is None or self._process.stdout is None:
             raise GuestApartError("the process with the guest has no pipes")

@@ -8,7 +8,6 @@ is seen by its effect: harness/reporting/once.py and harness/reporting/whole.py.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +57,6 @@ def check(config: pytest.Config) -> None:
 
 
 def _reasons(config: pytest.Config, home: Path) -> Iterable[str]:
-    if sys.flags.optimize:
-        yield "python -O and PYTHONOPTIMIZE take the assertions away by which a test fails"
     if config.rootpath.resolve() != home or config.inipath != config.rootpath / "pytest.ini":
         yield (
             f"the suites run with {home / 'pytest.ini'} and --rootdir={home}, not with "
