@@ -99,8 +99,8 @@ def test_a_terminal_that_closes_costs_no_results(tmp_path: Path, workers: str) -
 
 @pytest.mark.parametrize(
     "words",
-    [["-p", "no:junitxml"], ["-p", "no:xdist.plugin"], ["--no-such-option"], ["--assert=plain"]],
-    ids=["no_junit", "no_xdist", "unknown", "plain"],
+    [["-p", "no:junitxml"], ["--no-such-option"], ["--assert=plain"]],
+    ids=["no_junit", "unknown", "plain"],
 )
 def test_words_that_pytest_refuses_are_wrong_usage(tmp_path: Path, words: list[str]) -> None:
     """pytest's own 4 would say that this kernel cannot be tested."""

@@ -153,6 +153,32 @@ def test_a_mirror_takes_each_byte_once_and_nothing_back(tmp_path: Path) -> None:
         assert (copy.read_bytes(), mirror.size) == (b"abcdxxxx", 8)
 
 
+@pytest.mark.parametrize("call", ["write", "open"])
+def test_a_mirror_that_a_signal_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The handler's exception comes when the call is done, and before its result is kept."""
+    real = getattr(os, call)
+
+    def interrupted(*words: object, **more: object) -> object:
+        done = real(*words, **more)
+        writes = call == "write" or "copy" in str(words[0])
+        if writes:
+            monkeypatch.setattr(os, call, real)
+            raise KeyboardInterrupt
+        return done
+
+    with share.fresh(tmp_path) as folder:
+        (folder.path / "journal").write_bytes(b"ab")
+        mirror = Mirror(folder, "journal", tmp_path / "copy")
+        monkeypatch.setattr(os, call, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            mirror.more()
+        (folder.path / "journal").write_bytes(b"abcd")
+        mirror.close()
+        assert (tmp_path / "copy").read_bytes() == b"abcd"
+
+
 @pytest.mark.parametrize("answer", ["[" * 100_000, "{", "\x00", '{"a": 1e999999}'])
 def test_answers_that_are_no_json(tmp_path: Path, answer: str) -> None:
     with share.fresh(tmp_path) as folder:

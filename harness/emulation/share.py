@@ -131,6 +131,9 @@ class Mirror:
 
     def more(self) -> None:
         """Copies what is new."""
+        if self._to >= 0:
+            # A signal may have raised an exception between a write and its count.
+            self.size = os.fstat(self._to).st_size
         if self._share.size(self._name) <= self.size:
             return
         try:
