@@ -28,7 +28,8 @@ static size_t compose(char *text, size_t size, const char *format, va_list value
 void ke_last_words(const char *format, ...)
 {
 	const char *path = getenv("KVM_CONFORMANCE_LAST_WORDS");
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644) : -1;
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644)
+		      : -1;
 	char text[1024];
 	va_list values;
 	size_t length;

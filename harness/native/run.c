@@ -109,26 +109,25 @@ static int wait_until(struct watch *watch, uint64_t deadline_ns)
 }
 
 /*
- * Waits as long as the run may last; with progress forbidden, only until the guest moves. Patience
- * is this thread's own time: a look counts as long as it was meant to be, so that a host that is
+ * Waits so long for the end of the run, with `moves` only until the guest moves; 1 when it is over.
+ * It is this thread's own time: a look counts as long as it was meant to be, so that a host that is
  * starved or stopped has as many of them.
  */
-static int wait_patiently(struct watch *watch)
+static int wait_for_end(struct watch *watch, uint64_t span_ns, const uint32_t *moves)
 {
-	const struct ke_run_request *request = watch->request;
+	uint64_t from_ns = now_ns();
 
-	for (uint64_t waited = 0; waited < request->patience_ns; waited += LOOK_EVERY_NS) {
+	for (uint64_t waited = 0; waited < span_ns; waited += LOOK_EVERY_NS) {
 		if (wait_until(watch, now_ns() + LOOK_EVERY_NS))
 			return 1;
-		if (request->progress_forbidden && request->heartbeat &&
-		    word(request->heartbeat) != watch->result->heartbeat_before)
+		if (moves && word(moves) != watch->result->heartbeat_before)
 			return 0;
 	}
 	/* Looks that were shorter than they were meant to be: somebody fakes this process's time.
 	 */
-	if (now_ns() - watch->started_ns < request->patience_ns)
+	if (now_ns() - from_ns < span_ns)
 		spoil(watch, -ETIME);
-	return 0;
+	return watch->done;
 }
 
 static void end_process(const struct watch *watch)
@@ -155,20 +154,20 @@ static void *stand_by(void *argument)
 	const struct ke_run_request *request = watch->request;
 	struct ke_run_result *result = watch->result;
 	struct sigaction rescue, before;
-	uint64_t from_ns;
 
 	pthread_mutex_lock(&watch->lock);
-	if (wait_patiently(watch))
+	if (wait_for_end(
+		    watch, request->patience_ns,
+		    request->progress_forbidden ? request->heartbeat : NULL))
 		goto out;
 
-	from_ns = now_ns();
-	result->rescued_at_ns = from_ns - watch->started_ns;
+	result->rescued_at_ns = now_ns() - watch->started_ns;
 	result->heartbeat_at_rescue = word(request->heartbeat);
 	set_rescue(result, KE_RESCUED_BY_STOP_WORD);
 	if (request->stop)
 		/* Release: whoever sees the word set sees the evidence taken before it. */
 		__atomic_store_n(request->stop, 1, __ATOMIC_RELEASE);
-	if (wait_until(watch, from_ns + (request->stop ? request->signal_after_ns : 0)))
+	if (wait_for_end(watch, request->stop ? request->signal_after_ns : 0, NULL))
 		goto out;
 
 	memset(&rescue, 0, sizeof(rescue));
