@@ -50,6 +50,7 @@ from harness.kvm.running import NotSeenError, warm_up
 from harness.kvm.system import System
 from harness.kvm.vm import Vm
 from harness.reporting.markers import is_suite_test
+from harness.reporting.verdict_text import LOG_INCOMPLETE
 
 pytest_plugins = ["harness.reporting.plugin"]
 
@@ -96,8 +97,9 @@ def always_on(
     with KernelLog() as log:
         yield
         alarm = alarms(log.new_records())
-        if why := log.why_not or log.gaps * "records were overwritten before they were read":
-            record_property("kernel_log_incomplete", why[:200])
+        gap = "records were overwritten before they were read" if log.gaps else ""
+        if why := log.why_not or gap:
+            record_property(LOG_INCOMPLETE, why[:200])
     for name, count in repeated_answers().items():
         if count != answers[name]:
             record_property(name, count - answers[name])

@@ -15,7 +15,7 @@ import pytest
 
 from harness.host import description, features, leftovers, obstacles
 from harness.host.obstacles import preflight
-from harness.reporting import environment, verdict
+from harness.reporting import environment, verdict_text
 
 
 class FakeSystem:
@@ -240,7 +240,7 @@ def test_emulator_is_named_in_place_of_what_this_host_runs_under(
         assert (f", emulated by {told}, tier" in host.headline()) == bool(known)
         host = environment.flatten(host)
         assert ("emulator" in host) == bool(known)
-        assert (f"emulated by {told}" in verdict.host_line(host)) == bool(known)
+        assert (f"emulated by {told}" in verdict_text.host_line(host)) == bool(known)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.claims import catalogue, chapters, kernel_bugs
-from harness.reporting import environment, identity, journal, verdict
+from harness.reporting import environment, identity, journal, verdict, verdict_text
 from harness.reporting.results import Outcome, Result, shorten, split_skip
 from harness.reporting.selection import SelectionError, select
 
@@ -168,7 +168,7 @@ def told(*results: Result, planned: dict[str, str] | None = None, **more: object
     findings = verdict.judge(
         results, planned=planned or {r.id: r.claim for r in results}, claims=catalogue()
     )
-    lines = verdict.render(
+    lines = verdict_text.render(
         findings, **{"environment": HOST, **more}, claims=catalogue(), chapters=chapters()
     )
     return "\n".join(line.text for line in lines)
@@ -181,6 +181,13 @@ FAIL = result("preset.c", "preset.fast", Outcome.FAILED, message="KVM_RUN return
 
 def test_verdict_held() -> None:
     assert "VERDICT     held. The one claim that could be tested holds" in told(PASS)
+
+
+def test_verdict_tells_that_the_kernels_log_was_not_watched() -> None:
+    unwatched = dataclasses.replace(PASS, properties={"kernel_log_incomplete": "no permission"})
+    text = " ".join(told(unwatched, FAIL).split())
+    assert "log the kernel's was not watched whole in 1 test: no permission" in text
+    assert "was not watched" not in told(PASS, FAIL)
 
 
 def test_verdict_failed_says_what_it_means() -> None:

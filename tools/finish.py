@@ -13,7 +13,7 @@ import click
 from harness.claims import catalogue, chapters
 from harness.emulation.lost import LostVm
 from harness.reporting import journal as journals
-from harness.reporting import last_words, markers, proof, verdict
+from harness.reporting import last_words, markers, proof, verdict, verdict_text
 from harness.reporting import output as outputs
 from harness.reporting.results import Outcome, Result, died
 from tools import render_junit
@@ -110,14 +110,14 @@ def exit_code(
     if journal.not_run and not journal.left_out:
         return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
     if journal.rest.not_found and not journal.results:
-        return Exit.SUITE_ERROR, f"Error: {verdict.missing(journal.rest, 0)[-1]}"
+        return Exit.SUITE_ERROR, f"Error: {verdict_text.missing(journal.rest, 0)[-1]}"
     if Outcome.PASSED not in outcomes:
         why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
         return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
     if journal.left_out:
         return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
     if journal.rest:
-        why = " ".join(verdict.missing(journal.rest, len(journal.planned)))
+        why = " ".join(verdict_text.missing(journal.rest, len(journal.planned)))
         return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}"
     if journal.exit_status != 0:
         why = f"no test failed, but pytest's exit status is {journal.exit_status}"
@@ -214,7 +214,7 @@ def _tell(journal: journals.Journal, narrowed: bool) -> None:
         collection_errors=len(journal.collection_errors),
         rest=journal.rest,
     )
-    lines = verdict.render(
+    lines = verdict_text.render(
         findings,
         environment=journal.environment,
         claims=catalogue(),

@@ -28,6 +28,7 @@ from harness.reporting import (
     proof,
     results,
     verdict,
+    verdict_text,
     whole,
 )
 from harness.reporting.selection import Rest
@@ -217,7 +218,7 @@ class Recorder:
     def _tell(self) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         width = terminal._tw.fullwidth if terminal else shutil.get_terminal_size((80, 24)).columns
-        lines = verdict.render(
+        lines = verdict_text.render(
             self._findings(),
             environment=environment.of(self._config),
             claims=catalogue(),

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The text of a verdict, which tells it in ten seconds.
+
+The order is that of interest from the bottom up, for a terminal shows its last lines: what held,
+what could not be tested, what failed, and the verdict in one sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.claims import Chapter, Claim, kernel_bugs
+from harness.claims.kernel_bugs import KernelBug
+from harness.reporting import identity
+from harness.reporting.results import Outcome, Result
+from harness.reporting.selection import Rest
+from harness.reporting.verdict import Finding, Findings, State
+
+#: The property of a test's result that says why the kernel's log was not watched whole.
+LOG_INCOMPLETE = "kernel_log_incomplete"
+_LABEL = 12
+_SHOWN_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text and how it is marked where the terminal has colours."""
+
+    text: str
+    tone: str = ""
+
+    @property
+    def markup(self) -> dict[str, bool]:
+        """Arguments for pytest's terminal writer and for click.style."""
+        tones = {"good": {"green": True}, "bad": {"red": True}, "note": {"yellow": True}}
+        return dict(tones.get(self.tone, {}))
+
+
+def render(
+    findings: Findings,
+    *,
+    environment: Mapping[str, str],
+    claims: Mapping[str, Claim],
+    chapters: Mapping[str, Chapter],
+    width: int = 80,
+    absent: bool = False,
+    architecture: str = "",
+) -> list[Line]:
+    """The verdict as lines no longer than ``width``.
+
+    ``absent`` adds what the catalogue holds and this run did not have.
+    """
+    page = _Page(max(width - 1, 40))
+    page.title("Verdict on kvm_run->immediate_exit")
+    page.entry("host", host_line(environment))
+    _held(page, findings, claims, chapters)
+    _not_tested(page, "not tested", findings.untested(), claims)
+    _not_tested(page, "n/a", findings.untested(applies=False), claims)
+    _not_run(page, findings, claims)
+    _left_out(page, findings, claims)
+    _unwatched(page, findings)
+    if absent:
+        _absent(page, findings, claims, architecture)
+    _broken(page, findings)
+    bugs = _known_bugs(environment)
+    _failed(page, findings, claims, bugs)
+    text, tone = sentence(findings, bugs)
+    page.entry("VERDICT", text, tone)
+    return page.lines
+
+
+class _Page:
+    """Wraps entries of a label and a text."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.lines: list[Line] = []
+
+    def title(self, text: str) -> None:
+        self.lines.append(Line(f" {text} ".center(self._width, "-")))
+
+    def entry(self, label: str, text: str, tone: str = "", indent: int = 0) -> None:
+        """A text behind its label, wrapped under itself. Names are never cut."""
+        first = label.ljust(_LABEL) + " " * indent
+        wrapped = textwrap.wrap(
+            text,
+            self._width,
+            initial_indent=first,
+            subsequent_indent=" " * len(first),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.lines.extend(Line(line, tone) for line in wrapped or [first.rstrip()])
+
+
+def host_line(environment: Mapping[str, str]) -> str:
+    """Kernel, architecture, backend and tier in one line, and what own options left out."""
+    parts = [
+        f"Linux {environment.get('kernel', 'unknown')} {environment.get('architecture', '')}",
+        environment.get("backend", ""),
+    ]
+    emulator, under = environment.get("emulator"), environment.get("virtualization", "none")
+    nested = f"nested under {under}" if under != "none" else ""
+    parts.append(f"emulated by {emulator}" if emulator else nested)
+    tier = environment.get("tier", "")
+    parts.append(f"tier {tier}" if tier else "")
+    parts.append("one variant of each test" if environment.get("variants") == "one" else "")
+    bugs_of = environment.get("without_bugs_of")
+    parts.append(f"without the tests that known bugs of Linux {bugs_of} fail" if bugs_of else "")
+    return ", ".join(part.strip() for part in parts if part)
+
+
+def _short(claim: str) -> str:
+    return claim.partition(".")[2] or claim or "(unknown)"
+
+
+def _held(
+    page: _Page,
+    findings: Findings,
+    claims: Mapping[str, Claim],
+    chapters: Mapping[str, Chapter],
+) -> None:
+    label = "held"
+    held = findings.having(State.HELD)
+    for chapter in chapters.values():
+        names = [
+            _short(finding.claim)
+            for finding in held
+            if finding.claim in claims and claims[finding.claim].chapter == chapter.name
+        ]
+        if names:
+            page.entry(label, f"{chapter.prefix}: {', '.join(names)}", "good")
+            label = ""
+    label = "in part"
+    for finding in findings.having(State.PARTLY):
+        tested = len(finding.of(Outcome.PASSED))
+        counts = f"{tested} of {finding.tests} tests ran and held"
+        if finding.not_chosen:
+            chosen = finding.tests - finding.not_chosen
+            counts = f"{chosen} of {finding.tests} tests were chosen, {tested} ran and held"
+        text = "; ".join([counts, *_reasons(finding)])
+        page.entry(label, f"{finding.claim}: {text}", "good")
+        label = ""
+
+
+def _reasons(finding: Finding) -> list[str]:
+    """Why tests of a claim did not run, each reason once."""
+    prose: dict[str, str] = {}
+    for result in finding.of(Outcome.SKIPPED):
+        prose.setdefault(result.reason, result.message)
+    reasons = [f"{token} ({text})" if text else token for token, text in prose.items()]
+    return reasons + (["the run ended before its turn"] if finding.not_run else [])
+
+
+def _not_tested(
+    page: _Page, label: str, found: Sequence[Finding], claims: Mapping[str, Claim]
+) -> None:
+    groups: dict[str, list[str]] = {}
+    for finding in found:
+        groups.setdefault("; ".join(_reasons(finding)), []).append(finding.claim)
+    for reason, names in groups.items():
+        page.entry(label, _names(names, claims), "note")
+        page.entry("", reason, "note", indent=2)
+        label = ""
+
+
+def _not_run(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+    names = [finding.claim for finding in findings.having(State.NOT_RUN)]
+    if names:
+        page.entry("not run", _names(names, claims), "note")
+        page.entry("", "the run ended before their turn", "note", indent=2)
+
+
+def _left_out(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+    names = [finding.claim for finding in findings.having(State.NOT_CHOSEN)]
+    if names:
+        page.entry("not chosen", _names(names, claims), "note")
+        page.entry("", "something else than --claim and --suite left them out", "note", indent=2)
+    if findings.rest.not_found:
+        page.entry("not found", _names(findings.rest.not_found, claims), "bad")
+        page.entry("", "no test of theirs is below suites/", "bad", indent=2)
+
+
+def _unwatched(page: _Page, findings: Findings) -> None:
+    """Tests during which an alarm of the kernel might have been missed, by why."""
+    label = "log"
+    found = Counter(
+        str(result.properties[LOG_INCOMPLETE])
+        for finding in findings.claims
+        for result in finding.results
+        if LOG_INCOMPLETE in result.properties
+    )
+    for why, number in found.items():
+        page.entry(label, f"the kernel's was not watched whole in {_tests(number)}: {why}", "note")
+        label = ""
+
+
+def _names(names: Sequence[str], claims: Mapping[str, Claim]) -> str:
+    """Claims as ``prefix: a, b; prefix: c``; ``all of prefix`` is not worth its own form."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition(".")[0] if name in claims else "", []).append(_short(name))
+    return "; ".join(f"{prefix}: {', '.join(found)}" for prefix, found in groups.items())
+
+
+def _absent(
+    page: _Page, findings: Findings, claims: Mapping[str, Claim], architecture: str
+) -> None:
+    present = {finding.claim for finding in findings.claims} | set(findings.rest.not_found)
+    missing = [claim for claim in claims.values() if claim.id not in present]
+    waiting = [c for c in missing if c.planned and c.applies_to(architecture)]
+    if waiting:
+        page.entry("no test yet", _names([claim.id for claim in waiting], claims))
+    for claim in missing:
+        if claim.command and claim.applies_to(architecture):
+            text = f"{_names([claim.id], claims)}, by `kvm-conformance {claim.command}`"
+            page.entry("elsewhere", text)
+
+
+def _broken(page: _Page, findings: Findings) -> None:
+    label = "not judged"
+    for finding in findings.having(State.BROKEN):
+        errors = finding.of(Outcome.ERROR)
+        page.entry(label, f"{finding.claim}: no verdict in {_tests(len(errors))}", "bad")
+        _evidence(page, errors)
+        label = ""
+    if findings.collection_errors:
+        text = f"{_files(findings.collection_errors)} of the suites could not be loaded, see above"
+        page.entry(label, text, "bad")
+
+
+def _known_bugs(environment: Mapping[str, str]) -> dict[str, KernelBug]:
+    """The known bugs of this kernel by the result ids of the tests that they fail."""
+    version = re.match(r"\d+\.\d+", environment.get("kernel", ""))
+    if version is None:
+        return {}
+    bugs = kernel_bugs.of_version(version[0])
+    return {identity.result_id(test): bug for bug in bugs for test in bug.tests}
+
+
+def _failed(
+    page: _Page,
+    findings: Findings,
+    claims: Mapping[str, Claim],
+    bugs: Mapping[str, KernelBug],
+) -> None:
+    for finding in findings.having(State.FAILED):
+        bad = finding.of(Outcome.FAILED, Outcome.CRASHED)
+        name = finding.claim or "(unknown claim)"
+        page.entry("FAILED", f"{name} ({len(bad)} of {_tests(len(finding.results))})", "bad")
+        if finding.claim in claims:
+            page.entry("", claims[finding.claim].meaning, indent=2)
+        for bug in dict.fromkeys(bugs[result.id] for result in bad if result.id in bugs):
+            page.entry("", bug.explain(), indent=2)
+        _evidence(page, bad)
+
+
+def _evidence(page: _Page, results: Sequence[Result]) -> None:
+    for result in results[:_SHOWN_FAILURES]:
+        crash = "crashed: " if result.outcome is Outcome.CRASHED else ""
+        page.entry("", f"{result.id}: {crash}{result.message}", indent=2)
+    if len(results) > _SHOWN_FAILURES:
+        page.entry("", f"and {len(results) - _SHOWN_FAILURES} more", indent=2)
+
+
+def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) -> tuple[str, str]:
+    """The verdict in one sentence or three, and its tone; ``bugs`` are known, by result id."""
+    failed = len(findings.having(State.FAILED))
+    held = len(findings.having(State.HELD, State.PARTLY))
+    untested = len(findings.untested())
+    broken = len(findings.having(State.BROKEN))
+    rest = []
+    if untested:
+        rest.append(f"{_claims(untested)} could not be tested.")
+    if broken or findings.collection_errors:
+        rest.append("Some tests came to no verdict: this run is no proof of the rest.")
+    if findings.run < findings.planned:
+        rest.append(f"The run ended early: {findings.run} of {_tests(findings.planned)} ran.")
+    rest += missing(findings.rest, findings.planned)
+    if failed:
+        first = f"FAILED. {failed} of {_claims(failed + held)} tested does not hold on this kernel."
+        if failed > 1:
+            first = first.replace("does not hold", "do not hold")
+        first = f"{first.removesuffix('.')}{_by_known_bugs(findings, bugs or {})}."
+        return " ".join([first, *rest]), "bad"
+    if broken or findings.collection_errors:
+        return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
+    if not held:
+        return "none. Nothing could be tested; this says nothing about the kernel.", "note"
+    if findings.run < findings.planned or findings.rest:
+        return " ".join(["incomplete.", f"{_claims(held)} held so far.", *rest]), "note"
+    every = "The one claim" if held == 1 else f"All {_claims(held)}"
+    verb = "holds" if held == 1 else "hold"
+    return " ".join([f"held. {every} that could be tested {verb} on this kernel.", *rest]), "good"
+
+
+def missing(rest: Rest, planned: int) -> list[str]:
+    """Sentences about what the claims of a run have besides the ``planned`` tests."""
+    found = []
+    if rest.not_chosen:
+        number = planned + len(rest.not_chosen)
+        were = "was" if planned == 1 else "were"
+        found.append(
+            f"{planned} of {_tests(number)} {were} chosen; only --claim and --suite choose claims."
+        )
+    if rest.not_found:
+        has = "has" if len(rest.not_found) == 1 else "have"
+        found.append(f"{_claims(len(rest.not_found))} {has} no test below suites/.")
+    return found
+
+
+def _by_known_bugs(findings: Findings, bugs: Mapping[str, KernelBug]) -> str:
+    """That every failure is one of a known bug, for the sentence; else nothing."""
+    claims = findings.having(State.FAILED)
+    bad = [each.id for claim in claims for each in claim.of(Outcome.FAILED, Outcome.CRASHED)]
+    if not all(name in bugs for name in bad):
+        return ""
+    commits = ", ".join(dict.fromkeys(bugs[name].commit for name in bad))
+    return f", by a known bug of it ({commits})"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _claims(number: int) -> str:
+    return _count(number, "claim")
+
+
+def _tests(number: int) -> str:
+    return _count(number, "test")
+
+
+def _files(number: int) -> str:
+    return _count(number, "file")
