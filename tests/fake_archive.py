@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import shutil
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import fake_programs
 
@@ -164,12 +165,14 @@ class Archive:
 
 
 @contextmanager
-def served(root: Path, cut: int) -> Iterator[tuple[str, list[str]]]:
+def served(root: Path, cut: int, drips: str = "") -> Iterator[tuple[str, list[str]]]:
     """A web server of a folder that ends its first answer with a package after `cut` bytes.
 
+    Files whose names end with `drips` come a byte at a time, and never to their end.
     Yields its address, and the ranges that were asked for later, `` for a whole file.
     """
     ranges: list[str] = []
+    over = Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -187,6 +190,11 @@ def served(root: Path, cut: int) -> Iterator[tuple[str, list[str]]]:
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
             self.end_headers()
+            if drips and path.name.endswith(drips):
+                with contextlib.suppress(ConnectionError):
+                    while not over.wait(0.02):
+                        self.wfile.write(b"x")
+                return
             if path.suffix == ".deb":
                 ranges.append(asked)
                 if len(ranges) == 1:
@@ -204,6 +212,7 @@ def served(root: Path, cut: int) -> Iterator[tuple[str, list[str]]]:
     try:
         yield f"http://127.0.0.1:{server.server_port}", ranges
     finally:
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()

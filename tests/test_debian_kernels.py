@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from harness import signs
-from harness.emulation import apt, cache, debian, kernel
+from harness.emulation import apt, cache, debian, kernel, pace
 from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
 from tests import fake_archive
 from tests.fake_archive import CONFIG, Archive, Key, vmlinuz
@@ -287,6 +287,36 @@ def test_download_goes_on_where_it_was_cut(
         else:
             pytest.fail("the second call did not fetch it either")
     assert ranges == ["", "bytes=10000-"]
+
+
+@ARCHIVE
+@pytest.mark.parametrize("drips", [".deb", "InRelease"], ids=["kernel", "lists"])
+def test_a_mirror_that_drips_is_given_up(
+    archive: Archive, home: Path, monkeypatch: pytest.MonkeyPatch, drips: str
+) -> None:
+    """It answers all the time, so that no time-out of apt's is ever over."""
+    archive.add_kernel("new", RELEASE, "6.1.9-1")
+    archive.publish("new")
+    monkeypatch.setattr(pace, "WINDOW_S", 1.0)
+    with fake_archive.served(archive.root, cut=10_000, drips=drips) as (uri, _):
+        monkeypatch.setenv(apt.MIRROR, uri)
+        with pytest.raises(OfflineError, match=r"is too slow: \d+ bytes in \d+ s"):
+            kernel.find("debian:new", home)
+    assert whole(home) == []
+
+
+def test_a_pace_that_will_do() -> None:
+    now, size = [0.0], [0]
+    watched = pace.Pace("http://mirror", lambda: size[0], clock=lambda: now[0])
+    for _ in range(10):
+        now[0] += pace.WINDOW_S
+        size[0] += pace.LEAST
+        watched.look()
+    size[0] += pace.LEAST - 1
+    watched.look()
+    now[0] += pace.WINDOW_S
+    with pytest.raises(OfflineError, match="119999 bytes in 120 s"):
+        watched.look()
 
 
 @ARCHIVE

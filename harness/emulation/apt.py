@@ -19,6 +19,7 @@ from pathlib import Path
 
 from harness.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
+from harness.emulation.pace import Pace
 from harness.signs import Signs
 
 # Under another name once it holds other packages: lists of an earlier version lack those.
@@ -128,8 +129,11 @@ class Apt:
         def doing() -> str:
             return f"fetching, {megabytes(_size(folder))} of {size} are here"
 
-        look = Signs(self._say, doing).look
-        return [self._download_one(package, folder, held, look) for package in packages]
+        signs = Signs(self._say, doing)
+        return [
+            self._download_one(package, folder, held, _look(signs, package.suite, folder))
+            for package in packages
+        ]
 
     def _download_one(self, package: Package, folder: Path, held: int, look: Look) -> Path:
         suite = package.suite
@@ -177,7 +181,8 @@ class Apt:
         )
         (home / "apt.conf").write_text(_configuration(home))
         environment = _environment(home)
-        look = Signs(self._say, lambda: f"fetching the lists of {suite.name}").look
+        signs = Signs(self._say, lambda: f"fetching the lists of {suite.name}")
+        look = _look(signs, suite, home)
         words = ["apt-get", "-q", "update"]
         done = run(words, environment=environment, held=held, look=look)
         # apt-get ends with 0 where it could not fetch, and keeps what it had.
@@ -196,6 +201,17 @@ class Apt:
 
 
 _KERNEL = re.compile(r"linux-(?:image|binary|modules|base|headers|kbuild|source)-[^ ]+(?<!-dbg)$")
+
+
+def _look(signs: Signs, suite: Suite, folder: Path) -> Look:
+    """Says signs of life while `folder` gets what a suite has; raises OfflineError if it drips."""
+    pace = Pace(suite.uri, lambda: _size(folder))
+
+    def look() -> None:
+        signs.look()
+        pace.look()
+
+    return look
 
 
 def _size(folder: Path) -> int:
