@@ -8,13 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fake_machine as fake
 import pytest
 
 from harness import files, plain_text
-from harness.emulation import confine, reach, share
+from harness.emulation import confine, reach, share, watch
 from harness.emulation.share import Mirror
 
 pytestmark = pytest.mark.usefixtures("played_programs")
@@ -153,6 +154,20 @@ def test_a_mirror_takes_each_byte_once_and_nothing_back(tmp_path: Path) -> None:
         assert (copy.read_bytes(), mirror.size) == (b"abcdxxxx", 8)
 
 
+def test_a_machine_that_fills_the_disk_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [100 * files.MEGABYTE]
+    monkeypatch.setattr(share.Share, "free", lambda _share: left[0])
+    with share.fresh(tmp_path) as folder:
+        seen = watch.Watch(folder, watch.Limits(), lambda: 0.0, time.monotonic())
+        assert seen.look() == ""
+        left[0] = 49 * files.MEGABYTE
+        assert "before it filled this host's disk" in seen.look()
+        (folder.path / watch.STATE).write_text("status 0\n")
+        assert seen.look() == "", "it ended by itself"
+
+
 @pytest.mark.parametrize("call", ["write", "open"])
 def test_a_mirror_that_a_signal_interrupts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
@@ -285,11 +300,9 @@ def test_files_that_options_name(tmp_path: Path) -> None:
 def test_json_in_the_state_is_read_line_by_line(tmp_path: Path) -> None:
     """A state without end or without sense is none."""
     with share.fresh(tmp_path) as folder:
-        from harness.emulation.watch import Limits, Watch
-
-        watch = Watch(folder, Limits(), lambda: 0.0, 0.0)
+        seen = watch.Watch(folder, watch.Limits(), lambda: 0.0, 0.0)
         (folder.path / "state").write_text(
             f"up\nkvm\nstatus 99999\nstatus x\nrefused {json.dumps('x')}\x1b[31m\n"
         )
-        watch.look()
-        assert (watch.status, watch.has_kvm, watch.refused) == (None, True, '"x"')
+        seen.look()
+        assert (seen.status, seen.has_kvm, seen.refused) == (None, True, '"x"')

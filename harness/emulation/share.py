@@ -66,6 +66,11 @@ class Share:
                 return status.st_size
         return -1
 
+    def free(self) -> int:
+        """Bytes that are left on the disk where it lies."""
+        found = os.fstatvfs(self._fd)
+        return found.f_bavail * found.f_frsize
+
     def open(self, name: str) -> int:
         """A descriptor to read a regular file. Raises OSError."""
         return files.open_regular(name, folder=self._fd, follow=False)

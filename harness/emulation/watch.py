@@ -13,6 +13,8 @@ from harness.emulation.share import Share
 
 STATE = "state"
 _MOST_BYTES = 1 << 16
+#: Bytes of this host's disk that a machine must leave; half of them where it begins with less.
+LEAST_FREE = 512 << 20
 _STATUS = re.compile(r"status ([0-9]{1,3})", re.ASCII)
 
 
@@ -41,6 +43,7 @@ class Watch:
         self._signs = signs
         self._started = started
         self._last = (started, -1.0)
+        self._least_free = min(LEAST_FREE, share.free() // 2)
 
     def look(self) -> str:
         """Why the machine is given up; an empty text while it is not."""
@@ -60,6 +63,8 @@ class Watch:
         sign = self._signs() + len(lines)
         if sign != self._last[1]:
             self._last = (now, sign)
+        if self.status is None and self._share.free() < self._least_free:
+            return "the machine was ended before it filled this host's disk"
         limits, age = self._limits, now - self._started
         if self.status is None and self.booted_s is None and age > limits.boot_s:
             return f"the machine did not reach user space in {limits.boot_s:.0f} s"
