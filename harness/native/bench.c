@@ -44,6 +44,7 @@ struct batch {
 	unsigned int count;
 	atomic_int start; /* WAIT, GO or ABANDON */
 	atomic_int stop;
+	atomic_int rescued; /* signals are sent: EINTR is theirs */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned int arrived; /* these two under the lock */
@@ -83,7 +84,7 @@ static inline void answer(struct kvm_run *run)
 }
 
 /* One call; 1 when it did what a call of this kind must do. */
-static inline int call(int kind, struct ke_bench_thread *thread)
+static inline int call(int kind, struct ke_bench_thread *thread, struct batch *batch)
 {
 	int value, again = 0;
 
@@ -94,11 +95,14 @@ static inline int call(int kind, struct ke_bench_thread *thread)
 			return 1;
 		break;
 	case KE_BENCH_EXIT:
-		/* EINTR without a signal is legal (running.h), and no exit of the guest's program.
+		/*
+		 * EINTR without a signal is legal (running.h), and no exit of the guest's program.
+		 * Relaxed: a signal that is overlooked by it is sent again.
 		 */
 		do
 			value = ioctl(thread->vcpu_fd, KVM_RUN, 0);
 		while (value == -1 && errno == EINTR && thread->run->exit_reason == KVM_EXIT_INTR &&
+		       !atomic_load_explicit(&batch->rescued, memory_order_relaxed) &&
 		       again++ < MOST_FOR_NOTHING);
 		if (value == 0 && thread->run->exit_reason == thread->exit_reason) {
 			answer(thread->run);
@@ -129,31 +133,31 @@ static inline int call(int kind, struct ke_bench_thread *thread)
  * it says so.
  */
 static inline __attribute__((always_inline)) uint64_t
-loop(int kind, struct ke_bench_thread *thread, atomic_int *stop, uint64_t limit)
+loop(int kind, struct ke_bench_thread *thread, struct batch *batch, uint64_t limit)
 {
 	uint64_t calls;
 
 	for (calls = 0; calls < limit; calls++) {
-		if (!call(kind, thread))
+		if (!call(kind, thread, batch))
 			break;
-		if (atomic_load_explicit(stop, memory_order_relaxed))
+		if (atomic_load_explicit(&batch->stop, memory_order_relaxed))
 			return calls + 1;
 	}
 	return calls;
 }
 
 /* The kind is a constant in each loop, so that a call is not chosen anew each time. */
-static uint64_t calls(int kind, struct ke_bench_thread *thread, atomic_int *stop, uint64_t limit)
+static uint64_t calls(int kind, struct ke_bench_thread *thread, struct batch *batch, uint64_t limit)
 {
 	switch (kind) {
 	case KE_BENCH_IMMEDIATE:
-		return loop(KE_BENCH_IMMEDIATE, thread, stop, limit);
+		return loop(KE_BENCH_IMMEDIATE, thread, batch, limit);
 	case KE_BENCH_EXIT:
-		return loop(KE_BENCH_EXIT, thread, stop, limit);
+		return loop(KE_BENCH_EXIT, thread, batch, limit);
 	case KE_BENCH_EINVAL:
-		return loop(KE_BENCH_EINVAL, thread, stop, limit);
+		return loop(KE_BENCH_EINVAL, thread, batch, limit);
 	default:
-		return loop(KE_BENCH_GETPPID, thread, stop, limit);
+		return loop(KE_BENCH_GETPPID, thread, batch, limit);
 	}
 }
 
@@ -201,12 +205,12 @@ static void *work(void *argument)
 	thread->pinned = pin(thread->cpu);
 	if (thread->run)
 		thread->run->immediate_exit = kind == KE_BENCH_IMMEDIATE;
-	calls(kind, thread, &batch->stop, WARM_UP_CALLS);
+	calls(kind, thread, batch, WARM_UP_CALLS);
 	if (wait_for_start(batch) && !thread->unexpected) {
 		cpu_from_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		/* Raw: its rate does not change while the time daemon sets the clock right. */
 		from_ns = clock_ns(CLOCK_MONOTONIC_RAW);
-		thread->calls = calls(kind, thread, &batch->stop, UINT64_MAX);
+		thread->calls = calls(kind, thread, batch, UINT64_MAX);
 		thread->elapsed_ns = clock_ns(CLOCK_MONOTONIC_RAW) - from_ns;
 		thread->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_from_ns;
 	}
@@ -266,6 +270,7 @@ static void rescue(struct batch *batch, struct worker *workers, unsigned int sta
 	sigemptyset(&action.sa_mask);
 	if (sigaction(RESCUE_SIGNAL, &action, &before))
 		batch->broken = -errno;
+	atomic_store_explicit(&batch->rescued, 1, memory_order_relaxed);
 	do {
 		for (unsigned int i = 0; i < started; i++)
 			if (!workers[i].over && pthread_kill(workers[i].handle, RESCUE_SIGNAL))
