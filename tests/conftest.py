@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,21 @@ import fake_programs
 import pytest
 
 from harness.emulation import programs
+
+
+@pytest.fixture(autouse=True)
+def signals_stay_as_they_are() -> Iterator[None]:
+    """What a test leaves blocked or ignored, all that later tests start inherit."""
+    before = _signals()
+    yield
+    assert _signals() == before, "this test changed what signals do to its process"
+
+
+def _signals() -> tuple[set[signal.Signals | int], set[int]]:
+    """Signals that the thread blocks, and that the process ignores."""
+    numbers = signal.valid_signals()
+    ignored = {int(number) for number in numbers if signal.getsignal(number) == signal.SIG_IGN}
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ()), ignored
 
 
 @pytest.fixture
