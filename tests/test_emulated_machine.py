@@ -161,7 +161,7 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("how", ["pipe_closed", "command_ends", "caller_killed"])
+@pytest.mark.parametrize("how", ["told", "pipe_closed", "command_ends", "caller_killed"])
 def test_keeper_ends_processes_that_left_their_session(tmp_path: Path, how: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -175,11 +175,14 @@ def test_keeper_ends_processes_that_left_their_session(tmp_path: Path, how: str)
         assert child.stdout.read(1) == b"x"
         if how == "caller_killed":
             child.kill()
-        elif how == "pipe_closed":
+        elif how in ("told", "pipe_closed"):
+            if how == "told":
+                child.stdin.write(b"end")
             child.stdin.close()
         # Nobody holds the pipe any more: command and grandchild have ended, and the keeper too.
         assert child.stdout.read() == b""
-    assert folder.exists() == (how == "command_ends"), "the caller reads it still, or is gone"
+    kept = how in ("told", "command_ends")
+    assert folder.exists() == kept, "the caller reads it still, or is gone"
 
 
 def test_keeper_gives_the_commands_exit_code(tmp_path: Path) -> None:

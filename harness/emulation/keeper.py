@@ -4,8 +4,9 @@
 virtme-ng starts a shell, that starts another program, and that QEMU: to kill the first of them
 leaves the last one running. So this small program stands between. It adopts every descendant that
 loses its parent (PR_SET_CHILD_SUBREAPER), and kills them all when the command has ended, or when
-its own standard input ends: a pipe whose other end the caller holds, and which the kernel closes
-even when the caller was killed. In that case it also removes a folder of the caller's.
+something comes on its own standard input: a pipe whose other end the caller holds, and which the
+kernel closes even when the caller was killed. In that case it also removes a folder of the
+caller's. A caller that goes on says a word first, for it still takes its results from there.
 
 The launcher keeps pytest with its workers the same way, without a folder. Then SIGINT is handed on,
 for pytest ends in order by it.
@@ -31,10 +32,10 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def main(folder: str, command: Sequence[str]) -> int:
-    """Runs the command to its end, or until standard input ends; its exit code.
+    """Runs the command to its end, or until standard input tells something; its exit code.
 
     Negative, as subprocess gives it, for a command that a signal ended. `folder`, unless it is an
-    empty text, is removed if it was standard input that ended.
+    empty text, is removed if standard input ended without a word.
     """
     interrupts: list[int] = []
     children: list[int] = []
@@ -63,7 +64,7 @@ def main(folder: str, command: Sequence[str]) -> int:
     finally:
         children.clear()
         _end_descendants(child)
-    if descriptor not in ready and folder:
+    if descriptor not in ready and folder and not os.read(sys.stdin.fileno(), 1):
         shutil.rmtree(folder, ignore_errors=True)
     return child.returncode
 

@@ -289,7 +289,7 @@ def _kept(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The command below a keeper, which ends it when this block ends or this process dies.
 
-    The keeper then removes the control folder, too.
+    The keeper then removes the control folder, too, where it was this process that died.
 
     Its texts come through pipes: QEMU opens /proc/self/fd/1 anew, and of a file it would overwrite
     the beginning.
@@ -318,7 +318,9 @@ def _kept(
     try:
         yield keeper
     finally:
-        keeper.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            keeper.stdin.write(b"end")
+            keeper.stdin.close()
         keeper.wait()
         for pump in pumps:
             pump.join()
