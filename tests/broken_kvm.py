@@ -148,6 +148,12 @@ BYTE = (
         holds=("preset.returns_eintr", "preset.exit_reason_untouched"),
     ),
     Defect(
+        "latched_as_a_signal",
+        "ends the run after an immediate exit as if by a signal",
+        ("preset.polled_once",),
+        holds=("preset.returns_eintr", "preset.repeats"),
+    ),
+    Defect(
         "same_thread_only",
         "overlooks the byte when the vCPU has moved to another thread",
         ("preset.returns_eintr",),
@@ -369,7 +375,8 @@ SIGNALS = (
         "loses_kicks",
         "enters the guest again after a signal",
         ("signals.interrupts_guest",),
-        only="main_thread",
+        # Several: beside runs that end for nothing one kick may come between two of them.
+        only="main_thread or (interrupts_later_run and long)",
         hangs=True,
     ),
     Defect(
@@ -408,7 +415,8 @@ SIGNALS = (
 
 # Those that a KVM which also ends runs for nothing, as it may, must not hide.
 ALSO_DISTURBED = (
-    *("wrong_byte", "latched", "polled_again", "byte_of_the_vm", "edge_triggered"),
+    *("wrong_byte", "latched", "latched_as_a_signal", "polled_again", "byte_of_the_vm"),
+    "edge_triggered",
     *("loses_kicks", "swallows_signal", "no_reason_for_signals", "interrupted_without_reason"),
 )
 

@@ -238,6 +238,15 @@ static int latched(struct call *call)
 	return run_as(call, call->byte | call->vcpu->preset);
 }
 
+/* As if a signal had come: what is left of the byte leaves KVM_RUN by the way of signals. */
+static int latched_as_a_signal(struct call *call)
+{
+	if (call->byte || !call->vcpu->preset)
+		return plain(call);
+	call->run->exit_reason = KVM_EXIT_INTR;
+	return fail(EINTR);
+}
+
 static int same_thread_only(struct call *call)
 {
 	int same = !call->vcpu->thread || call->vcpu->thread == (pid_t)syscall(SYS_gettid);
@@ -329,6 +338,7 @@ const struct defect byte_defects[] = {
 	{"after_first_run_only", after_first_run_only, NULL},
 	{"edge_triggered", edge_triggered, NULL},
 	{"latched", latched, NULL},
+	{"latched_as_a_signal", latched_as_a_signal, NULL},
 	{"same_thread_only", same_thread_only, NULL},
 	{"not_reported", plain, not_reported},
 	{"not_reported_by_vm", plain, not_reported_by_vm},

@@ -50,7 +50,7 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
         def run(kernel: Kernel, machine: Machine, job: Job, share: Share, **given: object) -> Ended:
             assert share.path == made.path
             assert job.reads, "where the mutants' modules are"
-            assert "oops=panic" in machine.kernel_parameters
+            assert "softlockup_panic=1" in machine.kernel_parameters
             limits = given["limits"]
             assert isinstance(limits, Limits)
             return boots(job, limits, place)

@@ -36,7 +36,6 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
         def run(kernel: Kernel, machine: Machine, job: Job, share: Share, **_: object) -> Ended:
             assert machine.instruction_clock
             assert machine.cpus == 1
-            assert machine.kernel_parameters == ("oops=panic",), "a broken kernel ends with words"
             return act(job, share.path)
 
         kernel = Kernel(Path("/vmlinuz"), release, f"made up {release}", None, "x")

@@ -114,14 +114,14 @@ def exit_code(
     if Outcome.PASSED not in outcomes:
         why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
         return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
-    if journal.left_out:
-        return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
     if journal.rest:
         why = " ".join(verdict_text.missing(journal.rest, len(journal.planned)))
         return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}"
     if journal.exit_status != 0:
         why = f"no test failed, but pytest's exit status is {journal.exit_status}"
         return Exit.SUITE_ERROR, f"Error: no verdict: {why}; see its output above."
+    if journal.left_out:
+        return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
     return Exit.HELD, ""
 
 
@@ -182,13 +182,15 @@ def _complete(
         for name in journal.unfinished:
             told = known.get(name, "")
             if isinstance(how, LostVm):
-                outcome = Outcome.CRASHED if how.against_kernel else Outcome.ERROR
-                message = told or f"{how.describe()}, while this test ran"
+                accused = how.against_kernel or last_words.accuse(told)
+                outcome = Outcome.CRASHED if accused else Outcome.ERROR
+                said = told if last_words.accuse(told) or not accused else ""
+                message = said or f"{how.describe()}, while this test ran"
             else:
                 began = journal.started[name]
                 alarm = next((line for time, line in alarms if began and time >= began), "")
                 outcome, message = died(
-                    f"pytest ended by {how} while this test ran", told or proof.of_alarm(alarm)
+                    f"pytest ended by {how} while this test ran", proof.best(told, alarm)
                 )
             writer.result(
                 Result(

@@ -28,7 +28,7 @@ from tools.run import ROOT, Request
 #: A kernel that breaks says so and ends, instead of hanging until the time limit. Twice the usual
 #: threshold: an emulated host may be starved for seconds by others on its processors.
 PARAMETERS = (
-    *("oops=panic", "softlockup_panic=1", "watchdog_thresh=20"),
+    *("softlockup_panic=1", "watchdog_thresh=20"),
     *("hung_task_panic=1", "sysctl.kernel.hung_task_timeout_secs=60"),
 )
 MEMORY_MB = 2048

@@ -90,8 +90,6 @@ def sweep(
         qemu=qemu,
         options=words(qemu_options, "--qemu-options"),
         instruction_clock=True,
-        # What harms the kernel is to end the sweep with words, not to freeze it until its limit.
-        kernel_parameters=("oops=panic",),
     )
     chosen = ways or tuple(WAYS)
     try:

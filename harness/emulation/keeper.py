@@ -19,7 +19,6 @@ import ctypes
 import os
 import resource
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -42,9 +41,10 @@ def main(folder: str, command: Sequence[str]) -> int:
 
     def take(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and not folder:
-            interrupts.append(number)
             for process in children:
                 os.kill(process, number)
+            if not children:
+                interrupts.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # The pipe alone says when to end. A handler, for the command would inherit SIG_IGN.
@@ -65,7 +65,8 @@ def main(folder: str, command: Sequence[str]) -> int:
         children.clear()
         _end_descendants(child)
     if descriptor not in ready and folder and not os.read(sys.stdin.fileno(), 1):
-        shutil.rmtree(folder, ignore_errors=True)
+        # By rm: folders in folders a thousand deep are more than shutil.rmtree can do.
+        subprocess.run(["rm", "-rf", "--one-file-system", "--", folder], check=False)
     return child.returncode
 
 

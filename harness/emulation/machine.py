@@ -39,7 +39,8 @@ LEAST_MEMORY = 512 << 20  # bytes: less does not hold a distribution's kernel an
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 _HERE = Path(__file__).resolve().parent
 _TICK_S = 0.1
-_PARAMETERS = ("loglevel=5", "nokaslr", "tsc=reliable")
+# A kernel that has oopsed goes on without the process that met it: it is to end with words.
+_PARAMETERS = ("loglevel=5", "nokaslr", "tsc=reliable", "oops=panic")
 # The end of a VM waits for grace periods of RCU, idly, hundreds of times in a run of the suites.
 # The second word undoes what PREEMPT_RT does for its latencies. A sweep ends few VMs.
 _IMPATIENT = ("rcupdate.rcu_expedited=1", "rcupdate.rcu_normal_after_boot=0")

@@ -83,6 +83,8 @@ class RunResult:
     counter before and after; `runs` how many KVM_RUNs were issued, the last of which this tells of.
     `spurious` counts returns with EINTR and KVM_EXIT_INTR for which there was no signal, which is
     legal: each time KVM_RUN was issued again (native/run.c), and these are not in `runs`.
+    `interrupted`: EINTR, and this very run wrote KVM_EXIT_INTR, as one that a signal ends; where
+    the byte was set at entry, the reason may be that of the run before.
     """
 
     value: int
@@ -94,12 +96,12 @@ class RunResult:
     elapsed_ns: int
     runs: int = 1
     spurious: int = 0
+    interrupted: bool = False
 
     @property
     def for_nothing(self) -> bool:
-        """EINTR with KVM_EXIT_INTR: as a signal ends a run. Whether there was one, others know."""
-        interrupted = self.value == -1 and self.errno == errno_module.EINTR and not self.rescue
-        return interrupted and self.exit_reason == lib.KVM_EXIT_INTR
+        """It ended by itself, as a signal ends a run. Whether there was one, others know."""
+        return self.interrupted and not self.rescue
 
     def describe(self) -> str:
         """`KVM_RUN returned -1 with EINTR (exit_reason KVM_EXIT_INTR)`, and the rescue if any."""
@@ -155,7 +157,7 @@ def bounded_run(
     request.signal_after_ns = int(bounds.signal_after_s * NS)
     request.end_after_ns = int(bounds.end_after_s * NS)
     request.times = times
-    request.run = run_page if goes_on else ffi.NULL
+    request.run, request.goes_on = run_page, goes_on
     request.masked, request.mask = masked is not None, masked or 0
     result = ffi.new("struct ke_run_result *")
     error = lib.ke_run(request, result)
@@ -172,6 +174,7 @@ def bounded_run(
         elapsed_ns=result.elapsed_ns,
         runs=result.runs,
         spurious=result.spurious,
+        interrupted=bool(result.interrupted),
     )
 
 

@@ -49,6 +49,10 @@ class EndedForNothingError(NotSeenError):
     That is: its byte was set meanwhile. One alone says nothing about the kernel.
     """
 
+    def __init__(self, text: str, result: RunResult) -> None:
+        super().__init__(text)
+        self.result = result
+
 
 class Processor(Protocol):
     """What can run: a guest with its vCPU, or another vCPU of one."""
@@ -169,10 +173,10 @@ class Running:
 
     def _over_before(self, what: str) -> NotSeenError:
         result = self.outcome()
-        kind = NotSeenError
+        text = f"waiting for {what}, but {result.describe()}"
         if result.for_nothing and self.guest.vcpu.immediate_exit and not self._kicked:
-            kind = EndedForNothingError
-        return kind(f"waiting for {what}, but {result.describe()}")
+            return EndedForNothingError(text, result)
+        return NotSeenError(text)
 
     def wait_for_progress(self, turns: int = 3) -> None:
         """Returns once the guest has made some turns since now: it is warm, and running."""

@@ -129,13 +129,13 @@ static int asleep(const struct ke_lane *lane)
 	return state && state[1] && state[2] == 'S';
 }
 
-/* It is repeated; what can refuse it is a full queue only, of which last_resort() tells. */
+/* It is repeated; of a full queue last_resort() tells. A thread that is gone has no excuse. */
 static void signal_thread(struct ke_lane *lane)
 {
 	long refused = syscall(
 		SYS_tgkill, lane->process, (pid_t)atomic_load(&lane->tid), KE_RESCUE_SIGNAL);
 
-	lane->unsignalled = refused ? errno : 0;
+	lane->unsignalled = refused && errno == EAGAIN ? errno : 0;
 }
 
 static void last_resort(const struct ke_lane *lane)

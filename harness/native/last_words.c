@@ -37,7 +37,8 @@ void ke_last_words(const char *format, ...)
 	va_start(values, format);
 	length = compose(text, sizeof(text), format, values);
 	va_end(values);
-	if (write(fd >= 0 ? fd : STDERR_FILENO, text, length) < 0)
-		_exit(EXIT_STATUS);
+	if (fd < 0 || write(fd, text, length) != (ssize_t)length)
+		if (write(STDERR_FILENO, text, length) < 0)
+			_exit(EXIT_STATUS);
 	_exit(EXIT_STATUS);
 }

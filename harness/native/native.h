@@ -42,14 +42,16 @@ struct ke_run_request {
 	uint64_t signal_after_ns;    /* ... this much later a signal repeats ... */
 	uint64_t end_after_ns;	     /* ... and this much later the process ends */
 	uint64_t times;		     /* as often, while each gives EINTR by itself; 0 is once */
-	struct kvm_run *run;	     /* NULL: EINTR is the end, whatever it was for */
-	uint32_t masked;	     /* KVM_SET_SIGNAL_MASK is in force ... */
-	uint64_t mask; /* ... and blocks these signals in KVM_RUN; bit 0 is signal 1 */
+	struct kvm_run *run;
+	uint32_t goes_on; /* EINTR for nothing is not its end */
+	uint32_t masked;  /* KVM_SET_SIGNAL_MASK is in force ... */
+	uint64_t mask;	  /* ... and blocks these signals in KVM_RUN; bit 0 is signal 1 */
 };
 
 struct ke_run_result {
 	int value;
 	int error;
+	uint32_t interrupted; /* EINTR, and KVM_EXIT_INTR was written by this very run */
 	uint32_t rescue;
 	uint32_t rescue_signals;
 	uint32_t heartbeat_before;

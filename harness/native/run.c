@@ -28,10 +28,10 @@
 #define RESCUE_SIGNAL (SIGRTMAX - 3) /* no monitor and no C library uses it */
 /*
  * So many returns for nothing in a row, without any progress of the guest, are no chance: a sound
- * KVM makes one when its thread gets other work, which a host has some thousand times a second at
- * most, and patience ends first.
+ * KVM makes one when its thread gets other work, which a host has some ten thousand times a second
+ * at most, and patience ends first.
  */
-#define MOST_FOR_NOTHING 10000
+#define MOST_FOR_NOTHING 1000000
 #define NO_REASON UINT32_MAX /* a value of exit_reason that no kernel writes */
 
 struct watch {
@@ -43,7 +43,8 @@ struct watch {
 	pthread_cond_t over;
 	int done;
 	int broken;  /* -errno: the host did not do its part, and nothing is known of the kernel */
-	int refused; /* -errno of the last rescue signal; 0 when it was sent */
+	int refused; /* -errno where the last rescue signal could not be queued; 0 when it was */
+	int gone;    /* there is no such thread any more, although KVM_RUN has not returned */
 };
 
 static uint64_t now_ns(void)
@@ -130,6 +131,41 @@ static int wait_for_end(struct watch *watch, uint64_t span_ns, const uint32_t *m
 	return watch->done;
 }
 
+/* Several runs of one process may be rescued at once: the last one gives the signal back. */
+static pthread_mutex_t rescue_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned int rescues;
+static struct sigaction before_rescues;
+
+/* 0, or -errno. */
+static int borrow_rescue_signal(void)
+{
+	struct sigaction rescue;
+	int error = 0;
+
+	memset(&rescue, 0, sizeof(rescue));
+	rescue.sa_handler = do_nothing;
+	sigemptyset(&rescue.sa_mask);
+	pthread_mutex_lock(&rescue_lock);
+	if (!rescues && sigaction(RESCUE_SIGNAL, &rescue, &before_rescues))
+		error = -errno;
+	else
+		rescues++;
+	pthread_mutex_unlock(&rescue_lock);
+	return error;
+}
+
+/* 0, or -errno. */
+static int give_rescue_signal_back(void)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&rescue_lock);
+	if (!--rescues)
+		error = ke_give_back(RESCUE_SIGNAL, &before_rescues);
+	pthread_mutex_unlock(&rescue_lock);
+	return error;
+}
+
 static void end_process(const struct watch *watch)
 {
 	int error = watch->broken ? watch->broken : watch->refused;
@@ -139,6 +175,10 @@ static void end_process(const struct watch *watch)
 			"the watch over a KVM_RUN broke (%s), and the run cannot be ended from outside: "
 			"this " KE_NOT_THE_KERNEL " The process ends here.\n",
 			strerror(-error));
+	if (watch->gone)
+		ke_last_words(
+			"the thread that called KVM_RUN is gone, and the call has not returned: the kernel "
+			"ended it. The process ends here.\n");
 	ke_last_words(
 		"KVM_RUN did not return within %.1f s: neither the stop word in the guest nor %u "
 		"signals to the vCPU's thread ended it; the guest counted from %u to %u. The process "
@@ -153,7 +193,7 @@ static void *stand_by(void *argument)
 	struct watch *watch = argument;
 	const struct ke_run_request *request = watch->request;
 	struct ke_run_result *result = watch->result;
-	struct sigaction rescue, before;
+	int error;
 
 	pthread_mutex_lock(&watch->lock);
 	if (wait_for_end(
@@ -170,11 +210,9 @@ static void *stand_by(void *argument)
 	if (wait_for_end(watch, request->stop ? request->signal_after_ns : 0, NULL))
 		goto out;
 
-	memset(&rescue, 0, sizeof(rescue));
-	rescue.sa_handler = do_nothing;
-	sigemptyset(&rescue.sa_mask);
-	if (sigaction(RESCUE_SIGNAL, &rescue, &before)) {
-		spoil(watch, -errno);
+	error = borrow_rescue_signal();
+	if (error) {
+		spoil(watch, error);
 		end_process(watch);
 	}
 	set_rescue(result, KE_RESCUED_BY_SIGNAL);
@@ -183,14 +221,18 @@ static void *stand_by(void *argument)
 		 */
 		int refused = syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
 
-		watch->refused = refused ? -errno : 0;
+		watch->refused = refused && errno == EAGAIN ? -errno : 0;
+		watch->gone = refused && errno == ESRCH;
+		if (watch->gone)
+			end_process(watch);
 		result->rescue_signals++;
 		/* Counted in signals for the reason that patience is in looks. */
 		if (result->rescue_signals * SIGNAL_EVERY_NS >= request->end_after_ns)
 			end_process(watch);
 	} while (!wait_until(watch, now_ns() + SIGNAL_EVERY_NS));
-	if (ke_give_back(RESCUE_SIGNAL, &before))
-		spoil(watch, -errno);
+	error = give_rescue_signal_back();
+	if (error)
+		spoil(watch, error);
 out:
 	pthread_mutex_unlock(&watch->lock);
 	return NULL;
@@ -321,7 +363,8 @@ static int run_once(
 	intr = run->exit_reason == KVM_EXIT_INTR;
 	if (marked && run->exit_reason == NO_REASON)
 		run->exit_reason = KVM_EXIT_INTR;
-	return result->error == EINTR && intr && clear && slot && !request->argument &&
+	result->interrupted = result->error == EINTR && intr;
+	return request->goes_on && result->interrupted && clear && slot && !request->argument &&
 	       !__atomic_load_n(byte, __ATOMIC_RELAXED) &&
 	       atomic_load_explicit(&slot->handled, memory_order_relaxed) == handled &&
 	       !lets_in_a_signal(request) && !rescued(result);

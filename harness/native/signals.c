@@ -74,10 +74,9 @@ static void tell_run(void)
 			continue;
 		atomic_fetch_add_explicit(&slot->handled, 1, memory_order_relaxed);
 		byte = atomic_load_explicit(&slot->again, memory_order_relaxed);
-		if (byte && !*(volatile uint8_t *)byte) {
-			*(volatile uint8_t *)byte = 1;
+		/* Only over a 0: another thread may set the byte at the same time, and keeps it. */
+		if (byte && !__sync_val_compare_and_swap(byte, 0, 1))
 			atomic_store_explicit(&slot->lent, 1, memory_order_relaxed);
-		}
 	}
 }
 

@@ -17,6 +17,11 @@ def of_alarm(line: str) -> str:
     return f"the kernel raised an alarm during this test: {line}" if line else ""
 
 
+def best(words: str, alarm: str) -> str:
+    """What says most of a lost test: last words that accuse, an alarm's line, other last words."""
+    return words if last_words.accuse(words) else of_alarm(alarm) or words
+
+
 class Proofs:
     """Follows the kernel's log beside tests that other processes run."""
 
@@ -37,7 +42,7 @@ class Proofs:
         """The proof that the kernel ended this test's process, or an empty text."""
         self.end()
         new = self._alarms[self._since.get(identifier, len(self._alarms)) :]
-        return last_words.of_test(identifier) or of_alarm(next(iter(new), ""))
+        return best(last_words.of_test(identifier), next(iter(new), ""))
 
     def close(self) -> None:
         """Closes the log."""

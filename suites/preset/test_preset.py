@@ -14,7 +14,7 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running, warm_up
 from harness.kvm.signals import CountingHandler
 from harness.kvm.system import System
-from harness.undisturbed import kicked_run
+from harness.undisturbed import Tried, kicked_run, undisturbed
 from harness.verdicts import (
     require_eintr,
     require_immediate,
@@ -217,6 +217,24 @@ def test_set_and_cleared_before(ready: Guest) -> None:
     ready.vcpu.immediate_exit = 1
     ready.vcpu.immediate_exit = 0
     require_runs_on(ready, "With the byte set and cleared before KVM_RUN")
+
+
+@pytest.mark.claim("preset.polled_once")
+def test_nothing_is_left_of_a_cleared_byte(ready: Guest) -> None:
+    """The run after an immediate exit is one like every other: no signal seems to end it."""
+
+    def run(byte: int) -> Tried:
+        if byte:
+            require_immediate(ready, "On a run before the byte is cleared", byte)
+        with Running(ready) as running:
+            running.wait_for_progress()
+            ready.stop()
+            result = running.outcome()
+        require_left(result, "On a run after the byte was cleared")
+        ready.clear_stop()
+        return Tried(result, result.describe() if result.spurious else "")
+
+    undisturbed(lambda: run(1), lambda: run(0), "After an immediate exit, with the byte at 0 again")
 
 
 @pytest.mark.claim("preset.exit_reason_untouched")
