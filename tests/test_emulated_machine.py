@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from harness.emulation import console, keeper, machine, programs, reach
 from harness.emulation.errors import EmulationError
 from harness.emulation.machine import Ended, Job, Limits, Machine, run
 from harness.emulation.share import fresh, make
+from harness.emulation.stopping import StoppedError, held_off, stoppable
 
 JOB = Job(["/bin/sh", "-c", 'echo "said $WORD in $PWD"; exit 7'], Path("/"), {"WORD": "a 'b' $c"})
 
@@ -295,6 +297,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     share = make(tmp_path)
     words = machine.command(fake.KERNEL, asked, JOB, share, tmp_path / "image")
     assert words[:2] == ["/vng", "--run"]
+    assert any("oops=panic" in word for word in words), "a broken kernel ends with words"
     assert tuple(words[words.index("--cpus") :][:2]) == ("--cpus", "3")
     options = next(word for word in words if word.startswith("--qemu-opts="))
     assert "thread=multi" in options
@@ -308,3 +311,29 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = machine.command(fake.KERNEL, asked, JOB, share, None)
     share.close()
     assert f"--rodir={there}={tmp_path / machine.CONTROL / machine.RULES}" in words
+
+
+# -------------------------------------------------------------------------------------------------
+# Stopping
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held_off", "at_once"])
+def test_a_signal_that_stops_waits_for_what_is_done_whole(held: bool) -> None:
+    done: list[str] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def stopped() -> None:
+        with stoppable():
+            with held_off() if held else contextlib.nullcontext():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("whole")
+            done.append("later")
+
+    try:
+        with pytest.raises(StoppedError, match="SIGTERM"):
+            stopped()
+        assert done == (["whole"] if held else [])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +116,17 @@ def test_machine_that_never_was_is_an_error_and_no_loss(
         lane.lost()
 
 
+@pytest.fixture
+def _signals_of_a_process_that_goes_on() -> Iterator[None]:
+    """A process that was stopped ends, and so ignores later signals."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_of_a_process_that_goes_on")
 def test_stopped_machine_is_no_loss(keep: Callable[[Boots], tuple[int, Lane]]) -> None:
     def boots(*_: object) -> Ended:
         os.kill(os.getpid(), signal.SIGINT)

@@ -21,7 +21,7 @@ from harness.emulation.machine import CONSOLE, Limits, Machine
 from harness.reporting import variants
 from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection
-from tools import emulated_run, finish, options
+from tools import emulated_run, finish, options, process_group
 from tools.exit_codes import Exit
 from tools.folder_lock import HeldError
 from tools.run import (
@@ -225,15 +225,18 @@ def _launch(
         say=say,
         modules=modules,
     )
-    code = finish.finish(
-        output,
-        status=done.status,
-        stopped_by=done.stopped_by,
-        require_kvm=request.require_kvm,
-        narrowed=selection.narrowed,
-        lost=done.lost,
-        run=request.run,
-    )
+    with process_group.Watch().installed() as late:
+        code = finish.finish(
+            output,
+            status=done.status,
+            stopped_by=done.stopped_by,
+            require_kvm=request.require_kvm,
+            narrowed=selection.narrowed,
+            lost=done.lost,
+            run=request.run,
+        )
+    if late.first is not None and done.stopped_by is None:
+        code = Exit.of_signal(late.first)
     if done.ended and not done.lost and not done.ended.has_kvm:
         text = NO_KVM[0].upper() + NO_KVM[1:]
         click.echo(f"{text}; {nearest(output)}{CONSOLE} may say why.", err=True)

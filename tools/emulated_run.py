@@ -17,13 +17,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from harness.emulation import bundle, cache
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import Ended, Job, Limits, Machine, run
 from harness.emulation.share import Mirror, Share, fresh
+from harness.emulation.stopping import StoppedError, held_off, stoppable
 from harness.reporting import variants
 from tools import finish
 from tools.run import ROOT, Request, pytest_command, recording
@@ -33,34 +33,6 @@ from tools.run_signs import RunSigns
 BUDGET = "2000"
 #: A test takes it about ten times as long as a real host: each runs once.
 VARIANTS = variants.ONE
-
-
-class StoppedError(Exception):
-    """SIGINT or SIGTERM came."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__(number.name)
-        self.number = number
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Raises `StoppedError` in the block when the first SIGINT, SIGTERM or SIGHUP comes."""
-    came: list[int] = []
-
-    def take(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) == 1:
-            raise StoppedError(signal.Signals(number))
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, take) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            # A second one would only disturb what completes the results.
-            signal.signal(number, signal.SIG_IGN if came else handler)
 
 
 @dataclass(frozen=True)
@@ -136,7 +108,8 @@ def taken(output: Path) -> Iterator[tuple[Share, Mirror]]:
         try:
             yield share, journal
         finally:
-            take_results(share, journal, output)
+            with held_off():
+                take_results(share, journal, output)
 
 
 def take_results(share: Share, journal: Mirror, output: Path) -> None:

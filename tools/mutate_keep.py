@@ -19,6 +19,7 @@ from harness.emulation.console import last_lines
 from harness.emulation.errors import KernelError
 from harness.emulation.lost import LostVm
 from harness.emulation.machine import CONSOLE, Job, Limits, Machine, run
+from harness.emulation.stopping import StoppedError, stoppable
 from harness.mutation import build
 from harness.mutation.source import Source
 from tools import emulate, emulated_run, finish, run_state
@@ -52,7 +53,7 @@ def keep(source_file: str, place: str, boot_limit_s: str) -> int:
     try:
         programs.check(machine().qemu)
         kernel = kernels.find(source.boot, say=emulate.say)
-        with emulated_run.stoppable():
+        with stoppable():
             ended = run(
                 kernel,
                 machine(),
@@ -63,7 +64,7 @@ def keep(source_file: str, place: str, boot_limit_s: str) -> int:
                 signs_of_life=lambda: 0.0,
                 say=emulate.say,
             )
-    except emulated_run.StoppedError as stopped:
+    except StoppedError as stopped:
         return 128 + stopped.number
     except KernelError as error:
         run_state.replace(folder / LOST, json.dumps({"error": f"{error}."}))

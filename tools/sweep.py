@@ -16,6 +16,7 @@ from harness.emulation.errors import KernelError
 from harness.emulation.kernel import Kernel
 from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
 from harness.emulation.share import Share, fresh
+from harness.emulation.stopping import StoppedError, stoppable
 from harness.kick.plan import Protocol
 from harness.plain_text import line
 from harness.signs import Signs
@@ -25,7 +26,7 @@ from harness.sweep.verdict import SweepVerdict, judge
 from harness.sweep.ways import WAYS
 from tools import options, sweep_picture, sweep_report
 from tools.emulate import NO_KVM, say, show_console, words
-from tools.emulated_run import StoppedError, booting, environment, stoppable
+from tools.emulated_run import booting, environment
 from tools.exit_codes import Exit
 from tools.folder_lock import HeldError
 from tools.run import ROOT, missing_extension, nearest, output_folder, refuse, taken

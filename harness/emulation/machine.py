@@ -24,6 +24,7 @@ from harness.emulation.errors import EmulationError
 from harness.emulation.kernel import Kernel
 from harness.emulation.lost import LostVm
 from harness.emulation.share import CONTROL, Share
+from harness.emulation.stopping import held_off
 from harness.emulation.watch import Limits, Watch
 
 __all__ = ["CONTROL", "Ended", "Job", "Limits", "Machine", "command", "run"]
@@ -319,14 +320,15 @@ def _kept(
     try:
         yield keeper
     finally:
-        with contextlib.suppress(BrokenPipeError):
-            keeper.stdin.write(b"end")
-            keeper.stdin.close()
-        keeper.wait()
-        for pump in pumps:
-            pump.join()
-        keeper.stdout.close()
-        keeper.stderr.close()
+        with held_off():
+            with contextlib.suppress(BrokenPipeError):
+                keeper.stdin.write(b"end")
+                keeper.stdin.close()
+            keeper.wait()
+            for pump in pumps:
+                pump.join()
+            keeper.stdout.close()
+            keeper.stderr.close()
 
 
 def _environment(temporary: Path) -> dict[str, str]:
