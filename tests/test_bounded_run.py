@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from harness.reporting.last_words import NOT_THE_KERNEL
+
 HERE = Path(__file__).resolve().parent
 
 # Calls bounded_run() once with patience for 0.2 s, and prints what came of it.
@@ -66,9 +68,10 @@ def run(
     patience: float = 0.2,
     signal_after: float = 0.2,
     times: int = 1,
+    program: str = PROGRAM,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    program = PROGRAM.replace("NO_STOP", str(no_stop)).replace("FORBIDDEN", str(forbidden))
+    program = program.replace("NO_STOP", str(no_stop)).replace("FORBIDDEN", str(forbidden))
     program = program.replace("TIMES", str(times)).replace("SIGNAL_AFTER", str(signal_after))
     return subprocess.run(
         [sys.executable, "-c", program.replace("PATIENCE", str(patience))],
@@ -143,6 +146,18 @@ def test_what_no_signal_ends_ends_the_process(fake: Path, no_stop: bool) -> None
     done = run(fake, "never_returns", no_stop=no_stop)
     assert done.returncode
     assert "15 signals to the vCPU's thread" in done.stderr
+
+
+def test_a_thread_that_the_kernel_ended_speaks_against_it(fake: Path) -> None:
+    """As after an oops: the others live on, and the call never returns."""
+    in_a_thread = PROGRAM.replace("result = bounded_run(", "run = lambda: bounded_run(").replace(
+        "print(json",
+        "thread = threading.Thread(target=run); thread.start(); thread.join()\nprint(json",
+    )
+    done = run(fake, "is_killed", program=in_a_thread)
+    assert done.returncode == 70, done.stderr
+    assert "the thread that called KVM_RUN is gone" in done.stderr
+    assert NOT_THE_KERNEL not in done.stderr
 
 
 def test_signal_comes_first_where_there_is_no_stop_word(fake: Path) -> None:
