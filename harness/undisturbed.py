@@ -78,6 +78,7 @@ def kicked_run(
         try:
             return _kicked_once(guest, signo, value, before_the_kick)
         except EndedForNothingError as error:
+            guest.clear_stop()  # a run whose test gives up is asked to leave
             return Tried(error.result, str(error))
 
     found = undisturbed(

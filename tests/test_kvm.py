@@ -19,9 +19,10 @@ from harness.kvm.arch import x86_64, x86_state
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import Memory
 from harness.kvm.running import NotSeenError, Running, warm_up
-from harness.kvm.signals import CountingHandler, ThreadTimer
+from harness.kvm.signals import CountingHandler, ThreadTimer, send
 from harness.kvm.system import System
 from harness.kvm.vcpu import all_signals_but
+from harness.undisturbed import kicked_run
 
 OBSTACLE = preflight()
 pytestmark = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
@@ -291,3 +292,27 @@ def test_a_program_that_left_begins_anew(system: System, program: str) -> None:
                 assert made.architecture.left(result.exit), f"{mode}: {result.describe()}"
                 assert made.heartbeat == turn
                 made.clear_stop()
+
+
+def test_a_run_that_ended_for_nothing_is_made_anew(system: System) -> None:
+    """And begins as the first one did: what gave up a run has asked the guest to leave."""
+    others = signal.SIGUSR1  # by a handler that the library does not know of
+    begun = 0
+
+    def disturb_the_first(running: Running) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            send(running.tid, others)
+            running.wait_until(lambda: False, "the end of this run")
+
+    before = signal.signal(others, lambda *_: None)
+    try:
+        with create(system) as made:
+            made.load("heartbeat", arch.current().MODES[-1])
+            warm_up(made)
+            result, taken = kicked_run(made, 40, 1, disturb_the_first)
+    finally:
+        signal.signal(others, before)
+    assert begun > 1
+    assert (taken, result.interrupted, result.rescue) == (1, True, None)
