@@ -287,3 +287,26 @@ def test_ctrl_c_outside_of_click() -> None:
         raise KeyboardInterrupt
 
     assert ending.end_in_order(interrupted) == 130
+
+
+def test_what_the_parent_blocks_or_ignores_is_not_inherited(tmp_path: Path) -> None:
+    """A kick that the parent blocks would never come; of an ignored child nobody learns the end."""
+    project = fake.make(tmp_path / "p", preset=fake.HELD, preset__b=fake.FAILED)
+    blocks = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [40, signal.SIGTERM]); "
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    told = (
+        "import signal\nimport pytest\n"
+        '@pytest.mark.claim("signals.no_restart")\n'
+        "def test_mask():\n    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()\n"
+    )
+    (project / "suites" / "signals").mkdir(exist_ok=True)
+    (project / "suites" / "signals" / "test_mask.py").write_text(told)
+    words = [sys.executable, "-c", blocks, *fake.launching(project, tmp_path / "out")]
+    done = subprocess.run(
+        words, env=fake.environ(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    results = journal.read(tmp_path / "out" / journal.NAME).results
+    assert {r.outcome.value for r in results if r.claim == "signals.no_restart"} == {"passed"}

@@ -127,6 +127,15 @@ def test_listing_of_a_broken_suite(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "nothing_like_this" in capsys.readouterr().err
 
 
+def test_results_that_are_a_link_to_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to("nowhere")
+    with pytest.raises(OSError, match="results"), run.output_folder(None):
+        pytest.fail("there is no such folder")
+
+
 def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with run.output_folder(None) as first, run.output_folder(None) as second:

@@ -8,6 +8,7 @@ that a stream could not be flushed.
 from __future__ import annotations
 
 import contextlib
+import signal
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -26,6 +27,9 @@ def end_in_order(command: Callable[[], int]) -> int:
     afterwards (`exit_codes.untold`).
     """
     output.open_missing()
+    # Whoever started this may block signals or ignore the end of children; all below inherits it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with output.kept() as streams:
         try:
             code = command()

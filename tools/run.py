@@ -327,10 +327,12 @@ def _is_own(folder: Path) -> bool:
 
 
 def _new_folder(wanted: Path) -> Path:
+    # Apart, for what stands in the place of its parents is no reason to try another name.
+    wanted.parent.mkdir(parents=True, exist_ok=True)
     folder, number = wanted, 1
     while True:
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
         except FileExistsError:
             number += 1
