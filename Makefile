@@ -23,7 +23,7 @@ conformance: ## run the conformance suites: on this host's KVM, else in an emula
 
 test: ## run the project's own tests
 	@$(SETUP)
-	@.venv/bin/python -m pytest tests -n auto $(ARGS)
+	@.venv/bin/pytest tests -n auto $(ARGS)
 
 bench: ## measure what a KVM_RUN costs
 	@$(SETUP)

@@ -33,6 +33,7 @@ pip_install() {
 # The checkout itself. Without isolation the build uses the pinned setuptools and cffi.
 install_checkout() {
 	pip_install --no-build-isolation --no-deps -e .
+	write_commands
 }
 
 # Says where else than from pypi.org pip takes files; not what an address has of passwords.

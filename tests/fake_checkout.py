@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What bootstrap.sh itself calls; nothing else of the host is in its PATH.
 COMMANDS = [
-    *("bash", "cat", "env", "find", "flock", "grep", "make", "mktemp", "mv", "readlink"),
+    *("bash", "cat", "chmod", "env", "find", "flock", "grep", "make", "mktemp", "mv", "readlink"),
     *("rm", "sed", "sha256sum", "sort", "stat", "tail", "tr", "true"),
 ]
 

@@ -74,6 +74,25 @@ def test_a_path_with_blanks_is_none_of_these(project: Project) -> None:
     code, said = project.run()
     assert code == 0, said
     assert project.is_ready
+    project.calls()
+    subprocess.run(
+        [project.root / ".venv/bin/kvm-conformance", "run", "two words"],
+        env=project.environment,
+        check=True,
+    )
+    assert project.calls() == [
+        "python -I -c import tools.cli",
+        "python -I -m tools.cli run two words",
+    ]
+
+
+def test_no_variable_of_python_reaches_the_set_up(project: Project) -> None:
+    """But PYTHON itself, which chooses one."""
+    lines = PYTHON.splitlines(keepends=True)
+    lines.insert(1, "for name in ${!PYTHON@}; do [[ $name == PYTHON ]] || exit 1; done\n")
+    project.command("python3", "".join(lines))
+    code, said = project.run(PYTHONHOME="/nowhere", PYTHONHASHSEED="x", PYTHON="python3")
+    assert code == 0, said
 
 
 def test_second_set_up_starts_no_python_and_says_nothing(project: Project) -> None:
@@ -88,11 +107,14 @@ def test_second_set_up_starts_no_python_and_says_nothing(project: Project) -> No
     assert min(times) < 0.3
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "setup.py", "setup/requirements.txt"])
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "setup.py", "setup/requirements.txt", "setup/commands.sh"]
+)
 def test_changed_packages_make_it_anew(project: Project, name: str) -> None:
     project.run()
     project.calls()
-    (project.root / name).write_text("# changed\n")
+    with (project.root / name).open("a") as file:
+        file.write("# changed\n")
     assert project.run()[0] == 0
     assert made_anew(project.calls())
     assert project.run() == (0, "")

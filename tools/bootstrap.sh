@@ -72,6 +72,7 @@ log=
 source setup/programs.sh
 source setup/signs.sh
 source setup/packages.sh
+source setup/commands.sh
 
 # What the programs of programs.txt are wanted for by this call.
 uses=()
@@ -121,7 +122,8 @@ state() {
 	# The directory, for a virtual environment holds absolute paths and does not survive a move.
 	printf 'root %s\n' "$root"
 	printf 'python %s %s\n' "$(readlink -f -- "$venv/bin/python")" "$python"
-	printf 'packages %s\n' "$(cat pyproject.toml setup.py setup/requirements*.txt | digest)"
+	printf 'packages %s\n' \
+		"$(cat pyproject.toml setup.py setup/requirements*.txt setup/commands.sh | digest)"
 	printf 'native %s\n' "$(sha256sum -- "${headers[@]}" "${native[@]}" 2>&1 | digest)"
 }
 
@@ -191,7 +193,7 @@ leave() {
 	exit "$2"
 }
 
-unset PYTHONHOME PYTHONPATH
+forget_python
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0
 started=$SECONDS
 begin_signs "looking at what this host has"
