@@ -4,8 +4,10 @@
 
 # What is passed on: make conformance ARGS="--claim preset.returns_eintr"
 ARGS =
-# A file that gets the launcher's own exit code, for make turns every failure into 2.
+# A file that gets the launcher's own exit code, for make turns every failure into 2. Until there is
+# one it says 70, so that a run that is killed leaves no 0 of an earlier one.
 STATUS_FILE =
+export STATUS_FILE
 
 # An empty environment has none, and compilers look for their parts in it.
 PATH ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -17,9 +19,13 @@ RUN = .venv/bin/kvm-conformance
 .PHONY: conformance test bench blobs lint setup setup-emulation setup-mutants setup-dev pins clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
-	@$(SETUP) && $(RUN) run --else-emulate $(ARGS); code=$$?; \
-	if [ -n "$(STATUS_FILE)" ]; then echo $$code >"$(STATUS_FILE)"; fi; \
-	exit $$code
+	@trap : INT; \
+	tell() { \
+		if [ -n "$$STATUS_FILE" ] && ! echo $$1 >"$$STATUS_FILE"; then \
+			echo "Error: STATUS_FILE=$$STATUS_FILE cannot be written." >&2; exit 73; \
+		fi; \
+	}; \
+	tell 70; $(SETUP) && $(RUN) run --else-emulate $(ARGS); code=$$?; tell $$code; exit $$code
 
 test: ## run the project's own tests
 	@$(SETUP)

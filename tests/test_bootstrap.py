@@ -22,7 +22,6 @@ from fake_checkout import (
     COMPILER,
     EMULATION,
     PYTHON,
-    ROOT,
     SUDO,
     Project,
     built_again,
@@ -398,14 +397,3 @@ def test_an_empty_environment_gets_a_path(project: Project) -> None:
     )
     code, said = project.run()
     assert code == 0, said
-
-
-def test_a_set_up_that_fails_leaves_its_code_too(tmp_path: Path) -> None:
-    """make turns each failure into 2."""
-    (tmp_path / "tools").mkdir()
-    (tmp_path / "tools/bootstrap.sh").write_text("#!/bin/sh\nexit 70\n")
-    (tmp_path / "tools/bootstrap.sh").chmod(0o755)
-    words = ["make", "-f", str(ROOT / "Makefile"), "conformance", "STATUS_FILE=status"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
-    assert done.returncode == 2
-    assert (tmp_path / "status").read_text() == "70\n"
