@@ -35,6 +35,14 @@ assert JunitCase  # the library that the renderer needs
         (["run", "preset"], "unexpected extra argument"),
         (["run", "--jobs", "many"], "neither a number"),
         (["run", "--jobs", "-1"], "neither a number"),
+        (["run", "--jobs", "1000000"], "1000000 workers: there may be 999 at most"),
+        (["run", "--output", ""], "the path is empty"),
+        (["run", "--output", "x\udcff"], r"'x\udcff' is not UTF-8"),
+        (["run", "--", "-k", "x\udcff"], r"'x\udcff' is not UTF-8"),
+        (["run", "--", "--co"], "with --co pytest runs no test"),
+        (["run", "--list", "--", "-x", "--help"], "with --help pytest runs no test"),
+        (["emulate", "--", "--cache-show=*"], "with --cache-show=* pytest runs no test"),
+        (["claims", "--chapter", ""], "unknown chapter"),
         (["claims", "--chapter", "signal"], "unknown chapter"),
         (["rum"], "No such command"),
         ([], "Usage"),
@@ -119,6 +127,25 @@ def test_listing_shows_ids_and_claims(tmp_path: Path, capsys: pytest.CaptureFixt
         ["preset.first_run.long", "preset.returns_eintr"],
     ]
     assert not (project / "began").exists()
+
+
+def test_listing_obeys_what_follows_the_dashes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    chosen = run.Request(pytest_arguments=("-k", "real", "-v"))
+    assert run.list_tests(chosen, root=project) == 0
+    assert capsys.readouterr().out.split() == ["preset.first_run.real", "preset.returns_eintr"]
+    assert run.list_tests(run.Request(pytest_arguments=("--such",)), root=project) == 64
+    assert "--such" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", run._RUN_NO_TEST)
+def test_words_with_which_pytest_runs_no_test(tmp_path: Path, word: str) -> None:
+    """They are that: with each of them a test that fails does not."""
+    done = fake.pytest_run(fake.make(tmp_path, preset=fake.FAILED), word)
+    assert done.returncode != 1, done.stdout
+    assert "VERDICT" not in done.stdout
 
 
 def test_listing_of_a_broken_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from harness.benchmark import measurement
 from harness.benchmark.measurement import Bench, CannotMeasureError, Settings
 from harness.benchmark.results import Results
 from harness.signs import Signs
-from tools import bench_report
+from tools import bench_report, options
 from tools.exit_codes import Exit
 
 _DEFAULT_THREADS = "doubling"
@@ -48,13 +48,13 @@ class _Terminated(KeyboardInterrupt):
 )  # fmt: skip
 @click.option(
     "--batch-time", "batch_ms", default=10.0, show_default=True, metavar="MS",
-    type=click.FloatRange(0.1, 60_000), help="How long one batch of calls lasts.",
+    type=options.Number(0.1, 60_000), help="How long one batch of calls lasts.",
 )  # fmt: skip
 @click.option(
     "--mode", default="", metavar="MODE", help="The guest's mode; default: the architecture's last."
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE",
+    "--output", type=options.Place(), metavar="FILE",
     help="Also write everything, raw batches too, as JSON.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="JSON on the terminal, not the tables.")
@@ -88,7 +88,7 @@ def thread_counts(text: str, cpus: int) -> tuple[int, ...]:
         word = word.strip()
         if word == "max":
             found.add(cpus)
-        elif word.isascii() and word.isdigit() and int(word) > 0:
+        elif word.isascii() and word.isdigit() and len(word) < 10 and int(word) > 0:
             found.add(int(word))
         else:
             raise click.BadParameter(

@@ -20,7 +20,7 @@ _UNUSED_DAYS = 30
 @click.option("--clean", is_flag=True, help="Remove what was not used for so many days.")
 @click.option(
     "--days",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 36_500),
     default=_UNUSED_DAYS,
     show_default=True,
     metavar="N",

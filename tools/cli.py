@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command(arguments: Sequence[str] | None = None) -> int:
     """The same inside `ending.end_in_order`. Bad input gives a sentence."""
     try:
+        _check_encoding([*(sys.argv[1:] if arguments is None else arguments), _here()])
         code = cli.main(args=arguments, prog_name="kvm-conformance", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -107,6 +109,23 @@ def command(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return Exit.SIGINT
     return code if isinstance(code, int) else Exit.HELD
+
+
+def _here() -> str:
+    """The current folder, of which the results tell; empty where it is gone."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - a text
+    except OSError:
+        return ""
+
+
+def _check_encoding(words: Sequence[str]) -> None:
+    """Refuse what is not UTF-8: it could stand in no journal, and in no sentence about it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{word!a} is not UTF-8") from None
 
 
 if __name__ == "__main__":

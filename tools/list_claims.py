@@ -26,7 +26,7 @@ def claims(chapter: str | None, as_json: bool) -> None:
     """Print the catalogue of claims."""
     try:
         known, titles = catalogue(), chapters()
-        wanted = select(known, titles, wanted_suites=[_folder(chapter)] if chapter else [])
+        wanted = select(known, titles, wanted_suites=[] if chapter is None else [_folder(chapter)])
     except SelectionError as error:
         raise click.UsageError(str(error).replace("suite", "chapter", 1)) from None
     except CatalogueError as error:
@@ -35,7 +35,7 @@ def claims(chapter: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(claim) for claim in chosen], indent=2))
         return
-    width = min(shutil.get_terminal_size((80, 24)).columns, 100)
+    width = min(max(shutil.get_terminal_size((80, 24)).columns, 20), 100)
     last = ""
     for claim in chosen:
         if claim.chapter != last:

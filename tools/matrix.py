@@ -48,7 +48,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
 @click.option(
     "--kernels",
     "listed",
-    type=click.Path(path_type=Path),
+    type=options.Place(),
     default=matrix_list.DEFAULT,
     metavar="FILE",
     help="The list, as TOML; default is tools/kernels.toml, which tells the form.",

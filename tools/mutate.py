@@ -62,7 +62,7 @@ LIMIT_S = 600.0
 )
 @click.option(
     "--tree",
-    type=click.Path(path_type=Path),
+    type=options.Place(),
     metavar="PATH",
     help="A kernel's tree in which you ran make, with KVM as modules; it is not written to.",
 )
@@ -74,7 +74,7 @@ LIMIT_S = 600.0
 @resumable(OUTPUT)
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0),
+    type=options.Number(0, options.MONTH_S),
     default=BUDGET_S,
     show_default=True,
     metavar="SECONDS",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,42 @@ from harness.reporting import variants
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+#: More than any host has processors for.
+MOST_AT_ONCE = 999
+MONTH_S = 30 * 86_400
+
+
+class Place(click.Path):
+    """A path. An empty one, which a script's unset variable gives, would be the current folder."""
+
+    def __init__(self, **limits: bool) -> None:
+        super().__init__(path_type=Path, **limits)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse the empty path."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number in a range, where click lets NaN through: each comparison with it is false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse NaN."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
 claims = click.option(
     "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
 )
 kvm_modules = click.option(
     "--kvm-modules",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=Place(exists=True, file_okay=False),
     metavar="DIR",
     help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
 )
@@ -30,7 +60,7 @@ def output(name: str) -> Option:
     """--output, a folder that is new by default: results/`name`."""
     return click.option(
         "--output",
-        type=click.Path(path_type=Path),
+        type=Place(),
         metavar="DIR",
         help=f"Where the results go; default results/{name}.",
     )
@@ -71,7 +101,7 @@ def limit(name: str, default_s: float, text: str) -> Option:
     """A bound in seconds for an emulated machine."""
     return click.option(
         name,
-        type=click.FloatRange(min=10),
+        type=Number(10, MONTH_S),
         default=default_s,
         show_default=True,
         metavar="SECONDS",
@@ -81,8 +111,12 @@ def limit(name: str, default_s: float, text: str) -> Option:
 
 def _check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     """A number, or auto."""
-    if value != "auto" and not (value.isascii() and value.isdigit()):
+    if value == "auto":
+        return value
+    if not (value.isascii() and value.isdigit()):
         raise click.BadParameter(f"{value!r} is neither a number of workers nor 'auto'")
+    if len(value) > len(str(MOST_AT_ONCE)):
+        raise click.BadParameter(f"{value:.20} workers: there may be {MOST_AT_ONCE} at most")
     return value
 
 

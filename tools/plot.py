@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.reporting import journal as run_journal
-from tools import race_tally, soak_journal
+from tools import options, race_tally, soak_journal
 from tools.exit_codes import Exit
 from tools.race_tally import Results, ResultsError
 
@@ -28,9 +28,9 @@ def _formats(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[
     epilog="Exit codes: 0 drawn, 64 wrong usage or no results there, 70 the results are damaged or"
     " hold no kicks, 73 the pictures cannot be written."
 )
-@click.argument("results", type=click.Path(path_type=Path), metavar="RESULTS")
+@click.argument("results", type=options.Place(), metavar="RESULTS")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR",
+    "--output", type=options.Place(), metavar="DIR",
     help="Where the pictures go; default: beside the results.",
 )  # fmt: skip
 @click.option(

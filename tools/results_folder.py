@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tools import folder_lock
+from tools import folder_lock, options
 from tools.run import nearest
 
 _TYPED = "tools.results_folder.typed"
@@ -28,10 +28,10 @@ class Remembering(click.Command):
 
 def resumable(output: Path) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options of a command that goes on where it was: --output, --fresh, --parallel."""
-    options = (
+    described = (
         click.option(
             "--output",
-            type=click.Path(path_type=Path),
+            type=options.Place(),
             default=output,
             show_default=True,
             metavar="DIR",
@@ -40,14 +40,14 @@ def resumable(output: Path) -> Callable[[Callable[..., Any]], Callable[..., Any]
         click.option("--fresh", is_flag=True, help="Run everything again."),
         click.option(
             "--parallel",
-            type=click.IntRange(1),
+            type=click.IntRange(1, options.MOST_AT_ONCE),
             metavar="N",
             help="Machines at once; default is what processors and memory carry.",
         ),
     )
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
+        for option in reversed(described):
             command = option(command)
         return command
 

@@ -48,6 +48,12 @@ DEFAULT_BUDGET = "quick"
 
 EXTRA = "tools.run.pytest_arguments"
 
+#: Options of pytest with which it only prints something.
+_RUN_NO_TEST = (
+    *("-h", "--help", "-V", "--version", "--co", "--collect-only", "--markers"),
+    *("--fixtures", "--funcargs", "--fixtures-per-test", "--cache-show"),
+)
+
 
 class WithPytestArguments(click.Command):
     """A command that leaves what follows ``--`` to pytest."""
@@ -56,8 +62,14 @@ class WithPytestArguments(click.Command):
         """Cut the arguments at ``--``."""
         if "--" in args:
             place = args.index("--")
-            ctx.meta[EXTRA] = tuple(args[place + 1 :])
+            ctx.meta[EXTRA] = extra = tuple(args[place + 1 :])
             args = args[:place]
+            if idle := [word for word in extra if word.partition("=")[0] in _RUN_NO_TEST]:
+                raise click.UsageError(
+                    f"with {idle[0]} pytest runs no test: `run --list` lists what would run,"
+                    " and pytest without the launcher prints the rest",
+                    ctx,
+                )
         return super().parse_args(ctx, args)
 
 
@@ -175,7 +187,11 @@ def _obstacle() -> Obstacle | None:
 def list_tests(request: Request, *, root: Path = ROOT) -> int:
     """Print result id and claim of each test that would run. Opens no device."""
     with tempfile.NamedTemporaryFile(prefix="kvm-conformance-plan-") as plan:
-        command = [*pytest_command(request, root), "--collect-only", "-qq", f"--plan={plan.name}"]
+        command = [
+            *pytest_command(request, root),
+            *request.pytest_arguments,
+            *("--collect-only", "-qq", f"--plan={plan.name}"),
+        ]
         done = subprocess.run(
             command, cwd=root, env=environment(), check=False, capture_output=True, text=True
         )

@@ -25,7 +25,7 @@ from harness.kvm import arch
 from harness.kvm.abi import KvmError
 from harness.kvm.running import NotSeenError
 from harness.kvm.system import System
-from tools import bench_report, soak_journal, soak_plan
+from tools import bench_report, options, soak_journal, soak_plan
 from tools.exit_codes import Exit
 from tools.race_tally import Tally
 from tools.soak_journal import JOURNAL, Journal
@@ -101,7 +101,7 @@ def _choice(words: Sequence[str]) -> click.Choice[str]:
 )  # fmt: skip
 @click.option("--until-lost", is_flag=True, help="Stop at the first kick that is lost or late.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR",
+    "--output", type=options.Place(), metavar="DIR",
     help="Where journal and report go; default results/soak-<time>.",
 )  # fmt: skip
 def soak(

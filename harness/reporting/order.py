@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in config.option.first:
         if name not in claims.catalogue():
             raise pytest.UsageError(f"--first: there is no claim {name!r}")
-    if config.option.stop_after is not None and config.option.stop_after < 0:
+    if config.option.stop_after is not None and not config.option.stop_after >= 0:  # or NaN
         raise pytest.UsageError("--stop-after: a number of seconds from 0 up")
     config.pluginmanager.register(Clock(config.option.first, config.option.stop_after))
 

@@ -11,6 +11,7 @@ behind, however a run ends.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -44,10 +45,18 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def file_name(text: str) -> str:
+    """An option's value that is no empty path, which would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return text
+
+
 def add_options(parser: pytest.Parser) -> None:
     """--plan."""
     parser.getgroup("immediate_exit conformance").addoption(
         "--plan",
+        type=file_name,
         metavar="FILE",
         help="write what would run to FILE, as JSON: [[result id, claim], ...]",
     )
@@ -67,8 +76,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             except OSError:
                 pass  # another machine or another user; the controller does without
     elif session.config.option.plan:
-        text = json.dumps(list(plan.values()))
-        Path(session.config.option.plan).write_text(text, encoding="utf-8")
+        text, path = json.dumps(list(plan.values())), Path(session.config.option.plan)
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise pytest.UsageError(f"--plan: cannot write {path}: {error.strerror}") from None
 
 
 def lend(config: pytest.Config, node: Any) -> None:

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("immediate_exit conformance")
     group.addoption(
         "--results",
+        type=plan.file_name,
         metavar="DIR",
         help="write the journal and the environment to DIR (write it as --results=DIR)",
     )
