@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import real_suites
 from broken_kvm import ALSO_DISTURBED, DEFECTS, ONE_MODE, TRANSPARENT, Defect
 
 from harness.claims import catalogue, chapters
@@ -102,26 +103,18 @@ def run_suites(
         for name, value in os.environ.items()
         if not name.startswith(("PYTEST_", "COV_", "KVM_CONFORMANCE_", "KSFT_"))
     }
-    environment["PYTHONPATH"] = str(HERE)
     environment["KVM_CONFORMANCE_LAST_WORDS"] = str(folder / "last-words.txt")
     if library is not None:
         environment |= {"LD_PRELOAD": str(library), "BROKEN_KVM": defect}
     if disturbed:
         environment |= {"SPURIOUS_EVERY": str(disturbed), "INTERRUPTED_EVERY": str(disturbed)}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-c", str(ROOT / "pytest.ini")),
-            *(f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-k", only),
-            *(["-p", "short_patience"] if short_patience else []),
-            *(f"--claim={claim}" for claim in claims),
-            *(f"--results={folder / 'out'}", *(str(ROOT / "suites" / name) for name in suites)),
-        ],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
+    done = real_suites.run(
+        folder,
+        *("-k", only, *(["-p", "short_patience"] if short_patience else [])),
+        *(f"--claim={claim}" for claim in claims),
+        *(f"--results={folder / 'out'}", *(str(ROOT / "suites" / name) for name in suites)),
+        environment=environment,
         timeout=TOO_LONG_S,
-        check=False,
     )
     said = done.stdout[-3000:] + done.stderr[-3000:]
     assert done.returncode in (0, 1, 5, 70), said  # 70: -k left tests out

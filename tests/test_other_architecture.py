@@ -3,32 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+import real_suites
 
 from harness.reporting import journal
 from harness.reporting.results import Outcome
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-
 
 def test_every_test_is_skipped_for_the_architecture(tmp_path: Path) -> None:
     """Also those over an in-kernel interrupt controller, of which it then has none to name."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-c", str(ROOT / "pytest.ini")),
-            *(f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-p", "no:xdist", "-q"),
-            *("-p", "other_architecture", f"--results={tmp_path}", str(ROOT / "suites")),
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("-p", "other_architecture", f"--results={tmp_path}")
+    done = real_suites.run(tmp_path, *words, str(real_suites.ROOT / "suites"))
     read = journal.read(tmp_path / journal.NAME)
     assert read.collection_errors == [], done.stdout
     found = {(result.outcome, result.reason) for result in read.results}

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import real_suites
 
 from harness.host import preflight
 from harness.reporting import journal
@@ -150,20 +151,11 @@ obstacle = preflight()
 @pytest.mark.skipif(obstacle is not None, reason=str(obstacle))
 def test_a_host_without_signals_accuses_no_kernel(tmp_path: Path) -> None:
     """The suites themselves, from kicks to races: errors, and no failure."""
-    done = subprocess.run(
-        [
-            *(*NO_SIGNALS, sys.executable, "-m", "pytest", "-c", str(ROOT / "pytest.ini")),
-            *(f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-p", "no:xdist", "-q"),
-            *("--claim=signals.interrupts_guest", "--claim=signals.first_run_storm"),
-            *("--claim=preset.returns_eintr", "--claim=races.handler_writes"),
-            *(f"--results={tmp_path}", str(ROOT / "suites")),
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    claims = ("signals.interrupts_guest", "signals.first_run_storm")
+    claims += ("preset.returns_eintr", "races.handler_writes")
+    words = [*(f"--claim={claim}" for claim in claims), f"--results={tmp_path}"]
+    suites = str(ROOT / "suites")
+    done = real_suites.run(tmp_path, *words, suites, before=tuple(NO_SIGNALS))
     results = journal.read(tmp_path / journal.NAME).results
     found = {result.outcome for result in results if result.outcome is not Outcome.SKIPPED}
     assert found == {Outcome.ERROR}, done.stdout

@@ -21,7 +21,7 @@ from harness.emulation.machine import CONSOLE, Limits, Machine
 from harness.reporting import variants
 from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection
-from tools import emulated_run, finish, options, process_group
+from tools import emulated_run, options, process_group
 from tools.exit_codes import Exit
 from tools.folder_lock import HeldError
 from tools.run import (
@@ -30,6 +30,7 @@ from tools.run import (
     Request,
     WithPytestArguments,
     chosen,
+    complete,
     missing_extension,
     nearest,
     not_writable,
@@ -226,15 +227,8 @@ def _launch(
         modules=modules,
     )
     with process_group.Watch().installed() as late:
-        code = finish.finish(
-            output,
-            status=done.status,
-            stopped_by=done.stopped_by,
-            require_kvm=request.require_kvm,
-            narrowed=selection.narrowed,
-            lost=done.lost,
-            run=request.run,
-        )
+        how = (done.status, done.stopped_by)
+        code = complete(output, request, selection, *how, lost=done.lost)
     if late.first is not None and done.stopped_by is None:
         code = Exit.of_signal(late.first)
     if done.ended and not done.lost and not done.ended.has_kvm:

@@ -14,10 +14,11 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ import click
 
 from harness import files
 from harness.claims import CatalogueError, catalogue, chapters
+from harness.emulation.lost import LostVm
 from harness.reporting import variants
 from harness.reporting.asserting import OPTIMIZED
 from harness.reporting.identity import SUITES
@@ -240,15 +242,8 @@ def _launch(request: Request, selection: Selection, root: Path, output: Path) ->
 
     def afterwards(ended: process_group.Ended) -> int:
         kernel_log.close()
-        code = finish.finish(
-            output,
-            status=ended.status,
-            stopped_by=ended.stopped_by,
-            require_kvm=request.require_kvm,
-            narrowed=selection.narrowed,
-            run=request.run,
-            alarms=kernel_log.alarms,
-        )
+        how = (ended.status, ended.stopped_by)
+        code = complete(output, request, selection, *how, alarms=kernel_log.alarms)
         if kernel_log.lost:
             return refuse(f"kernel.log cannot be written: {kernel_log.lost}.", untold(code))
         return code
@@ -263,6 +258,29 @@ def _launch(request: Request, selection: Selection, root: Path, output: Path) ->
             "this user, or choose another Python by PYTHON=.",
             Exit.SUITE_ERROR,
         )
+
+
+def complete(
+    output: Path,
+    request: Request,
+    selection: Selection,
+    status: int,
+    stopped_by: signal.Signals | None,
+    *,
+    lost: LostVm | None = None,
+    alarms: Sequence[tuple[str, str]] = (),
+) -> int:
+    """`finish.finish` of a run that was asked for; the exit code."""
+    return finish.finish(
+        output,
+        status=status,
+        stopped_by=stopped_by,
+        require_kvm=request.require_kvm,
+        narrowed=selection.narrowed,
+        lost=lost,
+        run=request.run,
+        alarms=alarms,
+    )
 
 
 def recording(request: Request, output: Path) -> list[str]:
