@@ -8,14 +8,13 @@ import errno
 import pytest
 
 from harness.host.features import reason
-from harness.kvm.abi import constant
 from harness.kvm.arch import x86_64
 from harness.kvm.guest import Guest
 from harness.kvm.signals import Blocked, thread_mask
 from harness.kvm.vcpu import Vcpu, all_signals_but
-from harness.undisturbed import MOST_RUNS
 from harness.verdicts import require_eintr, require_errno, require_mask, require_signal_exit
 from suites.dimensions import KICK, irqchip_in_kernel, x86_only
+from suites.woken import run_woken
 
 pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
 
@@ -79,11 +78,6 @@ def test_mask_after_uninitialized_woken(
 ) -> None:
     """EAGAIN, of the same when it has been sent an INIT: KVM_RUN wants to be called again."""
     before = thread_mask()
-    for _ in range(MOST_RUNS):
-        uninitialized.set_mp_state(constant("KVM_MP_STATE_UNINITIALIZED"))
-        x86_64.send_init(guest.vm, 1)
-        result = uninitialized.run_raw(goes_on=False)
-        if not result.for_nothing:  # else the INIT was taken, and EINTR came in the place of EAGAIN
-            break
+    result = run_woken(guest.vm, uninitialized, 1)
     require_mask(before, "After the start of an uninitialized processor")
     require_errno(result, errno.EAGAIN, "With an INIT pending, for an uninitialized processor")
