@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from kick_guest import Fakes
 from harness import host, signs
 from harness.kick import engine
 from harness.kick.plan import Protocol
+from harness.kvm.abi import KvmError, LackingError
 from tools import race_tally, soak_plan
 from tools.cli import main
 from tools.exit_codes import Exit
@@ -180,6 +182,23 @@ def test_halt_polling(
     else:
         soak_plan.GUESTS[guest].make(None, "long")  # type: ignore[arg-type]
     assert fake.done == done
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(LackingError, "a VM failed with EINVAL"), (KvmError, "")]
+)
+def test_a_guest_is_left_out_only_where_kvm_says_that_it_lacks_it(
+    error: type[KvmError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal is told by the races on that guest, and no soak holds that left them out."""
+
+    def refuse(*_: object) -> None:
+        raise error("a VM", errno.EINVAL)
+
+    monkeypatch.setattr("harness.kick.guest_kind.create", refuse)
+    said = Workshop(None).obstacle("halt", "long")  # type: ignore[arg-type]
+    assert words in said
+    assert bool(said) is bool(words)
 
 
 # ---- sums and words of the report

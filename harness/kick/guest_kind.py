@@ -7,7 +7,7 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import LackingError
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import warm_up
 from harness.kvm.system import System
@@ -38,7 +38,8 @@ class GuestKind:
         guest = create(system, self.irqchip)
         try:
             if not self.polling and not guest.vm.set_halt_poll(0):
-                raise KvmError("a VM without halt polling (KVM_CAP_HALT_POLL)", errno.EOPNOTSUPP)
+                what = "a VM without halt polling (KVM_CAP_HALT_POLL)"
+                raise LackingError(what, errno.EOPNOTSUPP)
             guest.load(self.program, mode, self.data)
             if self.spins:
                 warm_up(guest)

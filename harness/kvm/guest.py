@@ -10,7 +10,7 @@ from types import TracebackType
 
 import guest_blobs
 from guest_blobs import memory_map as at
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import LackingError
 from harness.kvm.arch import Architecture, current
 from harness.kvm.memory import Memory
 from harness.kvm.run import RunResult
@@ -219,13 +219,13 @@ class SecondProcessor:
 
 
 def create(system: System, irqchip: str = "none") -> Guest:
-    """A guest without a program. Raises `KvmError`, also when the irqchip cannot be had."""
+    """A guest without a program. Raises `KvmError`; `LackingError` without such an irqchip."""
     architecture = current()
     vm = system.create_vm()
     try:
         architecture.prepare_vm(vm)
         if not vm.create_irqchip(irqchip):
-            raise KvmError(f"the in-kernel irqchip ({irqchip})", errno.EOPNOTSUPP)
+            raise LackingError(f"the in-kernel irqchip ({irqchip})", errno.EOPNOTSUPP)
         return Guest(vm, architecture)
     except BaseException:
         vm.close()

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from guest_blobs import Blob
 from harness.kvm import exits
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import LackingError
 from harness.kvm.memory import Memory
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -96,7 +96,7 @@ class Architecture(Protocol):
         """
 
 
-class NoGuestModeError(KvmError):
+class NoGuestModeError(LackingError):
     """KVM refuses the registers of a mode, and it is not the richest, which every KVM runs."""
 
 

@@ -14,7 +14,7 @@ from harness.kvm.signals import Blocked, thread_mask
 from harness.kvm.vcpu import Vcpu, all_signals_but
 from harness.verdicts import require_eintr, require_errno, require_mask, require_signal_exit
 from suites.dimensions import KICK, irqchip_in_kernel, x86_only
-from suites.woken import run_woken
+from suites.vcpu_states.x86_64.woken import run_woken
 
 pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
 

@@ -18,7 +18,7 @@ from suites.dimensions import (
     pin_guest_program,
     x86_only,
 )
-from suites.woken import run_woken
+from suites.vcpu_states.x86_64.woken import run_woken
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
