@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Preloaded by tests: the real /dev/kvm, but one request has an answer of this library. The request's
- * number stands in REFUSED, the answer in ANSWER (an errno; 0 is the value 0). REFUSED_FOR, if there,
- * is the argument that it must have: the number itself, or the first one of a struct.
+ * Preloaded by tests: the real /dev/kvm, but this library answers one request. Its number stands in
+ * REFUSED, the answer in ANSWER (an errno; 0 is the value 0). REFUSED_FOR, if there, is the
+ * argument that it must have: the number itself, or the first one of a struct.
  */
 #include <errno.h>
 #include <linux/kvm.h>
