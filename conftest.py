@@ -26,10 +26,9 @@ Always on, around each test of the suites: the kernel's log, and what the test l
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -43,7 +42,7 @@ from harness.kick.budget import Budget, BudgetError
 from harness.kick.engine import measure_speed
 from harness.kick.race import Race
 from harness.kvm import arch
-from harness.kvm.abi import KvmError, interrupted
+from harness.kvm.abi import interrupted
 from harness.kvm.guest import Guest
 from harness.kvm.run import returns_for_nothing
 from harness.kvm.running import NotSeenError, warm_up
@@ -158,7 +157,7 @@ def vm(kvm: System, irqchip: str) -> Iterator[Vm]:
     architecture = arch.current()
     with kvm.create_vm() as machine:
         architecture.prepare_vm(machine)
-        if machine.create_irqchip_raw(irqchip) < 0:
+        if not machine.create_irqchip(irqchip):
             pytest.skip(reason("no_irqchip", irqchip))
         yield machine
 
@@ -170,15 +169,20 @@ def guest(vm: Vm) -> Iterator[Guest]:
         yield made
 
 
+@contextmanager
+def mode_or_skip() -> Iterator[None]:
+    """Skips where this KVM does not run the guest's mode."""
+    try:
+        yield
+    except arch.NoGuestModeError as error:
+        pytest.skip(reason("no_guest_mode", str(error)))
+
+
 @pytest.fixture
 def loaded(guest: Guest, guest_program: str, guest_mode: str) -> Guest:
     """The program is in place; the vCPU never ran."""
-    try:
+    with mode_or_skip():
         guest.load(guest_program, guest_mode)
-    except KvmError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        pytest.skip(reason("no_guest_mode", f"{guest_mode}: {error}"))
     return guest
 
 
@@ -213,12 +217,10 @@ def device(kvm: System, guest: Guest, device_name: str, guest_mode: str) -> Devi
     kind = DEVICES[device_name]
     if not kind.exists_here():
         pytest.skip(reason("other_architecture", device_name))
-    if not kind.possible(kvm, guest_mode):
-        pytest.skip(reason(kind.LACKING))
-    try:
+    with mode_or_skip():
+        if not kind.possible(kvm, guest_mode):
+            pytest.skip(reason(kind.LACKING))
         return kind(guest, guest_mode)
-    except KvmError as error:
-        pytest.skip(reason("no_guest_mode", f"{guest_mode}: {error}"))
 
 
 # ---- dimensions

@@ -65,6 +65,16 @@ def undisturbed(
     )
 
 
+def first_undisturbed(run: Callable[[], RunResult]) -> RunResult:
+    """The first run that did not end for nothing, of runs whose cause is gone with each; or the
+    last, where all did: no chance."""
+    for _ in range(MOST_RUNS):
+        result = run()
+        if not result.for_nothing:
+            break
+    return result
+
+
 def kicked_run(
     guest: Guest, signo: int, byte: int, before_the_kick: Callable[[Running], None]
 ) -> tuple[RunResult, int]:

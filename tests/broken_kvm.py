@@ -278,6 +278,13 @@ STATES = (
         hangs=True,
         x86=True,
     ),
+    Defect(
+        "uninitialized_interrupts",
+        "gives EINTR in the place of EAGAIN when an application processor is woken",
+        ("states.uninitialized", "signals.mask_restored"),
+        only=f"{ONE_MODE} and uninitialized",
+        x86=True,
+    ),
     Defect("wakes_halted", "an immediate run ends the halt", ("states.halted",), x86=True),
     Defect(
         "drops_events",
@@ -416,7 +423,7 @@ SIGNALS = (
 # Those that a KVM which also ends runs for nothing, as it may, must not hide.
 ALSO_DISTURBED = (
     *("wrong_byte", "latched", "latched_as_a_signal", "polled_again", "byte_of_the_vm"),
-    "edge_triggered",
+    *("edge_triggered", "uninitialized_interrupts"),
     *("loses_kicks", "swallows_signal", "no_reason_for_signals", "interrupted_without_reason"),
 )
 

@@ -119,6 +119,18 @@ static int not_when_uninitialized(struct call *call)
 	return run_as(call, waits ? 0 : call->byte);
 }
 
+/* As if a signal had ended the wait: what a KVM may do now and then, each time. */
+static int uninitialized_interrupts(struct call *call)
+{
+	int value = plain(call);
+
+	if (value == -1 && errno == EAGAIN) {
+		call->run->exit_reason = KVM_EXIT_INTR;
+		errno = EINTR;
+	}
+	return value;
+}
+
 static int wakes_halted(struct call *call)
 {
 	struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
@@ -249,6 +261,7 @@ const struct defect state_defects[] = {
 	{"refused_msr_succeeds", refused_msr_succeeds, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},
+	{"uninitialized_interrupts", uninitialized_interrupts, NULL},
 	{"wakes_halted", wakes_halted, NULL},
 	{"drops_events", drops_events, NULL},
 	{"drops_timer", drops_timer, NULL},

@@ -289,23 +289,40 @@ def test_ctrl_c_outside_of_click() -> None:
     assert ending.end_in_order(interrupted) == 130
 
 
-def test_what_the_parent_blocks_or_ignores_is_not_inherited(tmp_path: Path) -> None:
+BLOCKS = (
+    "import os, signal, sys; "
+    "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); "
+    "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+)
+TELLS_MASK = """
+import signal
+import pytest
+@pytest.mark.claim("signals.no_restart")
+def test_mask():
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
+@pytest.mark.parametrize("way", ["launcher", "pytest"])
+def test_what_the_parent_blocks_or_ignores_is_not_inherited(
+    tmp_path: Path, way: str, workers: str
+) -> None:
     """A kick that the parent blocks would never come; of an ignored child nobody learns the end."""
-    project = fake.make(tmp_path / "p", preset=fake.HELD, preset__b=fake.FAILED)
-    blocks = (
-        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [40, signal.SIGTERM]); "
-        "signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
-    )
-    told = (
-        "import signal\nimport pytest\n"
-        '@pytest.mark.claim("signals.no_restart")\n'
-        "def test_mask():\n    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()\n"
-    )
-    (project / "suites" / "signals").mkdir(exist_ok=True)
-    (project / "suites" / "signals" / "test_mask.py").write_text(told)
-    words = [sys.executable, "-c", blocks, *fake.launching(project, tmp_path / "out")]
+    project = fake.make(tmp_path / "p", preset=fake.FAILED, signals=TELLS_MASK)
+    words = {
+        "launcher": fake.launching(project, tmp_path / "out", jobs=workers),
+        "pytest": [sys.executable, "-m", "pytest", f"-n{workers}", f"--results={tmp_path / 'out'}"],
+    }[way]
     done = subprocess.run(
-        words, env=fake.environ(), capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", BLOCKS, *words],
+        cwd=project,
+        env=fake.environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
     results = journal.read(tmp_path / "out" / journal.NAME).results

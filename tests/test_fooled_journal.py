@@ -147,6 +147,18 @@ def test_a_skip_without_a_known_word_is_no_success_of_plain_pytest(
     assert fake.pytest_run(project, f"-n{workers}").returncode == 70
 
 
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
+def test_a_host_that_cannot_and_can_is_no_verdict(tmp_path: Path, workers: str) -> None:
+    """As where one worker could make no VM, and the other one could."""
+    skips = fake.SKIPPED.replace("no_userfaultfd", "no_vm")
+    project = fake.make(tmp_path / "p", preset=fake.HELD, signals=skips)
+    assert fake.pytest_run(project, f"-n{workers}").returncode == 70
+    child = fake.launcher(project, tmp_path / "out", jobs=workers)
+    said = "".join(child.communicate(timeout=60))
+    assert child.returncode == 70, said
+    assert "not judged  signals.slow_fault" in said
+
+
 def test_values_that_are_no_json(tmp_path: Path) -> None:
     """What a test records may be anything; a strict reader takes the journal."""
     odd = {"inf": float("inf"), "nan": float("nan"), "path": tmp_path, 3: [float("-inf"), {"a": 1}]}

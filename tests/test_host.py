@@ -160,10 +160,17 @@ def test_another_hypervisor_holds_the_processor(device: Path) -> None:
 
 
 def test_a_vm_that_cannot_be_made(device: Path) -> None:
-    found = preflight(device, lambda _: FakeSystem(vm=-errno.ENOMEM))
+    found = preflight(device, lambda _: FakeSystem(vm=-errno.EIO))
     assert found is not None
     assert found.token == "no_vm"
-    assert "Cannot allocate memory" in found.sentence
+    assert "Input/output error" in found.sentence
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.EMFILE, errno.ENFILE])
+def test_want_of_memory_or_descriptors_is_no_obstacle(device: Path, number: int) -> None:
+    """It may pass, and a skip for it would hide what was not tested: the tests meet it."""
+    assert preflight(device, fails_with(number)) is None
+    assert preflight(device, lambda _: FakeSystem(vm=-number)) is None
 
 
 def test_wrong_api_version(device: Path) -> None:
@@ -193,6 +200,7 @@ def test_an_architecture_without_a_module(device: Path, monkeypatch: pytest.Monk
 def test_every_obstacle_is_a_known_word() -> None:
     words = {"no_kvm", "no_permission", "kvm_busy", "wrong_api", "no_vm", "other_architecture"}
     assert words <= set(features.REASONS)
+    assert words - {"other_architecture"} == features.OF_THE_WHOLE_HOST
 
 
 # ---- description

@@ -257,6 +257,16 @@ def test_one_run_in_ten_thousand_fails_with_eintr(fakes: Fakes, protocol: Protoc
     assert (summary.unexpected, summary.losses) == (0, 0)
 
 
+def test_a_control_by_itself_loses_each_kick_beside_runs_that_end_for_nothing(
+    fakes: Fakes,
+) -> None:
+    """At each instruction behind the check's load, also before the thread has noted it."""
+    plan = short(Protocol.CONTROL, 24, delivery=Delivery.ITSELF, window_ns=0)
+    (control,) = race(fakes, "ends_for_nothing", plan)
+    assert control.spurious
+    assert control.lost[Landing.IN_WINDOW] == control.landings[Landing.IN_WINDOW] > 12
+
+
 @pytest.mark.parametrize("protocol", PROMISES)
 def test_runs_that_end_for_nothing_all_the_time(fakes: Fakes, protocol: Protocol) -> None:
     """The race holds, and its control still loses what lands in the window."""

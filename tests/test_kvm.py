@@ -159,7 +159,7 @@ def test_a_timer_signals_the_thread(guest: Guest) -> None:
 
 
 def test_binary_statistics(guest: Guest) -> None:
-    stats = guest.vcpu.stats()
+    stats = guest.vm.stats_of(guest.vcpu)
     if stats is None:
         pytest.skip("no_stats: this KVM has no binary statistics")
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.claims import catalogue, chapters, kernel_bugs
+from harness.host import features
 from harness.reporting import environment, identity, journal, verdict, verdict_text
 from harness.reporting.results import Outcome, Result, shorten, split_skip
 from harness.reporting.selection import SelectionError, select
@@ -175,7 +176,7 @@ def told(*results: Result, planned: dict[str, str] | None = None, **more: object
 
 
 PASS = result("preset.a", "preset.repeats", Outcome.PASSED)
-SKIP = result("preset.b", "preset.repeats", Outcome.SKIPPED, reason="no_kvm", message="no device")
+SKIP = result("preset.b", "preset.repeats", Outcome.SKIPPED, reason="no_smm", message="no mode")
 FAIL = result("preset.c", "preset.fast", Outcome.FAILED, message="KVM_RUN returned 0")
 
 
@@ -199,7 +200,7 @@ def test_verdict_failed_says_what_it_means() -> None:
 
 
 def test_verdict_in_part_and_not_tested() -> None:
-    assert "1 of 2 tests ran and held; no_kvm (no device)" in " ".join(told(PASS, SKIP).split())
+    assert "1 of 2 tests ran and held; no_smm (no mode)" in " ".join(told(PASS, SKIP).split())
     text = told(SKIP)
     assert "not tested  preset: repeats" in text
     assert "says nothing about the kernel" in " ".join(text.split())
@@ -212,8 +213,8 @@ def test_a_claim_about_other_kernels_is_not_one_that_could_not_be_tested() -> No
     tested = result("preset.a", "preset.repeats", Outcome.PASSED)
     assert "could not be tested." not in " ".join(told(tested, absent).split())
     assert "n/a         absent: ignored" in told(tested, absent)
-    no_kvm = result("preset.b", "preset.per_vcpu", Outcome.SKIPPED, reason="no_kvm", message="none")
-    assert "1 claim could not be tested." in " ".join(told(tested, absent, no_kvm).split())
+    no_smm = result("preset.b", "preset.per_vcpu", Outcome.SKIPPED, reason="no_smm", message="none")
+    assert "1 claim could not be tested." in " ".join(told(tested, absent, no_smm).split())
 
 
 def test_a_known_bug_of_the_kernel_is_named() -> None:
@@ -244,6 +245,18 @@ def test_verdict_of_a_broken_suite() -> None:
     error = result("preset.e", "preset.fast", Outcome.ERROR, message="OSError: eek")
     text = " ".join(told(PASS, error).split())
     assert "VERDICT none. 1 claim held. Some tests came to no verdict" in text
+
+
+@pytest.mark.parametrize("word", sorted(features.OF_THE_WHOLE_HOST))
+def test_a_test_that_ran_contradicts_a_host_that_cannot(word: str) -> None:
+    alone = result("preset.e", "preset.fast", Outcome.SKIPPED, reason=word, message="EIO")
+    assert "preset: fast" in told(alone)
+    assert "Nothing could be tested" in " ".join(told(alone).split())
+    text = " ".join(told(PASS, alone).split())
+    assert "preset.e: other tests ran, but here: EIO" in text
+    assert "VERDICT none. 1 claim held. Some tests came to no verdict" in text
+    failed = dataclasses.replace(FAIL, claim="preset.repeats")
+    assert "preset.e: other tests ran" in " ".join(told(failed, alone).split())
 
 
 @pytest.mark.parametrize("width", [50, 80, 132])

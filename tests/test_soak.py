@@ -22,6 +22,7 @@ from kick_guest import Fakes
 from harness import host, signs
 from harness.kick import engine
 from harness.kick.plan import Protocol
+from harness.kvm.abi import KvmError, LackingError
 from tools import race_tally, soak_plan
 from tools.cli import main
 from tools.exit_codes import Exit
@@ -146,12 +147,12 @@ def test_protocols_come_in_turn_and_everything_is_there() -> None:
 class FakeVm:
     """What `GuestKind.make` does with a VM and its guest."""
 
-    def __init__(self, answer: int) -> None:
+    def __init__(self, answer: bool) -> None:
         self.answer = answer
         self.vm = self
         self.done: list[object] = []
 
-    def set_halt_poll_raw(self, nanoseconds: int) -> int:
+    def set_halt_poll(self, nanoseconds: int) -> bool:
         self.done.append(nanoseconds)
         return self.answer
 
@@ -165,22 +166,39 @@ class FakeVm:
 @pytest.mark.parametrize(
     ("guest", "answer", "done"),
     [
-        ("halt", 0, ["halt"]),
-        ("halt_no_polling", 0, [0, "halt"]),
-        ("halt_no_polling", -errno.EINVAL, [0, "closed"]),
+        ("halt", True, ["halt"]),
+        ("halt_no_polling", True, [0, "halt"]),
+        ("halt_no_polling", False, [0, "closed"]),
     ],
 )
 def test_halt_polling(
-    guest: str, answer: int, done: list[object], monkeypatch: pytest.MonkeyPatch
+    guest: str, answer: bool, done: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeVm(answer)
     monkeypatch.setattr("harness.kick.guest_kind.create", lambda _system, _irqchip: fake)
-    obstacle = Workshop(None).obstacle(guest, "long") if answer else ""  # type: ignore[arg-type]
-    if answer:
+    obstacle = Workshop(None).obstacle(guest, "long") if not answer else ""  # type: ignore[arg-type]
+    if not answer:
         assert "KVM_CAP_HALT_POLL" in obstacle
     else:
         soak_plan.GUESTS[guest].make(None, "long")  # type: ignore[arg-type]
     assert fake.done == done
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(LackingError, "a VM failed with EINVAL"), (KvmError, "")]
+)
+def test_a_guest_is_left_out_only_where_kvm_says_that_it_lacks_it(
+    error: type[KvmError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal is told by the races on that guest, and no soak holds that left them out."""
+
+    def refuse(*_: object) -> None:
+        raise error("a VM", errno.EINVAL)
+
+    monkeypatch.setattr("harness.kick.guest_kind.create", refuse)
+    said = Workshop(None).obstacle("halt", "long")  # type: ignore[arg-type]
+    assert words in said
+    assert bool(said) is bool(words)
 
 
 # ---- sums and words of the report

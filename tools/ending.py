@@ -8,7 +8,6 @@ that a stream could not be flushed.
 from __future__ import annotations
 
 import contextlib
-import signal
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from harness import inherited
 from harness.reporting import output
 from tools.exit_codes import Exit, untold
 
@@ -27,9 +27,7 @@ def end_in_order(command: Callable[[], int]) -> int:
     afterwards (`exit_codes.untold`).
     """
     output.open_missing()
-    # Whoever started this may block signals or ignore the end of children; all below inherits it.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    inherited.undo()
     with output.kept() as streams:
         try:
             code = command()

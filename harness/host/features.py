@@ -31,7 +31,7 @@ REASONS: Mapping[str, str] = {
     "no_triple_fault_event": "this KVM does not show a pending triple fault",
     "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     "no_stats": "this KVM has no binary statistics",
-    "no_halt_polling": "the halt-polling time can be neither read nor set here",
+    "no_halt_polling": "this KVM does not let a VM's halt-polling time be set",
     "repeated_interrupt": "the emulated processor may have delivered an interrupt twice",
     "busy_host": "the host was too busy to let this be seen",
     "no_nested": "there is no second level of guests, here or in this suite",
@@ -39,6 +39,10 @@ REASONS: Mapping[str, str] = {
     "no_second_cpu": "this process may use one processor only",
     "no_second_vcpu": "this KVM allows one vCPU only",
 }
+
+#: Those of harness/host/obstacles.py: a run has such a word for all of its tests, or it contradicts
+#: itself. Not the architecture, which a single test may be about.
+OF_THE_WHOLE_HOST = frozenset({"no_kvm", "no_permission", "kvm_busy", "wrong_api", "no_vm"})
 
 
 def reason(word: str, detail: str = "") -> str:

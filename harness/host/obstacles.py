@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.kvm import arch
+from harness.kvm.abi import OUT_OF_RESOURCES
 from harness.kvm.system import DEVICE, System
 
 API_VERSION = 12
@@ -124,7 +125,10 @@ def _group(device: Path) -> str:
 def preflight(
     device: Path = DEVICE, open_system: Callable[[Path], _System] = System
 ) -> Obstacle | None:
-    """None when tests can run; else the first thing in the way. Never raises for bad hosts."""
+    """None when tests can run; else the first thing in the way. Never raises for bad hosts.
+
+    Want of memory or descriptors is none: it may pass, and each test that meets it is an error.
+    """
     if platform.machine() not in arch.supported():
         return Obstacle(
             "other_architecture",
@@ -136,7 +140,7 @@ def preflight(
     try:
         system = open_system(device)
     except OSError as error:
-        return _open_error(device, error)
+        return None if error.errno in OUT_OF_RESOURCES else _open_error(device, error)
     try:
         return _question(device, system)
     except OSError as error:
@@ -156,6 +160,7 @@ def _question(device: Path, system: _System) -> Obstacle | None:
     fd = system.create_vm_raw()
     if fd >= 0:
         os.close(fd)
+    if fd >= 0 or -fd in OUT_OF_RESOURCES:
         return None
     if fd == -errno.EBUSY:
         return Obstacle(

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import LackingError
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import warm_up
 from harness.kvm.system import System
@@ -36,9 +37,9 @@ class GuestKind:
         """Such a guest, warm if it spins. Raises `KvmError`, `BlobError` and `NotSeenError`."""
         guest = create(system, self.irqchip)
         try:
-            value = 0 if self.polling else guest.vm.set_halt_poll_raw(0)
-            if value < 0:
-                raise KvmError("a VM without halt polling (KVM_CAP_HALT_POLL)", -value)
+            if not self.polling and not guest.vm.set_halt_poll(0):
+                what = "a VM without halt polling (KVM_CAP_HALT_POLL)"
+                raise LackingError(what, errno.EOPNOTSUPP)
             guest.load(self.program, mode, self.data)
             if self.spins:
                 warm_up(guest)

@@ -11,23 +11,25 @@ import threading
 def obstacle(priority: int) -> str:
     """Why a thread of this process may not have this SCHED_FIFO priority; empty if it may.
 
-    Asks the kernel, in a thread of its own that ends with the answer.
+    Asks the kernel, in a thread of its own that ends with the answer. Raises OSError where it is
+    not a permission that is missing.
     """
-    found: list[str] = []
+    found: list[OSError] = []
 
     def ask() -> None:
         policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
         try:
             os.sched_setscheduler(0, policy, os.sched_param(priority))
-        except PermissionError:
-            found.append(not_permitted(priority))
         except OSError as error:
-            found.append(f"sched_setscheduler: {error.strerror}")
+            found.append(error)
 
     thread = threading.Thread(target=ask, name="realtime probe")
     thread.start()
     thread.join()
-    return "".join(found)
+    for error in found:
+        if not isinstance(error, PermissionError):
+            raise error
+    return not_permitted(priority) if found else ""
 
 
 def not_permitted(priority: int) -> str:

@@ -24,6 +24,15 @@ class KvmError(OSError):
         self.ioctl = ioctl
 
 
+class LackingError(KvmError):
+    """This KVM says that it has not what is asked for. Any other `KvmError` is a refusal."""
+
+
+#: What an ioctl of KVM gives where the host has not enough, or this process may not have more.
+#: KVM_RUN asks for nothing that is limited.
+OUT_OF_RESOURCES = frozenset({errno_module.ENOMEM, errno_module.EMFILE, errno_module.ENFILE})
+
+
 class AbiError(ImportError):
     """A number and a struct of the system's headers do not belong together."""
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 
 import guest_blobs
 from guest_blobs import memory_map as at
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import LackingError
 from harness.kvm.arch import Architecture, current
 from harness.kvm.memory import Memory
 from harness.kvm.run import RunResult
@@ -68,7 +69,7 @@ class Guest:
         self.vcpu.bounds.heartbeat = self.ram.pointer32(at.HEARTBEAT)
         self.vcpu.bounds.stop = self.ram.pointer32(at.STOP)
         self.mode = ""
-        self._stats: Stats | None = self.vcpu.stats()
+        self._stats: Stats | None = vm.stats_of(self.vcpu)
         self._others: list[SecondProcessor] = []
 
     def load(self, program: str, mode: str, data: Mapping[int, int] | None = None) -> None:
@@ -192,7 +193,7 @@ class SecondProcessor:
         self.vcpu.bounds.heartbeat = guest.ram.pointer32(at.data_word(0))
         self.vcpu.bounds.stop = guest.ram.pointer32(at.STOP)
         self._guest = guest
-        self._stats: Stats | None = self.vcpu.stats()
+        self._stats: Stats | None = guest.vm.stats_of(self.vcpu)
 
     @property
     def heartbeat(self) -> int:
@@ -218,14 +219,13 @@ class SecondProcessor:
 
 
 def create(system: System, irqchip: str = "none") -> Guest:
-    """A guest without a program. Raises `KvmError`, also when the irqchip cannot be had."""
+    """A guest without a program. Raises `KvmError`; `LackingError` without such an irqchip."""
     architecture = current()
     vm = system.create_vm()
     try:
         architecture.prepare_vm(vm)
-        value = vm.create_irqchip_raw(irqchip)
-        if value < 0:
-            raise KvmError(f"the in-kernel irqchip ({irqchip})", -value)
+        if not vm.create_irqchip(irqchip):
+            raise LackingError(f"the in-kernel irqchip ({irqchip})", errno.EOPNOTSUPP)
         return Guest(vm, architecture)
     except BaseException:
         vm.close()

@@ -3,33 +3,40 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from types import TracebackType
 
 from harness.kvm.memory import Memory
 from harness.native import ffi, lib
 
+#: A kernel without it, and whatever forbids it: a right, a seccomp filter, a security module.
+_UNAVAILABLE = frozenset({errno.ENOSYS, errno.EPERM, errno.EACCES})
+
 
 class UserfaultUnavailableError(Exception):
-    """userfaultfd(2) is not there, not for this user, or not for this memory."""
+    """userfaultfd(2) is not there, or not for this user."""
 
 
 class Userfault:
     """A context manager: the whole of a `Memory` waits at its first access.
 
-    The memory must not have been touched. Raises `UserfaultUnavailableError`. To close it lets
-    every access go that still waits, so it must happen before whoever waits is joined.
+    The memory must not have been touched. Raises `UserfaultUnavailableError`, and OSError: such
+    memory can always be registered. To close it lets every access go that still waits, so it must
+    happen before whoever waits is joined.
     """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self.fd = int(lib.ke_userfault_open())
-        if self.fd < 0:
+        if -self.fd in _UNAVAILABLE:
             raise UserfaultUnavailableError(f"userfaultfd(): {os.strerror(-self.fd)}")
+        if self.fd < 0:
+            raise OSError(-self.fd, f"userfaultfd(): {os.strerror(-self.fd)}")
         error = lib.ke_userfault_register(self.fd, memory.address(), memory.size)
         if error:
             self.close()
-            raise UserfaultUnavailableError(f"UFFDIO_REGISTER: {os.strerror(-error)}")
+            raise OSError(-error, f"UFFDIO_REGISTER: {os.strerror(-error)}")
 
     def waiting(self) -> bool:
         """Whether an access has come to wait since the last call. Raises OSError."""

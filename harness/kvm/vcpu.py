@@ -187,10 +187,9 @@ class Vcpu:
         """An ioctl of the architecture's module on the vCPU. Raises `KvmError`."""
         return abi.ioctl(self.fd, name, argument)
 
-    def stats(self) -> Stats | None:
-        """Binary statistics of the vCPU; None where the kernel has none. Close them."""
-        fd = abi.ioctl_raw(self.fd, "KVM_GET_STATS_FD")
-        return Stats(fd) if fd >= 0 else None
+    def stats(self) -> Stats:
+        """Binary statistics of the vCPU, for `Vm.stats_of`. Close them. Raises `KvmError`."""
+        return Stats(abi.ioctl(self.fd, "KVM_GET_STATS_FD"))
 
     # ---- dirty ring (api.rst 8.29)
 

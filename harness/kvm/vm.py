@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from types import TracebackType
 from typing import Any
@@ -14,9 +13,11 @@ from harness.kvm.stats import Stats
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
-# The words that name who keeps the interrupt controller (the dimension `irqchip`).
-IRQCHIPS = ("none", "split", "full")
+# Who keeps the interrupt controller (the dimension `irqchip`), and what says that KVM can.
+_IRQCHIPS = {"none": "", "split": "KVM_CAP_SPLIT_IRQCHIP", "full": "KVM_CAP_IRQCHIP"}
 _SPLIT_PINS = 24
+# 6.1 named a second one for kernels with weaker memory ordering; both mean the same ring.
+_DIRTY_RINGS = ("KVM_CAP_DIRTY_LOG_RING_ACQ_REL", "KVM_CAP_DIRTY_LOG_RING")
 
 
 class Vm:
@@ -118,30 +119,31 @@ class Vm:
         abi.ioctl(self.fd, "KVM_GET_DIRTY_LOG", request)
         return {page for page in range(pages) if bitmap[page // 64] >> (page % 64) & 1}
 
+    def offers_dirty_ring(self) -> bool:
+        """Whether this KVM has dirty rings (api.rst 8.29): Linux 5.11 on x86."""
+        return any(map(self.check_extension, _DIRTY_RINGS))
+
     def enable_dirty_ring_raw(self, size: int) -> int:
         """A dirty ring of `size` bytes for each vCPU to come: 0, or the negative errno.
 
-        Linux 5.11, x86; 6.1 named a second capability for kernels with weaker memory ordering,
-        and both mean the same ring (api.rst 8.29).
+        Only where it is offered. EINVAL: too small for this KVM, or no power of two.
         """
-        value = -1
-        for capability in ("KVM_CAP_DIRTY_LOG_RING_ACQ_REL", "KVM_CAP_DIRTY_LOG_RING"):
-            if self.check_extension(capability) >= size:
-                value = self.enable_cap_raw(capability, size)
-                if value == 0:
-                    self._ring_bytes = size
-                    break
+        capability = next(filter(self.check_extension, _DIRTY_RINGS))
+        value = self.enable_cap_raw(capability, size)
+        if value == 0:
+            self._ring_bytes = size
         return value
 
-    def set_halt_poll_raw(self, nanoseconds: int) -> int:
+    def set_halt_poll(self, nanoseconds: int) -> bool:
         """The longest time that a halted vCPU is polled for before it sleeps (api.rst 7.20).
 
         KVM_CAP_HALT_POLL, Linux 5.8. It needs no right, as the module's parameter does, and holds
-        for this VM only. 0, or the negative errno.
+        for this VM only. False where this KVM has it not. Raises `KvmError`.
         """
         if not self.check_extension("KVM_CAP_HALT_POLL"):
-            return -errno.EINVAL
-        return self.enable_cap_raw("KVM_CAP_HALT_POLL", nanoseconds)
+            return False
+        self.enable_cap("KVM_CAP_HALT_POLL", nanoseconds)
+        return True
 
     def reset_dirty_rings(self) -> int:
         """KVM_RESET_DIRTY_RINGS: how many entries the kernel took back. Raises `KvmError`."""
@@ -154,22 +156,22 @@ class Vm:
         self._vcpus.append(vcpu)
         return vcpu
 
-    def create_irqchip_raw(self, kind: str) -> int:
+    def create_irqchip(self, kind: str) -> bool:
         """An interrupt controller in the kernel: "none", "split" or "full" (x86's words).
 
-        0, or the negative errno. Must come before the first vCPU.
+        Must come before the first vCPU. False where this KVM has none of that kind. Raises
+        `KvmError`.
         """
-        if kind == "none":
-            value = 0
-        elif kind == "split":
-            value = self.enable_cap_raw("KVM_CAP_SPLIT_IRQCHIP", _SPLIT_PINS)
+        if kind not in _IRQCHIPS:
+            raise ValueError(f"irqchip {kind!r}: one of {', '.join(_IRQCHIPS)}")
+        if kind != "none" and not self.check_extension(_IRQCHIPS[kind]):
+            return False
+        if kind == "split":
+            self.enable_cap("KVM_CAP_SPLIT_IRQCHIP", _SPLIT_PINS)
         elif kind == "full":
-            value = abi.ioctl_raw(self.fd, "KVM_CREATE_IRQCHIP")
-        else:
-            raise ValueError(f"irqchip {kind!r}: one of {', '.join(IRQCHIPS)}")
-        if value >= 0:
-            self.irqchip = kind
-        return value
+            abi.ioctl(self.fd, "KVM_CREATE_IRQCHIP")
+        self.irqchip = kind
+        return True
 
     def signal_msi_raw(self, address: int, data: int) -> int:
         """KVM_SIGNAL_MSI: how many vCPUs took it, or the negative errno."""
@@ -190,7 +192,6 @@ class Vm:
         """An ioctl of the architecture's module on the VM. Raises `KvmError`."""
         return abi.ioctl(self.fd, name, argument)
 
-    def stats(self) -> Stats | None:
-        """Binary statistics of the VM; None where the kernel has none. Close them."""
-        fd = abi.ioctl_raw(self.fd, "KVM_GET_STATS_FD")
-        return Stats(fd) if fd >= 0 else None
+    def stats_of(self, vcpu: Vcpu) -> Stats | None:
+        """Binary statistics of a vCPU; None before Linux 5.14. Close them. Raises `KvmError`."""
+        return vcpu.stats() if self.check_extension("KVM_CAP_BINARY_STATS_FD") else None

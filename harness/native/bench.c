@@ -24,14 +24,13 @@
 #include "clock.h"
 #include "disposition.h"
 #include "native.h"
+#include "running.h"
 
 #define NS_PER_SECOND 1000000000ULL
 #define SIGNAL_EVERY_NS 20000000ULL /* how often the rescue signal repeats */
 #define EXIT_STATUS 70		    /* EX_SOFTWARE: not a verdict about the kernel */
-#define RESCUE_SIGNAL (SIGRTMAX - 3)
-#define WARM_UP_CALLS 256 /* not timed: a vCPU's first run on another thread costs more */
-#define MOST_FOR_NOTHING 1000
-#define BAD_ARGUMENT 1UL /* KVM_RUN takes none: EINVAL (api.rst 4.10) */
+#define WARM_UP_CALLS 256	    /* not timed: a vCPU's first run on another thread costs more */
+#define BAD_ARGUMENT 1UL	    /* KVM_RUN takes none: EINVAL (api.rst 4.10) */
 
 enum {
 	WAIT,
@@ -103,7 +102,7 @@ static inline int call(int kind, struct ke_bench_thread *thread, struct batch *b
 			value = ioctl(thread->vcpu_fd, KVM_RUN, 0);
 		while (value == -1 && errno == EINTR && thread->run->exit_reason == KVM_EXIT_INTR &&
 		       !atomic_load_explicit(&batch->rescued, memory_order_relaxed) &&
-		       again++ < MOST_FOR_NOTHING);
+		       again++ < KE_MOST_FOR_NOTHING);
 		if (value == 0 && thread->run->exit_reason == thread->exit_reason) {
 			answer(thread->run);
 			return 1;
@@ -268,12 +267,12 @@ static void rescue(struct batch *batch, struct worker *workers, unsigned int sta
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = do_nothing;
 	sigemptyset(&action.sa_mask);
-	if (sigaction(RESCUE_SIGNAL, &action, &before))
+	if (sigaction(KE_RESCUE_SIGNAL, &action, &before))
 		batch->broken = -errno;
 	atomic_store_explicit(&batch->rescued, 1, memory_order_relaxed);
 	do {
 		for (unsigned int i = 0; i < started; i++)
-			if (!workers[i].over && pthread_kill(workers[i].handle, RESCUE_SIGNAL))
+			if (!workers[i].over && pthread_kill(workers[i].handle, KE_RESCUE_SIGNAL))
 				batch->broken = -EAGAIN;
 		signals++;
 		deadline += SIGNAL_EVERY_NS;
@@ -285,7 +284,7 @@ static void rescue(struct batch *batch, struct worker *workers, unsigned int sta
 	for (unsigned int i = 0; i < started; i++)
 		pthread_join(workers[i].handle, NULL);
 	pthread_mutex_lock(&batch->lock);
-	if (ke_give_back(RESCUE_SIGNAL, &before))
+	if (ke_give_back(KE_RESCUE_SIGNAL, &before))
 		batch->broken = -errno;
 	batch->count = 0; /* nobody is left to be joined */
 }
@@ -297,7 +296,7 @@ static unsigned int start_workers(struct batch *batch, struct worker *workers, i
 	sigset_t blocked, before;
 
 	sigfillset(&blocked);
-	sigdelset(&blocked, RESCUE_SIGNAL);
+	sigdelset(&blocked, KE_RESCUE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &blocked, &before);
 	for (*error = 0; started < batch->count; started++) {
 		*error = pthread_create(&workers[started].handle, NULL, work, &workers[started]);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a signal does to the process, borrowed and given back. */
+/* What a signal does to the process, borrowed and given back; and the one that ends lost runs. */
 #ifndef KE_DISPOSITION_H
 #define KE_DISPOSITION_H
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+
+/* Ends a KVM_RUN that does not come back by itself. No monitor and no C library uses it. */
+#define KE_RESCUE_SIGNAL (SIGRTMAX - 3)
 
 /*
  * Gives a signal's disposition back: 0 or -errno. A thread that was sent the signal may not have

@@ -12,7 +12,6 @@
 #include "kick.h"
 
 #define KE_MOST_KICKERS 16
-#define KE_RESCUE_SIGNAL (SIGRTMAX - 3)
 
 enum ke_phase {
 	KE_PHASE_OUTSIDE = 0, /* nothing that a kick could hit */

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "disposition.h"
 #include "kick_enter.h"
 #include "kick_lane.h"
 #include "kick_step.h"
@@ -154,11 +155,18 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 	atomic_store(&lane->acknowledged, request);
 }
 
+/* Of a round whose check met no kick: one before it came behind its load, before that was noted. */
+static uint32_t landing_behind_check(const struct ke_lane *lane)
+{
+	if (!ke_masked(lane) && lane->landing == KE_BEFORE_CHECK)
+		return KE_IN_WINDOW;
+	return lane->landing;
+}
+
 /* KVM_RUN is back: what for? */
 static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 {
 	uint64_t request;
-	uint32_t landing;
 
 	if (ke_masked(lane) && lane->plan.delivery == KE_BY_TIMER && drain(lane)) {
 		lane->timer_armed = 0;
@@ -193,12 +201,7 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 			clear_stop(lane);
 		return;
 	}
-	if (!ke_masked(lane) && lane->landing == KE_BEFORE_CHECK)
-		/* Behind the check's load, but before the thread had noted it. */
-		landing = KE_IN_WINDOW;
-	else
-		landing = lane->landing;
-	finish(lane, request, landing, result, heartbeat);
+	finish(lane, request, landing_behind_check(lane), result, heartbeat);
 }
 
 /*
@@ -211,7 +214,7 @@ static void classify(struct ke_lane *lane, long result, uint32_t heartbeat)
 static int lost_and_returned(struct ke_lane *lane, long result)
 {
 	return lane->plan.protocol == KE_CONTROL && result == -EINTR && lane->handler_ran &&
-	       lane->landing == KE_IN_WINDOW && ke_one_at_a_time(lane) &&
+	       landing_behind_check(lane) == KE_IN_WINDOW && ke_one_at_a_time(lane) &&
 	       !given_up(lane, atomic_load(&lane->requested)) && !atomic_load(&lane->over);
 }
 

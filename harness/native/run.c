@@ -23,16 +23,9 @@
 #include "running.h"
 
 #define NS_PER_SECOND 1000000000ULL
-#define LOOK_EVERY_NS 10000000ULL    /* how often the standing-by thread looks at the run */
-#define SIGNAL_EVERY_NS 20000000ULL  /* how often the rescue signal repeats */
-#define RESCUE_SIGNAL (SIGRTMAX - 3) /* no monitor and no C library uses it */
-/*
- * So many returns for nothing in a row, without any progress of the guest, are no chance: a sound
- * KVM makes one when its thread gets other work, which a host has some ten thousand times a second
- * at most, and patience ends first.
- */
-#define MOST_FOR_NOTHING 1000000
-#define NO_REASON UINT32_MAX /* a value of exit_reason that no kernel writes */
+#define LOOK_EVERY_NS 10000000ULL   /* how often the standing-by thread looks at the run */
+#define SIGNAL_EVERY_NS 20000000ULL /* how often the rescue signal repeats */
+#define NO_REASON UINT32_MAX	    /* a value of exit_reason that no kernel writes */
 
 struct watch {
 	const struct ke_run_request *request;
@@ -146,7 +139,7 @@ static int borrow_rescue_signal(void)
 	rescue.sa_handler = do_nothing;
 	sigemptyset(&rescue.sa_mask);
 	pthread_mutex_lock(&rescue_lock);
-	if (!rescues && sigaction(RESCUE_SIGNAL, &rescue, &before_rescues))
+	if (!rescues && sigaction(KE_RESCUE_SIGNAL, &rescue, &before_rescues))
 		error = -errno;
 	else
 		rescues++;
@@ -161,7 +154,7 @@ static int give_rescue_signal_back(void)
 
 	pthread_mutex_lock(&rescue_lock);
 	if (!--rescues)
-		error = ke_give_back(RESCUE_SIGNAL, &before_rescues);
+		error = ke_give_back(KE_RESCUE_SIGNAL, &before_rescues);
 	pthread_mutex_unlock(&rescue_lock);
 	return error;
 }
@@ -219,7 +212,7 @@ static void *stand_by(void *argument)
 	do {
 		/* The queue of pending signals may be full: the sentence must not say "no answer".
 		 */
-		int refused = syscall(SYS_tgkill, getpid(), watch->thread, RESCUE_SIGNAL);
+		int refused = syscall(SYS_tgkill, getpid(), watch->thread, KE_RESCUE_SIGNAL);
 
 		watch->refused = refused && errno == EAGAIN ? -errno : 0;
 		watch->gone = refused && errno == ESRCH;
@@ -246,7 +239,7 @@ static void drain_rescue_signals(struct watch *watch)
 	int error;
 
 	sigemptyset(&rescue);
-	sigaddset(&rescue, RESCUE_SIGNAL);
+	sigaddset(&rescue, KE_RESCUE_SIGNAL);
 	error = pthread_sigmask(SIG_BLOCK, &rescue, &before);
 	while (!error && sigtimedwait(&rescue, NULL, &at_once) > 0)
 		;
@@ -385,7 +378,7 @@ run_on(const struct ke_run_request *request, struct ke_run_result *result, struc
 
 		idle = now == heartbeat ? idle + 1 : 1;
 		heartbeat = now;
-		if (idle >= MOST_FOR_NOTHING)
+		if (idle >= KE_MOST_FOR_NOTHING)
 			break;
 		atomic_store_explicit(
 			&slot->again, &request->run->immediate_exit, memory_order_relaxed);

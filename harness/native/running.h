@@ -15,6 +15,12 @@
 #include <sys/types.h>
 
 #define KE_MOST_RUNNING 64
+/*
+ * So many returns for nothing in a row, without any progress of the guest, are no chance: a sound
+ * KVM makes one when its thread gets other work, which a host has some ten thousand times a second
+ * at most, and patience ends first.
+ */
+#define KE_MOST_FOR_NOTHING 1000000
 
 struct ke_running {
 	_Atomic pid_t thread;	  /* 0: nobody */

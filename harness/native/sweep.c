@@ -21,7 +21,6 @@
 #define PHASE_BEFORE 0
 #define PHASE_WINDOW 1
 #define PHASE_AFTER 2
-#define RESCUE_SIGNAL (SIGRTMAX - 3)
 #define NOPS 512
 #define CALIBRATION_NOPS 4096
 #define SETTLE_NS 1000000
@@ -226,7 +225,7 @@ int sw_run(const struct sw_plan *plan, struct sw_round *rounds)
 	error = ke_thread_timer(plan->signo, tid, &kick);
 	if (error)
 		return error;
-	error = ke_thread_timer(RESCUE_SIGNAL, tid, &rescue);
+	error = ke_thread_timer(KE_RESCUE_SIGNAL, tid, &rescue);
 	if (error) {
 		timer_delete(kick);
 		return error;
@@ -234,7 +233,7 @@ int sw_run(const struct sw_plan *plan, struct sw_round *rounds)
 	error = handle(plan->signo, on_kick, &kick_before);
 	if (error)
 		goto no_kick;
-	error = handle(RESCUE_SIGNAL, on_rescue, &rescue_before);
+	error = handle(KE_RESCUE_SIGNAL, on_rescue, &rescue_before);
 	if (error)
 		goto no_rescue;
 	sigemptyset(&block);
@@ -251,7 +250,7 @@ int sw_run(const struct sw_plan *plan, struct sw_round *rounds)
 		take(plan->signo);
 	pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 	*(volatile uint8_t *)&plan->run->immediate_exit = 0;
-	ke_give_back(RESCUE_SIGNAL, &rescue_before);
+	ke_give_back(KE_RESCUE_SIGNAL, &rescue_before);
 no_rescue:
 	ke_give_back(plan->signo, &kick_before);
 no_kick:

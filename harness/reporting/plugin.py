@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness import inherited
 from harness.reporting import (
     alive,
     asserting,
@@ -55,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the parts; record in one process only, not in pytest-xdist's workers."""
+    inherited.undo()  # here, for plain pytest and each worker: no launcher has done it
     refusals.check(config)
     parts: dict[str, object] = {
         part.__name__: part

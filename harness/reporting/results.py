@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import enum
-import errno
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.host.features import REASONS
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import OUT_OF_RESOURCES, KvmError
 from harness.reporting import last_words, once
 
 #: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
@@ -21,9 +20,6 @@ DETAIL_LIMIT = 16384
 
 #: The phase of the report that pytest-xdist and pytest-forked make up for a process that died.
 CRASH_PHASE = "???"
-
-#: What an ioctl of KVM gives where the host has not enough, or this process may not have more.
-_HOSTS_LIMITS = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 _SKIP = re.compile(r"(?:Skipped: )?([a-z0-9_]+): *(.*)", re.DOTALL)
 
@@ -102,8 +98,8 @@ def evidence(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseExcept
 
 
 def _limited(error: KvmError) -> bool:
-    """Whether the host's limits may have caused it: KVM_RUN asks for nothing that is limited."""
-    return error.errno in _HOSTS_LIMITS and error.ioctl != "KVM_RUN"
+    """Whether the host's limits may have caused it."""
+    return error.errno in OUT_OF_RESOURCES and error.ioctl != "KVM_RUN"
 
 
 def died(how: str, proof: str) -> tuple[Outcome, str]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.claims import Claim
+from harness.host.features import OF_THE_WHOLE_HOST
 from harness.reporting.results import Outcome, Result
 from harness.reporting.selection import Rest
 
@@ -91,6 +92,7 @@ def judge(
     rest: Rest = Rest(),  # noqa: B008 - frozen
 ) -> Findings:
     """Sort results by claim. ``planned`` maps result ids to claims; ``rest`` was not planned."""
+    results = _without_contradictions(list(results))
     by_claim: dict[str, list[Result]] = {
         claim: [] for claim in (*planned.values(), *rest.not_chosen.values())
     }
@@ -111,6 +113,18 @@ def judge(
         for name, found in sorted(by_claim.items(), key=lambda pair: order.get(pair[0], -1))
     )
     return Findings(findings, len(set(planned) | done), len(done), collection_errors, rest)
+
+
+def _without_contradictions(results: Sequence[Result]) -> Sequence[Result]:
+    """A test that ran shows that this host can: another's skip for the host is then no verdict."""
+    if not any(r.outcome is Outcome.PASSED or r.outcome.against_kernel for r in results):
+        return results
+    return [
+        replace(each, outcome=Outcome.ERROR, message=f"other tests ran, but here: {each.message}")
+        if each.outcome is Outcome.SKIPPED and each.reason in OF_THE_WHOLE_HOST
+        else each
+        for each in results
+    ]
 
 
 def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> State:

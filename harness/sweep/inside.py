@@ -96,7 +96,7 @@ def sweep(system: System, what: Sweep, folder: Path) -> None:
     way, protocol = WAYS[what.way], Protocol(what.protocol)
     with create(system, way.irqchip) as guest:
         if way.sleeps:
-            guest.vm.set_halt_poll_raw(0)
+            guest.vm.set_halt_poll(0)
         guest.load(way.program, guest.architecture.MODES[-1], way.data)
         if way.spins:
             warm_up(guest)

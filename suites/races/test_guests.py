@@ -57,7 +57,7 @@ def test_halts(
 
     kvm_vcpu_check_block() looks for signals before each sleep.
     """
-    if poll == "no_polling" and loaded.vm.set_halt_poll_raw(0) < 0:
+    if poll == "no_polling" and not loaded.vm.set_halt_poll(0):
         pytest.skip(reason("no_halt_polling"))
     loaded.set_data(0, 1)
     race = Race(loaded, slot, NOMINAL_TURNS)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from guest_blobs import memory_map as at
 from harness.host.features import reason
 from harness.kvm import arch, exits
+from harness.kvm.abi import KvmError
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.vm import Vm
 from harness.verdicts import require_eintr, require_exit, require_immediate, require_left
@@ -29,9 +31,14 @@ with_paging_or_flat = pin_guest_mode("protected", "long")  # real mode reaches t
 @pytest.fixture
 def ringed(vm: Vm) -> Iterator[Guest]:
     """A guest whose vCPU has the smallest dirty ring that this KVM takes."""
-    size = next((size for size in RING_SIZES if vm.enable_dirty_ring_raw(size) == 0), 0)
-    if not size:
+    if not vm.offers_dirty_ring():
         pytest.skip(reason("no_dirty_ring"))
+    for size in RING_SIZES:
+        answer = vm.enable_dirty_ring_raw(size)
+        if answer != -errno.EINVAL:
+            break
+    if answer:
+        raise KvmError("KVM_ENABLE_CAP of a dirty ring", -answer)
     with Guest(vm, arch.current()) as guest:
         entries = guest.vcpu.dirty_ring_entries()
         guest.vm.add_memory(EXTRA_SLOT, at.EXTRA_RAM, 4 * entries * PAGE, log_dirty=True)

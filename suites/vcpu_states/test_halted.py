@@ -83,7 +83,7 @@ def require_woken_by_interrupt_only(guest: Guest, circumstance: str) -> None:
 @halt_polling
 def test_kick_asleep(halting: Guest, poll: str) -> None:
     """A signal ends the sleep with EINTR and not the halt: kvm_vcpu_check_block() sees it."""
-    if poll == "no_polling" and halting.vm.set_halt_poll_raw(0) < 0:
+    if poll == "no_polling" and not halting.vm.set_halt_poll(0):
         pytest.skip(reason("no_halt_polling"))
     with CountingHandler(KICK), Running(halting) as running:
         wait_for_halt(halting, running)
@@ -103,7 +103,7 @@ def test_kick_while_polling(halting: Guest) -> None:
     times. Each round is judged; they end with the first kick that KVM's statistics place in a
     poll, for a busy host cuts polls short.
     """
-    if halting.vm.set_halt_poll_raw(LONGEST_POLL_NS) < 0:
+    if not halting.vm.set_halt_poll(LONGEST_POLL_NS):
         pytest.skip(reason("no_halt_polling"))
     if halting.statistic("halt_exits") is None or halting.statistic("halt_wait_ns") is None:
         pytest.skip(reason("no_stats", "they say when the guest halts"))

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from guest_blobs import Blob
 from harness.kvm import exits
+from harness.kvm.abi import LackingError
 from harness.kvm.memory import Memory
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -40,7 +41,10 @@ class Architecture(Protocol):
         """What a vCPU needs before it may run or be woken (x86: CPUID). Raises `KvmError`."""
 
     def enter(self, vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
-        """Puts the vCPU at the blob's entry, in the blob's mode. Raises `KvmError`."""
+        """Puts the vCPU at the blob's entry, in the blob's mode.
+
+        Raises `KvmError`, and of these `NoGuestModeError` where this KVM may lack the mode.
+        """
 
     def registers(self, vcpu: Vcpu) -> Mapping[str, int]:
         """Every register that a guest instruction could change, by name."""
@@ -90,6 +94,10 @@ class Architecture(Protocol):
         Phase 2 is in that guest; data[1] counts its exits to the program, data[2] and data[3] are
         the halves of the last one's code.
         """
+
+
+class NoGuestModeError(LackingError):
+    """KVM refuses the registers of a mode, and it is not the richest, which every KVM runs."""
 
 
 class NoNestedGuestError(Exception):

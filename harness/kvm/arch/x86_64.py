@@ -15,7 +15,7 @@ from typing import Any
 from guest_blobs import Blob
 from guest_blobs import memory_map as at
 from harness.kvm import abi, exits
-from harness.kvm.arch import NoNestedGuestError
+from harness.kvm.arch import NoGuestModeError, NoNestedGuestError
 from harness.kvm.memory import Memory
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -83,7 +83,12 @@ def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
     if vm.irqchip != "none":
         # Then the local APIC's registers are MSRs, which a program reaches in every mode.
         sregs.apic_base |= _APIC_BASE_X2APIC
-    set_sregs(vcpu, sregs)
+    try:
+        set_sregs(vcpu, sregs)
+    except abi.KvmError as error:
+        if error.errno != errno.EINVAL or blob.mode == MODES[-1]:
+            raise
+        raise NoGuestModeError(f"KVM_SET_SREGS for {blob.mode} mode", error.errno) from None
     regs = ffi.new("struct kvm_regs *")
     regs.rip, regs.rsp, regs.rflags = blob.entry, at.STACK_TOP, _RFLAGS_ALWAYS
     set_regs(vcpu, regs)

@@ -8,14 +8,13 @@ import errno
 import pytest
 
 from harness.host.features import reason
-from harness.kvm.abi import KvmError, constant
 from harness.kvm.arch import x86_64
 from harness.kvm.guest import Guest
 from harness.kvm.signals import Blocked, thread_mask
 from harness.kvm.vcpu import Vcpu, all_signals_but
-from harness.undisturbed import MOST_RUNS
 from harness.verdicts import require_eintr, require_errno, require_mask, require_signal_exit
 from suites.dimensions import KICK, irqchip_in_kernel, x86_only
+from suites.vcpu_states.x86_64.woken import run_woken
 
 pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
 
@@ -27,10 +26,9 @@ def uninitialized(guest: Guest, guest_mode: str) -> Vcpu:
     The first one is set up after it: KVM looks for the local APICs anew when one is switched to
     x2APIC mode, and an INIT finds no processor that came later.
     """
-    try:
-        vcpu = guest.vm.create_vcpu(1)
-    except KvmError as error:
-        pytest.skip(reason("no_second_vcpu", str(error)))
+    if guest.vm.check_extension("KVM_CAP_MAX_VCPUS") == 1:
+        pytest.skip(reason("no_second_vcpu"))
+    vcpu = guest.vm.create_vcpu(1)
     x86_64.configure(vcpu)
     guest.load("heartbeat", guest_mode)
     vcpu.set_signal_mask(all_signals_but(KICK))
@@ -80,11 +78,6 @@ def test_mask_after_uninitialized_woken(
 ) -> None:
     """EAGAIN, of the same when it has been sent an INIT: KVM_RUN wants to be called again."""
     before = thread_mask()
-    for _ in range(MOST_RUNS):
-        uninitialized.set_mp_state(constant("KVM_MP_STATE_UNINITIALIZED"))
-        x86_64.send_init(guest.vm, 1)
-        result = uninitialized.run_raw(goes_on=False)
-        if not result.for_nothing:  # else the INIT was taken, and EINTR came in the place of EAGAIN
-            break
+    result = run_woken(guest.vm, uninitialized, 1)
     require_mask(before, "After the start of an uninitialized processor")
     require_errno(result, errno.EAGAIN, "With an INIT pending, for an uninitialized processor")

@@ -18,6 +18,7 @@ from suites.dimensions import (
     pin_guest_program,
     x86_only,
 )
+from suites.vcpu_states.x86_64.woken import run_woken
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
@@ -78,6 +79,8 @@ def require_wakes(first: Guest, processor: SecondProcessor, circumstance: str) -
     if result.spurious and result.value == 0:
         # An EINTR for nothing took the place of EAGAIN, and KVM_RUN was called again already.
         require_left(result, f"{circumstance} and the start")
+        result = run_woken(first.vm, processor.vcpu, processor.number)
+        require_errno(result, errno.EAGAIN, f"{circumstance}, with INIT sent")
         return
     require_errno(result, errno.EAGAIN, f"{circumstance}, with INIT and SIPI sent")
     with Running(processor) as started:
