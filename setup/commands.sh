@@ -39,7 +39,8 @@ write_command() { # NAME MODULE
 }
 
 write_commands() {
-	write_command kvm-conformance tools.cli &&
-		write_command pytest pytest && write_command py.test pytest ||
-		fail "cannot write the commands of $venv/bin" "see the words above"
+	{
+		write_command kvm-conformance tools.cli &&
+			write_command pytest pytest && write_command py.test pytest
+	} || fail "cannot write the commands of $venv/bin" "see the words above"
 }

@@ -88,7 +88,7 @@ def thread_counts(text: str, cpus: int) -> tuple[int, ...]:
         word = word.strip()
         if word == "max":
             found.add(cpus)
-        elif word.isascii() and word.isdigit() and len(word) < 10 and int(word) > 0:
+        elif word.isascii() and word.isdigit() and len(word) <= 10 and int(word) > 0:
             found.add(int(word))
         else:
             raise click.BadParameter(
