@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Preloaded by tests: the real /dev/kvm, but this library answers one request. Its number stands in
- * REFUSED, the answer in ANSWER (an errno; 0 is the value 0). REFUSED_FOR, if there, is the
+ * REFUSED, the answer in ANSWER (an errno; else the value, negated). REFUSED_FOR, if there, is the
  * argument that it must have: the number itself, or the first one of a struct.
  */
 #include <errno.h>
@@ -37,7 +37,7 @@ int ioctl(int fd, unsigned long request, ...)
 	if (!is_meant(request, argument))
 		return (int)syscall(SYS_ioctl, fd, request, argument);
 	errno = answer;
-	return answer ? -1 : 0;
+	return answer > 0 ? -1 : -answer;
 }
 
 __attribute__((constructor)) static void read_environment(void)

@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 from harness.claims import catalogue
+from harness.devices import Hypercalls
 from harness.host import preflight
 from harness.kick import realtime
 from harness.kvm import userfault
@@ -118,20 +120,21 @@ def test_what_is_refused_is_not_skipped(
 
 CHECK = "KVM_CHECK_EXTENSION"
 LACKING = [
-    ("KVM_CAP_IRQCHIP", "states.uninitialized", "test_signal and full", "no_irqchip"),
-    ("KVM_CAP_SPLIT_IRQCHIP", "states.uninitialized", "test_signal and split", "no_irqchip"),
-    ("KVM_CAP_HALT_POLL", "states.halted", "no_polling and full", "no_halt_polling"),
-    ("KVM_CAP_BINARY_STATS_FD", "races.quiet", "not_counted and none", "no_stats"),
+    ("KVM_CAP_MAX_VCPUS", -1, "signals.mask_restored", "uninitialized_signal", "no_second_vcpu"),
+    ("KVM_CAP_IRQCHIP", 0, "states.uninitialized", "test_signal and full", "no_irqchip"),
+    ("KVM_CAP_SPLIT_IRQCHIP", 0, "states.uninitialized", "test_signal and split", "no_irqchip"),
+    ("KVM_CAP_HALT_POLL", 0, "states.halted", "no_polling and full", "no_halt_polling"),
+    ("KVM_CAP_BINARY_STATS_FD", 0, "races.quiet", "not_counted and none", "no_stats"),
 ]
 
 
 @needs_kvm
 @x86_only
-@pytest.mark.parametrize(("capability", "claim", "only", "word"), LACKING)
+@pytest.mark.parametrize(("capability", "value", "claim", "only", "word"), LACKING)
 def test_what_a_kvm_says_it_lacks_is_skipped(
-    run: Callable[..., list[Result]], capability: str, claim: str, only: str, word: str
+    run: Callable[..., list[Result]], capability: str, value: int, claim: str, only: str, word: str
 ) -> None:
-    for found in run(CHECK, capability, 0, claim, only):
+    for found in run(CHECK, capability, value, claim, only):
         assert (found.outcome, found.reason) == (Outcome.SKIPPED, word), found
 
 
@@ -142,7 +145,20 @@ def test_a_poorer_mode_may_be_refused(run: Callable[..., list[Result]]) -> None:
         assert (found.outcome, found.reason) == (Outcome.SKIPPED, "no_guest_mode"), found
 
 
-# ---- of the host's own calls
+# ---- of the host's own calls, and of the guest's
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_hypercall_is_lacking_only_where_the_guest_runs_past_it(
+    monkeypatch: pytest.MonkeyPatch, left: bool
+) -> None:
+    """Whatever else the call ends with, a shutdown or the guest's fault, is for tests to judge."""
+    other = MagicMock()
+    other.__enter__.return_value = other
+    other.architecture.left.return_value = left
+    other.architecture.hypercall_program.return_value = {}
+    monkeypatch.setattr("harness.devices.plain.create", lambda _: other)
+    assert Hypercalls.possible(MagicMock(), "long") is not left
 
 
 class NoUserfault:
