@@ -156,6 +156,7 @@ static int run_or_not(struct call *call)
 	/* What a run has to complete comes first. */
 	if (call->vcpu->pending || falls(2))
 		return run_disturbed(call);
+	call->turned_back = 1;
 	call->run->exit_reason = KVM_EXIT_INTR;
 	return fail(EINTR);
 }
@@ -172,11 +173,13 @@ static int run(int fd, void *argument)
 	call.preset = call.byte && !argument && call.vcpu->process == getpid();
 	value = run_or_not(&call);
 	error = errno;
-	call.vcpu->preset = call.preset;
-	call.vcpu->pending = !value;
-	call.vcpu->thread = (pid_t)syscall(SYS_gettid);
-	if (!call.byte)
-		call.vcpu->ran = 1;
+	/* A run that turns back before it gets to the defect leaves it to the next one. */
+	if (!call.turned_back) {
+		call.vcpu->preset = call.preset;
+		call.vcpu->pending = !value;
+		call.vcpu->thread = (pid_t)syscall(SYS_gettid);
+		call.vcpu->ran |= !call.byte;
+	}
 	unmap_run(call.run);
 	return errno = error, value;
 }

@@ -29,8 +29,9 @@ struct call {
 	struct vcpu *vcpu;
 	struct kvm_run *run;
 	void *argument;
-	uint8_t byte; /* as it was when KVM_RUN was called */
-	int preset;   /* the byte asks for an immediate exit, and no mistake is in the way */
+	uint8_t byte;	 /* as it was when KVM_RUN was called */
+	int preset;	 /* the byte asks for an immediate exit, and no mistake is in the way */
+	int turned_back; /* it ends for nothing, before it gets to the defect */
 };
 
 /* A defect: its KVM_RUN, and its way with other ioctls; NULL for the kernel's own. */
