@@ -229,7 +229,7 @@ def _broken(page: _Page, findings: Findings) -> None:
         _evidence(page, errors)
         label = ""
     if findings.collection_errors:
-        text = f"{_files(findings.collection_errors)} of the suites could not be loaded, see above"
+        text = f"{_count(findings.collection_errors, 'error')} outside of the tests, see above"
         page.entry(label, text, "bad")
 
 
@@ -333,7 +333,3 @@ def _claims(number: int) -> str:
 
 def _tests(number: int) -> str:
     return _count(number, "test")
-
-
-def _files(number: int) -> str:
-    return _count(number, "file")

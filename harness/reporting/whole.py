@@ -39,7 +39,7 @@ def rest(session: pytest.Session) -> Rest:
         for function, claim in functions(config.rootpath / identity.SUITES).items():
             known.add(claim)
             if function not in read and _is_for_this_host(function):
-                tests[identity.result_id(function)] = claim
+                tests[_name(function)] = claim
         not_found = [claim for claim in promised(selection) if claim not in known]
     else:
         not_found = []
@@ -102,6 +102,13 @@ def _function(nodeid: str) -> str:
     """The key of `functions` for a test."""
     file, _, rest_of_it = nodeid.partition("::")
     return f"{file}::{rest_of_it.partition('[')[0].rpartition('::')[2]}"
+
+
+def _name(function: str) -> str:
+    try:
+        return identity.result_id(function)
+    except identity.IdentityError:  # an error of its file's collection, should it be collected
+        return function
 
 
 def _runs_here(item: pytest.Item) -> bool:
