@@ -223,20 +223,26 @@ class Recorder:
         )
 
     def _status(self, status: int) -> int:
-        """pytest's exit status; its success stands only where the verdict is one."""
-        if status != pytest.ExitCode.OK or not self._has_verdict(status):
+        """pytest's exit status; its success and its failure stand only where the verdict is one."""
+        known = (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        )
+        if status not in known or not self._has_verdict(status):
             return status
         findings = self._findings()
         if findings.having(verdict.State.FAILED):
             return pytest.ExitCode.TESTS_FAILED
-        early = findings.run < findings.planned and self._config.option.stop_after is None
+        early = findings.run < findings.planned
         broken = findings.having(verdict.State.BROKEN) or self._collection_errors
-        if broken or early or not self._is_planned:
+        if broken or early or self._rest or not self._is_planned:
             return NO_VERDICT
         if not findings.having(verdict.State.HELD, verdict.State.PARTLY):
             required = self._config.option.require_kvm
             return pytest.ExitCode.TESTS_FAILED if required else pytest.ExitCode.NO_TESTS_COLLECTED
-        return NO_VERDICT if self._rest else status
+        # A failure of others than the suites' tests speaks against no kernel.
+        return pytest.ExitCode.OK if status == pytest.ExitCode.OK else NO_VERDICT
 
     def _tell(self) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")

@@ -290,7 +290,9 @@ def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) ->
     if broken or findings.collection_errors:
         return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
     if not held:
-        return "none. Nothing could be tested; this says nothing about the kernel.", "note"
+        how = "was" if findings.rest else "could be"
+        first = f"none. Nothing {how} tested; this says nothing about the kernel."
+        return " ".join([first, *missing(findings.rest, findings.planned)]), "note"
     if findings.run < findings.planned or findings.rest:
         return " ".join(["incomplete.", f"{_claims(held)} held so far.", *rest]), "note"
     every = "The one claim" if held == 1 else f"All {_claims(held)}"
