@@ -51,6 +51,18 @@ def test_again():
     assert len(tries) > 1, "a lost kick"
 """
 
+#: The kernel's log is looked at in the clean-up.
+ALARMS = """
+import pytest
+@pytest.fixture
+def log():
+    yield
+    pytest.fail("a lost kick")
+@pytest.mark.claim("preset.repeats")
+def test_again(log):
+    pass
+"""
+
 #: What plugins do: the first three run a test again, each in another way, until it passes.
 PLUGINS = {
     "tells_each_try": """
@@ -109,6 +121,15 @@ import pytest
 def pytest_runtest_logreport(report):
     report.outcome, report.longrepr = "passed", None
 """,
+    "swallows_the_clean_up": """
+import pytest
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    try:
+        return (yield)
+    except BaseException:
+        return None
+""",
     "expects_the_failure": """
 import pytest
 def pytest_collection_modifyitems(items):
@@ -122,6 +143,21 @@ def pytest_sessionfinish(session):
     session.exitstatus = 0
 """,
 }
+
+#: Each body is there once, and runs as often as another one likes.
+TRIES_BODIES_AGAIN = """
+import functools
+def again(body):
+    def trying(*args, **more):
+        try:
+            return body(*args, **more)
+        except AssertionError:
+            return None
+    return trying
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.obj = again(item.obj)
+"""
 
 
 def make(folder: Path) -> Path:
@@ -147,7 +183,8 @@ def launch(project: Path, output: Path, *arguments: str) -> int:
 @both_ways
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_a_failure_that_a_plugin_hides_is_told(tmp_path: Path, plugin: str, workers: str) -> None:
-    project = fake.make(tmp_path, preset=LOSES_ONCE)
+    text = ALARMS if plugin == "swallows_the_clean_up" else LOSES_ONCE
+    project = fake.make(tmp_path, preset=text)
     (project / "fooling.py").write_text(PLUGINS[plugin])
     done = fake.pytest_run(project, "-p", "fooling", f"-n{workers}", "--results=out")
     assert results(project / "out") == [("preset.again", "failed")]
@@ -176,8 +213,16 @@ def test_a_failure_that_a_plugin_hides_is_told(tmp_path: Path, plugin: str, work
             "def pytest_collection_modifyitems(items):\n    items += items",
             "Some tests came to no verdict",
         ),
+        (TRIES_BODIES_AGAIN, "its body was replaced by trying of"),
+        (
+            TRIES_BODIES_AGAIN.replace("return trying", "return functools.wraps(body)(trying)"),
+            "its body was replaced by trying of",
+        ),
     ],
-    ids=["again", "unknown_outcome", "no_body", "expected_failure", "twice"],
+    ids=[
+        *("again", "unknown_outcome", "no_body", "expected_failure", "twice"),
+        *("replaced", "wrapped"),
+    ],
 )
 def test_what_did_not_run_once_did_not_pass(tmp_path: Path, plugin: str, why: str) -> None:
     project = fake.make(tmp_path, preset=FOURTH)

@@ -96,6 +96,47 @@ def test_no_part_can_be_left_out(tmp_path: Path, part: str) -> None:
     assert f"-p no:{part}: without it" in said(done)
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["-p", "no:warnings"], "-p no:warnings: a thread of a test that dies"),
+        (["-p", "no:threadexception"], "-p no:threadexception: a thread"),
+        (["-p", "no:unraisableexception"], "-p no:unraisableexception: a thread"),
+        (["-W", "ignore"], "PytestUnhandledThreadExceptionWarning is no error here"),
+        (["-o", "filterwarnings=ignore"], "PytestUnhandledThreadExceptionWarning is no error"),
+        (["-W", "ignore::pytest.PytestUnraisableExceptionWarning"], "Leave -W and -o filterwarn"),
+        (["-p", "no:reports", "-n2"], "-p no:reports: without it no worker can tell"),
+    ],
+    ids=lambda each: "_".join(each) if isinstance(each, list) else "",
+)
+def test_what_pytest_must_do_itself_cannot_be_left_out(
+    tmp_path: Path, words: list[str], why: str
+) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    done = fake.pytest_run(project, *words)
+    assert done.returncode == REFUSED
+    assert why in said(done)
+    assert "Traceback" not in said(done)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-W", "error"], ["-W", "ignore::DeprecationWarning"], ["-p", "no:setuponly"]],
+    ids=["error", "others", "setuponly"],
+)
+def test_what_changes_no_verdict_is_not_refused(tmp_path: Path, words: list[str]) -> None:
+    assert fake.pytest_run(fake.make(tmp_path, preset=fake.HELD), *words).returncode == 0
+
+
+def test_a_plan_that_cannot_be_written(tmp_path: Path) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    for file, why in (("/dev/full", "No space left"), ("none/plan", "No such file")):
+        done = fake.pytest_run(project, "--collect-only", f"--plan={file}")
+        assert f"--plan: {file} cannot be written: {why}" in said(done)
+        assert "Traceback" not in said(done)
+        assert done.returncode == 73
+
+
 def test_the_whole_plugin_cannot_be_left_out() -> None:
     done = fake.pytest_run(ROOT, "-p", "no:harness.reporting.plugin", "suites/capability")
     assert done.returncode == REFUSED

@@ -300,10 +300,10 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
 
 
 def _lacks_known_bugs_only(code: int | None, journal: Journal) -> bool:
-    """Whether the run is no verdict just because --without-bugs-of left tests out, as asked here."""
-    version = journal.environment.get("without_bugs_of")
-    asked = version and journal.rest.not_chosen and journal.exit_status == code
-    if not asked or code != Exit.SUITE_ERROR:
+    """Whether the run is no verdict just because --without-bugs-of left tests out, as was asked."""
+    version = journal.environment.get("without_bugs_of", "")
+    told = code == Exit.SUITE_ERROR and journal.exit_status == code
+    if not (told and version and journal.rest.not_chosen):
         return False
     bugs = kernel_bugs.of_version(version)
     known = {identity.result_id(test) for bug in bugs for test in bug.tests}

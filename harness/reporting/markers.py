@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 from collections.abc import Iterator, Mapping, Sized
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def pytest_make_collect_report(
     return report  # type: ignore[return-value]
 
 
-def _variants(module: Mapping[str, object]) -> Iterator[tuple[str, int]]:
+def _variants(module: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """Test functions, and how many tests each has to be, whatever plugins made of it.
 
     Its marks alone say so, for no fixture of the suites has parameters of its own.
@@ -132,9 +133,9 @@ def _variants(module: Mapping[str, object]) -> Iterator[tuple[str, int]]:
             yield name, math.prod(len(each) or 1 for each in values if isinstance(each, Sized))
 
 
-def _marks(names: Mapping[str, object]) -> list[pytest.Mark]:
+def _marks(names: Mapping[str, Any]) -> list[pytest.Mark]:
     found = names.get("pytestmark", [])
-    several = found if isinstance(found, list) else [found]
+    several: list[Any] = found if isinstance(found, list) else [found]
     return [getattr(each, "mark", each) for each in several]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from harness.reporting import whole
+from harness.reporting import output, whole
 from harness.reporting.markers import is_suite_test, property_of
 from harness.reporting.selection import Rest
 
@@ -67,8 +67,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             except OSError:
                 pass  # another machine or another user; the controller does without
     elif session.config.option.plan:
-        text = json.dumps(list(plan.values()))
-        Path(session.config.option.plan).write_text(text, encoding="utf-8")
+        file, text = session.config.option.plan, json.dumps(list(plan.values()))
+        try:
+            Path(file).write_text(text, encoding="utf-8")
+        except OSError as error:
+            why = f"--plan: {file} cannot be written: {error.strerror}"
+            pytest.exit(why, returncode=output.UNTOLD)
 
 
 def lend(config: pytest.Config, node: Any) -> None:
