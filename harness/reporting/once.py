@@ -47,7 +47,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     def watched(*args: Any, **more: Any) -> Any:
         pyfuncitem.stash[_RAN] = pyfuncitem.stash.get(_RAN, 0) + 1
         try:
-            _require_own(pyfuncitem, body)
+            require_own(pyfuncitem, body)
             return body(*args, **more)
         except BaseException as error:
             pyfuncitem.stash.setdefault(_RAISED, error)
@@ -60,7 +60,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         pyfuncitem.obj = body
 
 
-def _require_own(item: pytest.Function, body: Any) -> None:
+def require_own(item: pytest.Function, body: Any) -> None:
     """The body must be the function of the test's own module: another may try again, or swallow."""
     own = getattr(body, "__globals__", None) is vars(item.module)
     code = getattr(body, "__code__", None)

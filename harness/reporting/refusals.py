@@ -78,6 +78,9 @@ def _reasons(config: pytest.Config, home: Path) -> Iterable[str]:
         yield f"there is no folder {home / identity.SUITES}: this checkout is not whole"
     if getattr(config.option, "setuponly", False) or getattr(config.option, "setupplan", False):
         yield "--setup-only and --setup-plan run no test; --collect-only lists them"
+    for spec in getattr(config.option, "tx", None) or []:
+        if not spec.rpartition("*")[2].startswith("popen"):
+            yield f"--tx={spec}: a worker on another machine would test that one's kernel"
     for name, why in _NEEDED.items():
         if not config.pluginmanager.has_plugin(name):
             yield f"-p no:{name}: {why}"
