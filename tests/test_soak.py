@@ -260,6 +260,12 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
         '{"s": {"plan": {"protocol": "x"}, "kicks": 1e999, "landings": {}, "latency": {}}}',
         '{"s": {"plan": {"protocol": "x"}, "kicks": NaN, "landings": {}, "latency": {}}}',
         '{"s": {"plan": {"protocol": 1}, "kicks": Infinity, "landings": {}, "latency": {}}}',
+        '{"s": {"plan": {"protocol": "x"}, "kicks": "3", "landings": {}, "latency": {}}}',
+        '{"s": {"plan": {"protocol": "x"}, "kicks": 2.7, "landings": {}, "latency": {}}}',
+        '{"s": {"plan": {"protocol": "x"}, "kicks": 1, "landings": {"a": true}, "latency": {}}}',
+        '{"event": "slice", "seconds": NaN}',
+        '{"event": "soak"}',
+        '{"event": "session"}',
         "[" * 100_000,
     ],
 )
@@ -267,6 +273,16 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "soak.jsonl"
     path.write_text('{"event": "soak"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(ResultsError, match="line 2"):
+        race_tally.read(path)
+
+
+def test_nothing_follows_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "soak.jsonl"
+    path.write_text('{"event": "soak"}\n{"event": "end"}\n', encoding="utf-8")
+    assert race_tally.read(path).tallies == {}
+    with path.open("a") as file:
+        file.write('{"event": "slice"}\n')
+    with pytest.raises(ResultsError, match="line 3: 'slice' does not follow"):
         race_tally.read(path)
 
 
