@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests that nobody saw, because they were dropped before they were made, or all left out."""
+"""Tests that nobody saw: dropped before they were made, all left out, or not there at all."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import fake_project as fake
 import pytest
-from test_fooled_selection import FOUR, NO_VERDICT, both_ways, make, said
+from test_fooled_selection import (
+    FOUR,
+    NO_VERDICT,
+    REFUSED,
+    ROOT,
+    both_ways,
+    launch,
+    make,
+    said,
+)
 
 from harness.claims import catalogue, chapters
 from harness.reporting.selection import select
@@ -87,3 +98,48 @@ def test_errors_of_tests_refute_nothing(tmp_path: Path) -> None:
     (project / "tests/test_own.py").write_text("def test_own(): assert False")
     assert fake.pytest_run(project, "suites", "tests").returncode == NO_VERDICT
     assert fake.pytest_run(project, "tests").returncode == 1
+
+
+# ---- tests that are not there
+
+
+def test_what_the_catalogue_promises_and_nobody_has_is_told(tmp_path: Path) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    (project / "conftest.py").write_text(fake.PROMISES_ALL)
+    done = fake.pytest_run(project, "--claim=preset.returns_eintr", "--claim=signals.no_restart")
+    assert "not found signals: no_restart no test of theirs is below suites/" in said(done)
+    assert "incomplete. 1 claim held so far. 1 claim has no test below suites/." in said(done)
+    assert done.returncode == NO_VERDICT
+    assert fake.pytest_run(project, "--claim=preset.returns_eintr").returncode == 0
+
+
+def test_every_claim_of_this_project_has_its_tests_here() -> None:
+    """The same in earnest: what is collected is all that the sources and the marks have."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"),
+            *("-p", "tells_the_rest"),
+        ],
+        cwd=ROOT,
+        env=fake.environ(PYTHONPATH=str(Path(__file__).parent)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    rest = "the rest: Rest(not_chosen={}, not_found=[]), 0 more by their marks"
+    assert done.stdout.splitlines()[-1] == rest, done.stdout
+
+
+def test_suites_that_are_gone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    project = fake.make(tmp_path / "p")
+    done = fake.pytest_run(project)
+    assert done.returncode == REFUSED
+    assert "this checkout is not whole" in said(done)
+    assert launch(project, tmp_path / "out") == NO_VERDICT
+    assert "this checkout is not whole" in capfd.readouterr().err
+    (project / "suites").mkdir()
+    (project / "conftest.py").write_text(fake.PROMISES_ALL)
+    assert "not found capability: reported" in said(fake.pytest_run(project, "suites"))
+    assert launch(project, tmp_path / "out") == NO_VERDICT
+    assert "claims have no test below suites/" in capfd.readouterr().err
