@@ -68,6 +68,52 @@ def test_a_death_without_a_proof_accuses_nobody(tmp_path: Path, workers: str, wa
     assert {r.id: r.outcome for r in read.results}["signals.dies"] is Outcome.ERROR
 
 
+#: Until nothing is left for pytest-xdist in that process either.
+NO_MEMORY = """resource.setrlimit(resource.RLIMIT_AS, (1 << 26,) * 2)
+    global kept
+    kept = []
+    for size in (1 << 16, 1 << 10, 600):
+        try:
+            while True:
+                kept = [kept, bytearray(size)]
+        except MemoryError:
+            pass"""
+
+
+def test_a_worker_without_any_memory_accuses_nobody(tmp_path: Path) -> None:
+    project = fake.make(tmp_path / "p", preset=fake.HELD, signals=DIES.format(body=NO_MEMORY))
+    code, said = run(project, tmp_path / "out", "2")
+    assert code == 70, said
+    assert "not judged  signals.no_restart" in said
+
+
+BREAKS_PYTEST = """
+import os
+def pytest_runtest_logfinish(nodeid):
+    if os.environ.get("PYTEST_XDIST_WORKER", "pytest") == {process!r}:
+        raise MemoryError("nothing is left")
+"""
+
+
+@pytest.mark.parametrize("process", ["pytest", "gw0"])
+def test_pytest_that_breaks_behind_its_last_test_gives_no_verdict(
+    tmp_path: Path, process: str
+) -> None:
+    """The terminal gets a sentence of it, and the journal has the rest."""
+    project = fake.make(tmp_path / "p", preset=fake.FAILED.replace("0 == 4", "True"))
+    (project / "conftest.py").write_text(fake.CONFTEST + BREAKS_PYTEST.format(process=process))
+    code, said = run(project, tmp_path / "out", "0" if process == "pytest" else "1")
+    assert code == 70, said
+    file = tmp_path / "out" / journal.NAME
+    assert (
+        "INTERNALERROR> pytest broke off: MemoryError: nothing is left; the traceback is in "
+        f"{file}\n"
+    ) in said
+    assert "VERDICT     none. 1 claim held." in said
+    ((where, text),) = journal.read(file).collection_errors
+    assert (where, "in pytest_runtest_logfinish" in text) == ("pytest", True)
+
+
 @both_ways
 def test_killed_from_outside(tmp_path: Path, workers: str) -> None:
     """As the out-of-memory killer does it: pytest itself, or a worker of it."""

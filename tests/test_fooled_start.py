@@ -27,7 +27,7 @@ from test_fooled_selection import (
 )
 
 from harness.claims import catalogue, chapters
-from harness.reporting import identity
+from harness.reporting import identity, journal
 from harness.reporting.selection import select
 from tools import run
 
@@ -94,6 +94,72 @@ def test_no_part_can_be_left_out(tmp_path: Path, part: str) -> None:
     done = fake.pytest_run(fake.make(tmp_path, preset=fake.HELD), "-p", f"no:{part}")
     assert done.returncode == REFUSED
     assert f"-p no:{part}: without it" in said(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["-p", "no:warnings"], "-p no:warnings: a thread of a test that dies"),
+        (["-p", "no:threadexception"], "-p no:threadexception: a thread"),
+        (["-p", "no:unraisableexception"], "-p no:unraisableexception: a thread"),
+        (["-W", "ignore"], "PytestUnhandledThreadExceptionWarning is no error here"),
+        (["-o", "filterwarnings=ignore"], "PytestUnhandledThreadExceptionWarning is no error"),
+        (["-W", "ignore::pytest.PytestUnraisableExceptionWarning"], "Leave -W and -o filterwarn"),
+        (["-p", "no:reports", "-n2"], "-p no:reports: without it no worker can tell"),
+    ],
+    ids=lambda each: "_".join(each) if isinstance(each, list) else "",
+)
+def test_what_pytest_must_do_itself_cannot_be_left_out(
+    tmp_path: Path, words: list[str], why: str
+) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    done = fake.pytest_run(project, *words)
+    assert done.returncode == REFUSED
+    assert why in said(done)
+    assert "Traceback" not in said(done)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-W", "error"], ["-W", "ignore::DeprecationWarning"], ["-p", "no:setuponly"]],
+    ids=["error", "others", "setuponly"],
+)
+def test_what_changes_no_verdict_is_not_refused(tmp_path: Path, words: list[str]) -> None:
+    assert fake.pytest_run(fake.make(tmp_path, preset=fake.HELD), *words).returncode == 0
+
+
+@pytest.mark.parametrize("spec", ["ssh=other", "2*socket=127.0.0.1:9", "ssh=popen"])
+def test_a_worker_on_another_machine_is_refused(tmp_path: Path, spec: str) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    done = fake.pytest_run(project, "--dist=load", "--tx=popen", f"--tx={spec}")
+    assert f"--tx={spec}: a worker on another machine would test" in said(done)
+    assert done.returncode == REFUSED
+
+
+def test_a_worker_that_tells_no_plan_gives_no_verdict(tmp_path: Path) -> None:
+    """As one on another machine, or of another user: it cannot reach this process's files."""
+    project = fake.make(tmp_path, preset=fake.HELD)
+    (project / "fooling.py").write_text(
+        "def pytest_sessionstart(session):\n"
+        "    if hasattr(session.config, 'workerinput'):\n"
+        "        session.config.workerinput['conformance_plan'] = '/proc/0/fd/0'\n"
+    )
+    words = ("--dist=load", f"--tx=2*popen//python={sys.executable}", "--results=out")
+    assert fake.pytest_run(project, *words).returncode == 0
+    done = fake.pytest_run(project, *words, "-p", "fooling")
+    assert done.returncode == NO_VERDICT, done.stdout
+    assert "VERDICT none." in said(done)
+    troubles = journal.read(project / "out" / journal.NAME).collection_errors
+    assert ("gw0", "a worker on another machine tells no plan") in troubles
+
+
+def test_a_plan_that_cannot_be_written(tmp_path: Path) -> None:
+    project = fake.make(tmp_path, preset=fake.HELD)
+    for file, why in (("/dev/full", "No space left"), ("none/plan", "No such file")):
+        done = fake.pytest_run(project, "--collect-only", f"--plan={file}")
+        assert f"--plan: {file} cannot be written: {why}" in said(done)
+        assert "Traceback" not in said(done)
+        assert done.returncode == 73
 
 
 def test_the_whole_plugin_cannot_be_left_out() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.claims import kernel_bugs
 from harness.mutation.catalogue import Mutant
-from harness.reporting import journal
+from harness.reporting import identity, journal
 from harness.reporting.results import Outcome as Was
 from harness.reporting.results import Result
+from harness.reporting.selection import Rest
 from tools.mutate_judge import Judged, Left, Outcome, is_final, judge
 
 PANIC = "[   12.3] Kernel panic - not syncing: softlockup: hung tasks\n"
@@ -211,6 +213,28 @@ def test_a_kernel_without_a_defect(tmp_path: Path, one: Mutant | None) -> None:
     for results in (("absent.ignored", BROKEN), held[1]), (held[0], (OTHER, BROKEN)), held[:1]:
         made = left(tmp_path, 70, *results, planned=planned)
         assert judged(made, one).outcome is Outcome.UNJUDGED
+
+
+def test_a_stock_kernel_without_the_tests_of_its_own_bugs(tmp_path: Path) -> None:
+    """Which is no verdict for anybody else; here it is what was asked for, and nothing more is."""
+    bugs = {
+        identity.result_id(test): "states.precedence"
+        for bug in kernel_bugs.of_version("6.12")
+        for test in bug.tests
+    }
+    for host, rest, end, outcome in (
+        ({"without_bugs_of": "6.12"}, bugs, 70, Outcome.HELD),
+        ({"without_bugs_of": "6.12"}, {**bugs, "preset.x": REPEATS}, 70, Outcome.UNJUDGED),
+        ({"without_bugs_of": "6.12"}, bugs, 3, Outcome.UNJUDGED),
+        ({"without_bugs_of": "6.12"}, {}, 70, Outcome.UNJUDGED),
+        ({}, bugs, 70, Outcome.UNJUDGED),
+    ):
+        with journal.Writer(tmp_path / journal.NAME) as writer:
+            writer.session(host)
+            writer.planned({"preset.a": RETURNS}, Rest(rest))
+            writer.result(Result("preset.a", RETURNS, GOOD, "call", "", "", "", 0.1, "", ""))
+            writer.end(end)
+        assert judged(Left(tmp_path, 70, ""), None).outcome is outcome, (host, rest, end)
 
 
 def test_a_sound_variant_must_hold_and_may_be_tested(tmp_path: Path) -> None:

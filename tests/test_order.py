@@ -74,19 +74,31 @@ def test_files_of_other_claims_are_not_read_where_nothing_else_has_time(tmp_path
     assert "there_is_no_such_module" in done.stdout
 
 
-def test_what_had_no_turn_is_no_error_of_the_suite(tmp_path: Path) -> None:
-    project = fake.make(tmp_path / "p", preset=fake.HELD)
-    out = tmp_path / "out"
-    words = ("--first=preset.returns_eintr", "--stop-after=0", f"--results={out}")
-    fake.pytest_run(project, *words)
-    read = folder_journal(out)
-    assert read.left_out == 0
-    read.planned["preset.never"] = "preset.repeats"
-    answer = {"status": 0, "stopped_by": None, "require_kvm": False}
-    assert finish.exit_code(read, **answer)[0] is Exit.SUITE_ERROR
-    read.left_out = 1
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_had_no_turn_leaves_no_verdict(tmp_path: Path, workers: str) -> None:
+    """Nor does a file that is not read for that reason."""
+    project = fake.make(tmp_path / "p", preset=fake.HELD, preset__b=SUITE.replace('== "c"', ""))
+    words = (f"-n{workers}", "--stop-after=0", f"--results={tmp_path / 'out'}")
+    done = fake.pytest_run(project, *words, "--first=preset.repeats")
+    read = folder_journal(tmp_path / "out")
+    assert (done.returncode, read.left_out) == (70, 4), done.stdout
+    answer = {"status": 70, "stopped_by": None, "require_kvm": False}
     code, why = finish.exit_code(read, **answer)
-    assert (code, why) == (Exit.HELD, "1 tests had no turn in the time that was given.")
+    assert code is Exit.SUITE_ERROR
+    assert why.endswith(": 4 tests had no turn in the time that was given.")
+    (project / "suites/preset/test_preset_b.py").write_text(fake.FAILED.replace("0 == 4", "True"))
+    done = fake.pytest_run(project, *words, "--first=preset.repeats")
+    assert "1 of 2 tests was chosen" in done.stdout
+    assert folder_journal(tmp_path / "out").left_out == 0
+    assert done.returncode == 70, done.stdout
+
+
+def test_time_enough_leaves_nothing_out(tmp_path: Path) -> None:
+    project = fake.make(tmp_path / "p", preset=fake.HELD, preset__b=fake.FAILED)
+    assert fake.pytest_run(project, "--stop-after=1000").returncode == 1
+    done = fake.pytest_run(project, "--stop-after=1000", "--ignore=suites/preset/test_preset_b.py")
+    assert "2 of 3 tests were chosen" in done.stdout
+    assert done.returncode == 70, done.stdout
 
 
 @pytest.mark.parametrize("word", ["--first=preset.nothing", "--stop-after=-1"])

@@ -107,21 +107,20 @@ def exit_code(
         return Exit.CANNOT_WRITE, "Error: the results cannot be written; see pytest's words above."
     if not journal.has_session or journal.exit_status in (None, PYTEST_INTERNAL):
         return Exit.SUITE_ERROR, f"Error: pytest broke off ({_how(status)}); see its output above."
-    if journal.not_run and not journal.left_out:
+    if journal.left_out:
+        why = f"{journal.left_out} tests had no turn in the time that was given."
+        return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}"
+    if journal.not_run:
         return Exit.SUITE_ERROR, f"Error: {len(journal.not_run)} planned tests did not run."
-    if journal.rest.not_found and not journal.results:
-        return Exit.SUITE_ERROR, f"Error: {verdict_text.missing(journal.rest, 0)[-1]}"
-    if Outcome.PASSED not in outcomes:
-        why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
-        return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
     if journal.rest:
         why = " ".join(verdict_text.missing(journal.rest, len(journal.planned)))
         return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}"
+    if Outcome.PASSED not in outcomes:
+        why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
+        return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
     if journal.exit_status != 0:
         why = f"no test failed, but pytest's exit status is {journal.exit_status}"
         return Exit.SUITE_ERROR, f"Error: no verdict: {why}; see its output above."
-    if journal.left_out:
-        return Exit.HELD, f"{journal.left_out} tests had no turn in the time that was given."
     return Exit.HELD, ""
 
 

@@ -98,7 +98,7 @@ class Column:
         found = [(each.id, each.message or each.outcome.value) for each in bad]
         return [
             *found,
-            *((where, "cannot be loaded") for where, _ in self.journal.collection_errors),
+            *((where, "broke outside of the tests") for where, _ in self.journal.collection_errors),
         ]
 
     def describe(self) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import json
 import re
@@ -11,13 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.claims import catalogue as claims
+from harness.claims import kernel_bugs
 from harness.emulation.console import last_lines, panic
 from harness.emulation.machine import CONSOLE
 from harness.mutation.catalogue import SWEPT, Mutant
+from harness.reporting import identity, verdict
 from harness.reporting import journal as journals
-from harness.reporting import verdict
 from harness.reporting.journal import Journal
 from harness.reporting.results import Outcome as TestOutcome
+from harness.reporting.selection import Rest
 from harness.reporting.verdict import Findings, State
 from tools import finish, run_state
 from tools.exit_codes import Exit
@@ -280,7 +283,8 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
         if journal.not_run:
             return f"{len(journal.not_run)} tests did not run"
     if mutant is None:
-        return "" if left.code == Exit.HELD else left.why or f"exit code {left.code}"
+        held = left.code == Exit.HELD or _lacks_known_bugs_only(left.code, journal)
+        return "" if held else left.why or f"exit code {left.code}"
     states = {each.claim: each for each in found.claims}
     for name in (*mutant.claims, *mutant.claims_held):
         state = states.get(name)
@@ -293,6 +297,23 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
         if name in mutant.claims_held and state.state is State.NOT_TESTED:
             return f"{name} could not be tested"
     return ""
+
+
+def _lacks_known_bugs_only(code: int | None, journal: Journal) -> bool:
+    """Whether the run is no verdict just because --without-bugs-of left tests out, as was asked."""
+    version = journal.environment.get("without_bugs_of", "")
+    told = code == Exit.SUITE_ERROR and journal.exit_status == code
+    if not (told and version and journal.rest.not_chosen):
+        return False
+    bugs = kernel_bugs.of_version(version)
+    known = {identity.result_id(test) for bug in bugs for test in bug.tests}
+    rest = Rest(
+        {name: claim for name, claim in journal.rest.not_chosen.items() if name not in known},
+        journal.rest.not_found,
+    )
+    without = dataclasses.replace(journal, rest=rest, exit_status=Exit.HELD)
+    found, _ = finish.exit_code(without, status=Exit.HELD, stopped_by=None, require_kvm=False)
+    return found is Exit.HELD
 
 
 def _last_line(folder: Path) -> str:

@@ -7,7 +7,6 @@ read are added up by the same lines.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,9 +17,12 @@ from typing import Any
 from harness import files
 from harness.kick.plan import LANDINGS
 from harness.kick.summary import upper_bound
+from harness.reporting.journal import decoded
 
 LANDING_WORDS = tuple(landing.value for landing in LANDINGS)
 _LONGEST_LINE = 64 << 20
+#: Of a soak's journal, and of a run's.
+_FIRST = ("soak", "session")
 _NEEDED = ("plan", "kicks", "landings", "latency")
 
 
@@ -48,14 +50,14 @@ class Tally:
         """Adds one summary, without its time. Raises ValueError for one that is damaged."""
         try:
             landings = _counts(summary["landings"])
-            latency = {int(bucket): int(n) for bucket, n in summary["latency"].items()}
+            latency = {int(bucket): _whole(n) for bucket, n in summary["latency"].items()}
             lost, late = _counts(summary.get("lost", {})), _counts(summary.get("late", {}))
-            kicks = int(summary["kicks"])
-            others = {name: int(summary.get(name, 0)) for name in _OTHERS}
-            error = int(summary.get("last_error", 0))
+            kicks = _whole(summary["kicks"])
+            others = {name: _whole(summary.get(name, 0)) for name in _OTHERS}
+            error = _whole(summary.get("last_error", 0))
         except (KeyError, TypeError, AttributeError, OverflowError) as damage:
             raise ValueError(f"a damaged summary ({damage!r})") from damage
-        if kicks < 0 or any(not 0 <= bucket < 64 or n < 0 for bucket, n in latency.items()):
+        if any(not 0 <= bucket < 64 for bucket in latency):
             raise ValueError("a damaged summary (numbers out of range)")
         self.kicks += kicks
         self.landings.update(landings)
@@ -92,10 +94,14 @@ _OTHERS = ("preempted", "spurious", "unexpected", "swallowed")
 
 
 def _counts(found: Mapping[str, Any]) -> dict[str, int]:
-    counts = {str(key): int(value) for key, value in found.items()}
-    if any(value < 0 for value in counts.values()):
-        raise ValueError("a damaged summary (a negative count)")
-    return counts
+    return {str(key): _whole(value) for key, value in found.items()}
+
+
+def _whole(value: object) -> int:
+    """A count: text, a fraction or a truth in its place is damage."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"a damaged summary ({value!r:.40} is no count)")
+    return value
 
 
 def summaries_in(value: object) -> Iterator[dict[str, Any]]:
@@ -114,10 +120,11 @@ def summaries_in(value: object) -> Iterator[dict[str, Any]]:
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a journal, one at a time; a last line that is torn is left out.
 
-    Raises `ResultsError` for a line before the last that is no JSON object, and OSError.
+    Raises `ResultsError` for a line before the last that is no JSON object or contradicts those
+    before it, as a run's journal does, and OSError.
     """
     with os.fdopen(files.open_regular(path), "rb") as file:
-        number = 0
+        number, ended = 0, False
         while line := file.readline(_LONGEST_LINE):
             number += 1
             if not line.endswith(b"\n"):
@@ -125,11 +132,15 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
                     return
                 raise ResultsError(f"{path}, line {number}: too long for a journal's line")
             try:
-                entry = json.loads(line)
+                entry = decoded(line)
             except (ValueError, RecursionError):
                 entry = None
             if not isinstance(entry, dict):
                 raise ResultsError(f"{path}, line {number}: damaged, not a line of a journal")
+            event = entry.get("event")
+            if ended or (event in _FIRST and number > 1):
+                raise ResultsError(f"{path}, line {number}: {event!r} does not follow these lines")
+            ended = event == "end"
             yield entry
 
 

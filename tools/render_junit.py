@@ -97,7 +97,7 @@ def suite(
         cases.append(case)
     for where, message in journal.collection_errors:
         case = TestCase(clean(where) or "suites", "collection")
-        case.add_error_info(message="cannot be loaded", output=shorten(clean(message)))
+        case.add_error_info(message="broke outside of the tests", output=shorten(clean(message)))
         cases.append(case)
     if not (cases or troubles):
         troubles = ["no test was planned, and none ran"]

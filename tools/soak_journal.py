@@ -11,12 +11,11 @@ unless something is wrong. A reader leaves a torn last line out.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from harness.reporting.journal import now
+from harness.reporting.journal import encoded, now
 
 JOURNAL = "soak.jsonl"
 VERSION = 1
@@ -35,7 +34,7 @@ class Journal:
 
     def line(self, event: str, **fields: Any) -> None:
         """Appends and waits for the disk."""
-        data = memoryview((json.dumps({"event": event, "time": now(), **fields}) + "\n").encode())
+        data = memoryview(encoded({"event": event, "time": now(), **fields}))
         while data:
             data = data[os.write(self._fd, data) :]
         os.fsync(self._fd)

@@ -133,8 +133,7 @@ class Writer:
         # ASCII with escapes: valid whatever bytes a guest or the kernel log put into a message.
         if self._is_full:
             return
-        text = json.dumps(_as_json({"event": event, **fields}), allow_nan=False)
-        data = memoryview(f"{text}\n".encode("ascii"))
+        data = memoryview(encoded({"event": event, **fields}))
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
@@ -144,6 +143,16 @@ class Writer:
                 raise
             self._is_full = True
             self._full(error)
+
+
+def encoded(entry: Mapping[str, Any]) -> bytes:
+    """A line, in strict JSON whatever the values are."""
+    return f"{json.dumps(_as_json(entry), allow_nan=False)}\n".encode("ascii")
+
+
+def decoded(line: bytes) -> Any:
+    """What a line says, in plain texts. Raises ValueError and RecursionError for no strict JSON."""
+    return _plain(json.loads(line, parse_constant=_no_number))
 
 
 def _as_json(value: Any) -> Any:
@@ -209,7 +218,7 @@ def read(path: Path) -> Journal:
     done: set[str] = set()
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            _take(journal, _plain(json.loads(line, parse_constant=_no_number)), done)
+            _take(journal, decoded(line), done)
         except JournalError as error:
             raise JournalError(f"{path}, line {number}: {error}") from error
         except _NO_LINE as error:

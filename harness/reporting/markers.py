@@ -7,8 +7,11 @@ pytest-xdist, whose workers collect.
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,7 @@ from harness.reporting.selection import Selection, SelectionError, select
 _SELECTION = pytest.StashKey[Selection]()
 _SEEN = pytest.StashKey[dict[str, str]]()
 _COLLECTED = pytest.StashKey[list[pytest.Item]]()
+_VARIANTS = pytest.StashKey[dict[str, int]]()
 
 #: uname's name of a machine, where this project's differs.
 _MACHINES = {
@@ -43,6 +47,11 @@ def chosen(config: pytest.Config) -> Selection:
 def collected(config: pytest.Config) -> list[pytest.Item]:
     """The tests of every file of the suites that was read, before anything chose among them."""
     return config.stash[_COLLECTED]
+
+
+def variants(config: pytest.Config) -> dict[str, int]:
+    """How many tests each function of these files has to be, by its node id without variants."""
+    return config.stash[_VARIANTS]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -70,6 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "arch(*names): the architectures that a test can run on")
     config.stash[_SEEN] = {}
     config.stash[_COLLECTED] = []
+    config.stash[_VARIANTS] = {}
     try:
         config.stash[_SELECTION] = select(
             claims.catalogue(),
@@ -98,7 +108,35 @@ def pytest_make_collect_report(
             report.result = []
         else:
             collected(collector.config).extend(found)
+        if found and isinstance(collector, pytest.Module):  # otherwise it need not be loaded
+            place = identity.true_nodeid(
+                collector.path, collector.nodeid, collector.config.rootpath
+            )
+            for name, number in _variants(vars(collector.obj)):
+                variants(collector.config)[f"{place}::{name}"] = number
     return report  # type: ignore[return-value]
+
+
+def _variants(module: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Test functions, and how many tests each has to be, whatever plugins made of it.
+
+    Its marks alone say so, for no fixture of the suites has parameters of its own.
+    """
+    for name, function in module.items():
+        if name.startswith("test_") and inspect.isfunction(function):
+            of_both = [*_marks(module), *_marks(vars(function))]
+            values = [
+                mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("argvalues")
+                for mark in of_both
+                if mark.name == "parametrize"
+            ]
+            yield name, math.prod(len(each) or 1 for each in values if isinstance(each, Sized))
+
+
+def _marks(names: Mapping[str, Any]) -> list[pytest.Mark]:
+    found = names.get("pytestmark", [])
+    several: list[Any] = found if isinstance(found, list) else [found]
+    return [getattr(each, "mark", each) for each in several]
 
 
 def _problems(item: pytest.Item) -> list[str]:

@@ -5,7 +5,7 @@ A second try hides the loss that the suites look for, and a test whose body neve
 Plugins do both: they run a test again until it passes, answer in its place, or change the report.
 These plugins need not be known here. In the process that runs the test its body is watched, and
 what was seen travels with the report; where results are made of reports, each must be the one that
-comes next.
+comes next. So is what clean-up raised, which is where alarms of the kernel are found.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ _WHY = "a second try hides the loss that the suite looks for"
 
 _RAN = pytest.StashKey[int]()
 _RAISED = pytest.StashKey[BaseException]()
+_RAISED_LATER = pytest.StashKey[BaseException]()
+
+
+class ReplacedError(Exception):
+    """Something else stands in the place of a test's body: nobody knows what it shows."""
 
 
 # First and a wrapper: outside of whatever else answers in the place of the body.
@@ -42,6 +47,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     def watched(*args: Any, **more: Any) -> Any:
         pyfuncitem.stash[_RAN] = pyfuncitem.stash.get(_RAN, 0) + 1
         try:
+            require_own(pyfuncitem, body)
             return body(*args, **more)
         except BaseException as error:
             pyfuncitem.stash.setdefault(_RAISED, error)
@@ -54,6 +60,26 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         pyfuncitem.obj = body
 
 
+def require_own(item: pytest.Function, body: Any) -> None:
+    """The body must be the function of the test's own module: another may try again, or swallow."""
+    own = getattr(body, "__globals__", None) is vars(item.module)
+    code = getattr(body, "__code__", None)
+    if not own or code is None or code.co_name != item.originalname:
+        what = f"{code.co_name} of {code.co_filename}" if code else repr(body)
+        raise ReplacedError(f"its body was replaced by {what}: {_WHY}")
+
+
+# Last and a wrapper: inside of whatever else swallows what the clean-up raises.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Keep what it raised."""
+    try:
+        return (yield)
+    except BaseException as error:
+        item.stash.setdefault(_RAISED_LATER, error)
+        raise
+
+
 def failure(
     item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
 ) -> BaseException | None:
@@ -62,6 +88,8 @@ def failure(
     if call.when == "call":
         report.__dict__[BODIES] = item.stash.get(_RAN, 0)
         error = item.stash.get(_RAISED, None) or error
+    elif call.when == "teardown":
+        error = item.stash.get(_RAISED_LATER, None) or error
     return None if isinstance(error, _NO_FAILURE) else error
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from harness.reporting import whole
+from harness.reporting import output, whole
 from harness.reporting.markers import is_suite_test, property_of
 from harness.reporting.selection import Rest
 
@@ -76,11 +76,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             except OSError:
                 pass  # another machine or another user; the controller does without
     elif session.config.option.plan:
-        text, path = json.dumps(list(plan.values())), Path(session.config.option.plan)
+        file, text = session.config.option.plan, json.dumps(list(plan.values()))
         try:
-            path.write_text(text, encoding="utf-8")
+            Path(file).write_text(text, encoding="utf-8")
         except OSError as error:
-            raise pytest.UsageError(f"--plan: cannot write {path}: {error.strerror}") from None
+            why = f"--plan: {file} cannot be written: {error.strerror}"
+            pytest.exit(why, returncode=output.UNTOLD)
 
 
 def lend(config: pytest.Config, node: Any) -> None:

@@ -50,7 +50,9 @@ class Recorder:
         self._plan: plan.Plan = {}
         self._rest = Rest()
         self._is_planned = False
+        self._begun: dict[str, None] = {}
         self._done: set[str] = set()
+        self._broke = ""
         self._journal: journal.Writer | None = None
         self._proofs = proof.Proofs()
 
@@ -84,6 +86,23 @@ class Recorder:
         self._collection_errors += 1
         if self._journal:
             self._journal.collection_error(where, message)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(
+        self, excrepr: Any, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> None:
+        """pytest itself broke, or a worker of it: whatever was found, there is no verdict.
+
+        pytest prints a traceback behind this. Where the journal keeps it, a sentence does.
+        """
+        # pytest-xdist raises a worker's traceback anew, as the text of `assert False`.
+        lines = excinfo.exconly().removesuffix("assert False").split("\n")
+        self._broke = f"pytest broke off: {[line.strip() for line in lines if line.strip()][-1]}"
+        self._trouble("pytest", results.shorten(str(excrepr)))
+        if self._journal:
+            file = Path(self._config.option.results) / journal.NAME
+            told = f"{self._broke}; the traceback is in {file}"
+            excrepr.toterminal = lambda writer: writer.line(told)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -120,6 +139,7 @@ class Recorder:
         """A test begins."""
         identifier = self._identifier(nodeid)
         if identifier:
+            self._begun[identifier] = None
             self._proofs.begin(identifier)
             if self._journal:
                 self._journal.start(identifier)
@@ -135,7 +155,7 @@ class Recorder:
         if result is None:
             return
         self._proofs.end()
-        self._take(result, report.nodeid)
+        self._take(result)
 
     def _full(self, error: OSError) -> None:
         """A run whose results cannot be kept is over."""
@@ -145,12 +165,12 @@ class Recorder:
     def _proof(self, identifier: str) -> str:
         return self._proofs.of(identifier)
 
-    def _take(self, result: results.Result, nodeid: str = "") -> None:
+    def _take(self, result: results.Result) -> None:
         if not result.claim:
-            known = self._plan.get(nodeid, ("", ""))[1]
+            known = dict(self._plan.values()).get(result.id, "")
             result = dataclasses.replace(result, claim=known)
         if result.id in self._done:
-            self._trouble(nodeid, f"a second result, {result.outcome.value}: {result.message}")
+            self._trouble(result.id, f"a second result, {result.outcome.value}: {result.message}")
             return
         self._done.add(result.id)
         self._results.append(result)
@@ -164,6 +184,9 @@ class Recorder:
         """Decide the exit status first, end the journal and tell the verdict last."""
         for result in self._assembler.abandoned(now=journal.now()):
             self._take(result)
+        if self._broke:
+            for name in [each for each in self._begun if each not in self._done]:
+                self._take(self._assembler.lose(name, self._broke, now=journal.now()))
         session.exitstatus = self._status(session.exitstatus)
         yield
         session.exitstatus = self._status(session.exitstatus)  # somebody may have made it a success
@@ -200,20 +223,26 @@ class Recorder:
         )
 
     def _status(self, status: int) -> int:
-        """pytest's exit status; its success stands only where the verdict is one."""
-        if status != pytest.ExitCode.OK or not self._has_verdict(status):
+        """pytest's exit status; its success and its failure stand only where the verdict is one."""
+        known = (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        )
+        if status not in known or not self._has_verdict(status):
             return status
         findings = self._findings()
         if findings.having(verdict.State.FAILED):
             return pytest.ExitCode.TESTS_FAILED
-        early = findings.run < findings.planned and self._config.option.stop_after is None
+        early = findings.run < findings.planned
         broken = findings.having(verdict.State.BROKEN) or self._collection_errors
-        if broken or early or not self._is_planned:
+        if broken or early or self._rest or not self._is_planned:
             return NO_VERDICT
         if not findings.having(verdict.State.HELD, verdict.State.PARTLY):
             required = self._config.option.require_kvm
             return pytest.ExitCode.TESTS_FAILED if required else pytest.ExitCode.NO_TESTS_COLLECTED
-        return NO_VERDICT if self._rest else status
+        # A failure of others than the suites' tests speaks against no kernel.
+        return pytest.ExitCode.OK if status == pytest.ExitCode.OK else NO_VERDICT
 
     def _tell(self) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")

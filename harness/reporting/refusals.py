@@ -45,6 +45,17 @@ _PLUGINS = (
     _Plugin("pytest-timeout", "timeout", _CLOCK),
 )
 
+_UNSEEN = "a thread of a test that dies, or a descriptor that is collected open, would only warn"
+#: Parts of pytest without which a test passes that should not, or whose lack breaks pytest.
+_NEEDED = {
+    "warnings": _UNSEEN,
+    "threadexception": _UNSEEN,
+    "unraisableexception": _UNSEEN,
+    "reports": "without it no worker can tell what a test found",
+}
+#: Errors by pytest.ini.
+_ERRORS = (pytest.PytestUnhandledThreadExceptionWarning, pytest.PytestUnraisableExceptionWarning)
+
 
 def check(config: pytest.Config) -> None:
     """Raise `pytest.UsageError`, with what to do instead."""
@@ -65,8 +76,22 @@ def _reasons(config: pytest.Config, home: Path) -> Iterable[str]:
         )
     if not (home / identity.SUITES).is_dir():
         yield f"there is no folder {home / identity.SUITES}: this checkout is not whole"
-    if config.option.setuponly or config.option.setupplan:
+    if getattr(config.option, "setuponly", False) or getattr(config.option, "setupplan", False):
         yield "--setup-only and --setup-plan run no test; --collect-only lists them"
+    for spec in getattr(config.option, "tx", None) or []:
+        if not spec.rpartition("*")[2].startswith("popen"):
+            yield f"--tx={spec}: a worker on another machine would test that one's kernel"
+    for name, why in _NEEDED.items():
+        if not config.pluginmanager.has_plugin(name):
+            yield f"-p no:{name}: {why}"
+    for category in _ERRORS:
+        try:
+            config.issue_config_time_warning(category("tried by the suites"), stacklevel=2)
+        except category:
+            continue
+        yield (
+            f"{category.__name__} is no error here: {_UNSEEN}. Leave -W and -o filterwarnings out"
+        )
     for plugin in _PLUGINS:
         value = _setting(config, plugin.option)
         if value not in plugin.idle:

@@ -164,10 +164,7 @@ class Assembler:
                 pending.properties[name] = value
         when = str(report.when)
         if when == CRASH_PHASE:
-            how = first_line(str(report.longrepr))
-            outcome, message = died(how, self._proof(identifier))
-            _worsen(pending, outcome, "call", message, how)
-            return self._finish(identifier, now, worker)
+            return self.lose(identifier, first_line(str(report.longrepr)), now=now, worker=worker)
         told: dict[str, Any] = getattr(report, "conformance", {})
         if report.failed or told:
             verdict = bool(told.get("verdict"))
@@ -192,6 +189,13 @@ class Assembler:
         if complaint:
             _worsen(pending, Outcome.ERROR, when, complaint, complaint)
         return self._finish(identifier, now, worker) if when == "teardown" else None
+
+    def lose(self, identifier: str, how: str, *, now: str, worker: str = "") -> Result:
+        """The result of a test whose process ended by ``how`` before the test did."""
+        pending = self._pending.setdefault(identifier, _Pending())
+        outcome, message = died(how, self._proof(identifier))
+        _worsen(pending, outcome, "call", message, how)
+        return self._finish(identifier, now, worker)
 
     def abandoned(self, *, now: str) -> list[Result]:
         """Results of tests that failed and whose teardown never came; the others are dropped."""

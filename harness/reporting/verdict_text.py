@@ -229,7 +229,7 @@ def _broken(page: _Page, findings: Findings) -> None:
         _evidence(page, errors)
         label = ""
     if findings.collection_errors:
-        text = f"{_files(findings.collection_errors)} of the suites could not be loaded, see above"
+        text = f"{_count(findings.collection_errors, 'error')} outside of the tests, see above"
         page.entry(label, text, "bad")
 
 
@@ -290,7 +290,9 @@ def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) ->
     if broken or findings.collection_errors:
         return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
     if not held:
-        return "none. Nothing could be tested; this says nothing about the kernel.", "note"
+        how = "was" if findings.rest else "could be"
+        first = f"none. Nothing {how} tested; this says nothing about the kernel."
+        return " ".join([first, *missing(findings.rest, findings.planned)]), "note"
     if findings.run < findings.planned or findings.rest:
         return " ".join(["incomplete.", f"{_claims(held)} held so far.", *rest]), "note"
     every = "The one claim" if held == 1 else f"All {_claims(held)}"
@@ -333,7 +335,3 @@ def _claims(number: int) -> str:
 
 def _tests(number: int) -> str:
     return _count(number, "test")
-
-
-def _files(number: int) -> str:
-    return _count(number, "file")

@@ -4,21 +4,23 @@
 "held" is a word about all tests of a claim. But a run may have fewer by many ways: ``-k``, a node
 id, ``--deselect``, ``--ignore``, ``--lf``, an option in the environment, a plugin that deals tests
 out, a folder that was deleted. These ways are not told apart, and none has to be known here: what
-is to run is compared with what is there. Of a file that was collected all tests are known. Of the
-others the functions are, by their source; each then stands for its variants.
+is to run is compared with what is there. Of a file that was collected all tests are known, and that
+each function has as many as its own marks say. Of the others the functions are, by their source;
+each then stands for its variants.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from harness import claims
-from harness.reporting import identity, known_bugs, markers, variants
+from harness.reporting import identity, markers, variants
 from harness.reporting.markers import property_of
 from harness.reporting.selection import Rest, Selection
 
@@ -31,26 +33,29 @@ def rest(session: pytest.Session) -> Rest:
         return Rest()
     selection = markers.chosen(config)
     planned = {property_of(item, "id") for item in session.items}
-    wanted = variants.kept(config, filter(_runs_here, known_bugs.kept(config, there)))
+    wanted = variants.kept(config, filter(_runs_here, there))
     tests = {property_of(item, "id"): property_of(item, "claim") for item in wanted}
-    known = {property_of(item, "claim") for item in there}
-    if config.option.stop_after is None:  # which leaves files out that have no turn
-        read = {_function(markers.true_nodeid(item)) for item in there}
-        for function, claim in functions(config.rootpath / identity.SUITES).items():
-            known.add(claim)
-            if function not in read and _is_for_this_host(function):
-                tests[identity.result_id(function)] = claim
-        not_found = [claim for claim in promised(selection) if claim not in known]
-    else:
-        not_found = []
+    read = Counter(_function(markers.true_nodeid(item)) for item in there)
+    there_are = functions(config.rootpath / identity.SUITES)
+    for function, claim in there_are.items():
+        if _is_for_this_host(function):
+            tests |= dict.fromkeys(_dropped(function, read[function], config), claim)
+    known = {*there_are.values(), *(property_of(item, "claim") for item in there)}
     return Rest(
         {
             name: claim
             for name, claim in tests.items()
             if claim in selection.claims and name not in planned
         },
-        not_found,
+        [claim for claim in promised(selection) if claim not in known],
     )
+
+
+def _dropped(function: str, read: int, config: pytest.Config) -> Iterable[str]:
+    """Names for the variants that were not collected: nobody told their own."""
+    has = markers.variants(config).get(function, 1)
+    name = _name(function)
+    return [name] if (has, read) == (1, 0) else [f"{name}.dropped_{n}" for n in range(read, has)]
 
 
 def asks_for_suites(config: pytest.Config, root: Path) -> bool:
@@ -102,6 +107,13 @@ def _function(nodeid: str) -> str:
     """The key of `functions` for a test."""
     file, _, rest_of_it = nodeid.partition("::")
     return f"{file}::{rest_of_it.partition('[')[0].rpartition('::')[2]}"
+
+
+def _name(function: str) -> str:
+    try:
+        return identity.result_id(function)
+    except identity.IdentityError:  # an error of its file's collection, should it be collected
+        return function
 
 
 def _runs_here(item: pytest.Item) -> bool:
