@@ -33,7 +33,8 @@ from contextlib import nullcontext
 
 import pytest
 
-from harness.devices import DEVICES, Device
+from harness import devices
+from harness.devices import Device
 from harness.host import Obstacle, preflight
 from harness.host.features import reason
 from harness.host.kernel_log import KernelLog, alarms
@@ -157,8 +158,9 @@ def vm(kvm: System, irqchip: str) -> Iterator[Vm]:
     """A virtual machine without memory and vCPUs."""
     architecture = arch.current()
     with kvm.create_vm() as machine:
-        architecture.prepare_vm(machine)
-        if machine.create_irqchip_raw(irqchip) < 0:
+        try:
+            architecture.prepare_vm(machine, irqchip)
+        except arch.NoIrqchipError:
             pytest.skip(reason("no_irqchip", irqchip))
         yield machine
 
@@ -210,13 +212,10 @@ def nested(guest: Guest, guest_mode: str) -> Guest:
 @pytest.fixture
 def device(kvm: System, guest: Guest, device_name: str, guest_mode: str) -> Device:
     """A device with its program in place; the vCPU never ran."""
-    kind = DEVICES[device_name]
-    if not kind.exists_here():
-        pytest.skip(reason("other_architecture", device_name))
-    if not kind.possible(kvm, guest_mode):
-        pytest.skip(reason(kind.LACKING))
+    if word := devices.lacking(kvm, device_name, guest_mode):
+        pytest.skip(reason(word, device_name if word == "other_architecture" else ""))
     try:
-        return kind(guest, guest_mode)
+        return devices.make(guest, device_name, guest_mode)
     except KvmError as error:
         pytest.skip(reason("no_guest_mode", f"{guest_mode}: {error}"))
 
@@ -244,7 +243,7 @@ def guest_program(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def device_name(request: pytest.FixtureRequest) -> str:
-    """A name of harness.devices.DEVICES."""
+    """The name of a channel of harness.devices."""
     return str(getattr(request, "param", "mmio"))
 
 

@@ -14,17 +14,13 @@ from harness.kvm.stats import Stats
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
-# The words that name who keeps the interrupt controller (the dimension `irqchip`).
-IRQCHIPS = ("none", "split", "full")
-_SPLIT_PINS = 24
-
 
 class Vm:
     """A VM descriptor, its memory and its vCPUs; `close()` takes all of them away."""
 
     def __init__(self, fd: int, vcpu_mmap_size: int) -> None:
         self.fd = fd
-        self.irqchip = "none"
+        self.irqchip = "none"  # who keeps the interrupt controller, as its architecture names it
         self._vcpu_mmap_size = vcpu_mmap_size
         self._memory: dict[int, Memory] = {}
         self._addresses: dict[int, int] = {}
@@ -88,8 +84,8 @@ class Vm:
     def add_memory_to(self, address_space: int, slot: int) -> None:
         """A slot's memory in another address space as well. Raises `KvmError`.
 
-        api.rst 4.35: bits 16 to 31 of the slot name the address space; x86's 1 is that of system
-        management mode, and is empty until then.
+        api.rst 4.35: bits 16 to 31 of the slot name the address space. One that an architecture
+        has besides 0 is empty until then.
         """
         self._set_region(
             address_space << 16 | slot, self._addresses[slot], self._memory[slot], False
@@ -121,7 +117,7 @@ class Vm:
     def enable_dirty_ring_raw(self, size: int) -> int:
         """A dirty ring of `size` bytes for each vCPU to come: 0, or the negative errno.
 
-        Linux 5.11, x86; 6.1 named a second capability for kernels with weaker memory ordering,
+        Linux 5.11; 6.1 named a second capability for kernels with weaker memory ordering,
         and both mean the same ring (api.rst 8.29).
         """
         value = -1
@@ -153,23 +149,6 @@ class Vm:
         vcpu = Vcpu(fd, self._vcpu_mmap_size, self._ring_bytes)
         self._vcpus.append(vcpu)
         return vcpu
-
-    def create_irqchip_raw(self, kind: str) -> int:
-        """An interrupt controller in the kernel: "none", "split" or "full" (x86's words).
-
-        0, or the negative errno. Must come before the first vCPU.
-        """
-        if kind == "none":
-            value = 0
-        elif kind == "split":
-            value = self.enable_cap_raw("KVM_CAP_SPLIT_IRQCHIP", _SPLIT_PINS)
-        elif kind == "full":
-            value = abi.ioctl_raw(self.fd, "KVM_CREATE_IRQCHIP")
-        else:
-            raise ValueError(f"irqchip {kind!r}: one of {', '.join(IRQCHIPS)}")
-        if value >= 0:
-            self.irqchip = kind
-        return value
 
     def signal_msi_raw(self, address: int, data: int) -> int:
         """KVM_SIGNAL_MSI: how many vCPUs took it, or the negative errno."""

@@ -105,7 +105,7 @@ def test_kick_while_polling(halting: Guest) -> None:
     """
     if halting.vm.set_halt_poll_raw(LONGEST_POLL_NS) < 0:
         pytest.skip(reason("no_halt_polling"))
-    if halting.statistic("halt_exits") is None or halting.statistic("halt_wait_ns") is None:
+    if halting.statistic("halts") is None or halting.statistic("halt_wait_ns") is None:
         pytest.skip(reason("no_stats", "they say when the guest halts"))
     if not any(kicked_in_poll(halting, sleeps) for sleeps in (DOUBLINGS, *[0] * ROUNDS)):
         pytest.skip(reason("busy_host", f"no poll lasted, in {ROUNDS} halts"))
@@ -117,10 +117,10 @@ def kicked_in_poll(guest: Guest, sleeps: int) -> bool:
         wait_for_halt(guest, running)
         for _ in range(sleeps):
             wake(guest, running)
-        halts, turns = guest.statistic("halt_exits"), guest.heartbeat
+        halts, turns = guest.statistic("halts"), guest.heartbeat
         guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
         running.wait_until(
-            lambda: guest.heartbeat == turns + 1 and guest.statistic("halt_exits") != halts,
+            lambda: guest.heartbeat == turns + 1 and guest.statistic("halts") != halts,
             "the guest to halt again",
         )
         polls, slept = guest.statistic("halt_attempted_poll"), guest.statistic("halt_wait_ns")

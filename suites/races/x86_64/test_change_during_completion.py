@@ -16,7 +16,7 @@ import pytest
 from guest_blobs import memory_map as at
 from harness.host.features import reason
 from harness.kvm import exits
-from harness.kvm.answers import answer_io
+from harness.kvm.arch.x86_64.devices import PORT_STRING_IN, answer_io
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
@@ -70,7 +70,7 @@ def test_changed_during_completion(guest: Guest, guest_mode: str, before: int, a
         f"{change}, it must end with EINTR or with the guest's next exit, but it ended with the "
         f"exit before: {following}"
     )
-    assert (following.port, asked.count + following.count) == (at.PORT_STRING_IN, LENGTH), (
+    assert (following.port, asked.count + following.count) == (PORT_STRING_IN, LENGTH), (
         f"{change}, the guest must ask for the {LENGTH - asked.count} bytes that are left, but "
         f"{following}"
     )

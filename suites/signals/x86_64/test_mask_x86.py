@@ -10,6 +10,7 @@ import pytest
 from harness.host.features import reason
 from harness.kvm.abi import KvmError, constant
 from harness.kvm.arch import x86_64
+from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
 from harness.kvm.signals import Blocked, thread_mask
 from harness.kvm.vcpu import Vcpu, all_signals_but
@@ -82,7 +83,7 @@ def test_mask_after_uninitialized_woken(
     before = thread_mask()
     for _ in range(MOST_RUNS):
         uninitialized.set_mp_state(constant("KVM_MP_STATE_UNINITIALIZED"))
-        x86_64.send_init(guest.vm, 1)
+        ioctls.send_init(guest.vm, 1)
         result = uninitialized.run_raw(goes_on=False)
         if not result.for_nothing:  # else the INIT was taken, and EINTR came in the place of EAGAIN
             break
