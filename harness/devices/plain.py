@@ -51,6 +51,7 @@ HYPERCALL = Channel(
     give=answers.answer_hypercall,
     written=_nothing_written,
     lacking="no_hypercall_exits",
+    writes=False,
 )
 
 

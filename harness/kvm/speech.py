@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How a guest speaks: the words of its programs, after `ucall` of the kernel's selftests.
 
-A program says a word by leaving KVM_RUN; which exit that is, the architecture knows (x86: a port).
+A program says a word by leaving KVM_RUN; which exit that is, the architecture knows.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ class Channel:
     `first` is the first value that a device gives. `give` puts a value where the kernel takes it
     from, `written` is the value of a write, and `take` answers one. `prepare` makes a VM show the
     exits, and gives the program's data words. `lacking` is the word (harness.host.features) for a
-    host that is not `possible`. A read ends in `destination` besides the architecture's
-    COMPLETION_REGISTERS, and the bits `beside` of its value are not in the accumulator.
+    host that is not `possible`. Where nothing `writes`, the program only reads. A read ends in
+    `destination` besides the architecture's COMPLETION_REGISTERS, and the bits `beside` of its
+    value are not in the accumulator.
     """
 
     program: str
@@ -73,5 +74,6 @@ class Channel:
     prepare: Callable[[Vm], Mapping[int, int]] = lambda vm: {}
     possible: Callable[[System], bool] = lambda system: True
     lacking: str = ""
+    writes: bool = True
     destination: tuple[str, ...] = ()
     beside: int = 0

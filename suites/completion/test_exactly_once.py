@@ -141,7 +141,7 @@ def test_each_value_is_seen_once(device: Device) -> None:
         re_enter(device, turn % 4, f"{said}, after the read")
         device.run_past_read(said)
         device.require_stored(value, said)
-        if device.IS_WRITTEN:
+        if device.channel.writes:
             re_enter(device, turn // 4, f"{said}, after the write")
         device.require_in_step(turn + 1, turn, said)
 

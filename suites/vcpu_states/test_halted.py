@@ -16,7 +16,7 @@ from suites.interrupts import require_ticks
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("halt")]
 
 KICK = 40  # a real-time signal that nothing else uses
-WITH_APIC = 0, 1  # the program's data[0]: interrupts end at the controller in the kernel
+WITH_IRQCHIP = 0, 1  # the program's data[0]: interrupts end at the controller in the kernel
 REPEATS = 20
 LONGEST_POLL_NS = 2_000_000_000
 DOUBLINGS = 13  # a poll lasts 10 us at first and doubles with each halt that outlasts it: 40 ms
@@ -28,7 +28,7 @@ halt_polling = pytest.mark.parametrize("poll", ["no_polling", "default_polling"]
 @pytest.fixture
 def halting(loaded: Guest) -> Guest:
     """The program halts as soon as it runs."""
-    loaded.set_data(*WITH_APIC)
+    loaded.set_data(*WITH_IRQCHIP)
     return loaded
 
 

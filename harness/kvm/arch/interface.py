@@ -35,6 +35,13 @@ class Architecture(Protocol):
     """Ways in which only its programs read and write; the one of SPEECH, where it is no store to
     the MMIO window, comes first."""
 
+    # ---- data for sweeps: empty where the C of this architecture has none
+
+    TRACE_CLOCK: str
+    """The trace clock that is the counter of a sweep's times."""
+    TIMER_PROBE: str
+    """A kprobe at the timer's interrupt: function, and `ip` and `cs` of what it interrupted."""
+
     # ---- life
 
     def prepare_vm(self, vm: Vm, irqchip: str = "none") -> None:
