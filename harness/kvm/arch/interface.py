@@ -32,8 +32,8 @@ class Architecture(Protocol):
     """KVM's names for the statistics `interrupts` (injected) and `halts` (of the guest)."""
     SPEECH: Speech
     CHANNELS: tuple[Channel, ...]
-    """Ways in which only its programs read and write; the one of SPEECH, where it is no store to
-    the MMIO window, comes first."""
+    """Ways in which only its programs read and write; mmio, hypercall and mmio_cross are there on
+    every one."""
 
     # ---- data for sweeps: empty where the C of this architecture has none
 
