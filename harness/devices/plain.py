@@ -99,6 +99,6 @@ class Hypercalls(Device):
             self.answer(self.run_to_read(f"In turn {turn} of normal runs"))
 
     def require_in_step(self, reads: int, writes: int, circumstance: str) -> None:
-        """As for any device; no turn has a write (there stand the calls that were #UD)."""
+        """As for any device; no turn has a write (there stand the calls that were unknown)."""
         __tracebackhide__ = True
         super().require_in_step(reads, 0, circumstance)
