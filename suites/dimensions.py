@@ -72,7 +72,9 @@ irqchip_in_kernel = (
     else pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
 )
 
-# For the folders x86_64: collected everywhere, skipped elsewhere.
-x86_only = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason=reason("other_architecture", "x86-64 only")
-)
+
+def only_on(machine: str) -> pytest.MarkDecorator:
+    """For the folder of an architecture (`uname -m`): collected everywhere, skipped elsewhere."""
+    return pytest.mark.skipif(
+        platform.machine() != machine, reason=reason("other_architecture", f"{machine} only")
+    )

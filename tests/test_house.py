@@ -180,7 +180,6 @@ MAY_SAY = {
     "harness/kvm/arch": "where it is said, and what is meant by the names for it",
     "harness/native/arch": "where it is said",
     "harness/native/arch.h": "chooses the header",
-    "suites/dimensions.py": "skips the folders of an architecture",
 }
 
 

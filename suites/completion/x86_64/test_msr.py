@@ -16,11 +16,11 @@ from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
     first_and_later_turn,
+    only_on,
     pin_device,
-    x86_only,
 )
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_device("msr")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_device("msr")]
 
 EXCEPTIONS = 4  # a data word of the program
 RDMSR, WRMSR = b"\x0f\x32", b"\x0f\x30"

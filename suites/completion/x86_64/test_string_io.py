@@ -19,11 +19,11 @@ from harness.kvm.arch.x86_64.devices import (
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.verdicts import require_eintr, require_exit
-from suites.dimensions import every_guest_mode, pin_guest_program, x86_only
+from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
-    x86_only,
+    only_on("x86_64"),
     pin_guest_program("string_io"),
     every_guest_mode,
 ]

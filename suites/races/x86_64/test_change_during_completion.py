@@ -21,9 +21,9 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.verdicts import require_exit
-from suites.dimensions import pin_guest_mode, x86_only
+from suites.dimensions import only_on, pin_guest_mode
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 SLOT = 1
 PAGE = 0x1000

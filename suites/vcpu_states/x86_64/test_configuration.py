@@ -9,9 +9,9 @@ from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
 from harness.verdicts import require_immediate, require_runs_on
-from suites.dimensions import every_guest_mode, every_irqchip, x86_only
+from suites.dimensions import every_guest_mode, every_irqchip, only_on
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 BRAND = 0x80000002  # the first leaf of the brand string, which nothing depends on
 NAME = int.from_bytes(b"conf", "little")

@@ -17,12 +17,12 @@ from harness.verdicts import require_exit, require_immediate, require_left, requ
 from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
+    only_on,
     pin_guest_program,
-    x86_only,
 )
 from suites.interrupts import skip_if_repeated
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("events")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
 
 REPEATS = 20
 INVALID_OPCODE = 6  # an exception without an error code

@@ -12,10 +12,10 @@ from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
 from harness.verdicts import require_eintr, require_immediate, require_left, require_runs_on
-from suites.dimensions import every_guest_mode, pin_guest_program, x86_only
+from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 from suites.interrupts import require_ticks
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("events")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
 
 SETS = ("regs", "sregs", "events")
 POISON = 0xA5

@@ -17,9 +17,13 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.verdicts import require_eintr
-from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program, x86_only
+from suites.dimensions import every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("deadline")]
+pytestmark = [
+    pytest.mark.usefixtures("capability"),
+    only_on("x86_64"),
+    pin_guest_program("deadline"),
+]
 
 KICK = 40  # a real-time signal that nothing else uses
 PERIOD = 0  # the program's data word: cycles from the arming to the deadline, 32 bits

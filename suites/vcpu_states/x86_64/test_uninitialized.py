@@ -15,13 +15,13 @@ from harness.verdicts import require_eintr, require_errno, require_left, require
 from suites.dimensions import (
     every_guest_mode,
     irqchip_in_kernel,
+    only_on,
     pin_guest_program,
-    x86_only,
 )
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
-    x86_only,
+    only_on("x86_64"),
     pin_guest_program("second_processor"),
 ]
 
