@@ -40,9 +40,8 @@ def probes(signo: int) -> Iterator[None]:
     if not (_FOLDER / "kprobe_events").exists():
         raise TracingError("this kernel has no kprobe events (CONFIG_KPROBE_EVENTS)")
     _write("tracing_on", "0")
-    _write(
-        "trace_clock", arch.current().TRACE_CLOCK
-    )  # of the instruction clock: one an instruction
+    # Of the instruction clock: one an instruction.
+    _write("trace_clock", arch.current().TRACE_CLOCK)
     _write("buffer_size_kb", str(_BUFFER_KB))
     _write("kprobe_events", f"p:sweep/interrupt {arch.current().TIMER_PROBE}")
     try:
