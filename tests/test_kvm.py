@@ -15,6 +15,7 @@ import pytest
 
 from guest_blobs import memory_map as at
 from harness.host import preflight
+from harness.host.features import reason
 from harness.kvm import abi, arch, exits
 from harness.kvm.arch import x86_64
 from harness.kvm.arch.x86_64 import ioctls
@@ -187,6 +188,21 @@ def test_dirty_log(system: System) -> None:
         warm_up(made)
         assert made.vm.dirty_pages(1) == {0, 1, 2, 3}
         assert memory.read32(0) > 0
+
+
+def test_an_irqchip_by_how_much_is_in_the_kernel(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = arch.current().IRQCHIPS
+    for word, kind in (("none", kinds[0]), ("least", kinds[1]), ("most", kinds[-1])):
+        try:
+            with create(system, word) as made:
+                assert made.vm.irqchip == kind
+        except arch.NoIrqchipError:
+            pytest.skip(reason("no_irqchip", kind))
+    monkeypatch.setattr(arch.current(), "IRQCHIPS", ("none",))
+    with pytest.raises(arch.NoIrqchipError, match="in-kernel irqchip"):
+        create(system, "least")
 
 
 def test_the_mask_leaves_the_rescue_open() -> None:
