@@ -32,7 +32,8 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from harness.devices import DEVICES, Device
+from harness import devices
+from harness.devices import Device
 from harness.host import Obstacle, preflight
 from harness.host.features import reason
 from harness.host.kernel_log import KernelLog, alarms
@@ -156,8 +157,9 @@ def vm(kvm: System, irqchip: str) -> Iterator[Vm]:
     """A virtual machine without memory and vCPUs."""
     architecture = arch.current()
     with kvm.create_vm() as machine:
-        architecture.prepare_vm(machine)
-        if not machine.create_irqchip(irqchip):
+        try:
+            architecture.prepare_vm(machine, irqchip)
+        except arch.NoIrqchipError:
             pytest.skip(reason("no_irqchip", irqchip))
         yield machine
 
@@ -214,13 +216,10 @@ def nested(guest: Guest, guest_mode: str) -> Guest:
 @pytest.fixture
 def device(kvm: System, guest: Guest, device_name: str, guest_mode: str) -> Device:
     """A device with its program in place; the vCPU never ran."""
-    kind = DEVICES[device_name]
-    if not kind.exists_here():
-        pytest.skip(reason("other_architecture", device_name))
     with mode_or_skip():
-        if not kind.possible(kvm, guest_mode):
-            pytest.skip(reason(kind.LACKING))
-        return kind(guest, guest_mode)
+        if word := devices.lacking(kvm, device_name, guest_mode):
+            pytest.skip(reason(word, device_name if word == "other_architecture" else ""))
+        return devices.make(guest, device_name, guest_mode)
 
 
 # ---- dimensions
@@ -246,7 +245,7 @@ def guest_program(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def device_name(request: pytest.FixtureRequest) -> str:
-    """A name of harness.devices.DEVICES."""
+    """The name of a channel of harness.devices."""
     return str(getattr(request, "param", "mmio"))
 
 

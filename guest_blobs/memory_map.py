@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The memory map that every guest program shares, as numbers for the host.
 
-Addresses are offsets in bytes from the base of guest RAM, which is 0 on x86. Mailbox words are
-little-endian and 64 bits wide; 16-bit and 32-bit programs write the low half only, so a host reads
-32 bits. Each architecture's ``program.inc`` repeats these numbers and a test compares them.
+Addresses are offsets in bytes from where guest RAM lies. Mailbox words are 64 bits wide and in the
+host's byte order; 16-bit and 32-bit programs write the low half only, so a host reads that. Each
+architecture's ``program.inc`` repeats these numbers and a test compares them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 MAILBOX: Final = 0x1000
-"""The mailbox page."""
+"""Where the mailbox begins."""
+MAILBOX_SIZE: Final = 0x1000
+"""Bytes of it: all that a program tells the host."""
 HEARTBEAT: Final = 0x1000
 """Word: + 1 each turn of the program's loop."""
 STOP: Final = 0x1008
-"""Word: the host writes 1, and the program leaves by PORT_DONE."""
+"""Word: the host writes 1, and the program leaves: its last word is DONE_STOPPED."""
 PHASE: Final = 0x1010
 """Word: where the program is. Each source says what its numbers mean."""
 TICKS: Final = 0x1018
@@ -43,16 +45,8 @@ MMIO_END: Final = 0xE0000
 EXTRA_RAM: Final = 0x400000
 """Where a test adds RAM when it needs many pages. Real mode does not reach it."""
 
-PORT_IN: Final = 0x10
-PORT_OUT: Final = 0x11
-PORT_STRING_IN: Final = 0x12
-PORT_STRING_OUT: Final = 0x13
-PORT_SYNC: Final = 0x14
-PORT_DONE: Final = 0xF4
-"""A program's last exit: one byte, one of the three below."""
-
 DONE: Final = 0
-"""The program came to its ordinary end."""
+"""With a program's last exit: it came to its ordinary end."""
 DONE_STOPPED: Final = 1
 """The program saw the stop word."""
 DONE_UNEXPECTED: Final = 2

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from harness.kvm import exits
-from harness.kvm.arch import current
+from harness.kvm.arch import word_of
 from harness.kvm.guest import Guest, Witness
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import thread_mask
+from harness.kvm.speech import Word
 
 E = TypeVar("E")
 
@@ -51,10 +52,22 @@ def require_exit(result: RunResult, kind: type[E], circumstance: str) -> E:
     return result.exit
 
 
+def require_said(result: RunResult, wanted: Word, circumstance: str) -> exits.Exit:
+    """KVM_RUN gave 0 and the exit by which the program says this word; the exit."""
+    __tracebackhide__ = True
+    found = result.exit
+    if result.value != 0 or result.rescue or found is None or word_of(found) is not wanted:
+        raise AssertionError(
+            f"{circumstance}, KVM_RUN must return 0 with the program's {wanted.value}, "
+            f"but {result.describe()}"
+        )
+    return found
+
+
 def require_left(result: RunResult, circumstance: str) -> None:
     """KVM_RUN gave 0 and the program's last exit: it saw the stop word, and left by itself."""
     __tracebackhide__ = True
-    if result.value != 0 or result.rescue or not current().left(result.exit):
+    if result.value != 0 or result.rescue or word_of(result.exit) is not Word.DONE:
         raise AssertionError(
             f"{circumstance}, the program must see the stop word and leave, but {result.describe()}"
         )

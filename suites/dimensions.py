@@ -10,14 +10,23 @@ import platform
 
 import pytest
 
+import guest_blobs
+from harness import devices
 from harness.host.features import reason
 from harness.kvm import arch
 
 try:
-    MODES, IRQCHIPS = arch.current().MODES, arch.current().IRQCHIPS
+    _HERE = arch.current()
+    MODES, IRQCHIPS = _HERE.MODES, _HERE.IRQCHIPS
+    _PAGES = "pages" in guest_blobs.programs(_HERE.NAME)
+    _PAGED = guest_blobs.modes(_HERE.NAME, "pages") if _PAGES else MODES
+    # Whether its program writes; the one whose accesses take several exits is tested by itself.
+    _DEVICES = {name: each.writes for name, each in devices.channels(_HERE).items()}
+    del _DEVICES["mmio_cross"]
 except arch.UnsupportedArchitectureError:
     # Collection must work everywhere: the fixture `kvm` then skips with the reason.
     MODES, IRQCHIPS = ("native",), ("none", "native")
+    _PAGED, _DEVICES = MODES, {"mmio": True, "hypercall": False}
 
 # The signal of every kick: a real-time one that no C library, Python or monitor here uses.
 KICK = 40
@@ -47,6 +56,13 @@ def pin_device(*devices: str) -> pytest.MarkDecorator:
 first_and_later_turn = pytest.mark.parametrize("turns", [0, 3], ids=["first_run", "later_run"])
 
 every_guest_mode = pin_guest_mode(*MODES)
+# In which a guest reaches as many pages as the program `pages` writes.
+guest_modes_with_pages = pin_guest_mode(*_PAGED)
+# The program that reads and writes by turns as the architecture's programs speak, and by MMIO.
+pin_dialogue = pin_guest_program(arch.dialogue())
+every_dialogue = pin_guest_program(*dict.fromkeys((arch.dialogue(), "mmio")))
+every_device = pin_device(*_DEVICES)
+every_device_that_is_written = pin_device(*(name for name, writes in _DEVICES.items() if writes))
 every_irqchip = pin_irqchip(*IRQCHIPS)
 _IN_KERNEL = tuple(kind for kind in IRQCHIPS if kind != "none")
 # Without a value pytest would skip the test for a reason of its own, which is no verdict.
@@ -56,7 +72,9 @@ irqchip_in_kernel = (
     else pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
 )
 
-# For the folders x86_64: collected everywhere, skipped elsewhere.
-x86_only = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason=reason("other_architecture", "x86-64 only")
-)
+
+def only_on(machine: str) -> pytest.MarkDecorator:
+    """For the folder of an architecture (`uname -m`): collected everywhere, skipped elsewhere."""
+    return pytest.mark.skipif(
+        platform.machine() != machine, reason=reason("other_architecture", f"{machine} only")
+    )

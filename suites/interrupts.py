@@ -24,12 +24,12 @@ def skip_if_repeated(guest: Guest, wanted: int) -> None:
     """Skips where an emulated processor may have taken an interrupt twice.
 
     QEMU's software emulation now and then delivers once more what KVM injected once
-    (docs/emulated-hosts.md). KVM's statistic irq_injections cannot tell that from a KVM that
+    (docs/emulated-hosts.md). KVM's statistic of them cannot tell that from a KVM that
     injects twice: it counts an injection that the last check before the entry took back as well,
     so a sound KVM has two for one interrupt now and then.
     """
     __tracebackhide__ = True
     if guest.ticks > wanted and describe().tier.startswith("emulated"):
-        injected = guest.statistic("irq_injections")
+        injected = guest.statistic("interrupts")
         counted = "" if injected is None else f"; KVM counts {injected} injections"
         pytest.skip(reason("repeated_interrupt", f"{wanted} sent, {guest.ticks} taken{counted}"))

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import guest_blobs
 from guest_blobs import BlobError, memory_map
+from harness.kvm.arch.x86_64 import devices
 from tools import blobs
 
 ARCHITECTURES = [architecture.name for architecture in blobs.ARCHITECTURES]
@@ -175,6 +176,10 @@ def test_memory_map_is_the_sources(architecture: str) -> None:
     }
     # The number of words is in the source's comment only: no program needs it.
     assert python.pop("DATA_WORDS") == 28
+    if architecture == "x86_64":
+        ports = {name: port for name, port in vars(devices).items() if name.startswith("PORT_")}
+        assert len(ports) == 6
+        python |= ports
     assert {name: defined.get(name) for name in python} == python
 
 

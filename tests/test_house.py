@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from harness.claims import ARCHITECTURES
 from tools.cli import cli
 
 if sys.version_info >= (3, 11):
@@ -132,6 +134,69 @@ def test_an_architecture_is_named_only_in_its_own_modules() -> None:
             if re.search(r"\b(x86_64|arm64|aarch64|riscv64|ppc64le)\b", name):
                 wrong.append(f"{where(path, line)}: {name}")
     assert wrong == [], "other architectures come as siblings: go through harness.kvm.arch"
+
+
+def module(path: Path) -> str:
+    """The name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_import_goes_round() -> None:
+    """Late imports and those for types counted: a circle is two modules that are one."""
+    known = {module(path): tree for path, tree in parsed() if room(path) in MAY_IMPORT}
+    graph: dict[str, set[str]] = {}
+    for name, tree in known.items():
+        graph[name] = set()
+        for _, imported in imports(tree):
+            while imported and imported not in known:
+                imported = imported.rpartition(".")[0]
+            if imported and imported != name and not name.startswith("tools."):
+                graph[name].add(imported)
+    assert len(graph) > 100
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+# What neutral code must not say: it has another name for it in harness.kvm.arch.interface.
+NEUTRAL = (
+    *("conftest.py", "suites", "harness/verdicts.py", "harness/undisturbed.py"),
+    *("harness/kvm", "harness/kick", "harness/devices", "harness/native"),
+    *("harness/sweep", "harness/benchmark", *(f"tools/{p.name}" for p in ROOT.glob("tools/soak*"))),
+)
+OF_AN_ARCHITECTURE = re.compile(
+    r"(?i)(?<![a-z0-9_])("
+    r"[re][abcd]x|rip|[re]flags|cr[0348]|efer|gregs|(rd|wr)?msrs?|cpuid|x?2?l?apic|rdtsc|tsc|hlt"
+    r"|nmi|smi|sipi|svm|vmx|ports?|port_\w+|pio|port i/o|exits\.io|real mode|long mode|pt_regs"
+    r"|halt_exits|irq_injections|\"(split|full|little|big)\"|4096|0x1000"
+    r"|__x86_64__|x86|x86_64|x86-64|intel|amd|aarch64|arm64|riscv64|ppc64le"
+    r")(?![a-z0-9_])"
+)
+MAY_SAY = {
+    "harness/kvm/exits.py": "kvm_run has the exits of all architectures (<linux/kvm.h>)",
+    "harness/native/abi.cdef": "kvm_run has the exits of all architectures (<linux/kvm.h>)",
+    "harness/kvm/arch": "where it is said, and what is meant by the names for it",
+    "harness/native/arch": "where it is said",
+    "harness/native/arch.h": "chooses the header",
+}
+
+
+def test_neutral_code_says_nothing_of_an_architecture() -> None:
+    """In identifiers, texts and comments. A source that is cited may lie in one's folder."""
+    wrong = []
+    for path in files(".py", ".c", ".h", ".cdef"):
+        inside = [str(path.relative_to(ROOT)), *map(str, path.relative_to(ROOT).parents)]
+        if not set(inside) & set(NEUTRAL) or set(inside) & set(MAY_SAY):
+            continue
+        if path.parent.name in ARCHITECTURES:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            said = OF_AN_ARCHITECTURE.search(re.sub(r"arch/x86/[\w/.]+", "", line))
+            if said:
+                wrong.append(f"{where(path, number)}: {said.group()}")
+    assert wrong == [], "go through harness.kvm.arch, or native/arch.h"
 
 
 # -------------------------------------------------------------------------------------------------

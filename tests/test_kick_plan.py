@@ -22,10 +22,10 @@ import pytest
 from kick_guest import Fakes, place, race, short, stand_in
 
 from harness.host.features import reason
-from harness.kick import engine, realtime
+from harness.kick import engine, plan, realtime
 from harness.kick.engine import EngineError
 from harness.kick.plan import Delays, Delivery, Plan, PlanError, Protocol
-from harness.kick.race import Race
+from harness.kick.race import Race, control_of
 from harness.kick.slots import Slot, check_processors
 from harness.kvm.signals import CountingHandler
 from harness.native import lib
@@ -118,6 +118,20 @@ def test_a_plan_that_cannot_be_carried_out(made: Callable[[], Plan], says: str) 
         engine.run([stand_in()], [made()], slot=place(), speed=1)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_where_no_thread_steps_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the engine would refuse it with ENOSYS; a control of its own is another thread's."""
+    assert control_of(halts=True, seed=3, kicks=6).delivery is Delivery.ITSELF
+    monkeypatch.setattr(
+        plan, "lib", SimpleNamespace(ke_can_deliver=lambda number: number != lib.KE_BY_ITSELF)
+    )
+    with pytest.raises(PlanError, match="this architecture has no kick by itself"):
+        Plan(THREAD, 1, Delivery.ITSELF).check()
+    found = control_of(halts=True, seed=3, kicks=6)
+    assert (found.delivery, found.protocol) == (Delivery.THREAD, Protocol.CONTROL)
+    assert (found.halts, found.seed) == (True, 3)
+    assert found.window_ns > found.delays.last
 
 
 def test_a_signal_that_is_taken(fakes: Fakes) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 import platform
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,16 @@ import pytest
 
 from guest_blobs import memory_map as at
 from harness.host import preflight
+from harness.host.features import reason
 from harness.kvm import abi, arch, exits
-from harness.kvm.arch import x86_64, x86_state
+from harness.kvm.arch import x86_64
+from harness.kvm.arch.x86_64 import ioctls
+from harness.kvm.arch.x86_64.devices import PORT_DONE
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import Memory
 from harness.kvm.running import NotSeenError, Running, warm_up
 from harness.kvm.signals import CountingHandler, ThreadTimer, send
+from harness.kvm.speech import Word
 from harness.kvm.system import System
 from harness.kvm.vcpu import all_signals_but
 from harness.undisturbed import kicked_run
@@ -80,7 +85,7 @@ def test_raw_gives_the_errno_and_the_other_raises(guest: Guest) -> None:
 def test_a_program_runs_and_leaves(guest: Guest) -> None:
     guest.stop()
     result = guest.vcpu.run()
-    assert result.exit == exits.Io(at.PORT_DONE, 1, 1, True, bytes([at.DONE_STOPPED]))
+    assert result.exit == exits.Io(PORT_DONE, 1, 1, True, bytes([at.DONE_STOPPED]))
     assert guest.heartbeat == 1
 
 
@@ -185,6 +190,21 @@ def test_dirty_log(system: System) -> None:
         assert memory.read32(0) > 0
 
 
+def test_an_irqchip_by_how_much_is_in_the_kernel(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = arch.current().IRQCHIPS
+    for word, kind in (("none", kinds[0]), ("least", kinds[1]), ("most", kinds[-1])):
+        try:
+            with create(system, word) as made:
+                assert made.vm.irqchip == kind
+        except arch.NoIrqchipError:
+            pytest.skip(reason("no_irqchip", kind))
+    monkeypatch.setattr(arch.current(), "IRQCHIPS", ("none",))
+    with pytest.raises(arch.NoIrqchipError, match="in-kernel irqchip"):
+        create(system, "least")
+
+
 def test_the_mask_leaves_the_rescue_open() -> None:
     mask = all_signals_but(KICK)
     assert KICK not in mask
@@ -198,12 +218,14 @@ def test_memory_refuses_what_is_outside() -> None:
     try:
         memory.write64(8, 0x1122334455667788)
         assert memory.read32(8) == 0x55667788
-        assert memory.read(12, 4) == bytes([0x44, 0x33, 0x22, 0x11])
-        for offset in (0x1000, -4):
+        assert memory.read(8, 8) == (0x1122334455667788).to_bytes(8, sys.byteorder)
+        memory.write32(8, 1)
+        assert memory.read(8, 8) == (0x1122334400000001).to_bytes(8, sys.byteorder)
+        for offset in (0x1000, -8):
             with pytest.raises(ValueError, match="outside"):
                 memory.read32(offset)
-        with pytest.raises(ValueError, match="multiple of 4"):
-            memory.read32(2)
+        with pytest.raises(ValueError, match="multiple of 8"):
+            memory.read32(4)
     finally:
         memory.close()
 
@@ -228,7 +250,7 @@ def run_leave_and_run_again(guest: Guest) -> None:
             running.wait_for_progress(turns=100)
             guest.stop()
             result = running.outcome()
-        assert result.exit == exits.Io(at.PORT_DONE, 1, 1, True, bytes([at.DONE_STOPPED]))
+        assert result.exit == exits.Io(PORT_DONE, 1, 1, True, bytes([at.DONE_STOPPED]))
         result.raise_if_rescued()
         assert guest.phase == 2
 
@@ -250,16 +272,16 @@ def test_the_deadline_writer(with_apic: Guest, mode: str, cycles: int) -> None:
     if not with_apic.vm.check_extension("KVM_CAP_TSC_DEADLINE_TIMER"):
         pytest.skip("no_tsc_deadline: this KVM has no TSC-deadline timer")
     with_apic.load("deadline_writer", mode, {0: cycles})
-    x86_state.offer_tsc_deadline(with_apic.vcpu)
-    before = x86_64.get_msr(with_apic.vcpu, x86_state.TSC)
+    ioctls.offer_tsc_deadline(with_apic.vcpu)
+    before = ioctls.get_msr(with_apic.vcpu, ioctls.TSC)
     run_leave_and_run_again(with_apic)
     last = with_apic.data(1) | with_apic.data(2) << 32
     ahead = cycles or 1 << 32
-    now = x86_64.get_msr(with_apic.vcpu, x86_state.TSC)
+    now = ioctls.get_msr(with_apic.vcpu, ioctls.TSC)
     assert before + ahead < last < now + ahead
     # Still armed if it lies ahead: a timer that expired reads as 0.
-    armed = x86_64.get_msr(with_apic.vcpu, x86_state.TSC_DEADLINE)
-    assert armed == last or (armed == 0 and x86_64.get_msr(with_apic.vcpu, x86_state.TSC) > last)
+    armed = ioctls.get_msr(with_apic.vcpu, ioctls.TSC_DEADLINE)
+    assert armed == last or (armed == 0 and ioctls.get_msr(with_apic.vcpu, ioctls.TSC) > last)
     assert with_apic.ticks == 0
 
 
@@ -269,9 +291,9 @@ def test_the_deadline_writer(with_apic: Guest, mode: str, cycles: int) -> None:
 def test_the_icr_writer(with_apic: Guest, mode: str, apic_id: int, pending: int) -> None:
     with_apic.load("icr_writer", mode, {0: apic_id})
     run_leave_and_run_again(with_apic)
-    icr = x86_64.get_msr(with_apic.vcpu, 0x830)
-    assert icr == apic_id << 32 | 1 << 14 | x86_64.INTERRUPT_VECTOR
-    lapic = x86_state.get_lapic(with_apic.vcpu)
+    icr = ioctls.get_msr(with_apic.vcpu, 0x830)
+    assert icr == apic_id << 32 | 1 << 14 | ioctls.INTERRUPT_VECTOR
+    lapic = ioctls.get_lapic(with_apic.vcpu)
     assert lapic.regs[IRR_OF_VECTOR_0X20][0] & 1 == pending
     assert with_apic.ticks == 0
 
@@ -287,9 +309,9 @@ def test_a_program_that_left_begins_anew(system: System, program: str) -> None:
                 made.stop()
                 for _ in range(3):  # an in or a load, an out or a store, PORT_DONE
                     result = made.vcpu.run()
-                    if made.architecture.left(result.exit):
+                    if arch.word_of(result.exit) is Word.DONE:
                         break
-                assert made.architecture.left(result.exit), f"{mode}: {result.describe()}"
+                assert arch.word_of(result.exit) is Word.DONE, f"{mode}: {result.describe()}"
                 assert made.heartbeat == turn
                 made.clear_stop()
 

@@ -18,12 +18,13 @@ from unittest.mock import MagicMock
 import pytest
 
 from harness.claims import catalogue
-from harness.devices import Hypercalls
+from harness.devices.plain import HYPERCALL, Hypercalls
 from harness.host import preflight
 from harness.kick import realtime
 from harness.kvm import userfault
 from harness.kvm.abi import IOCTLS, constant
 from harness.kvm.memory import Memory
+from harness.kvm.speech import Word
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 
@@ -148,17 +149,17 @@ def test_a_poorer_mode_may_be_refused(run: Callable[..., list[Result]]) -> None:
 # ---- of the host's own calls, and of the guest's
 
 
-@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("word", [Word.DONE, Word.SYNC, None])
 def test_a_hypercall_is_lacking_only_where_the_guest_runs_past_it(
-    monkeypatch: pytest.MonkeyPatch, left: bool
+    monkeypatch: pytest.MonkeyPatch, word: Word | None
 ) -> None:
     """Whatever else the call ends with, a shutdown or the guest's fault, is for tests to judge."""
     other = MagicMock()
     other.__enter__.return_value = other
-    other.architecture.left.return_value = left
     other.architecture.hypercall_program.return_value = {}
     monkeypatch.setattr("harness.devices.plain.create", lambda _: other)
-    assert Hypercalls.possible(MagicMock(), "long") is not left
+    monkeypatch.setattr("harness.devices.plain.word_of", lambda _: word)
+    assert Hypercalls.possible(HYPERCALL, MagicMock(), "long") is (word is not Word.DONE)
 
 
 class NoUserfault:

@@ -120,14 +120,22 @@ def test_what_goes_wrong_inside_is_a_sentence(
     assert (tmp_path / inside.ERROR).read_text() == str(error)
 
 
-def test_calibration_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (errno.EAGAIN, "calibration has no timer"),
+        (errno.ENOSYS, "this architecture has no calibration"),
+    ],
+    ids=["timer", "architecture"],
+)
+def test_calibration_that_cannot_be(error: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
         @staticmethod
         def sw_calibrate(*_: object) -> int:
-            return -errno.EAGAIN
+            return -error
 
     monkeypatch.setattr(inside, "lib", Refusing)
-    with pytest.raises(inside.CannotSweepError, match="calibration has no timer"):
+    with pytest.raises(inside.CannotSweepError, match=says):
         inside.calibrate()
 
 

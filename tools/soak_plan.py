@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Delays, Delivery, Plan, PlanError, Protocol
+from harness.kvm import arch
 
 LONGEST_S = 365 * 86_400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -25,12 +26,12 @@ CONTROL_KICKS = 6
 
 GUESTS = {
     "spin": SPINS,
-    "halt": GuestKind("halt", irqchip="split", halts=True, data={0: 1}),
-    "halt_no_polling": GuestKind("halt", irqchip="split", halts=True, polling=False, data={0: 1}),
-    "port_io": GuestKind("port_io", exits=True),
+    "halt": GuestKind("halt", irqchip="least", halts=True, data={0: 1}),
+    "halt_no_polling": GuestKind("halt", irqchip="least", halts=True, polling=False, data={0: 1}),
+    arch.dialogue(): GuestKind(arch.dialogue(), exits=True),
     "mmio": GuestKind("mmio", exits=True),
-    "deadline": GuestKind("deadline_writer", irqchip="split"),
-    "icr": GuestKind("icr_writer", irqchip="split"),
+    "deadline": GuestKind("deadline_writer", irqchip="least"),
+    "icr": GuestKind("icr_writer", irqchip="least"),
 }
 
 

@@ -11,7 +11,7 @@ from guest_blobs import BlobError
 from harness.kick import engine
 from harness.kick.apart import RaceApart
 from harness.kick.guest_kind import GuestKind
-from harness.kick.plan import Delivery, Plan, Protocol
+from harness.kick.race import control_of
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kvm import arch
@@ -82,7 +82,7 @@ class Workshop:
             if not kind.exits and not cancel.word[0]:
                 (done.control,) = engine.run(
                     guests[:1],
-                    [_control(kind, seed)],
+                    [control_of(halts=kind.halts, seed=seed, kicks=CONTROL_KICKS)],
                     slot=slot,
                     speed=speed,
                     time_limit_s=_CONTROL_LIMIT_S,
@@ -112,16 +112,6 @@ def _stop_and_continue(apart: RaceApart, cancel: engine.Cancel) -> Done:
     if cancel.word[0]:
         apart.cancel()
     return Done([apart.summary()], stops=stops)
-
-
-def _control(kind: GuestKind, seed: int) -> Plan:
-    return Plan(
-        Protocol.CONTROL,
-        kicks=CONTROL_KICKS,
-        delivery=Delivery.ITSELF,
-        halts=kind.halts,
-        seed=seed,
-    )
 
 
 def last_mode() -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.benchmark.cases import Case, Workload, cases, workload
+from harness.benchmark.cases import Case, cases
 from harness.kvm import abi, arch, exits
 from harness.kvm import guest as guests
 from harness.kvm.guest import Guest
@@ -128,7 +128,7 @@ class Bench:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         architecture = arch.current()
-        self.workload: Workload = workload(architecture.NAME)
+        self.workload = architecture.SPEECH
         self._cpus = allowed_cpus()
         with ExitStack() as stack:
             try:

@@ -151,17 +151,12 @@ class Results:
 def mask_sentences(results: Results) -> list[str]:
     """What the numbers say about the signal lock; they report, and do not judge."""
     found = []
-    names = {
-        "immediate+mask": "a KVM_RUN with immediate_exit set",
-        "pio+mask": "a KVM_RUN that exits on port I/O",
-        "mmio+mask": "a KVM_RUN that exits on MMIO",
-    }
     compared = results.mask_comparisons()
-    for name, words in names.items():
-        of_case = [one for one in compared if one.above[0] == name]
+    for case in results.cases:
+        of_case = [one for one in compared if one.below[0] == case.name]
         if of_case:
             prices = "; ".join(f"{_threads(one.above[1])}: {_price(one)}" for one in of_case)
-            found.append(f"What the mask adds to {words} - {prices}.{_growth(of_case)}")
+            found.append(f"What the mask adds to a {case.meaning} - {prices}.{_growth(of_case)}")
     return found
 
 

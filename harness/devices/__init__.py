@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The other end of the I/O programs of guest_blobs: a device that answers and takes note.
 
-The programs port_io, mmio, mmio_cross and msr are one dialogue: the guest reads a value, stores it
-to data[0], counts in data[1], writes the value + 1, counts in data[2], and begins again. The device
-gives value, value + 1, ... So a read or a write that is lost, repeated or torn shows in the next
-exit or in the counters. (hypercall: a call is a read; nothing is written.)
+The programs mmio, mmio_cross and those of an architecture's CHANNELS are one dialogue: the guest
+reads a value, stores it to data[0], counts in data[1], writes the value + 1, counts in data[2], and
+begins again. The device gives value, value + 1, ... So a read or a write that is lost, repeated or
+torn shows in the next exit or in the counters. (hypercall: a call is a read; nothing is written.)
 
 A device loads its program itself. An exit other than the one that must come is an AssertionError
 with a sentence for a bug report, as in `harness.verdicts`.
@@ -13,13 +13,46 @@ with a sentence for a bug report, as in `harness.verdicts`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from harness.devices.crossing import CrossingWindow
 from harness.devices.device import Device
-from harness.devices.plain import Hypercalls, MmioWindow, Msr, Ports
+from harness.devices.plain import HYPERCALL, Hypercalls, mmio_window
+from harness.kvm.arch import Architecture, current
+from harness.kvm.guest import Guest
+from harness.kvm.speech import Channel
+from harness.kvm.system import System
 
-__all__ = ["DEVICES", "CrossingWindow", "Device", "Hypercalls", "MmioWindow", "Msr", "Ports"]
+__all__ = ["CrossingWindow", "Device", "channels", "lacking", "make"]
 
-DEVICES: Mapping[str, type[Device]] = {
-    device.PROGRAM: device for device in (Ports, MmioWindow, Msr, Hypercalls, CrossingWindow)
-}
+_KINDS: Mapping[str, type[Device]] = {"hypercall": Hypercalls, "mmio_cross": CrossingWindow}
+
+
+def channels(architecture: Architecture) -> Mapping[str, Channel]:
+    """Every channel by the name of its program: as the programs speak, by MMIO, and the others."""
+    mmio = mmio_window(architecture.RAM_BASE)
+    crossing = replace(mmio, program="mmio_cross", first=0x1122334455667711)
+    known = (mmio, *architecture.CHANNELS, HYPERCALL, crossing)
+    every = {channel.program: channel for channel in known}
+    first = (architecture.SPEECH.program, mmio.program)
+    return {name: every[name] for name in (*first, *every)}
+
+
+def _kind(name: str) -> type[Device]:
+    return _KINDS.get(name, Device)
+
+
+def lacking(system: System, name: str, mode: str) -> str:
+    """The word (harness.host.features) for what this host lacks of a device; "" for nothing.
+
+    Raises `KvmError`.
+    """
+    channel = channels(current()).get(name)
+    if channel is None:
+        return "other_architecture"
+    return "" if _kind(name).possible(channel, system, mode) else channel.lacking
+
+
+def make(guest: Guest, name: str, mode: str) -> Device:
+    """The device, with its program loaded. Raises `KvmError`."""
+    return _kind(name)(guest, mode, channels(guest.architecture)[name])

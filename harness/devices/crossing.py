@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from harness.devices.device import Device
 from harness.kvm import answers, exits
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
+from harness.kvm.speech import Channel
 
 
 class CrossingWindow(Device):
@@ -18,13 +20,10 @@ class CrossingWindow(Device):
     `size` is the datum's, in bytes; `pieces` how many exits the access under way has taken.
     """
 
-    PROGRAM = "mmio_cross"
-    FIRST = 0x1122334455667711
-
-    def __init__(self, guest: Guest, mode: str) -> None:
-        super().__init__(guest, mode)
+    def __init__(self, guest: Guest, mode: str, channel: Channel) -> None:
+        super().__init__(guest, mode, channel)
         self.address, self.size = guest.architecture.crossing_datum(mode)
-        self.value = self.FIRST % (1 << 8 * self.size) - 1
+        self.value = channel.first % (1 << 8 * self.size) - 1
         self.pieces = 0
         self._writing = False
         self._moved = bytearray()
@@ -45,11 +44,11 @@ class CrossingWindow(Device):
 
     def give(self, asked: exits.Mmio, value: int) -> None:
         start = asked.address - self.address
-        data = value.to_bytes(self.size, "little")[start : start + asked.length]
+        data = value.to_bytes(self.size, sys.byteorder)[start : start + asked.length]
         answers.answer_mmio(self.guest.vcpu, asked, data)
 
     def written(self, told: Any) -> int:
-        return int.from_bytes(self._moved, "little")
+        return int.from_bytes(self._moved, sys.byteorder)
 
     # ---- pieces
 

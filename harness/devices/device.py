@@ -3,62 +3,57 @@
 
 from __future__ import annotations
 
-import abc
-import platform
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from harness.kvm import exits
 from harness.kvm.guest import Guest
+from harness.kvm.speech import Channel
 from harness.kvm.system import System
 
 _VALUE, _READS, _WRITES = 0, 1, 2  # the data words that all of the programs share
 
 
-class Device(abc.ABC):
-    """What is common to all. `value` is the last one given; the next is `value` + 1."""
+class Device:
+    """The other end of a channel. `value` is the last one given; the next is `value` + 1.
 
-    PROGRAM: ClassVar[str]
-    ARCHITECTURES: ClassVar[tuple[str, ...]] = ()
-    """Where there is such a thing; empty: everywhere."""
-    LACKING: ClassVar[str] = ""
-    """The word (harness.host.features) for a host that cannot show its exits."""
-    FIRST: ClassVar[int]
-    """The first value."""
-    IS_WRITTEN: ClassVar[bool] = True
-    """Whether its program writes."""
+    `destination`: the registers besides COMPLETION_REGISTERS that a read ends in.
+    """
 
-    def __init__(self, guest: Guest, mode: str) -> None:
+    def __init__(self, guest: Guest, mode: str, channel: Channel) -> None:
         """Loads the program. Raises `KvmError`."""
-        guest.load(self.PROGRAM, mode)
+        guest.load(channel.program, mode)
         self.guest = guest
-        self.value = self.FIRST - 1
+        self.channel = channel
+        self.value = channel.first - 1
+        self.destination = channel.destination
+        self._prepare()
 
     @classmethod
-    def exists_here(cls) -> bool:
-        """Whether this machine's architecture has it."""
-        return not cls.ARCHITECTURES or platform.machine() in cls.ARCHITECTURES
-
-    @classmethod
-    def possible(cls, system: System, mode: str) -> bool:
+    def possible(cls, channel: Channel, system: System, mode: str) -> bool:
         """Whether this KVM shows its exits. Raises `KvmError`."""
-        return True
+        return channel.possible(system)
 
-    @abc.abstractmethod
+    def _prepare(self) -> None:
+        """The guest's VM shows the exits, and the program has its data."""
+        for index, value in self.channel.prepare(self.guest.vm).items():
+            self.guest.set_data(index, value)
+
     def is_read(self, found: exits.Exit | None) -> bool:
         """Whether this exit is the program's read."""
+        return self.channel.is_read(found)
 
-    @abc.abstractmethod
     def is_write(self, found: exits.Exit | None) -> bool:
         """Whether this exit is the program's write."""
+        return self.channel.is_write(found)
 
-    @abc.abstractmethod
     def give(self, asked: Any, value: int) -> None:
         """Puts a value where the kernel takes it from."""
+        self.channel.give(self.guest.vcpu, asked, value)
 
-    @abc.abstractmethod
     def written(self, told: Any) -> int:
         """The value of a write."""
+        return self.channel.written(told)
 
     # ---- the dialogue
 
@@ -68,7 +63,10 @@ class Device(abc.ABC):
         return self._run_to(self.is_read, "read", circumstance)
 
     def run_to_write(self, circumstance: str, value: int | None = None) -> exits.Exit:
-        """A normal KVM_RUN, which must bring the write of `value` (the last one given) + 1."""
+        """A normal KVM_RUN, which must bring the write of `value` (the last one given) + 1.
+
+        It is answered, where it waits for that.
+        """
         __tracebackhide__ = True
         told = self._run_to(self.is_write, "write", circumstance)
         read = self.value if value is None else value
@@ -77,6 +75,7 @@ class Device(abc.ABC):
                 f"{circumstance}, the guest must write {read + 1:#x}, for it read {read:#x}, "
                 f"but it writes {self.written(told):#x}"
             )
+        self.channel.take(self.guest.vcpu, told)
         return told
 
     def run_past_read(self, circumstance: str, value: int | None = None) -> None:
@@ -92,7 +91,7 @@ class Device(abc.ABC):
         if result.rescue or result.exit is None or not comes(result.exit):
             raise AssertionError(
                 f"{circumstance}, KVM_RUN must return 0 with the next {what} of the program "
-                f"{self.PROGRAM}, but {result.describe()}"
+                f"{self.channel.program}, but {result.describe()}"
             )
         return result.exit
 
@@ -104,7 +103,7 @@ class Device(abc.ABC):
 
     def with_accumulator(self, value: int) -> int:
         """What the guest has read, once the accumulator was set to `value`."""
-        return value
+        return self.value & self.channel.beside | value
 
     def turns(self, number: int) -> None:
         """Whole turns by normal runs. The last write is left to be completed."""
@@ -116,6 +115,7 @@ class Device(abc.ABC):
         """The guest goes on in another VM, and this device with it."""
         self.guest.copy_to(other)
         self.guest = other
+        self._prepare()
 
     def require_in_step(self, reads: int, writes: int, circumstance: str) -> None:
         """The guest counted so many reads and writes: it does so behind each instruction."""

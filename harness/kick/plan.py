@@ -147,6 +147,8 @@ class Plan:
         if self.placement not in ("apart", "together", "free"):
             raise PlanError(f"placement {self.placement!r}: one of apart, together, free")
         self._check_realtime()
+        if not can_deliver(self.delivery):
+            raise PlanError(f"this architecture has no kick by {self.delivery.value}")
         writer = self.protocol in (Protocol.KICKER_WRITES, Protocol.CLEARED_LATE)
         if writer and self.delivery is Delivery.TIMER:
             raise PlanError(f"{self.protocol.value} needs a kicker that writes; a timer is none")
@@ -161,6 +163,11 @@ class Plan:
                 f"realtime priority {self.realtime} is the kicker's, and a kick by "
                 f"{self.delivery.value} has none"
             )
+
+
+def can_deliver(delivery: Delivery) -> bool:
+    """Whether this architecture has it: a thread kicks itself only where it can step itself."""
+    return bool(lib.ke_can_deliver(DELIVERY_NUMBERS[delivery]))
 
 
 def check_signal(signo: int) -> None:

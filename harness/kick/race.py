@@ -14,6 +14,7 @@ from harness.kick.plan import (
     Landing,
     Plan,
     Protocol,
+    can_deliver,
     check_vcpus,
 )
 from harness.kick.slots import Slot
@@ -122,6 +123,15 @@ def control_plan(plan: Plan, turn: int = 0) -> Plan:
         burst=1,
         kickers=1,
     )
+
+
+def control_of(*, halts: bool, seed: int, kicks: int) -> Plan:
+    """A control at each instruction of the window, or, where no thread can step itself there,
+    by another thread into a wide one."""
+    plan = Plan(Protocol.CONTROL, kicks, Delivery.ITSELF, halts=halts, seed=seed)
+    if can_deliver(Delivery.ITSELF):
+        return plan
+    return control_plan(replace(plan, delivery=Delivery.THREAD))
 
 
 def _widened(window_ns: int, turn: int) -> int:

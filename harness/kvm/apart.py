@@ -24,10 +24,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from harness.kvm.arch import current
+from harness.kvm.arch import word_of
 from harness.kvm.guest import Guest, create
 from harness.kvm.run import returns_for_nothing
 from harness.kvm.running import NotSeenError, Running
+from harness.kvm.speech import Word
 from harness.kvm.system import System
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -168,7 +169,7 @@ class _Worker:
         return Answer(
             outcome=result.describe(),
             interrupted=self._interrupted(),
-            stopped=result.value == 0 and not result.rescue and current().left(result.exit),
+            stopped=result.value == 0 and not result.rescue and word_of(result.exit) is Word.DONE,
             eintr=self._eintr,
             pending=tuple(sorted(self._running.pending)),
         )

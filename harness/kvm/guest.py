@@ -10,8 +10,7 @@ from types import TracebackType
 
 import guest_blobs
 from guest_blobs import memory_map as at
-from harness.kvm.abi import LackingError
-from harness.kvm.arch import Architecture, current
+from harness.kvm.arch import Architecture, NoIrqchipError, current
 from harness.kvm.memory import Memory
 from harness.kvm.run import RunResult
 from harness.kvm.stats import Stats
@@ -59,15 +58,16 @@ class Witness:
 
 
 class Guest:
-    """A VM, its RAM (slot 0 at guest address 0), a vCPU, and what was loaded into it."""
+    """A VM, its RAM (slot 0), a vCPU, and what was loaded into it."""
 
     def __init__(self, vm: Vm, architecture: Architecture) -> None:
         self.vm = vm
         self.architecture = architecture
-        self.ram: Memory = vm.add_memory(RAM_SLOT, 0, at.RAM_SIZE)
+        self.ram: Memory = vm.add_memory(RAM_SLOT, self.address(0), at.RAM_SIZE)
         self.vcpu: Vcpu = vm.create_vcpu(0)
-        self.vcpu.bounds.heartbeat = self.ram.pointer32(at.HEARTBEAT)
-        self.vcpu.bounds.stop = self.ram.pointer32(at.STOP)
+        architecture.complete_vm(vm)
+        self.vcpu.bounds.heartbeat = self.ram.low_half(at.HEARTBEAT)
+        self.vcpu.bounds.stop = self.ram.low_half(at.STOP)
         self.mode = ""
         self._stats: Stats | None = vm.stats_of(self.vcpu)
         self._others: list[SecondProcessor] = []
@@ -84,6 +84,10 @@ class Guest:
         self.mode = mode
         self.architecture.configure(self.vcpu)
         self.architecture.enter(self.vcpu, self.vm, self.ram, blob)
+
+    def address(self, offset: int) -> int:
+        """The guest address of what lies at an offset of `guest_blobs.memory_map`."""
+        return self.architecture.RAM_BASE + offset
 
     def place(self, program: str, mode: str) -> None:
         """Places a program that something else than this vCPU enters (a second processor)."""
@@ -121,7 +125,6 @@ class Guest:
         """Memory and registers, as a monitor moves a guest: `other` goes on where this one is."""
         other.ram.write(0, self.ram.read(0, self.ram.size))
         other.mode = self.mode
-        # CPUID first: without it a vCPU has no long mode, and 6.12 refuses its registers.
         self.architecture.configure(other.vcpu)
         self.architecture.copy_state(self.vcpu, other.vcpu)
 
@@ -134,13 +137,17 @@ class Guest:
         return Witness(
             heartbeat=self.heartbeat,
             registers=self.architecture.registers(self.vcpu),
-            memory=self.ram.read(at.MAILBOX, 0x1000),
+            memory=self.ram.read(at.MAILBOX, at.MAILBOX_SIZE),
             exits=self._stats.read("exits") if self._stats else None,
             signal_exits=self._stats.read("signal_exits") if self._stats else None,
         )
 
     def statistic(self, name: str) -> int | None:
-        """One of KVM's statistics of the vCPU; None where this kernel has it not."""
+        """One of KVM's statistics of the vCPU; None where this kernel has it not.
+
+        Also by the names that architectures call differently (`Architecture.STATISTICS`).
+        """
+        name = self.architecture.STATISTICS.get(name, name)
         return self._stats.read(name) if self._stats else None
 
     def progress(self) -> str:
@@ -190,8 +197,8 @@ class SecondProcessor:
         self.number = number
         self.vcpu: Vcpu = guest.vm.create_vcpu(number)
         guest.architecture.configure(self.vcpu)
-        self.vcpu.bounds.heartbeat = guest.ram.pointer32(at.data_word(0))
-        self.vcpu.bounds.stop = guest.ram.pointer32(at.STOP)
+        self.vcpu.bounds.heartbeat = guest.ram.low_half(at.data_word(0))
+        self.vcpu.bounds.stop = guest.ram.low_half(at.STOP)
         self._guest = guest
         self._stats: Stats | None = guest.vm.stats_of(self.vcpu)
 
@@ -219,14 +226,26 @@ class SecondProcessor:
 
 
 def create(system: System, irqchip: str = "none") -> Guest:
-    """A guest without a program. Raises `KvmError`; `LackingError` without such an irqchip."""
+    """A guest without a program. Raises `KvmError`; `NoIrqchipError` without such an irqchip.
+
+    `irqchip` is one of the architecture's IRQCHIPS, or "least" or "most" of what it has of it in
+    the kernel.
+    """
     architecture = current()
+    irqchip = _named_irqchip(architecture, irqchip)
     vm = system.create_vm()
     try:
-        architecture.prepare_vm(vm)
-        if not vm.create_irqchip(irqchip):
-            raise LackingError(f"the in-kernel irqchip ({irqchip})", errno.EOPNOTSUPP)
+        architecture.prepare_vm(vm, irqchip)
         return Guest(vm, architecture)
     except BaseException:
         vm.close()
         raise
+
+
+def _named_irqchip(architecture: Architecture, word: str) -> str:
+    if word not in ("least", "most"):
+        return word
+    in_kernel = architecture.IRQCHIPS[1:]
+    if not in_kernel:
+        raise NoIrqchipError(f"the in-kernel irqchip of {architecture.NAME}", errno.ENODEV)
+    return in_kernel[0 if word == "least" else -1]

@@ -8,12 +8,18 @@ from typing import Any
 
 from harness.native import ffi
 
+#: Bytes of a page of the host, which a slot's size is a multiple of.
+PAGE_BYTES = mmap.PAGESIZE
+# Where a word of 64 bits has its low half: 0 or 4.
+_LOW_HALF = bytes(ffi.buffer(ffi.new("uint64_t *", 1))).index(1) & 4
+
 
 class Memory:
     """A piece of memory of `size` bytes, a multiple of the page size.
 
-    Words are little-endian, as every guest of this project is; a 32-bit word is one access, so a
-    guest may write it meanwhile.
+    Words have the host's byte order, as every guest of this project does. They have 64 bits, of
+    which the low half counts: it is read and written by one access, so a guest may write it
+    meanwhile.
     """
 
     def __init__(self, size: int) -> None:
@@ -27,24 +33,26 @@ class Memory:
             raise ValueError(f"offset {offset:#x} is outside of {self.size:#x} bytes of memory")
         return self._view + offset
 
-    def pointer32(self, offset: int) -> Any:
-        """A C pointer (`uint32_t *`) to an aligned word."""
-        if offset % 4:
-            raise ValueError(f"offset {offset:#x} is not a multiple of 4")
-        return ffi.cast("uint32_t *", self.address(offset))
+    def low_half(self, offset: int) -> Any:
+        """A C pointer (`uint32_t *`) to the low half of the word at `offset`."""
+        return ffi.cast("uint32_t *", self._word(offset)) + _LOW_HALF // 4
 
     def read32(self, offset: int) -> int:
-        """The 32-bit word at `offset`."""
-        return int(self.pointer32(offset)[0])
+        """The low half of the word at `offset`."""
+        return int(self.low_half(offset)[0])
 
     def write32(self, offset: int, value: int) -> None:
-        """Stores a 32-bit word."""
-        self.pointer32(offset)[0] = value
+        """Stores the low half of a word."""
+        self.low_half(offset)[0] = value
 
     def write64(self, offset: int, value: int) -> None:
-        """Stores a 64-bit word, low half first."""
-        self.write32(offset, value & 0xFFFFFFFF)
-        self.write32(offset + 4, value >> 32)
+        """Stores a whole word."""
+        self._word(offset)[0] = value
+
+    def _word(self, offset: int) -> Any:
+        if offset % 8:
+            raise ValueError(f"offset {offset:#x} is not a multiple of 8")
+        return ffi.cast("uint64_t *", self.address(offset))
 
     def read(self, offset: int, length: int) -> bytes:
         """A copy of `length` bytes."""

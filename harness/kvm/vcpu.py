@@ -6,6 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
@@ -146,7 +147,7 @@ class Vcpu:
             bits |= 1 << (signo - 1)
         mask = ffi.new("struct kvm_signal_mask *", {"sigset": KERNEL_SIGSET_BYTES})
         mask.len = length
-        raw = bits.to_bytes(KERNEL_SIGSET_BYTES, "little")
+        raw = bits.to_bytes(KERNEL_SIGSET_BYTES, sys.byteorder)
         ffi.memmove(mask.sigset, raw, KERNEL_SIGSET_BYTES)
         return self._set_mask(mask, bits)
 

@@ -13,9 +13,6 @@ from harness.kvm.stats import Stats
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
-# Who keeps the interrupt controller (the dimension `irqchip`), and what says that KVM can.
-_IRQCHIPS = {"none": "", "split": "KVM_CAP_SPLIT_IRQCHIP", "full": "KVM_CAP_IRQCHIP"}
-_SPLIT_PINS = 24
 # 6.1 named a second one for kernels with weaker memory ordering; both mean the same ring.
 _DIRTY_RINGS = ("KVM_CAP_DIRTY_LOG_RING_ACQ_REL", "KVM_CAP_DIRTY_LOG_RING")
 
@@ -25,7 +22,7 @@ class Vm:
 
     def __init__(self, fd: int, vcpu_mmap_size: int) -> None:
         self.fd = fd
-        self.irqchip = "none"
+        self.irqchip = "none"  # who keeps the interrupt controller, as its architecture names it
         self._vcpu_mmap_size = vcpu_mmap_size
         self._memory: dict[int, Memory] = {}
         self._addresses: dict[int, int] = {}
@@ -89,8 +86,8 @@ class Vm:
     def add_memory_to(self, address_space: int, slot: int) -> None:
         """A slot's memory in another address space as well. Raises `KvmError`.
 
-        api.rst 4.35: bits 16 to 31 of the slot name the address space; x86's 1 is that of system
-        management mode, and is empty until then.
+        api.rst 4.35: bits 16 to 31 of the slot name the address space. One that an architecture
+        has besides 0 is empty until then.
         """
         self._set_region(
             address_space << 16 | slot, self._addresses[slot], self._memory[slot], False
@@ -120,7 +117,7 @@ class Vm:
         return {page for page in range(pages) if bitmap[page // 64] >> (page % 64) & 1}
 
     def offers_dirty_ring(self) -> bool:
-        """Whether this KVM has dirty rings (api.rst 8.29): Linux 5.11 on x86."""
+        """Whether this KVM has dirty rings (api.rst 8.29): from Linux 5.11."""
         return any(map(self.check_extension, _DIRTY_RINGS))
 
     def enable_dirty_ring_raw(self, size: int) -> int:
@@ -155,23 +152,6 @@ class Vm:
         vcpu = Vcpu(fd, self._vcpu_mmap_size, self._ring_bytes)
         self._vcpus.append(vcpu)
         return vcpu
-
-    def create_irqchip(self, kind: str) -> bool:
-        """An interrupt controller in the kernel: "none", "split" or "full" (x86's words).
-
-        Must come before the first vCPU. False where this KVM has none of that kind. Raises
-        `KvmError`.
-        """
-        if kind not in _IRQCHIPS:
-            raise ValueError(f"irqchip {kind!r}: one of {', '.join(_IRQCHIPS)}")
-        if kind != "none" and not self.check_extension(_IRQCHIPS[kind]):
-            return False
-        if kind == "split":
-            self.enable_cap("KVM_CAP_SPLIT_IRQCHIP", _SPLIT_PINS)
-        elif kind == "full":
-            abi.ioctl(self.fd, "KVM_CREATE_IRQCHIP")
-        self.irqchip = kind
-        return True
 
     def signal_msi_raw(self, address: int, data: int) -> int:
         """KVM_SIGNAL_MSI: how many vCPUs took it, or the negative errno."""

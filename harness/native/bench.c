@@ -74,12 +74,8 @@ static void do_nothing(int signo)
 /* Gives the guest what it reads, as a monitor does; a write needs no answer. */
 static inline void answer(struct kvm_run *run)
 {
-	if (run->exit_reason == KVM_EXIT_IO) {
-		if (run->io.direction == KVM_EXIT_IO_IN)
-			*((uint8_t *)run + run->io.data_offset) = 1;
-	} else if (!run->mmio.is_write) {
+	if (!KE_ARCH_ANSWER(run) && !run->mmio.is_write)
 		run->mmio.data[0] = 1;
-	}
 }
 
 /* One call; 1 when it did what a call of this kind must do. */

@@ -28,6 +28,8 @@ SOURCES = (
     "userfault.c",
 )
 HEADERS = (
+    "arch.h",
+    *(f"arch/{path.name}" for path in sorted(HERE.glob("arch/*.h"))),
     "child.h",
     "clock.h",
     "compat.h",
@@ -36,23 +38,22 @@ HEADERS = (
     "kick.h",
     "kick_enter.h",
     "kick_lane.h",
-    "kick_step.h",
     "last_words.h",
     "native.h",
     "running.h",
     "sweep.h",
     "thread_timer.h",
 )
-# What only one architecture's <asm/kvm.h> has.
-ARCHITECTURES = {"x86_64": "x86_64.cdef"}
 
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
     names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick.cdef", "sweep.cdef"]
-    if machine in ARCHITECTURES:
-        names.append(ARCHITECTURES[machine])
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+    texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
+    own = HERE / "arch" / f"{machine}.cdef"  # what only its <asm/kvm.h> has
+    if own.exists():
+        texts.append(own.read_text(encoding="utf-8"))
+    return "\n".join(texts)
 
 
 ffibuilder = FFI()

@@ -8,7 +8,6 @@
 #define KE_COMPAT_H
 
 #include <linux/kvm.h>
-#include <linux/kvm_para.h>
 
 #ifndef KVM_CAP_DIRTY_LOG_RING /* 5.11 */
 #define KVM_CAP_DIRTY_LOG_RING 192
@@ -28,18 +27,11 @@ struct kvm_dirty_gfn {
 #define KVM_DIRTY_GFN_F_DIRTY 1UL
 #define KVM_DIRTY_GFN_F_RESET 2UL
 #endif
-#ifndef KVM_DIRTY_LOG_PAGE_OFFSET /* 5.11; 0 where the architecture has no ring */
-#if defined(__x86_64__)
+#ifndef KVM_DIRTY_LOG_PAGE_OFFSET /* 5.11; 0 where the architecture has no ring: then unused */
 #define KVM_DIRTY_LOG_PAGE_OFFSET 64
-#else
-#define KVM_DIRTY_LOG_PAGE_OFFSET 0
-#endif
 #endif
 #ifndef KVM_CAP_EXIT_HYPERCALL /* 5.14 */
 #define KVM_CAP_EXIT_HYPERCALL 201
-#endif
-#ifndef KVM_HC_MAP_GPA_RANGE /* 5.14 */
-#define KVM_HC_MAP_GPA_RANGE 12
 #endif
 #ifndef KVM_CAP_BINARY_STATS_FD /* 5.14 */
 #define KVM_CAP_BINARY_STATS_FD 203
@@ -62,18 +54,6 @@ struct kvm_stats_desc {
 	__u32 bucket_size;
 	char name[];
 };
-#endif
-#ifndef KVM_CAP_DISABLE_QUIRKS2 /* 5.18 */
-#define KVM_CAP_DISABLE_QUIRKS2 213
-#endif
-#if defined(__x86_64__) && !defined(KVM_X86_QUIRK_FIX_HYPERCALL_INSN) /* 5.19 */
-#define KVM_X86_QUIRK_FIX_HYPERCALL_INSN (1 << 5)
-#endif
-#ifndef KVM_CAP_X86_TRIPLE_FAULT_EVENT /* 6.0 */
-#define KVM_CAP_X86_TRIPLE_FAULT_EVENT 218
-#endif
-#ifndef KVM_VCPUEVENT_VALID_TRIPLE_FAULT /* 6.0 */
-#define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
 #endif
 #ifndef KVM_CAP_DIRTY_LOG_RING_ACQ_REL /* 6.1 */
 #define KVM_CAP_DIRTY_LOG_RING_ACQ_REL 223

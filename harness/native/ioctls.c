@@ -31,27 +31,7 @@ const struct ke_ioctl ke_ioctls[] = {
 	SIZED(KVM_INTERRUPT, struct kvm_interrupt),
 	SIZED(KVM_GET_REGS, struct kvm_regs),
 	SIZED(KVM_SET_REGS, struct kvm_regs),
-#if defined(__x86_64__)
-	PLAIN(KVM_CREATE_IRQCHIP),
-	PLAIN(KVM_SET_TSS_ADDR),
-	SIZED(KVM_SET_IDENTITY_MAP_ADDR, __u64),
-	PLAIN(KVM_NMI),
-	PLAIN(KVM_SMI),
-	PLAIN(KVM_GET_TSC_KHZ),
-	SIZED(KVM_GET_SUPPORTED_CPUID, struct kvm_cpuid2),
-	SIZED(KVM_SET_CPUID2, struct kvm_cpuid2),
-	SIZED(KVM_GET_CPUID2, struct kvm_cpuid2),
-	SIZED(KVM_GET_SREGS, struct kvm_sregs),
-	SIZED(KVM_SET_SREGS, struct kvm_sregs),
-	SIZED(KVM_GET_MSRS, struct kvm_msrs),
-	SIZED(KVM_SET_MSRS, struct kvm_msrs),
-	SIZED(KVM_GET_LAPIC, struct kvm_lapic_state),
-	SIZED(KVM_SET_LAPIC, struct kvm_lapic_state),
-	SIZED(KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events),
-	SIZED(KVM_SET_VCPU_EVENTS, struct kvm_vcpu_events),
-	SIZED(KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter),
-#endif
-	{NULL, 0, 0},
+	KE_ARCH_IOCTLS{NULL, 0, 0},
 };
 
 /* The size that an ioctl's number carries, in this architecture's own layout. */
@@ -67,16 +47,3 @@ long ke_ioctl(int fd, unsigned long number, void *argument)
 
 	return value < 0 ? -(long)errno : value;
 }
-
-#if defined(__x86_64__)
-struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)
-{
-	return &run->s.regs;
-}
-
-/* events.triple_fault.pending, which headers before 6.0 do not name: the byte behind "smi". */
-uint8_t *ke_triple_fault(struct kvm_vcpu_events *events)
-{
-	return (uint8_t *)(&events->smi + 1);
-}
-#endif

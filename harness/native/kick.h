@@ -136,6 +136,8 @@ void ke_lane_free(struct ke_lane *lane);
 /* The supervisor's own signal: no lane may take it. */
 int ke_rescue_signal(void);
 /* 1 when a handler of this process is installed for a signal. */
+/* Whether this architecture has a delivery; a run of one that it has not gives -ENOSYS. */
+int ke_can_deliver(int delivery);
 int ke_signal_taken(int signo);
 
 /*

@@ -3,30 +3,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
-#include "compat.h"
 #include "kick_enter.h"
 
-#if KE_ENTER_HAS_ADDRESSES
+#if KE_ARCH_NAMES_CALL
 /* noinline: the labels must stand in the program once. */
 __attribute__((noinline)) long ke_enter(int fd, volatile uint32_t *phase, uint32_t after)
 {
-	long result;
-
-	__asm__ volatile(".globl ke_enter_call\n\t"
-			 ".hidden ke_enter_call\n\t"
-			 ".globl ke_enter_return\n\t"
-			 ".hidden ke_enter_return\n"
-			 "ke_enter_call:\n\t"
-			 "syscall\n"
-			 "ke_enter_return:\n\t"
-			 "movl %[after], (%[phase])"
-			 : "=a"(result)
-			 : "a"((long)SYS_ioctl), "D"((long)fd), "S"((unsigned long)KVM_RUN),
-			   "d"(0L), [phase] "r"(phase), [after] "r"(after)
-			 : "rcx", "r11", "memory");
-	return result;
+	return ke_arch_enter(fd, phase, after);
 }
 #else
 long ke_enter(int fd, volatile uint32_t *phase, uint32_t after)

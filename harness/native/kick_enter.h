@@ -11,21 +11,19 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-#if defined(__x86_64__)
-#define KE_ENTER_HAS_ADDRESSES 1
+#include "arch.h"
 
+#if KE_ARCH_NAMES_CALL
 extern const char ke_enter_call[] __attribute__((visibility("hidden")));
 extern const char ke_enter_return[] __attribute__((visibility("hidden")));
 
 static inline uintptr_t ke_program_counter(const void *context)
 {
-	return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+	return KE_ARCH_PROGRAM_COUNTER((const ucontext_t *)context);
 }
 
 #else
 /* No addresses: the handler then takes progress and the result for what they tell. */
-#define KE_ENTER_HAS_ADDRESSES 0
-
 static inline uintptr_t ke_program_counter(const void *context)
 {
 	(void)context;

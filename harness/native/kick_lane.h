@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "compat.h"
+#include "arch.h"
 #include "kick.h"
 
 #define KE_MOST_KICKERS 16
@@ -100,11 +100,8 @@ static inline uint32_t ke_word(const uint32_t *address)
 
 static inline void ke_relax(void)
 {
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#else
+	KE_ARCH_RELAX();
 	__asm__ volatile("" ::: "memory");
-#endif
 }
 
 /* One byte, one store; the kernel reads it on this thread or behind the signal's locks. */

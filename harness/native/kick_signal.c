@@ -14,7 +14,6 @@
 #include "disposition.h"
 #include "kick_enter.h"
 #include "kick_lane.h"
-#include "kick_step.h"
 
 #define MOST_STEPS 200 /* the way to the system call is far shorter */
 
@@ -36,7 +35,7 @@ static uint32_t where(const struct ke_lane *lane, const void *context)
 
 	if (lane->phase != KE_PHASE_WINDOW)
 		return lane->phase == KE_PHASE_BEFORE ? KE_BEFORE_CHECK : KE_AFTER_EXIT;
-#if KE_ENTER_HAS_ADDRESSES
+#if KE_ARCH_NAMES_CALL
 	if (!lane->entered && counter != (uintptr_t)ke_enter_return)
 		return KE_IN_WINDOW;
 #else
@@ -67,7 +66,7 @@ static void on_kick(int signo, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-#if defined(__x86_64__)
+#if KE_ARCH_STEPS
 /*
  * A single step of the window. At the step whose turn it is the thread kicks itself; the kick's
  * signal is blocked in here, so it lands on the very instruction that was about to be executed.
@@ -85,7 +84,7 @@ static void on_step(int signo, siginfo_t *info, void *context)
 			   lane->steps_now >= MOST_STEPS;
 
 		if (lane->steps_now++ == lane->step || last) {
-			interrupted->uc_mcontext.gregs[REG_EFL] &= ~SINGLE_STEP_FLAG;
+			KE_ARCH_STEP_NO_MORE(interrupted);
 			lane->step = last ? 0 : lane->step + 1;
 			ke_kick_once(lane, lane->steps_now);
 		}
@@ -108,11 +107,21 @@ int ke_signal_taken(int signo)
 	return check_signal(signo) == -EBUSY;
 }
 
-/* Before any handler is installed: -EBUSY when somebody else handles one of the signals. */
+int ke_can_deliver(int delivery)
+{
+	return delivery != KE_BY_ITSELF || KE_ARCH_STEPS;
+}
+
+/*
+ * Before any handler is installed: -EBUSY when somebody else handles one of the signals, -ENOSYS
+ * for a delivery that the architecture has not. Such a lane would wait for its kicks for ever.
+ */
 int ke_handler_check(const struct ke_lane *lane)
 {
 	int error = check_signal(lane->plan.signo);
 
+	if (!ke_can_deliver(lane->plan.delivery))
+		return -ENOSYS;
 	if (!error && lane->plan.delivery == KE_BY_ITSELF)
 		error = check_signal(SIGTRAP);
 	return error;
@@ -128,7 +137,7 @@ int ke_handler_begin(struct ke_lane *lane)
 	sigemptyset(&action.sa_mask);
 	if (sigaction(lane->plan.signo, &action, &lane->action_before))
 		return -errno;
-#if defined(__x86_64__)
+#if KE_ARCH_STEPS
 	if (lane->plan.delivery == KE_BY_ITSELF) {
 		action.sa_sigaction = on_step;
 		sigaddset(&action.sa_mask, lane->plan.signo);

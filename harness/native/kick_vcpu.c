@@ -11,7 +11,6 @@
 #include "disposition.h"
 #include "kick_enter.h"
 #include "kick_lane.h"
-#include "kick_step.h"
 #include "thread_timer.h"
 
 #define MOST_UNEXPECTED 100
@@ -274,11 +273,11 @@ static void run_round(struct ke_lane *lane)
 	 * fence the byte that a kicker sets in between may be overwritten by this older zero. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (by_itself)
-		step_from_here();
+		ke_step_from_here();
 	request = atomic_load(&lane->requested);
 	if (request != atomic_load_explicit(&lane->acknowledged, memory_order_relaxed)) {
 		if (by_itself)
-			stop_stepping();
+			ke_stop_stepping();
 		finish(lane, request, KE_BEFORE_CHECK, -EINTR, lane->round_heartbeat);
 		return;
 	}

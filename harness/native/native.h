@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "compat.h"
+#include "arch.h"
 
 struct ke_ioctl {
 	const char *name;
@@ -20,11 +20,6 @@ struct ke_ioctl {
 extern const struct ke_ioctl ke_ioctls[]; /* ends with a NULL name */
 unsigned int ke_ioctl_size(unsigned long number);
 long ke_ioctl(int fd, unsigned long number, void *argument);
-
-#if defined(__x86_64__)
-struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run);
-uint8_t *ke_triple_fault(struct kvm_vcpu_events *events);
-#endif
 
 enum {
 	KE_NOT_RESCUED = 0,

@@ -7,22 +7,17 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
 
 #include "disposition.h"
 #include "kick_enter.h"
 #include "sweep.h"
 #include "thread_timer.h"
 
-#if defined(__x86_64__)
+#if KE_ARCH_SWEEPS
 
 #define PHASE_BEFORE 0
 #define PHASE_WINDOW 1
 #define PHASE_AFTER 2
-#define NOPS 512
-#define CALIBRATION_NOPS 4096
 #define SETTLE_NS 1000000
 
 /* What the handlers share with the one thread that they interrupt. */
@@ -97,21 +92,12 @@ static inline __attribute__((always_inline)) void wait_for(uint64_t when)
 {
 	uint64_t left;
 
-	while ((int64_t)(when - __rdtsc()) > NOPS)
+	while ((int64_t)(when - ke_ticks()) > KE_NOPS)
 		;
-	left = when - __rdtsc();
-	if (left > NOPS)
+	left = when - ke_ticks();
+	if (left > KE_NOPS)
 		left = 0; /* something came between: too late already */
-	__asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
-			 "subq %0, %%rax\n\t"
-			 "jmp *%%rax\n\t"
-			 ".rept 512\n\t"
-			 "nop\n\t"
-			 ".endr\n"
-			 "1:"
-			 :
-			 : "r"(left)
-			 : "rax", "memory");
+	ke_nops(left);
 }
 
 /*
@@ -168,7 +154,7 @@ static int one_round(
 	before = __atomic_load_n(plan->heartbeat, __ATOMIC_RELAXED);
 	begin = clock_ns() + (int64_t)plan->lead_ns;
 	/* The deadline comes in the timer's steps; the way begins earlier by the rest. */
-	round->began = __rdtsc() + plan->lead_ns - index % SW_PHASES;
+	round->began = ke_ticks() + plan->lead_ns - index % SW_PHASES;
 	error = arm(rescue, begin + aim + (int64_t)plan->rescue_ns);
 	if (!error)
 		error = arm(kick, begin + aim);
@@ -177,7 +163,7 @@ static int one_round(
 		return error;
 	}
 	value = way(plan, round->began);
-	round->returned = __rdtsc();
+	round->returned = ke_ticks();
 	round->entered = value != -EAGAIN;
 	round->value = (int32_t)value;
 	round->exit_reason = plan->run->exit_reason;
@@ -266,13 +252,7 @@ extern const char sw_nops[] __attribute__((visibility("hidden")));
 static __attribute__((noinline)) void walk(uint64_t when)
 {
 	wait_for(when);
-	__asm__ volatile(".globl sw_nops\n\t"
-			 ".hidden sw_nops\n"
-			 "sw_nops:\n\t"
-			 ".rept 4096\n\t"
-			 "nop\n\t"
-			 ".endr" ::
-				 : "memory");
+	ke_slide();
 }
 
 int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint32_t count)
@@ -292,7 +272,7 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 	}
 	for (index = 0; index < count && !error; index++) {
 		int64_t begin = clock_ns() + (int64_t)lead_ns;
-		uint64_t when = __rdtsc() + lead_ns - index % SW_PHASES;
+		uint64_t when = ke_ticks() + lead_ns - index % SW_PHASES;
 
 		now.handled = 0;
 		now.counter = 0;
@@ -301,7 +281,7 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 		disarm(kick);
 		nops[index] = -1;
 		if (now.counter >= (uintptr_t)sw_nops &&
-		    now.counter < (uintptr_t)sw_nops + CALIBRATION_NOPS)
+		    now.counter < (uintptr_t)sw_nops + KE_SLIDE_NOPS)
 			nops[index] = (int32_t)(now.counter - (uintptr_t)sw_nops);
 	}
 	timer_delete(kick);

@@ -9,6 +9,7 @@ trace (.trace); at the end the kernel's symbols (symbols), the instructions of e
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -51,6 +52,8 @@ def calibrate() -> list[int]:
 
 
 def _check(error: int, what: str) -> None:
+    if error == -errno.ENOSYS:
+        raise CannotSweepError(f"this architecture has no {what}: its clock aims at no instruction")
     if error:
         raise CannotSweepError(f"the {what} has no timer for its kicks: {os.strerror(-error)}")
 

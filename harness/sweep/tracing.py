@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel's record of where a timer's interrupt came, and which one sent the signal.
 
-A kprobe at the handler of the local APIC's timer notes the interrupted program counter. A timer's
+A kprobe at the handler of the timer's interrupt notes the interrupted program counter. A timer's
 interrupt is not yet the kick: it may find nothing due. The kick is the interrupt that is followed
 by the signal's generation (trace event signal:signal_generate) in the same task.
 """
@@ -14,10 +14,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.kvm import arch
+
 _FOLDER = Path("/sys/kernel/tracing")
-_PROBE = "__sysvec_apic_timer_interrupt"  # 5.8 on: arch/x86/kernel/apic/apic.c
-# pt_regs of x86-64 (arch/x86/include/asm/ptrace.h): ip is the 17th word, cs the next.
-_EVENT = f"p:sweep/interrupt {_PROBE} ip=+128(%di):x64 cs=+136(%di):x64"
 _BUFFER_KB = 65536
 
 
@@ -41,9 +40,10 @@ def probes(signo: int) -> Iterator[None]:
     if not (_FOLDER / "kprobe_events").exists():
         raise TracingError("this kernel has no kprobe events (CONFIG_KPROBE_EVENTS)")
     _write("tracing_on", "0")
-    _write("trace_clock", "x86-tsc")  # of the instruction clock: one an instruction
+    # Of the instruction clock: one an instruction.
+    _write("trace_clock", arch.current().TRACE_CLOCK)
     _write("buffer_size_kb", str(_BUFFER_KB))
-    _write("kprobe_events", _EVENT)
+    _write("kprobe_events", f"p:sweep/interrupt {arch.current().TIMER_PROBE}")
     try:
         _write("events/sweep/interrupt/filter", f"common_pid == {os.getpid()}")
         _write("events/signal/signal_generate/filter", f"sig == {signo}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.kick.plan import Protocol
+from harness.kvm import arch
 from harness.native import lib
 
 
@@ -38,9 +39,9 @@ WAYS = {
     way.name: way
     for way in (
         Way("spinning", "heartbeat"),
-        # Two: its OUT and its IN take turns, and each round is to begin with the same one.
-        Way("pending", "port_io", runs_before=2, length=2300),
-        Way("halted", "halt", irqchip="full", data={0: 1}, sleeps=True, length=2300),
+        # Two: its write and its read take turns, and each round is to begin with the same one.
+        Way("pending", arch.dialogue(), runs_before=2, length=2300),
+        Way("halted", "halt", irqchip="most", data={0: 1}, sleeps=True, length=2300),
     )
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -28,8 +28,8 @@ def test_before_and_after_vms_and_vcpus(kvm: System, irqchip: str) -> None:
     with kvm.create_vm() as vm:
         answers["/dev/kvm, with a VM"] = kvm.check_extension(CAPABILITY)
         answers["the VM, without a vCPU"] = vm.check_extension(CAPABILITY)
-        arch.current().prepare_vm(vm)
-        if vm.create_irqchip(irqchip):
+        with suppress(arch.NoIrqchipError):
+            arch.current().prepare_vm(vm, irqchip)
             answers[f"the VM, with irqchip {irqchip}"] = vm.check_extension(CAPABILITY)
         vm.create_vcpu()
         answers["the VM, with a vCPU"] = vm.check_extension(CAPABILITY)
@@ -89,8 +89,8 @@ def test_exit_reason_at_eight(ready: Guest) -> None:
     require_runs_on(ready, "With immediate_exit=0")
     with closing(ready.vcpu.map_again()) as raw:
         found = int.from_bytes(raw[8:12], sys.byteorder)
-    wanted = abi.constant("KVM_EXIT_IO")
-    assert found == wanted, f"after a port write the word at byte 8 is {found}, not {wanted}"
+    wanted = abi.constant(ready.architecture.SPEECH.exit_reason)
+    assert found == wanted, f"after the last exit the word at byte 8 is {found}, not {wanted}"
 
 
 @pytest.mark.claim("capability.truthful")

@@ -15,7 +15,12 @@ from harness.verdicts import (
     require_completion,
     require_immediate,
 )
-from suites.dimensions import every_guest_mode, first_and_later_turn, pin_device
+from suites.dimensions import (
+    every_device,
+    every_device_that_is_written,
+    every_guest_mode,
+    first_and_later_turn,
+)
 
 pytestmark = pytest.mark.usefixtures("capability")
 
@@ -23,11 +28,6 @@ REPEATS = 20
 TURNS = 16
 USERSPACE_SET = 0x5A  # fits into a byte, and so into each device's value
 SCRATCH = 0x13579BDF
-
-every_device = pin_device("port_io", "mmio", "msr", "hypercall")
-every_device_that_is_written = pin_device("port_io", "mmio", "msr")
-# RDX is the other half of a RDMSR's destination.
-ALSO = ("rdx",)
 
 
 @pytest.mark.claim("completion.exactly_once")
@@ -39,7 +39,7 @@ def test_runs_after_a_read_change_nothing(device: Device, turns: int) -> None:
     "re-entered the kernel", so the second re-entry finds nothing to do."""
     device.turns(turns)
     value = device.answer(device.run_to_read("At the read"))
-    require_completion(device.guest, "After a read", also=ALSO)
+    require_completion(device.guest, "After a read", also=device.destination)
     for number in range(REPEATS):
         require_immediate(device.guest, f"On re-entry {number + 2} after one read")
     device.run_past_read("In the normal run after a read and many re-entries")
@@ -70,7 +70,7 @@ def test_a_later_answer_changes_nothing(device: Device) -> None:
     """What userspace leaves in kvm_run after the operation was finished is not taken again."""
     asked = device.run_to_read("At the read")
     value = device.answer(asked)
-    require_completion(device.guest, "After a read", also=ALSO)
+    require_completion(device.guest, "After a read", also=device.destination)
     device.give(asked, value ^ 0x55)
     for number in range(REPEATS):
         require_immediate(
@@ -88,7 +88,7 @@ def test_registers_set_in_between_survive(device: Device) -> None:
     the guest: the destination of the read, and a register that the program does not use."""
     guest = device.guest
     device.answer(device.run_to_read("At the read"))
-    require_completion(guest, "After a read", also=ALSO)
+    require_completion(guest, "After a read", also=device.destination)
     guest.architecture.set_accumulator(guest.vcpu, USERSPACE_SET)
     guest.architecture.set_scratch(guest.vcpu, SCRATCH)
     for number in range(REPEATS):
@@ -141,7 +141,7 @@ def test_each_value_is_seen_once(device: Device) -> None:
         re_enter(device, turn % 4, f"{said}, after the read")
         device.run_past_read(said)
         device.require_stored(value, said)
-        if device.IS_WRITTEN:
+        if device.channel.writes:
             re_enter(device, turn // 4, f"{said}, after the write")
         device.require_in_step(turn + 1, turn, said)
 
@@ -149,6 +149,6 @@ def test_each_value_is_seen_once(device: Device) -> None:
 def re_enter(device: Device, times: int, said: str) -> None:
     """So many immediate runs; the first finishes what is pending."""
     if times:
-        require_completion(device.guest, said, also=ALSO)
+        require_completion(device.guest, said, also=device.destination)
     for _ in range(times - 1):
         require_immediate(device.guest, said)

@@ -15,7 +15,7 @@ from harness.kvm.flipping import Flipping
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.verdicts import require_eintr, require_left
-from suites.dimensions import pin_guest_program
+from suites.dimensions import every_dialogue
 
 pytestmark = pytest.mark.usefixtures("capability")
 
@@ -31,7 +31,7 @@ def flipping(slot: Slot, loaded: Guest) -> Iterator[Guest]:
 
 
 @pytest.mark.claim("races.concurrent_store")
-@pin_guest_program("port_io", "mmio")
+@every_dialogue
 def test_flipped_throughout(
     flipping: Guest, kick_budget: Budget, record_property: Callable[[str, object], None]
 ) -> None:

@@ -14,7 +14,7 @@ from harness.kick.slots import Slot
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
 from harness.verdicts import require_immediate
-from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
+from suites.dimensions import every_dialogue, every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.races.conftest import Judge
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -76,11 +76,11 @@ def test_halts(
     [Protocol.HANDLER_WRITES, Protocol.SIGNAL_MASK],
     ids=lambda protocol: protocol.value,
 )
-@pin_guest_program("port_io", "mmio")
+@every_dialogue
 def test_leaves_by_itself(
     slot: Slot, loaded: Guest, protocol: Protocol, kick_budget: Budget, require_no_loss: Judge
 ) -> None:
-    """Port I/O and MMIO: each KVM_RUN has an access to complete, and ends with the next one.
+    """Each KVM_RUN has an access to complete, and ends with the next one.
 
     A kick that came before KVM_RUN must end it with EINTR, not be overtaken by the guest's exit.
     """

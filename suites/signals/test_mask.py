@@ -12,25 +12,23 @@ from collections.abc import Callable
 
 import pytest
 
-from guest_blobs import memory_map as at
-from harness.kvm import exits
-from harness.kvm.answers import answer_io
 from harness.kvm.apart import GuestApart
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked, CountingHandler, Disposition, thread_mask
+from harness.kvm.speech import Word
 from harness.kvm.vcpu import KERNEL_SIGSET_BYTES, all_signals_but
 from harness.verdicts import (
     require_eintr,
     require_errno,
-    require_exit,
     require_left,
     require_mask,
     require_runs_on,
+    require_said,
     require_signal_at_entry,
     require_signal_exit,
 )
-from suites.dimensions import KICK, every_guest_mode, every_irqchip, pin_guest_program
+from suites.dimensions import KICK, every_guest_mode, every_irqchip, pin_dialogue, pin_guest_program
 
 pytestmark = pytest.mark.usefixtures("capability")
 
@@ -83,13 +81,12 @@ def test_pending_on_later_run(ready: Guest, blocked: Blocked) -> None:
 
 @pytest.mark.claim("signals.pending_at_entry")
 @every_guest_mode
-@pin_guest_program("port_io")
+@pin_dialogue
 def test_pending_completes_a_read(loaded: Guest, blocked: Blocked) -> None:
     """api.rst, section 5: "The kernel side will first finish incomplete operations and then check
     for pending signals"."""
-    asked = require_exit(loaded.vcpu.run_raw(), exits.Io, "At the program's read")
-    assert asked.port == at.PORT_IN, f"The program reads port {at.PORT_IN:#x}, not {asked.port:#x}"
-    answer_io(loaded.vcpu, asked, bytes([INPUT]))
+    asked = require_said(loaded.vcpu.run_raw(), Word.READ, "At the program's read")
+    loaded.architecture.answer(loaded.vcpu, asked, INPUT)
     loaded.vcpu.set_signal_mask(())
     blocked.send(KICK)
     result = loaded.vcpu.run_raw()

@@ -13,19 +13,24 @@ from harness.host.features import reason
 from harness.kvm import arch, exits
 from harness.kvm.abi import KvmError
 from harness.kvm.guest import RAM_SLOT, Guest
+from harness.kvm.memory import PAGE_BYTES
+from harness.kvm.speech import Word
 from harness.kvm.vm import Vm
-from harness.verdicts import require_eintr, require_exit, require_immediate, require_left
-from suites.dimensions import every_guest_mode, pin_guest_mode
+from harness.verdicts import (
+    require_eintr,
+    require_exit,
+    require_immediate,
+    require_left,
+    require_said,
+)
+from suites.dimensions import every_guest_mode, guest_modes_with_pages
 
 pytestmark = pytest.mark.usefixtures("capability")
 
-PAGE = 4096
 EXTRA_SLOT = 1
 ADDRESS, PAGES, LEAVE = 0, 1, 5  # the program's data words
-RING_SIZES = (PAGE, 2 * PAGE, 4 * PAGE, 8 * PAGE, 16 * PAGE)  # KVM names no smallest
+RING_SIZES = tuple(PAGE_BYTES << doubled for doubled in range(5))  # KVM names no smallest
 REPEATS = 50
-
-with_paging_or_flat = pin_guest_mode("protected", "long")  # real mode reaches too few pages
 
 
 @pytest.fixture
@@ -40,9 +45,9 @@ def ringed(vm: Vm) -> Iterator[Guest]:
     if answer:
         raise KvmError("KVM_ENABLE_CAP of a dirty ring", -answer)
     with Guest(vm, arch.current()) as guest:
-        entries = guest.vcpu.dirty_ring_entries()
-        guest.vm.add_memory(EXTRA_SLOT, at.EXTRA_RAM, 4 * entries * PAGE, log_dirty=True)
-        guest.set_data(ADDRESS, at.EXTRA_RAM)
+        entries, address = guest.vcpu.dirty_ring_entries(), guest.address(at.EXTRA_RAM)
+        guest.vm.add_memory(EXTRA_SLOT, address, 4 * entries * PAGE_BYTES, log_dirty=True)
+        guest.set_data(ADDRESS, address)
         guest.set_data(PAGES, 4 * entries)
         guest.set_data(LEAVE, 1)
         yield guest
@@ -58,7 +63,7 @@ def fill(guest: Guest) -> None:
         result = guest.vcpu.run_raw()
         if isinstance(result.exit, exits.DirtyRingFull):
             return
-        require_exit(result, exits.Io, "With a ring that is not full")
+        require_said(result, Word.SYNC, "With a ring that is not full")
     raise AssertionError("The guest wrote as many pages as the dirty ring has entries: never full")
 
 
@@ -72,7 +77,7 @@ def require_still_full(guest: Guest, circumstance: str) -> None:
 
 
 @pytest.mark.claim("states.dirty_ring")
-@with_paging_or_flat
+@guest_modes_with_pages
 def test_full(ringed: Guest, guest_mode: str) -> None:
     """Full with the byte set: EINTR. Cleared: full again, until the ring is reset."""
     ringed.load("pages", guest_mode)
@@ -95,7 +100,7 @@ def test_full(ringed: Guest, guest_mode: str) -> None:
 
 
 @pytest.mark.claim("states.dirty_ring")
-@with_paging_or_flat
+@guest_modes_with_pages
 def test_every_page_is_named(ringed: Guest, guest_mode: str) -> None:
     """With immediate runs between the fillings, the ring still names every page written."""
     ringed.load("pages", guest_mode)
@@ -123,7 +128,7 @@ def test_ring_stays_empty(ringed: Guest, guest_mode: str) -> None:
     ringed.vm.start_dirty_log(RAM_SLOT)
     require_nothing_dirty(ringed, lambda: set(ringed.vcpu.collect_dirty_ring()), "On a first run")
     run_to_its_end(ringed)
-    assert (RAM_SLOT, at.MAILBOX // PAGE) in ringed.vcpu.collect_dirty_ring(), (
+    assert (RAM_SLOT, at.MAILBOX // PAGE_BYTES) in ringed.vcpu.collect_dirty_ring(), (
         "A normal run wrote the guest's mailbox page, but the dirty ring does not name it"
     )
     ringed.vm.reset_dirty_rings()
@@ -137,7 +142,7 @@ def test_log_stays_empty(loaded: Guest) -> None:
     loaded.vm.start_dirty_log(RAM_SLOT)
     require_nothing_dirty(loaded, lambda: loaded.vm.dirty_pages(RAM_SLOT), "On a first run")
     run_to_its_end(loaded)
-    assert at.MAILBOX // PAGE in loaded.vm.dirty_pages(RAM_SLOT), (
+    assert at.MAILBOX // PAGE_BYTES in loaded.vm.dirty_pages(RAM_SLOT), (
         "A normal run wrote the guest's mailbox page, but the dirty log does not name it"
     )
     require_nothing_dirty(loaded, lambda: loaded.vm.dirty_pages(RAM_SLOT), "On a later run")

@@ -16,7 +16,7 @@ from suites.interrupts import require_ticks
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("halt")]
 
 KICK = 40  # a real-time signal that nothing else uses
-WITH_APIC = 0, 1  # the program's data[0]: interrupts end at the controller in the kernel
+WITH_IRQCHIP = 0, 1  # the program's data[0]: interrupts end at the controller in the kernel
 REPEATS = 20
 LONGEST_POLL_NS = 2_000_000_000
 DOUBLINGS = 13  # a poll lasts 10 us at first and doubles with each halt that outlasts it: 40 ms
@@ -28,7 +28,7 @@ halt_polling = pytest.mark.parametrize("poll", ["no_polling", "default_polling"]
 @pytest.fixture
 def halting(loaded: Guest) -> Guest:
     """The program halts as soon as it runs."""
-    loaded.set_data(*WITH_APIC)
+    loaded.set_data(*WITH_IRQCHIP)
     return loaded
 
 
@@ -105,7 +105,7 @@ def test_kick_while_polling(halting: Guest) -> None:
     """
     if not halting.vm.set_halt_poll(LONGEST_POLL_NS):
         pytest.skip(reason("no_halt_polling"))
-    if halting.statistic("halt_exits") is None or halting.statistic("halt_wait_ns") is None:
+    if halting.statistic("halts") is None or halting.statistic("halt_wait_ns") is None:
         pytest.skip(reason("no_stats", "they say when the guest halts"))
     if not any(kicked_in_poll(halting, sleeps) for sleeps in (DOUBLINGS, *[0] * ROUNDS)):
         pytest.skip(reason("busy_host", f"no poll lasted, in {ROUNDS} halts"))
@@ -117,10 +117,10 @@ def kicked_in_poll(guest: Guest, sleeps: int) -> bool:
         wait_for_halt(guest, running)
         for _ in range(sleeps):
             wake(guest, running)
-        halts, turns = guest.statistic("halt_exits"), guest.heartbeat
+        halts, turns = guest.statistic("halts"), guest.heartbeat
         guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
         running.wait_until(
-            lambda: guest.heartbeat == turns + 1 and guest.statistic("halt_exits") != halts,
+            lambda: guest.heartbeat == turns + 1 and guest.statistic("halts") != halts,
             "the guest to halt again",
         )
         polls, slept = guest.statistic("halt_attempted_poll"), guest.statistic("halt_wait_ns")

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("without_capability")
 
 ROUNDS = 100
 ROUNDS_WHILE_RUNNING = 10
-WITH_APIC = 0, 1  # the data word of the program halt: interrupts end at the controller
+WITH_IRQCHIP = 0, 1  # the data word of the program halt: interrupts end at the controller
 # The byte is not to matter, whatever it holds.
 any_byte = pytest.mark.parametrize("byte", [0, 1], ids=["byte_clear", "byte_set"])
 
@@ -112,7 +112,7 @@ def test_every_kick_of_a_running_guest(ready: Guest, handler: CountingHandler) -
 @any_byte
 def test_kick_of_a_halted_guest(loaded: Guest, handler: CountingHandler, byte: int) -> None:
     """The same for a vCPU that sleeps in the kernel."""
-    loaded.set_data(*WITH_APIC)
+    loaded.set_data(*WITH_IRQCHIP)
     loaded.vcpu.set_signal_mask(all_signals_but(KICK))
     loaded.vcpu.immediate_exit = byte
     with Running(loaded, blocked=(KICK,)) as running:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.devices import Msr
-from harness.kvm.arch import x86_64
+from harness.devices import Device
+from harness.kvm import exits
+from harness.kvm.arch.x86_64 import ioctls
+from harness.kvm.arch.x86_64.devices import refuse_msr
 from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.verdicts import require_completion, require_immediate
@@ -14,12 +16,13 @@ from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
     first_and_later_turn,
+    only_on,
     pin_device,
-    x86_only,
 )
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_device("msr")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_device("msr")]
 
+EXCEPTIONS = 4  # a data word of the program
 RDMSR, WRMSR = b"\x0f\x32", b"\x0f\x30"
 GENERAL_PROTECTION = 13
 REPEATS = 20
@@ -27,7 +30,7 @@ REPEATS = 20
 
 def require_read(guest: Guest, value: int, circumstance: str) -> None:
     """EDX:EAX, and nothing above in RDX and RAX."""
-    regs = x86_64.get_regs(guest.vcpu)
+    regs = ioctls.get_regs(guest.vcpu)
     assert (regs.rdx, regs.rax) == (value >> 32, value & 0xFFFFFFFF), (
         f"{circumstance}, RDX and RAX must hold {value >> 32:#x} and {value & 0xFFFFFFFF:#x}, "
         f"but they hold {regs.rdx:#x} and {regs.rax:#x}"
@@ -38,11 +41,11 @@ def require_read(guest: Guest, value: int, circumstance: str) -> None:
 @every_guest_mode
 @every_irqchip
 @first_and_later_turn
-def test_rdmsr(device: Msr, turns: int) -> None:
+def test_rdmsr(device: Device, turns: int) -> None:
     """api.rst, note under KVM_EXIT_MMIO, which names KVM_EXIT_X86_RDMSR and KVM_EXIT_X86_WRMSR."""
     device.turns(turns)
     value = device.answer(device.run_to_read("At the RDMSR"))
-    require_completion(device.guest, "After an RDMSR", also=("rdx",))
+    require_completion(device.guest, "After an RDMSR", also=device.destination)
     require_read(device.guest, value, "After an RDMSR that was completed")
     device.run_to_write("In a normal run after a completed RDMSR")
     device.require_stored(value, "After a completed RDMSR and a normal run")
@@ -53,7 +56,7 @@ def test_rdmsr(device: Msr, turns: int) -> None:
 @every_guest_mode
 @every_irqchip
 @first_and_later_turn
-def test_wrmsr(device: Msr, turns: int) -> None:
+def test_wrmsr(device: Device, turns: int) -> None:
     """The same for a write, which changes nothing but the program counter."""
     device.turns(turns)
     device.answer(device.run_to_read("At the RDMSR"))
@@ -61,15 +64,15 @@ def test_wrmsr(device: Msr, turns: int) -> None:
     require_completion(device.guest, "After a WRMSR")
     device.run_to_read("In a normal run after a completed WRMSR")
     device.require_in_step(turns + 1, turns + 1, "After a completed WRMSR and a normal run")
-    assert device.exceptions() == 0, "The host took the write, but the guest got a #GP"
+    assert exceptions(device) == 0, "The host took the write, but the guest got a #GP"
 
 
 @pytest.mark.claim("completion.msr")
 @every_guest_mode
-def test_rdmsr_then_saved(device: Msr, kvm: System) -> None:
+def test_rdmsr_then_saved(device: Device, kvm: System) -> None:
     """Registers and memory taken now are the whole of it elsewhere."""
     value = device.answer(device.run_to_read("At the RDMSR"))
-    require_completion(device.guest, "After an RDMSR", also=("rdx",))
+    require_completion(device.guest, "After an RDMSR", also=device.destination)
     with create(kvm) as other:
         device.move_to(other)
         device.run_to_write("In another VM, after a completed RDMSR")
@@ -79,7 +82,7 @@ def test_rdmsr_then_saved(device: Msr, kvm: System) -> None:
 
 @pytest.mark.claim("completion.msr")
 @every_guest_mode
-def test_wrmsr_then_saved(device: Msr, kvm: System) -> None:
+def test_wrmsr_then_saved(device: Device, kvm: System) -> None:
     """The same for a write: the other VM does not repeat it."""
     device.answer(device.run_to_read("At the RDMSR"))
     device.run_to_write("At the WRMSR")
@@ -93,11 +96,21 @@ def test_wrmsr_then_saved(device: Msr, kvm: System) -> None:
 # ---- answered with an error
 
 
+def refuse(device: Device, asked: exits.Exit) -> None:
+    """The guest gets a #GP."""
+    refuse_msr(device.guest.vcpu, asked)
+
+
+def exceptions(device: Device) -> int:
+    """#GP that the guest has taken."""
+    return device.guest.data(EXCEPTIONS)
+
+
 def require_refused(guest: Guest, instruction: bytes, name: str) -> None:
     """One immediate run after the refusal: a #GP waits, and RIP is at the instruction still."""
     said = f"After {name} that was refused and a re-entry with immediate_exit=1"
     require_completion(guest, f"After {name} that was refused")
-    events = x86_64.get_events(guest.vcpu).exception
+    events = ioctls.get_events(guest.vcpu).exception
     assert events.pending or events.injected, f"{said}, a #GP must wait, but no exception does"
     assert events.nr == GENERAL_PROTECTION, f"{said}, exception 13 must wait, but {events.nr} does"
     if guest.mode != "real":
@@ -113,10 +126,10 @@ def require_refused(guest: Guest, instruction: bytes, name: str) -> None:
     )
 
 
-def require_exceptions(device: Msr, number: int, circumstance: str) -> None:
+def require_exceptions(device: Device, number: int, circumstance: str) -> None:
     """The guest's handler has counted so many #GP."""
-    assert device.exceptions() == number, (
-        f"{circumstance}, the guest must have taken {number} #GP, but it took {device.exceptions()}"
+    assert exceptions(device) == number, (
+        f"{circumstance}, the guest must have taken {number} #GP, but it took {exceptions(device)}"
     )
 
 
@@ -124,10 +137,10 @@ def require_exceptions(device: Msr, number: int, circumstance: str) -> None:
 @every_guest_mode
 @every_irqchip
 @first_and_later_turn
-def test_refused_rdmsr(device: Msr, turns: int) -> None:
+def test_refused_rdmsr(device: Device, turns: int) -> None:
     """api.rst, KVM_EXIT_X86_RDMSR: with "error" at 1 the guest gets a #GP when it runs again."""
     device.turns(turns)
-    device.refuse(device.run_to_read("At the RDMSR"))
+    refuse(device, device.run_to_read("At the RDMSR"))
     require_refused(device.guest, RDMSR, "an RDMSR")
     require_read(device.guest, 0, "After an RDMSR that was refused")
     require_exceptions(device, 0, "After immediate runs only")
@@ -140,11 +153,11 @@ def test_refused_rdmsr(device: Msr, turns: int) -> None:
 @every_guest_mode
 @every_irqchip
 @first_and_later_turn
-def test_refused_wrmsr(device: Msr, turns: int) -> None:
+def test_refused_wrmsr(device: Device, turns: int) -> None:
     """The same for KVM_EXIT_X86_WRMSR."""
     device.turns(turns)
     device.answer(device.run_to_read("At the RDMSR"))
-    device.refuse(device.run_to_write("At the WRMSR"))
+    refuse(device, device.run_to_write("At the WRMSR"))
     require_refused(device.guest, WRMSR, "a WRMSR")
     require_exceptions(device, 0, "After immediate runs only")
     device.run_to_read("In a normal run after a refused WRMSR")
@@ -154,9 +167,9 @@ def test_refused_wrmsr(device: Msr, turns: int) -> None:
 
 @pytest.mark.claim("completion.failed_msr")
 @every_guest_mode
-def test_refusal_waits_through_immediate_runs(device: Msr) -> None:
+def test_refusal_waits_through_immediate_runs(device: Device) -> None:
     """However many immediate runs come, the #GP is delivered by the normal one, and once."""
-    device.refuse(device.run_to_read("At the RDMSR"))
+    refuse(device, device.run_to_read("At the RDMSR"))
     require_completion(device.guest, "After an RDMSR that was refused")
     for number in range(REPEATS):
         require_immediate(device.guest, f"On re-entry {number + 2} after a refused RDMSR")

@@ -13,11 +13,11 @@ from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
     first_and_later_turn,
+    only_on,
     pin_device,
-    x86_only,
 )
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_device("port_io")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_device("port_io")]
 
 
 @pytest.mark.claim("completion.pio")

@@ -10,15 +10,20 @@ import pytest
 
 from guest_blobs import memory_map as at
 from harness.kvm import exits
-from harness.kvm.answers import answer_io
+from harness.kvm.arch.x86_64.devices import (
+    PORT_DONE,
+    PORT_STRING_IN,
+    PORT_STRING_OUT,
+    answer_io,
+)
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.verdicts import require_eintr, require_exit
-from suites.dimensions import every_guest_mode, pin_guest_program, x86_only
+from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
-    x86_only,
+    only_on("x86_64"),
     pin_guest_program("string_io"),
     every_guest_mode,
 ]
@@ -48,9 +53,9 @@ def serve_chunks(
         if bytes_served > length:
             raise AssertionError(f"{said}, {left} bytes are left, but {chunk}")
         serve(chunk)
-        mailbox = guest.ram.read(at.MAILBOX, 0x1000)
+        mailbox = guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE)
         result = guest.run_immediate()
-        if guest.ram.read(at.MAILBOX, 0x1000) != mailbox:
+        if guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE) != mailbox:
             raise AssertionError(
                 f"{said} and a re-entry with immediate_exit=1, no further instruction may run, "
                 "but the guest's mailbox page changed"
@@ -75,12 +80,12 @@ def test_string_out(loaded: Guest) -> None:
     after = serve_chunks(
         loaded,
         loaded.vcpu.run_raw(),
-        at.PORT_STRING_OUT,
+        PORT_STRING_OUT,
         LENGTH_OUT,
         lambda chunk: sent.extend(chunk.data),
     )
     require_same(bytes(sent), BYTES[:LENGTH_OUT], "A REP OUTSB completed by immediate runs")
-    assert (after.port, loaded.phase) == (at.PORT_STRING_IN, RECEIVING), (
+    assert (after.port, loaded.phase) == (PORT_STRING_IN, RECEIVING), (
         f"After the last byte of a REP OUTSB its program must go on to the REP INSB, but {after}"
     )
 
@@ -101,14 +106,14 @@ def test_string_in(loaded: Guest) -> None:
         answer_io(loaded.vcpu, chunk, data)
         given.extend(data)
 
-    after = serve_chunks(loaded, loaded.vcpu.run_raw(), at.PORT_STRING_IN, LENGTH_IN, give)
+    after = serve_chunks(loaded, loaded.vcpu.run_raw(), PORT_STRING_IN, LENGTH_IN, give)
     received = loaded.ram.read(TARGET, LENGTH_IN)
     require_same(received, BYTES, "A REP INSB completed by immediate runs")
     beside = loaded.ram.read(TARGET - 16, 16) + loaded.ram.read(TARGET + LENGTH_IN, 16)
     assert beside == bytes(32), (
         "A REP INSB must write its bytes only, but memory beside them changed"
     )
-    assert (after.port, loaded.phase, loaded.heartbeat) == (at.PORT_DONE, BOTH_DONE, 1), (
+    assert (after.port, loaded.phase, loaded.heartbeat) == (PORT_DONE, BOTH_DONE, 1), (
         f"After the last byte of a REP INSB its program must come to its end, but {after}"
     )
 

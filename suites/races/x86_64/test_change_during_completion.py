@@ -16,14 +16,14 @@ import pytest
 from guest_blobs import memory_map as at
 from harness.host.features import reason
 from harness.kvm import exits
-from harness.kvm.answers import answer_io
+from harness.kvm.arch.x86_64.devices import PORT_STRING_IN, answer_io
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.verdicts import require_exit
-from suites.dimensions import pin_guest_mode, x86_only
+from suites.dimensions import only_on, pin_guest_mode
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 SLOT = 1
 PAGE = 0x1000
@@ -70,7 +70,7 @@ def test_changed_during_completion(guest: Guest, guest_mode: str, before: int, a
         f"{change}, it must end with EINTR or with the guest's next exit, but it ended with the "
         f"exit before: {following}"
     )
-    assert (following.port, asked.count + following.count) == (at.PORT_STRING_IN, LENGTH), (
+    assert (following.port, asked.count + following.count) == (PORT_STRING_IN, LENGTH), (
         f"{change}, the guest must ask for the {LENGTH - asked.count} bytes that are left, but "
         f"{following}"
     )

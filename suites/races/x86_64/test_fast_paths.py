@@ -8,10 +8,10 @@ import pytest
 from harness.kick.budget import Budget
 from harness.kick.plan import Delays, Delivery, Landing, Plan, Protocol
 from harness.kick.race import Race
-from suites.dimensions import irqchip_in_kernel, pin_guest_program, x86_only
+from suites.dimensions import irqchip_in_kernel, only_on, pin_guest_program
 from suites.races.conftest import Judge
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 
 @pytest.mark.claim("races.guests")

@@ -11,10 +11,10 @@ from harness.kick.plan import Delivery, Landing, Plan, Protocol
 from harness.kick.race import Race
 from harness.kick.verdict import InconclusiveError
 from harness.kvm.run import slow_machine_factor
-from suites.dimensions import x86_only
+from suites.dimensions import only_on
 from suites.races.conftest import Judge
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 # More than the engine keeps would hide steps. Each one's turn comes 50 times, on a slow machine 12:
 # there every step is a trap that is emulated.

@@ -13,10 +13,10 @@ from harness.kvm.guest import Guest
 from harness.kvm.signals import Blocked, thread_mask
 from harness.kvm.vcpu import Vcpu, all_signals_but
 from harness.verdicts import require_eintr, require_errno, require_mask, require_signal_exit
-from suites.dimensions import KICK, irqchip_in_kernel, x86_only
+from suites.dimensions import KICK, irqchip_in_kernel, only_on
 from suites.vcpu_states.x86_64.woken import run_woken
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from harness.kvm.running import NotSeenError, Running
 from harness.kvm.signals import CountingHandler
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.verdicts import require_left, require_signal_exit
-from suites.dimensions import KICK, pin_guest_mode, x86_only
+from suites.dimensions import KICK, only_on, pin_guest_mode
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 SLOT = 1
 PAGE = 0x1000

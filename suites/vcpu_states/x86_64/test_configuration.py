@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 
 from harness.kvm.abi import KvmError
-from harness.kvm.arch import x86_64
+from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
 from harness.verdicts import require_immediate, require_runs_on
-from suites.dimensions import every_guest_mode, every_irqchip, x86_only
+from suites.dimensions import every_guest_mode, every_irqchip, only_on
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 BRAND = 0x80000002  # the first leaf of the brand string, which nothing depends on
 NAME = int.from_bytes(b"conf", "little")
@@ -25,16 +25,16 @@ def test_cpuid(loaded: Guest) -> None:
     """kvm_vcpu_has_run() asks for a real entry, so CPUID may be set after immediate runs."""
     for _ in range(REPEATS):
         require_immediate(loaded, "On a fresh vCPU")
-    cpuid = x86_64.get_cpuid(loaded.vcpu)
+    cpuid = ioctls.get_cpuid(loaded.vcpu)
     leaf = next(entry for entry in cpuid.entries[0 : cpuid.nent] if entry.function == BRAND)
     leaf.eax = NAME
     try:
-        x86_64.set_cpuid(loaded.vcpu, cpuid)
+        ioctls.set_cpuid(loaded.vcpu, cpuid)
     except KvmError as error:
         raise AssertionError(
             f"After {REPEATS} immediate runs of a fresh vCPU CPUID must still be free: {error}"
         ) from error
-    cpuid = x86_64.get_cpuid(loaded.vcpu)
+    cpuid = ioctls.get_cpuid(loaded.vcpu)
     leaf = next(entry for entry in cpuid.entries[0 : cpuid.nent] if entry.function == BRAND)
     assert leaf.eax == NAME, "KVM_SET_CPUID2 succeeded after immediate runs but changed nothing"
     require_immediate(loaded, "After CPUID was set again")

@@ -10,19 +10,19 @@ import pytest
 
 from harness.host.features import reason
 from harness.kvm import exits
-from harness.kvm.arch import x86_64, x86_state
+from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running, warm_up
 from harness.verdicts import require_exit, require_immediate, require_left, require_runs_on
 from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
+    only_on,
     pin_guest_program,
-    x86_only,
 )
 from suites.interrupts import skip_if_repeated
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("events")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
 
 REPEATS = 20
 INVALID_OPCODE = 6  # an exception without an error code
@@ -47,7 +47,7 @@ def require_survives(
     for _ in range(REPEATS):
         require_immediate(guest, f"With {what} pending")
     assert taken() == 0, f"An immediate run delivered {what}"
-    assert pending(x86_64.get_events(guest.vcpu)), (
+    assert pending(ioctls.get_events(guest.vcpu)), (
         f"After {REPEATS} immediate runs {what} must still be pending, but it is gone"
     )
     # KVM_GET_VCPU_EVENTS itself moves events from one place to another: once more behind it.
@@ -60,7 +60,7 @@ def require_survives(
     require_left(result, f"After {what}")
     skip_if_repeated(guest, 1)
     assert taken() == 1, f"The guest must take {what} once, but took it {taken()} times"
-    assert not pending(x86_64.get_events(guest.vcpu)), f"{what} is still pending after delivery"
+    assert not pending(ioctls.get_events(guest.vcpu)), f"{what} is still pending after delivery"
 
 
 @pytest.mark.claim("states.events_survive")
@@ -68,9 +68,9 @@ def require_survives(
 @every_irqchip
 def test_injected_interrupt(looping: Guest) -> None:
     """KVM_SET_VCPU_EVENTS with interrupt.injected: one that is on its way into the guest."""
-    events = x86_64.get_events(looping.vcpu)
-    events.interrupt.injected, events.interrupt.nr = 1, x86_64.INTERRUPT_VECTOR
-    x86_64.set_events(looping.vcpu, events)
+    events = ioctls.get_events(looping.vcpu)
+    events.interrupt.injected, events.interrupt.nr = 1, ioctls.INTERRUPT_VECTOR
+    ioctls.set_events(looping.vcpu, events)
     require_survives(
         looping,
         "an injected interrupt",
@@ -84,7 +84,7 @@ def test_injected_interrupt(looping: Guest) -> None:
 @every_irqchip
 def test_nmi(looping: Guest) -> None:
     """KVM_NMI."""
-    x86_64.nmi(looping.vcpu)
+    ioctls.nmi(looping.vcpu)
     require_survives(looping, "an NMI", lambda now: now.nmi.pending, lambda: looping.data(NMIS))
 
 
@@ -93,9 +93,9 @@ def test_nmi(looping: Guest) -> None:
 @every_irqchip
 def test_injected_exception(looping: Guest) -> None:
     """KVM_SET_VCPU_EVENTS with exception.injected."""
-    events = x86_64.get_events(looping.vcpu)
+    events = ioctls.get_events(looping.vcpu)
     events.exception.injected, events.exception.nr = 1, INVALID_OPCODE
-    x86_64.set_events(looping.vcpu, events)
+    ioctls.set_events(looping.vcpu, events)
     require_survives(
         looping,
         "an injected exception",
@@ -108,10 +108,10 @@ def test_injected_exception(looping: Guest) -> None:
 @every_guest_mode
 def test_pending_exception(looping: Guest) -> None:
     """exception.pending, which KVM_CAP_EXCEPTION_PAYLOAD tells from exception.injected."""
-    if not x86_state.enable_exception_payload(looping.vm):
+    if not ioctls.enable_exception_payload(looping.vm):
         pytest.skip(reason("no_exception_payload"))
-    events = x86_64.get_events(looping.vcpu)
-    x86_state.set_pending_exception(looping.vcpu, events, INVALID_OPCODE)
+    events = ioctls.get_events(looping.vcpu)
+    ioctls.set_pending_exception(looping.vcpu, events, INVALID_OPCODE)
     require_survives(
         looping,
         "a pending exception",
@@ -128,9 +128,9 @@ def test_smi(looping: Guest) -> None:
     """KVM_SMI."""
     if not looping.vm.check_extension("KVM_CAP_X86_SMM"):
         pytest.skip(reason("no_smm"))
-    looping.vm.add_memory_to(x86_64.SMM_ADDRESS_SPACE, RAM_SLOT)
+    looping.vm.add_memory_to(ioctls.SMM_ADDRESS_SPACE, RAM_SLOT)
     looping.place("smi", "real")
-    x86_64.smi(looping.vcpu)
+    ioctls.smi(looping.vcpu)
     require_survives(looping, "an SMI", lambda now: now.smi.pending, lambda: looping.data(SMIS))
 
 
@@ -139,20 +139,20 @@ def test_smi(looping: Guest) -> None:
 @every_irqchip
 def test_triple_fault(looping: Guest) -> None:
     """triple_fault.pending: immediate runs keep it, the next run is KVM_EXIT_SHUTDOWN, once."""
-    if not x86_state.enable_triple_fault_event(looping.vm):
+    if not ioctls.enable_triple_fault_event(looping.vm):
         pytest.skip(reason("no_triple_fault_event"))
-    events = x86_64.get_events(looping.vcpu)
-    x86_64.set_triple_fault_pending(events)
-    x86_64.set_events(looping.vcpu, events)
+    events = ioctls.get_events(looping.vcpu)
+    ioctls.set_triple_fault_pending(events)
+    ioctls.set_events(looping.vcpu, events)
     for _ in range(REPEATS):
         require_immediate(looping, "With a triple fault pending")
-    assert x86_64.triple_fault_pending(x86_64.get_events(looping.vcpu)), (
+    assert ioctls.triple_fault_pending(ioctls.get_events(looping.vcpu)), (
         f"After {REPEATS} immediate runs the triple fault must still be pending, but it is gone"
     )
     turns = looping.heartbeat
     require_exit(looping.vcpu.run_raw(), exits.Shutdown, "With a triple fault pending")
     assert looping.heartbeat == turns, "The guest ran on beside its triple fault"
-    assert not x86_64.triple_fault_pending(x86_64.get_events(looping.vcpu)), (
+    assert not ioctls.triple_fault_pending(ioctls.get_events(looping.vcpu)), (
         "The triple fault is still pending after KVM_EXIT_SHUTDOWN"
     )
     require_immediate(looping, "After a triple fault")

@@ -15,9 +15,9 @@ from harness.verdicts import (
     require_no_progress,
     require_runs_on,
 )
-from suites.dimensions import every_guest_mode, irqchip_in_kernel, x86_only
+from suites.dimensions import every_guest_mode, irqchip_in_kernel, only_on
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 ILLEGAL_CR8 = 16  # CR8 has four bits
 

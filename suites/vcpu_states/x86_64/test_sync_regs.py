@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 from harness.host.features import reason
-from harness.kvm.arch import x86_64, x86_state
-from harness.kvm.arch.x86_state import sync_bit
+from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
 from harness.verdicts import require_eintr, require_immediate, require_left, require_runs_on
-from suites.dimensions import every_guest_mode, pin_guest_program, x86_only
+from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 from suites.interrupts import require_ticks
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("events")]
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
 
 SETS = ("regs", "sregs", "events")
 POISON = 0xA5
@@ -29,7 +28,7 @@ one_set = pytest.mark.parametrize("kind", SETS)
 @pytest.fixture
 def sharing(loaded: Guest) -> Guest:
     """A guest that counts in its loop, of a KVM that shares all three sets."""
-    wanted = sum(sync_bit(kind) for kind in SETS)
+    wanted = sum(ioctls.sync_bit(kind) for kind in SETS)
     if loaded.vm.check_extension("KVM_CAP_SYNC_REGS") & wanted != wanted:
         pytest.skip(reason("no_sync_regs"))
     warm_up(loaded)
@@ -38,22 +37,22 @@ def sharing(loaded: Guest) -> Guest:
 
 def shared(guest: Guest, kind: str) -> Any:
     """A set in kvm_run."""
-    return getattr(x86_64.sync_regs(guest.vcpu), kind)
+    return getattr(ioctls.sync_regs(guest.vcpu), kind)
 
 
 def by_ioctl(guest: Guest, kind: str) -> dict[str, int]:
     """The same set by its ioctl, field by field."""
     getters = {
-        "regs": x86_64.get_regs,
-        "sregs": x86_64.get_sregs,
-        "events": x86_64.get_events,
+        "regs": ioctls.get_regs,
+        "sregs": ioctls.get_sregs,
+        "events": ioctls.get_events,
     }
-    return x86_state.fields(getters[kind](guest.vcpu))
+    return state.fields(getters[kind](guest.vcpu))
 
 
 def require_stored(guest: Guest, kind: str) -> None:
     """The set in kvm_run is what its ioctl gives."""
-    found = x86_state.fields(shared(guest, kind))
+    found = state.fields(shared(guest, kind))
     wrong = [
         f"{name} is {found[name]:#x} instead of {value:#x}"
         for name, value in by_ioctl(guest, kind).items()
@@ -72,14 +71,16 @@ def require_stored(guest: Guest, kind: str) -> None:
 def test_valid_set_is_stored(sharing: Guest, kind: str) -> None:
     """A set named in kvm_valid_regs is there after an immediate run; the others are untouched."""
     for name in SETS:
-        x86_state.fill(shared(sharing, name), POISON)
-    poisoned = {name: x86_state.fields(shared(sharing, name)) for name in SETS}
-    sharing.vcpu.run_page.kvm_valid_regs = sync_bit(kind)
+        state.fill(shared(sharing, name), POISON)
+    poisoned = {name: state.fields(shared(sharing, name)) for name in SETS}
+    sharing.vcpu.run_page.kvm_valid_regs = ioctls.sync_bit(kind)
     require_immediate(sharing, f"With {kind} in kvm_valid_regs")
-    assert sharing.vcpu.run_page.kvm_valid_regs == sync_bit(kind), "kvm_valid_regs was changed"
+    assert sharing.vcpu.run_page.kvm_valid_regs == ioctls.sync_bit(kind), (
+        "kvm_valid_regs was changed"
+    )
     require_stored(sharing, kind)
     for name in set(SETS) - {kind}:
-        assert x86_state.fields(shared(sharing, name)) == poisoned[name], (
+        assert state.fields(shared(sharing, name)) == poisoned[name], (
             f"{name} was stored by an immediate run, but kvm_valid_regs named {kind}"
         )
     sharing.vcpu.run_page.kvm_valid_regs = 0
@@ -107,14 +108,14 @@ def require_scratch(guest: Guest, rule: str) -> None:
 
 def set_scratch(guest: Guest, value: int) -> None:
     """RBP by kvm_dirty_regs and an immediate run."""
-    x86_state.copy(shared(guest, "regs"), x86_64.get_regs(guest.vcpu))
+    state.copy(shared(guest, "regs"), ioctls.get_regs(guest.vcpu))
     shared(guest, "regs").rbp = value
     run_with_dirty(guest, "regs")
 
 
 def run_with_dirty(guest: Guest, kind: str) -> None:
     """An immediate run with a set named in kvm_dirty_regs: EINTR, and the bit is cleared."""
-    guest.vcpu.run_page.kvm_dirty_regs = sync_bit(kind)
+    guest.vcpu.run_page.kvm_dirty_regs = ioctls.sync_bit(kind)
     turns = guest.heartbeat
     circumstance = f"With {kind} in kvm_dirty_regs and immediate_exit=1"
     require_eintr(guest.run_immediate(), circumstance)
@@ -127,10 +128,10 @@ def run_with_dirty(guest: Guest, kind: str) -> None:
 @every_guest_mode
 def test_dirty_system_registers_are_taken(sharing: Guest) -> None:
     """The same for sregs, by CR2."""
-    x86_state.copy(shared(sharing, "sregs"), x86_64.get_sregs(sharing.vcpu))
+    state.copy(shared(sharing, "sregs"), ioctls.get_sregs(sharing.vcpu))
     shared(sharing, "sregs").cr2 = FAULT_ADDRESS
     run_with_dirty(sharing, "sregs")
-    found = int(x86_64.get_sregs(sharing.vcpu).cr2)
+    found = int(ioctls.get_sregs(sharing.vcpu).cr2)
     assert found == FAULT_ADDRESS, (
         "With sregs in kvm_dirty_regs, an immediate run must take them, but CR2 is "
         f"{found:#x} instead of {FAULT_ADDRESS:#x}"
@@ -142,12 +143,12 @@ def test_dirty_system_registers_are_taken(sharing: Guest) -> None:
 @every_guest_mode
 def test_dirty_events_are_taken(sharing: Guest) -> None:
     """The same for events: the interrupt is not delivered yet, and once by the next run."""
-    x86_state.copy(shared(sharing, "events"), x86_64.get_events(sharing.vcpu))
+    state.copy(shared(sharing, "events"), ioctls.get_events(sharing.vcpu))
     interrupt = shared(sharing, "events").interrupt
-    interrupt.injected, interrupt.nr = 1, x86_64.INTERRUPT_VECTOR
+    interrupt.injected, interrupt.nr = 1, ioctls.INTERRUPT_VECTOR
     run_with_dirty(sharing, "events")
     require_immediate(sharing, "With an interrupt passed by kvm_dirty_regs")
-    assert x86_64.get_events(sharing.vcpu).interrupt.injected, (
+    assert ioctls.get_events(sharing.vcpu).interrupt.injected, (
         "With events in kvm_dirty_regs, an immediate run must take them, but there is no interrupt"
     )
     with Running(sharing) as running:
@@ -163,8 +164,8 @@ def test_dirty_events_are_taken(sharing: Guest) -> None:
 @every_guest_mode
 def test_taken_and_stored_in_one_run(sharing: Guest) -> None:
     """Both fields in one immediate run: what was taken is what is stored."""
-    x86_state.fill(shared(sharing, "sregs"), POISON)
-    sharing.vcpu.run_page.kvm_valid_regs = sync_bit("regs") | sync_bit("sregs")
+    state.fill(shared(sharing, "sregs"), POISON)
+    sharing.vcpu.run_page.kvm_valid_regs = ioctls.sync_bit("regs") | ioctls.sync_bit("sregs")
     set_scratch(sharing, SCRATCH)
     require_stored(sharing, "regs")
     require_stored(sharing, "sregs")

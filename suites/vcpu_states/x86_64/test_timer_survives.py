@@ -12,14 +12,18 @@ import pytest
 
 from guest_blobs import memory_map as at
 from harness.host.features import reason
-from harness.kvm.arch import x86_64, x86_state
+from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.verdicts import require_eintr
-from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program, x86_only
+from suites.dimensions import every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
 
-pytestmark = [pytest.mark.usefixtures("capability"), x86_only, pin_guest_program("deadline")]
+pytestmark = [
+    pytest.mark.usefixtures("capability"),
+    only_on("x86_64"),
+    pin_guest_program("deadline"),
+]
 
 KICK = 40  # a real-time signal that nothing else uses
 PERIOD = 0  # the program's data word: cycles from the arming to the deadline, 32 bits
@@ -39,7 +43,7 @@ def timed(loaded: Guest) -> Guest:
     """A guest with a local APIC and a TSC-deadline timer."""
     if not loaded.vm.check_extension("KVM_CAP_TSC_DEADLINE_TIMER"):
         pytest.skip(reason("no_tsc_deadline"))
-    x86_state.offer_tsc_deadline(loaded.vcpu)
+    ioctls.offer_tsc_deadline(loaded.vcpu)
     return loaded
 
 
@@ -51,7 +55,7 @@ def halt_with_timer_armed(guest: Guest) -> None:
     """
     guest.set_data(PERIOD, FAR)
     guest.ram.write32(at.PHASE, 0)
-    x86_64.set_msr(guest.vcpu, x86_state.TSC_DEADLINE, PAST)
+    ioctls.set_msr(guest.vcpu, ioctls.TSC_DEADLINE, PAST)
     with CountingHandler(KICK), Running(guest) as running:
         running.wait_until(lambda: guest.phase == ARMED, "the timer's arming")
         running.stop_by(KICK)
@@ -79,13 +83,13 @@ def save_and_restore(
         pause(number)
         immediate(guest)
         if step == "get_lapic":
-            lapic = x86_state.get_lapic(vcpu)
+            lapic = ioctls.get_lapic(vcpu)
         elif step == "get_deadline":
             deadline = deadline_of(guest)
         elif step == "set_lapic":
-            x86_state.set_lapic(vcpu, lapic)
+            ioctls.set_lapic(vcpu, lapic)
         elif step == "set_deadline":
-            x86_64.set_msr(vcpu, x86_state.TSC_DEADLINE, deadline)
+            ioctls.set_msr(vcpu, ioctls.TSC_DEADLINE, deadline)
     return deadline
 
 
@@ -101,8 +105,8 @@ def expires_in_pause(guest: Guest, order: str, pause: int, cycles: int) -> bool:
     """The timer expires in this pause of a save and restore; whether it did so not before it."""
     halt_with_timer_armed(guest)
     deadline = guest_clock(guest) + cycles
-    x86_64.set_msr(guest.vcpu, x86_state.TSC_DEADLINE, deadline)
-    armed_s = cycles / x86_state.tsc_khz(guest.vcpu) / 1000
+    ioctls.set_msr(guest.vcpu, ioctls.TSC_DEADLINE, deadline)
+    armed_s = cycles / ioctls.tsc_khz(guest.vcpu) / 1000
     in_time = False
 
     def wait(number: int) -> None:
@@ -127,7 +131,7 @@ def require_kept(guest: Guest, circumstance: str) -> None:
     A tick alone is no proof of it: an emulated processor may take an earlier one's interrupt again.
     """
     deadline = deadline_of(guest)  # first: it goes when the interrupt is there
-    waiting = x86_state.vectors(x86_state.get_lapic(guest.vcpu), x86_state.IRR)
+    waiting = state.vectors(ioctls.get_lapic(guest.vcpu), state.IRR)
     assert deadline or waiting, (
         f"The guest's timer {circumstance} is lost: KVM has neither its deadline (the MSR "
         "IA32_TSC_DEADLINE is 0) nor its interrupt (the local APIC's IRR is empty)"
@@ -147,12 +151,12 @@ def one_processor() -> Iterator[None]:
 
 def deadline_of(guest: Guest) -> int:
     """The guest's IA32_TSC_DEADLINE: 0 when it is not armed."""
-    return x86_64.get_msr(guest.vcpu, x86_state.TSC_DEADLINE)
+    return ioctls.get_msr(guest.vcpu, ioctls.TSC_DEADLINE)
 
 
 def guest_clock(guest: Guest) -> int:
     """The guest's TSC."""
-    return x86_64.get_msr(guest.vcpu, x86_state.TSC)
+    return ioctls.get_msr(guest.vcpu, ioctls.TSC)
 
 
 @pytest.mark.claim("states.timer_survives")
@@ -167,7 +171,7 @@ def test_expires_meanwhile(timed: Guest, order: str) -> None:
     """
     with one_processor():
         for pause in range(PAUSES):
-            cycles = NEAR_MS * x86_state.tsc_khz(timed.vcpu)
+            cycles = NEAR_MS * ioctls.tsc_khz(timed.vcpu)
             while not expires_in_pause(timed, order, pause, cycles):
                 cycles *= 2
 
@@ -185,7 +189,7 @@ def test_still_armed(timed: Guest, order: str) -> None:
     for _ in range(REPEATS):
         found = save_and_restore(timed, order)
         assert found == wanted, f"The deadline must stay {wanted:#x}, but it became {found:#x}"
-    x86_64.set_msr(timed.vcpu, x86_state.TSC_DEADLINE, PAST)
+    ioctls.set_msr(timed.vcpu, ioctls.TSC_DEADLINE, PAST)
     immediate(timed)
     circumstance = "that was set to a time in the past, after immediate runs,"
     require_kept(timed, circumstance)

@@ -15,14 +15,14 @@ from harness.verdicts import require_eintr, require_errno, require_left, require
 from suites.dimensions import (
     every_guest_mode,
     irqchip_in_kernel,
+    only_on,
     pin_guest_program,
-    x86_only,
 )
 from suites.vcpu_states.x86_64.woken import run_woken
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
-    x86_only,
+    only_on("x86_64"),
     pin_guest_program("second_processor"),
 ]
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.kvm.abi import constant
-from harness.kvm.arch import x86_64
+from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.run import RunResult
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -20,7 +20,7 @@ def run_woken(vm: Vm, vcpu: Vcpu, apic_id: int) -> RunResult:
 
     def wake() -> RunResult:
         vcpu.set_mp_state(constant("KVM_MP_STATE_UNINITIALIZED"))
-        x86_64.send_init(vm, apic_id)
+        ioctls.send_init(vm, apic_id)
         return vcpu.run_raw(goes_on=False)
 
     return first_undisturbed(wake)

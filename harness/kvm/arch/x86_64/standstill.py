@@ -7,8 +7,15 @@ import struct
 from contextlib import suppress
 
 from harness.kvm import abi
-from harness.kvm.arch.x86_64 import get_events, get_msr, get_regs
-from harness.kvm.arch.x86_state import IRR, ISR, TSC, TSC_DEADLINE, fields, get_lapic, vectors
+from harness.kvm.arch.x86_64.ioctls import (
+    TSC,
+    TSC_DEADLINE,
+    get_events,
+    get_lapic,
+    get_msr,
+    get_regs,
+)
+from harness.kvm.arch.x86_64.state import IRR, ISR, fields, vectors
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
@@ -18,8 +25,11 @@ _STATES = ("RUNNABLE", "UNINITIALIZED", "INIT_RECEIVED", "HALTED", "SIPI_RECEIVE
 _REGISTERS = {"TPR": 0x80, "PPR": 0xA0, "SPIV": 0xF0, "LVTT": 0x320, "TMICT": 0x380, "TMCCT": 0x390}
 
 
-def describe(vcpu: Vcpu) -> str:
-    """One clause; what this KVM does not tell (it may keep no local APIC) is left out."""
+def standstill(vcpu: Vcpu) -> str:
+    """Program counter, flags, MP state, events, and the local APIC with its timer: one clause.
+
+    What this KVM does not tell (it may keep no local APIC) is left out.
+    """
     parts = []
     for part in (_registers, _state, _events, _local_apic, _deadline):
         with suppress(abi.KvmError):

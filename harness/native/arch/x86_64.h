@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* x86-64: see arch.h. */
+#ifndef KE_ARCH_X86_64_H
+#define KE_ARCH_X86_64_H
+
+#include <linux/kvm_para.h>
+#include <sys/syscall.h>
+
+/* ---- constants that older headers lack (compat.h) */
+
+#ifndef KVM_HC_MAP_GPA_RANGE /* 5.14 */
+#define KVM_HC_MAP_GPA_RANGE 12
+#endif
+#ifndef KVM_CAP_DISABLE_QUIRKS2 /* 5.18 */
+#define KVM_CAP_DISABLE_QUIRKS2 213
+#endif
+#ifndef KVM_X86_QUIRK_FIX_HYPERCALL_INSN /* 5.19 */
+#define KVM_X86_QUIRK_FIX_HYPERCALL_INSN (1 << 5)
+#endif
+#ifndef KVM_CAP_X86_TRIPLE_FAULT_EVENT /* 6.0 */
+#define KVM_CAP_X86_TRIPLE_FAULT_EVENT 218
+#endif
+#ifndef KVM_VCPUEVENT_VALID_TRIPLE_FAULT /* 6.0 */
+#define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
+#endif
+
+/* ---- KVM's interface */
+
+#define KE_ARCH_IOCTLS                                                                            \
+	PLAIN(KVM_CREATE_IRQCHIP), PLAIN(KVM_SET_TSS_ADDR),                                       \
+		SIZED(KVM_SET_IDENTITY_MAP_ADDR, __u64), PLAIN(KVM_NMI), PLAIN(KVM_SMI),          \
+		PLAIN(KVM_GET_TSC_KHZ), SIZED(KVM_GET_SUPPORTED_CPUID, struct kvm_cpuid2),        \
+		SIZED(KVM_SET_CPUID2, struct kvm_cpuid2),                                         \
+		SIZED(KVM_GET_CPUID2, struct kvm_cpuid2), SIZED(KVM_GET_SREGS, struct kvm_sregs), \
+		SIZED(KVM_SET_SREGS, struct kvm_sregs), SIZED(KVM_GET_MSRS, struct kvm_msrs),     \
+		SIZED(KVM_SET_MSRS, struct kvm_msrs),                                             \
+		SIZED(KVM_GET_LAPIC, struct kvm_lapic_state),                                     \
+		SIZED(KVM_SET_LAPIC, struct kvm_lapic_state),                                     \
+		SIZED(KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events),                               \
+		SIZED(KVM_SET_VCPU_EVENTS, struct kvm_vcpu_events),                               \
+		SIZED(KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter),
+
+/* kvm_run's "s" is of a type that only an architecture knows. */
+static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)
+{
+	return &run->s.regs;
+}
+
+/* events.triple_fault.pending, which headers before 6.0 do not name: the byte behind "smi". */
+static inline uint8_t *ke_triple_fault(struct kvm_vcpu_events *events)
+{
+	return (uint8_t *)(&events->smi + 1);
+}
+
+/* The programs speak by ports; an IN waits for a byte. */
+static inline int ke_port_answer(struct kvm_run *run)
+{
+	if (run->exit_reason != KVM_EXIT_IO)
+		return 0;
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		*((uint8_t *)run + run->io.data_offset) = 1;
+	return 1;
+}
+
+#define KE_ARCH_ANSWER(run) ke_port_answer(run)
+#define KE_ARCH_RELAX() __builtin_ia32_pause()
+
+/* ---- KVM_RUN, by name */
+
+#define KE_ARCH_NAMES_CALL 1
+#define KE_ARCH_PROGRAM_COUNTER(context) ((uintptr_t)(context)->uc_mcontext.gregs[REG_RIP])
+
+static inline __attribute__((always_inline)) long
+ke_arch_enter(int fd, volatile uint32_t *phase, uint32_t after)
+{
+	long result;
+
+	__asm__ volatile(".globl ke_enter_call\n\t"
+			 ".hidden ke_enter_call\n\t"
+			 ".globl ke_enter_return\n\t"
+			 ".hidden ke_enter_return\n"
+			 "ke_enter_call:\n\t"
+			 "syscall\n"
+			 "ke_enter_return:\n\t"
+			 "movl %[after], (%[phase])"
+			 : "=a"(result)
+			 : "a"((long)SYS_ioctl), "D"((long)fd), "S"((unsigned long)KVM_RUN),
+			   "d"(0L), [phase] "r"(phase), [after] "r"(after)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* ---- single steps of this thread, by EFLAGS.TF; in line, for a call would be stepped as well */
+
+#define KE_ARCH_STEPS 1
+#define KE_ARCH_STEP_NO_MORE(context) ((context)->uc_mcontext.gregs[REG_EFL] &= ~0x100)
+
+/* From the next instruction on each one traps. The red zone below the stack pointer is spared. */
+static inline __attribute__((always_inline)) void ke_step_from_here(void)
+{
+	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
+			 "pushfq\n\t"
+			 "orq $0x100, (%%rsp)\n\t"
+			 "popfq\n\t"
+			 "leaq 128(%%rsp), %%rsp"
+			 :
+			 :
+			 : "memory", "cc");
+}
+
+/* The check saw a kick that landed before it: the rest is not to be stepped. */
+static inline __attribute__((always_inline)) void ke_stop_stepping(void)
+{
+	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
+			 "pushfq\n\t"
+			 "andq $~0x100, (%%rsp)\n\t"
+			 "popfq\n\t"
+			 "leaq 128(%%rsp), %%rsp"
+			 :
+			 :
+			 : "memory", "cc");
+}
+
+/* ---- sweeps: the time-stamp counter, and NOPs of a byte each */
+
+#define KE_ARCH_SWEEPS 1
+#define KE_NOPS 512
+#define KE_SLIDE_NOPS 4096
+
+static inline uint64_t ke_ticks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+/* So many NOPs, KE_NOPS at most. */
+static inline __attribute__((always_inline)) void ke_nops(uint64_t count)
+{
+	__asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
+			 "subq %0, %%rax\n\t"
+			 "jmp *%%rax\n\t"
+			 ".rept 512\n\t"
+			 "nop\n\t"
+			 ".endr\n"
+			 "1:"
+			 :
+			 : "r"(count)
+			 : "rax", "memory");
+}
+
+/* KE_SLIDE_NOPS at a place with a name, so that the program counter tells the number. */
+static inline __attribute__((always_inline)) void ke_slide(void)
+{
+	__asm__ volatile(".globl sw_nops\n\t"
+			 ".hidden sw_nops\n"
+			 "sw_nops:\n\t"
+			 ".rept 4096\n\t"
+			 "nop\n\t"
+			 ".endr" ::
+				 : "memory");
+}
+
+#endif
