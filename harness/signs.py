@@ -71,11 +71,10 @@ def run(
     ) as child:
         try:
             while True:
-                try:
+                look()  # at a program that is over at once, too
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     output, errors = child.communicate(timeout=_TICK_S)
                     break
-                except subprocess.TimeoutExpired:
-                    look()
         except BaseException:
             child.kill()
             raise
