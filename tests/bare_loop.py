@@ -18,9 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark import measurement
-from harness.benchmark.measurement import Bench, Settings
-from harness.benchmark.statistics import Estimate, estimate
+from lab.benchmark import measurement
+from lab.benchmark.measurement import Bench, Settings
+from lab.benchmark.statistics import Estimate, estimate
 
 HERE = Path(__file__).resolve().parent
 PROGRAM = HERE.parent / "guest_blobs" / "x86_64" / "port_io.real.bin"

@@ -11,7 +11,7 @@ from pathlib import Path
 import fake_programs
 import pytest
 
-from harness.emulation import programs
+from lab.emulation import programs
 
 
 @pytest.fixture(autouse=True)

@@ -18,10 +18,10 @@ from pathlib import Path
 from unittest import mock
 
 from harness import signs
-from harness.emulation import bundle, kernel, machine
-from harness.emulation.share import WRITABLE
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
+from lab.emulation import bundle, kernel, machine
+from lab.emulation.share import WRITABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = kernel.Kernel(Path("/no/vmlinuz"), "6.99.0", "fake 6.99.0", None, "fake")
@@ -188,7 +188,7 @@ def command(ending: str, share: Path) -> list[str]:
 
 
 def playing(ending: str) -> AbstractContextManager[object]:
-    """A context in which harness.emulation.machine boots such a machine."""
+    """A context in which lab.emulation.machine boots such a machine."""
     return mock.patch.object(
         machine, "command", lambda _kernel, _machine, _job, share, _: command(ending, share.place)
     )

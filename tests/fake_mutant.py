@@ -17,13 +17,14 @@ from pathlib import Path
 
 from fake_emulate import log
 
-from harness.emulation import console as consoles
-from harness.emulation import lost
-from harness.emulation import share as shares
-from harness.mutation.source import Source
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
-from tools import mutate_guest, run_child
+from lab.emulation import console as consoles
+from lab.emulation import share as shares
+from lab.launch import lost
+from lab.mutation import guest
+from lab.mutation.source import Source
+from tools import run_child
 
 PLANNED = ("preset.returns_eintr", "preset.repeats", "preset.per_vcpu")
 LOST = "the machine hung: no sign of life\nThe console's last lines:\n  x"
@@ -108,11 +109,11 @@ def sweep(name: str, output: Path) -> int:
 
 
 def lane(source: str, folder: str, _boot_limit: str) -> int:
-    """Answers as tools/mutate_guest.py does, until it is killed or the machine is lost."""
+    """Answers as lab/mutation/guest.py does, until it is killed or the machine is lost."""
     place, share, boot = Path(folder), shares.at(Path(folder)), Source.load(Path(source)).boot
     log(f"lane {os.getpid()}")
     for number in itertools.count():
-        while not (file := share.path / mutate_guest.request_file(number)).exists():
+        while not (file := share.path / guest.request_file(number)).exists():
             time.sleep(0.01)
         request = json.loads(file.read_text())
         output = Path(request["output"]).parent
@@ -132,7 +133,7 @@ def lane(source: str, folder: str, _boot_limit: str) -> int:
             told = lost.LostVm("the machine hung", consoles.panic(lines), tuple(lines))
             (place / "lost.json").write_text(json.dumps(asdict(told)))
             return 71
-        (share.path / mutate_guest.answer_file(number)).write_text(json.dumps(answer))
+        (share.path / guest.answer_file(number)).write_text(json.dumps(answer))
     return 0
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stand-ins for the programs of setup/programs.txt, for machines that are only played.
 
-With them harness.emulation.programs is asked as ever, and tests need none of the programs.
+With them lab.emulation.programs is asked as ever, and tests need none of the programs.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from harness.emulation import programs
+from lab.emulation import programs
 
 QEMU_VERSION = "9.9.0"
 _STAND_IN = f"#!/bin/sh\necho 'QEMU emulator version {QEMU_VERSION} (a stand-in)'\n"

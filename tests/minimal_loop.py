@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.benchmark.statistics import Estimate, estimate
 from harness.kick.engine import measure_speed, run
 from harness.kick.plan import Delays, Plan, Protocol
 from harness.kick.slots import Slot, slot
@@ -27,6 +26,7 @@ from harness.kvm import arch
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
 from harness.kvm.system import System
+from lab.benchmark.statistics import Estimate, estimate
 
 HERE = Path(__file__).resolve().parent
 PROGRAM = HERE.parent / "guest_blobs" / "x86_64" / "heartbeat.real.bin"

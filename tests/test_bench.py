@@ -19,15 +19,15 @@ import bare_loop
 import pytest
 
 from harness import host, signs
-from harness.benchmark import cases, measurement
-from harness.benchmark.measurement import Batch, Bench, CannotMeasureError, Settings, ThreadTimes
-from harness.benchmark.results import Results, mask_sentences
-from harness.benchmark.statistics import difference, estimate, ratio, summarize
 from harness.kvm import arch
 from harness.kvm.speech import Speech
+from lab.benchmark import cases, measurement
+from lab.benchmark.measurement import Batch, Bench, CannotMeasureError, Settings, ThreadTimes
+from lab.benchmark.results import Results, mask_sentences
+from lab.benchmark.statistics import difference, estimate, ratio, summarize
 from tools import bench as command
-from tools import bench_report
 from tools.cli import main
+from tools.screen import bench as bench_report
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ["--rounds", "2", "--batch-time", "1"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.emulation import cache as caches
-from harness.emulation import stored
+from lab.emulation import cache as caches
+from lab.emulation import stored
 from tools.cli import main
 
 OLD = time.time() - 40 * stored.DAY_S

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from harness import signs
-from harness.emulation import apt, cache, debian, kernel, pace
-from harness.emulation.errors import KernelError, NotInArchiveError, OfflineError
+from lab.emulation import apt, cache, debian, kernel, pace
+from lab.emulation.errors import KernelError, NotInArchiveError, OfflineError
 from tests import fake_archive
 from tests.fake_archive import CONFIG, Archive, Key, vmlinuz
 
@@ -387,7 +387,7 @@ def test_what_a_killed_call_left_is_swept(archive: Archive, home: Path) -> None:
 
 FIND = """
 import pathlib, sys
-from harness.emulation import apt, kernel
+from lab.emulation import apt, kernel
 
 apt.KEYRING = pathlib.Path(sys.argv[1])
 print(kernel.find("debian:new", pathlib.Path(sys.argv[2])).image)

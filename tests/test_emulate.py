@@ -12,15 +12,16 @@ import fake_project
 import pytest
 
 from harness.claims import catalogue, chapters
-from harness.emulation import cache, kernel, machine, programs
-from harness.emulation.errors import EmulationError
-from harness.emulation.lost import LostVm
-from harness.emulation.machine import Machine
 from harness.host import Obstacle
 from harness.reporting import journal, variants
 from harness.reporting.results import Outcome
 from harness.reporting.selection import select
-from tools import emulate, emulated_run, finish, run
+from lab.emulation import cache, conformance, kernel, machine, programs
+from lab.emulation.errors import EmulationError
+from lab.emulation.machine import Machine
+from lab.launch import finish
+from lab.launch.lost import LostVm
+from tools import emulate, run
 from tools.cli import main
 
 pytestmark = pytest.mark.usefixtures("played_programs")
@@ -172,7 +173,7 @@ def test_run_else_emulate(
     assert request.claims == ("preset",)
     assert request.require_kvm
     assert request.pytest_arguments == ("-x",)
-    assert request.budget == emulated_run.BUDGET
+    assert request.budget == conformance.BUDGET
     assert request.variants == variants.ONE
     assert why == ", because this host has no usable /dev/kvm"
     said = capsys.readouterr().err
@@ -349,7 +350,7 @@ def test_cache_that_cannot_be_written(
 
 def test_the_job_says_what_it_runs_in(tmp_path: Path) -> None:
     request = run.Request(jobs="auto", budget="10000", variants=variants.ONE)
-    job = emulated_run.job(Machine(), request, tmp_path)
+    job = conformance.job(Machine(), request, tmp_path)
     assert (
         job.environment["KVM_CONFORMANCE_EMULATOR"]
         == f"QEMU {fake_programs.QEMU_VERSION}, 2 CPUs in turn, 2G"
@@ -363,6 +364,6 @@ def test_the_job_says_what_it_runs_in(tmp_path: Path) -> None:
 
 
 def test_workers_need_their_plugin(tmp_path: Path) -> None:
-    job = emulated_run.job(Machine(), run.Request(jobs="2"), tmp_path)
+    job = conformance.job(Machine(), run.Request(jobs="2"), tmp_path)
     assert "--numprocesses=2" in job.command
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in job.environment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""harness.emulation.bundle: the disk image with what the suites execute."""
+"""lab.emulation.bundle: the disk image with what the suites execute."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import fake_programs
 import pytest
 
-from harness.emulation import bundle, programs
-from harness.emulation.errors import KernelError
+from lab.emulation import bundle, programs
+from lab.emulation.errors import KernelError
 
 needs_mke2fs = pytest.mark.skipif(
     shutil.which("mke2fs", path=programs.places()) is None,
@@ -97,7 +97,12 @@ def test_no_room_is_a_sentence(
 def test_what_a_run_needs_is_chosen() -> None:
     chosen = {str(path) for path in bundle._files()}
     root = bundle.ROOT
-    for name in ("conftest.py", "harness/kvm/run.py", "suites/dimensions.py", "tools/finish.py"):
+    for name in (
+        "conftest.py",
+        "harness/kvm/run.py",
+        "suites/dimensions.py",
+        "lab/launch/finish.py",
+    ):
         assert str(root / name) in chosen
     assert any(name.endswith("/pytest/__init__.py") for name in chosen)
     assert any(name.endswith(".bin") for name in chosen), "the guest programs"

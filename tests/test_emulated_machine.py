@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""harness.emulation.machine: how a machine may end, that all of it ends, and what is refused."""
+"""lab.emulation.machine: how a machine may end, that all of it ends, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pathlib import Path
 import fake_machine as fake
 import pytest
 
-from harness.emulation import console, keeper, machine, programs, reach
-from harness.emulation.errors import EmulationError
-from harness.emulation.machine import Ended, Job, Limits, Machine, run
-from harness.emulation.share import fresh, make
-from harness.emulation.stopping import StoppedError, held_off, stoppable
+from lab.emulation import console, machine, programs, reach
+from lab.emulation.errors import EmulationError
+from lab.emulation.machine import Ended, Job, Limits, Machine, run
+from lab.emulation.share import fresh, make
+from lab.emulation.stopping import StoppedError, held_off, stoppable
+from lab.launch import keeper
 
 JOB = Job(["/bin/sh", "-c", 'echo "said $WORD in $PWD"; exit 7'], Path("/"), {"WORD": "a 'b' $c"})
 

@@ -16,8 +16,8 @@ import pytest
 
 from harness.host import preflight
 from harness.reporting import journal
+from lab.launch.exit_codes import Exit, untold
 from tools import ending
-from tools.exit_codes import Exit, untold
 
 COMMAND = (sys.executable, "-m", "tools.cli")
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from harness import files
-from harness.emulation import image, kernel, options
-from harness.emulation.errors import KernelError
 from harness.reporting import journal
-from tools import matrix_list, race_tally, render_junit
+from lab.emulation import image, kernel, options
+from lab.emulation.errors import KernelError
+from lab.launch import junit
+from lab.launch.exit_codes import Exit
+from lab.matrix import kernel_list
+from lab.soak import tally
 from tools.cli import main
-from tools.exit_codes import Exit
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +81,7 @@ def test_a_new_file_takes_the_place_of_a_link(tmp_path: Path) -> None:
         (image.read, KernelError),
         (options.read, KernelError),
         (kernel.release_of, KernelError),
-        (matrix_list.read, matrix_list.ListError),
+        (kernel_list.read, kernel_list.ListError),
     ],
 )
 def test_each_reader_says_a_sentence(
@@ -104,7 +106,7 @@ def test_a_packed_configuration_that_has_no_end(tmp_path: Path) -> None:
 
 
 def test_junit_xml_that_is_none(odd: Path) -> None:
-    assert not render_junit.agrees(journal.Journal(), odd)
+    assert not junit.agrees(journal.Journal(), odd)
 
 
 @pytest.mark.parametrize(
@@ -135,4 +137,4 @@ def test_commands(
 def test_a_journal_is_a_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "journal")
     with pytest.raises(OSError, match="a fifo"):
-        list(race_tally.lines(tmp_path / "journal"))
+        list(tally.lines(tmp_path / "journal"))

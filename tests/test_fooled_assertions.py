@@ -99,7 +99,7 @@ def test_no_module_asserts_without_being_rewritten() -> None:
             name.startswith(f"{prefix}.") for prefix in asserting.REWRITTEN
         )
         # Machines of emulated hosts are booted by the tools, never by a test of the suites.
-        if rewritten or name.startswith("harness.emulation."):
+        if rewritten or name.startswith("lab.emulation."):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         lines = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]

@@ -15,7 +15,7 @@ import pytest
 from harness.host.kernel_log import Record
 from harness.reporting import journal, last_words, proof
 from harness.reporting.results import Outcome
-from tools import finish, process_group
+from lab.launch import finish, process_group
 
 both_ways = pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
 

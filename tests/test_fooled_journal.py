@@ -14,7 +14,7 @@ import pytest
 
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
-from tools import finish, folder_lock
+from lab.launch import finish, folder_lock
 
 #: What a sound run writes, line by line.
 PLAN = {"preset.a": "preset.repeats", "preset.b": "preset.repeats"}

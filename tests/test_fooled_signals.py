@@ -15,10 +15,10 @@ import pytest
 
 from harness import host
 from harness.reporting import journal
-from tools import race_tally
+from lab.launch.exit_codes import Exit
+from lab.soak import tally
+from lab.soak.journal import JOURNAL
 from tools.cli import main
-from tools.exit_codes import Exit
-from tools.soak_journal import JOURNAL
 
 #: The launcher, whose clean-up begins only when a hundred signals have come.
 STORM = fake.LAUNCH.replace(
@@ -142,4 +142,4 @@ def test_a_soak_that_cannot_judge_accuses_nobody(
     said = capsys.readouterr()
     assert "Error: no verdict on handler_writes: no control could run" in said.err
     assert "handler_writes: inconclusive: " in said.out
-    assert list(race_tally.lines(output / JOURNAL))[-1]["exit"] == 70
+    assert list(tally.lines(output / JOURNAL))[-1]["exit"] == 70

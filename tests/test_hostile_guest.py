@@ -15,8 +15,8 @@ import fake_machine as fake
 import pytest
 
 from harness import files, plain_text
-from harness.emulation import confine, reach, share, watch
-from harness.emulation.share import Mirror
+from lab.emulation import confine, reach, share, watch
+from lab.emulation.share import Mirror
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 

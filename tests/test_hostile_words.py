@@ -20,14 +20,14 @@ import fake_project as fake
 import pytest
 
 from harness import host
-from harness.emulation import kernel
-from harness.emulation.stopping import StoppedError
 from harness.host import Obstacle
-from harness.mutation import catalogue as mutants
-from harness.mutation import source
+from lab.emulation import kernel
+from lab.emulation.stopping import StoppedError
+from lab.launch.exit_codes import Exit
+from lab.mutation import catalogue as mutants
+from lab.mutation import source
 from tools import emulate, matrix, mutate, run, sweep
 from tools.cli import cli, main
-from tools.exit_codes import Exit
 
 ACCEPTED = Exit.LOST_VM
 READ_MUTANTS = mutants.read  # before it is played

@@ -164,7 +164,7 @@ def test_no_import_goes_round() -> None:
 NEUTRAL = (
     *("conftest.py", "suites", "harness/verdicts.py", "harness/undisturbed.py"),
     *("harness/kvm", "harness/kick", "harness/devices", "harness/native"),
-    *("harness/sweep", "harness/benchmark", *(f"tools/{p.name}" for p in ROOT.glob("tools/soak*"))),
+    *("lab/sweep", "lab/benchmark", *(f"tools/{p.name}" for p in ROOT.glob("tools/soak*"))),
 )
 OF_AN_ARCHITECTURE = re.compile(
     r"(?i)(?<![a-z0-9_])("
@@ -248,7 +248,7 @@ def test_nothing_uses_the_ioctl_of_python() -> None:
 
 
 #: A process with one thread: it only collects tests, and its forks run them.
-MAY_FORK = {"tools/mutate_guest.py", "harness/emulation/confine.py"}
+MAY_FORK = {"lab/mutation/guest.py", "lab/emulation/confine.py"}
 FORKING = re.compile(
     r"(os|pty)\.fork(pty)?|pty\.spawn|multiprocessing\b.*|concurrent\.futures\.[Pp]rocess.*"
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.host import kernel_log
-from tools import kernel_log as run_log
+from lab.launch import kernel_log as run_log
 
 
 def write_log(path: Path, *texts: str) -> None:

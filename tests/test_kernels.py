@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.emulation import debian, image, kernel, options
-from harness.emulation.errors import KernelError
-from harness.emulation.machine import Machine
+from lab.emulation import debian, image, kernel, options
+from lab.emulation.errors import KernelError
+from lab.emulation.machine import Machine
 from tests.fake_archive import CONFIG, vmlinuz
 
 X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="the images here are of x86-64")

@@ -18,9 +18,10 @@ from harness.claims import catalogue, chapters
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 from harness.reporting.selection import select
-from tools import finish, kernel_log, list_claims, render_junit, run
+from lab.launch import finish, junit, kernel_log
+from lab.launch.exit_codes import Exit
+from tools import list_claims, run
 from tools.cli import cli, main
-from tools.exit_codes import Exit
 
 assert JunitCase  # the library that the renderer needs
 
@@ -220,7 +221,7 @@ def test_junit_with_what_xml_cannot_hold(tmp_path: Path) -> None:
         )
     ]
     read = journal.Journal(environment={"kernel": dirty}, results=results, planned={"a.b": "a.b"})
-    render_junit.write(read, tmp_path / "junit.xml")
+    junit.write(read, tmp_path / "junit.xml")
     assert fake.well_formed(tmp_path / "junit.xml")
     text = (tmp_path / "junit.xml").read_text(encoding="utf-8")
     assert text.count("<failure") == 4
@@ -232,8 +233,8 @@ def test_a_file_that_is_not_the_journals(tmp_path: Path) -> None:
     read = journal.Journal()
     for text in ("", "<testsuites><testsuite>", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'):
         (tmp_path / "junit.xml").write_text(text)
-        assert not render_junit.agrees(read, tmp_path / "junit.xml")
-    assert not render_junit.agrees(read, tmp_path / "none.xml")
+        assert not junit.agrees(read, tmp_path / "junit.xml")
+    assert not junit.agrees(read, tmp_path / "none.xml")
 
 
 # ---- kernel.log

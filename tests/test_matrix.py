@@ -14,9 +14,11 @@ from pathlib import Path
 import fake_project as fake
 import pytest
 
-from harness.emulation.errors import KernelError
-from tools import matrix_runs, run_child, run_state, side_by_side
-from tools.matrix_list import Entry
+from lab.campaign import side_by_side, state
+from lab.emulation.errors import KernelError
+from lab.matrix import runs
+from lab.matrix.kernel_list import Entry
+from tools import run_child
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
@@ -184,7 +186,7 @@ def test_what_would_differ_is_not_kept(
 
 def test_other_suites_are_not_kept(tmp_path: Path) -> None:
     run(tmp_path, "held")
-    record = run_state.read(tmp_path / "out/fake_held")
+    record = state.read(tmp_path / "out/fake_held")
     assert record is not None
     assert record.stands(record.asked, record.digest)
     path = tmp_path / "out/fake_held/kernel.json"
@@ -326,8 +328,8 @@ def test_a_path_is_the_same_from_everywhere(
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot/vmlinuz").touch()
     monkeypatch.chdir(tmp_path)
-    assert matrix_runs._spec(Entry("boot/vmlinuz")) == str(tmp_path / "boot/vmlinuz")
-    assert matrix_runs._spec(Entry("debian:sid/rt")) == "debian:sid/rt"
+    assert runs._spec(Entry("boot/vmlinuz")) == str(tmp_path / "boot/vmlinuz")
+    assert runs._spec(Entry("debian:sid/rt")) == "debian:sid/rt"
 
 
 def test_signs_of_life_tell_all_in_a_line(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tools import matrix_list
+from lab.launch.exit_codes import Exit
+from lab.matrix import kernel_list
+from lab.matrix.kernel_list import Entry, ListError
 from tools.cli import main
-from tools.exit_codes import Exit
-from tools.matrix_list import Entry, ListError
 
 
 def listed(folder: Path, text: str) -> Path:
@@ -20,7 +20,7 @@ def listed(folder: Path, text: str) -> Path:
 
 
 def test_the_default_list() -> None:
-    kernels = [entry.kernel for entry in matrix_list.read(matrix_list.DEFAULT)]
+    kernels = [entry.kernel for entry in kernel_list.read(kernel_list.DEFAULT)]
     assert sorted(kernels) == [
         *("debian:bookworm", "debian:bookworm/rt", "debian:bullseye", "debian:sid"),
         *("debian:sid/rt", "debian:trixie", "debian:trixie-backports", "debian:trixie/rt"),
@@ -42,7 +42,7 @@ def test_an_entry(tmp_path: Path) -> None:
         kernel = "debian:sid/rt"
         """,
     )
-    first, second = matrix_list.read(path)
+    first, second = kernel_list.read(path)
     assert first == Entry("/boot/vmlinuz", "6.1", 1, "1500M", "nopti", "-nodefaults -name 'a b'")
     assert (first.label, second.label) == ("kernel_6_1", "debian_sid_rt")
     assert (first.megabytes, second.megabytes) == (1500, 2048)
@@ -80,7 +80,7 @@ def test_a_bad_list(
 ) -> None:
     path = listed(tmp_path, text)
     with pytest.raises(ListError) as raised:
-        matrix_list.read(path)
+        kernel_list.read(path)
     assert sentence in str(raised.value)
     assert str(path) in str(raised.value)
     assert main(["matrix", f"--kernels={path}", f"--output={tmp_path / 'out'}"]) == Exit.USAGE
@@ -90,7 +90,7 @@ def test_a_bad_list(
 
 def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ListError, match="cannot be read: No such file"):
-        matrix_list.read(tmp_path / "none.toml")
+        kernel_list.read(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe4"')
     with pytest.raises(ListError, match="no text in UTF-8"):
-        matrix_list.read(tmp_path / "latin.toml")
+        kernel_list.read(tmp_path / "latin.toml")

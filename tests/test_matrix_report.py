@@ -14,10 +14,13 @@ import pytest
 from harness.claims import catalogue, chapters
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
-from tools import matrix_junit, matrix_result, matrix_table, render_junit
-from tools.matrix_list import Entry
-from tools.matrix_runs import Run
-from tools.side_by_side import Stage
+from lab.campaign.side_by_side import Stage
+from lab.launch import junit as render_junit
+from lab.matrix import junit
+from lab.matrix import result as matrix_result
+from lab.matrix.kernel_list import Entry
+from lab.matrix.runs import Run
+from tools.screen import matrix_table
 
 CLAIMS = [name for name, claim in catalogue().items() if claim.applies_to("x86_64")]
 
@@ -197,7 +200,7 @@ def test_markdown(tmp_path: Path) -> None:
 
 def parsed(found: matrix_result.Matrix) -> dict[str, ElementTree.Element]:
     """The suites by name, as a consumer reads them."""
-    root = ElementTree.fromstring(matrix_junit.render(found).encode())
+    root = ElementTree.fromstring(junit.render(found).encode())
     return {str(suite.get("name")): suite for suite in root}
 
 
@@ -294,7 +297,7 @@ def test_a_file_that_consumers_take(tmp_path: Path) -> None:
         )
         for number in range(4)
     ]
-    drawn = matrix_junit.render(judged(*runs))
+    drawn = junit.render(judged(*runs))
     assert len(drawn.encode()) < 30e6
     assert drawn.count("<failure") == 1200
     assert "left out" in drawn

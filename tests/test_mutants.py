@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from harness.claims import catalogue as claims
-from harness.mutation import catalogue
-from harness.sweep.ways import WAYS
+from lab.mutation import catalogue
+from lab.sweep.ways import WAYS
 
 #: Claims that no mutant can break, and why.
 BEYOND_MUTANTS = {

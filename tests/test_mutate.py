@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("played_programs")
 DRIVER = """
 import sys
 from pathlib import Path
-from harness.emulation.errors import KernelError
-from harness.mutation import catalogue, source
+from lab.emulation.errors import KernelError
+from lab.mutation import catalogue, source
 from tools import mutate, process_group, side_by_side
 catalogue.FOLDER = Path(sys.argv[2])
 read = catalogue.read

@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 from test_mutate_judge import mutant
 
-from harness.emulation import share
-from harness.emulation.errors import KernelError
-from harness.emulation.lost import LostVm
 from harness.reporting import journal
 from harness.reporting.results import Outcome as Was
 from harness.reporting.results import Result
-from tools import finish, mutate_asked, run_state
-from tools.exit_codes import Exit
-from tools.mutate_asked import Asked
-from tools.mutate_guest import answer_file, request_file
-from tools.mutate_judge import Left, Outcome, judge
+from lab.campaign import state
+from lab.emulation import share
+from lab.emulation.errors import KernelError
+from lab.launch import finish
+from lab.launch.exit_codes import Exit
+from lab.launch.lost import LostVm
+from lab.mutation import asked
+from lab.mutation.asked import Asked
+from lab.mutation.guest import answer_file, request_file
+from lab.mutation.judge import Left, Outcome, judge
 from tools.run import Request
 
 pytestmark = pytest.mark.usefixtures("played_programs")
@@ -106,7 +108,7 @@ class Case:
     def outcome(self) -> Outcome:
         code = self.asked.poll()
         assert code is not None
-        left = Left(self.folder, code, run_state.why(self.folder, code))
+        left = Left(self.folder, code, state.why(self.folder, code))
         one = mutant(claims=(CLAIM,))
         return judge(one, left, sweeps=False, stock_ended=True).outcome
 
@@ -150,7 +152,7 @@ def test_what_is_odd_is_the_machines_end(
 
 
 def test_a_machine_that_served_many_is_ended_and_nothing_is_odd(tmp_path: Path) -> None:
-    case = Case(tmp_path, served=mutate_asked.MOST_SERVED - 1)
+    case = Case(tmp_path, served=asked.MOST_SERVED - 1)
     case.console()
     case.tests(Was.FAILED, 1)
     case.answer(status=1)
@@ -204,7 +206,7 @@ def test_silence_before_the_first_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: int, gives_up: bool
 ) -> None:
     """A fresh machine has the time to boot, one that judged others boots no more."""
-    monkeypatch.setattr(mutate_asked, "SILENCE_S", -1.0)
+    monkeypatch.setattr(asked, "SILENCE_S", -1.0)
     case = Case(tmp_path, served=served)
     assert (case.asked.poll() is not None) == gives_up
     assert case.lane.ended == gives_up
@@ -216,7 +218,7 @@ def test_silence_under_a_test(case: Case, monkeypatch: pytest.MonkeyPatch) -> No
     case.console()
     case.tests(None, None)
     assert case.asked.poll() is None
-    monkeypatch.setattr(mutate_asked, "SILENCE_S", -1.0)
+    monkeypatch.setattr(asked, "SILENCE_S", -1.0)
     assert case.outcome() is Outcome.LOST
 
 
@@ -256,7 +258,7 @@ def test_links_in_the_place_of_answers_and_results(case: Case, tmp_path: Path) -
     victim.write_text(json.dumps({"status": 0, "left": ""}))
     (case.lane.share.path / answer_file(case.number)).symlink_to(victim)
     assert case.asked.poll() is None, "a link is no answer"
-    for name in (journal.NAME, "junit.xml", run_state.OUTPUT):
+    for name in (journal.NAME, "junit.xml", state.OUTPUT):
         (case.inside / name).symlink_to(victim)
     (case.lane.share.path / answer_file(case.number)).unlink()
     case.answer(status=0)

@@ -15,7 +15,7 @@ import fake_project as fake
 import pytest
 
 from harness.reporting import journal
-from tools import mutate_guest
+from lab.mutation import guest as mutate_guest
 
 #: Fails where another request ran in the same process, or where its environment does not count.
 SUITE = """
@@ -50,7 +50,7 @@ class Guest:
         self.project = fake.make(top / "p", preset=SUITE)
         self._asked = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tools.mutate_guest", str(self.place), *self._words()],
+            [sys.executable, "-m", "lab.mutation.guest", str(self.place), *self._words()],
             cwd=self.project,
             env=fake.environ(LOG=str(self.log), PATH=f"{top / 'bin'}:{os.environ['PATH']}"),
             stdin=subprocess.DEVNULL,

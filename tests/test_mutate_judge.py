@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from harness.claims import kernel_bugs
-from harness.mutation.catalogue import Mutant
 from harness.reporting import identity, journal
 from harness.reporting.results import Outcome as Was
 from harness.reporting.results import Result
 from harness.reporting.selection import Rest
-from tools.mutate_judge import Judged, Left, Outcome, is_final, judge
+from lab.mutation.catalogue import Mutant
+from lab.mutation.judge import Judged, Left, Outcome, is_final, judge
 
 PANIC = "[   12.3] Kernel panic - not syncing: softlockup: hung tasks\n"
 LOST = "the machine hung: no sign of life for 240 s"

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.emulation import share as shares
-from harness.emulation.errors import KernelError
-from harness.emulation.kernel import Kernel
-from harness.emulation.lost import LostVm
-from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine
-from harness.emulation.share import Share
-from harness.mutation.source import Source
-from tools import finish, mutate_keep
-from tools.exit_codes import Exit
-from tools.mutate_lane import Lane
+from lab.emulation import share as shares
+from lab.emulation.errors import KernelError
+from lab.emulation.kernel import Kernel
+from lab.emulation.machine import CONSOLE, Ended, Job, Limits, Machine
+from lab.emulation.share import Share
+from lab.launch import finish
+from lab.launch.exit_codes import Exit
+from lab.launch.lost import LostVm
+from lab.mutation import keep as mutate_keep
+from lab.mutation.lane import Lane
+from lab.mutation.source import Source
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
@@ -71,7 +72,7 @@ def test_machine_waits_for_mutants_and_has_no_last_words(
     """Neither silence nor age ends it; a crash of one mutant's test must not speak for another."""
 
     def boots(job: Job, limits: Limits, place: Path) -> Ended:
-        assert job.command[1:4] == ["-m", "tools.mutate_guest", str(shares.at(place).path)]
+        assert job.command[1:4] == ["-m", "lab.mutation.guest", str(shares.at(place).path)]
         assert not any(word.startswith(("--results", "--junit")) for word in job.command)
         assert finish.LAST_WORDS not in job.environment
         assert job.environment["KSFT_MACHINE_SLOW"] == "yes"

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from harness.emulation import share
-from tools import mutate_lane, side_by_side
-from tools.mutate_lane import Lanes
+from lab.campaign import side_by_side
+from lab.emulation import share
+from lab.mutation import lane as mutate_lane
+from lab.mutation.lane import Lanes
 from tools.run import Request
 
 pytestmark = pytest.mark.usefixtures("played_programs")

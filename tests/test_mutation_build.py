@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.emulation.errors import KernelError
-from harness.mutation import build
-from harness.mutation.errors import BuildError
-from harness.mutation.source import Source
+from lab.emulation.errors import KernelError
+from lab.mutation import build
+from lab.mutation.errors import BuildError
+from lab.mutation.source import Source
 
 MAIN = "virt/kvm/kvm_main.c"
 MAKEFILE = """\

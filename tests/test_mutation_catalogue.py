@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.mutation import catalogue
-from harness.mutation.catalogue import CatalogueError, ChoiceError, Mutant, choose, read
+from lab.mutation import catalogue
+from lab.mutation.catalogue import CatalogueError, ChoiceError, Mutant, choose, read
 
 GOOD = {
     "id": '"one"',

@@ -9,10 +9,10 @@ from pathlib import Path
 import fake_programs
 import pytest
 
-from harness.mutation import patch
-from harness.mutation.catalogue import Mutant
-from harness.mutation.errors import MutationError, PatchError
-from harness.mutation.source import Source
+from lab.mutation import patch
+from lab.mutation.catalogue import Mutant
+from lab.mutation.errors import MutationError, PatchError
+from lab.mutation.source import Source
 
 pytestmark = pytest.mark.skipif(
     shutil.which("spatch") is None, reason=fake_programs.why_not("mutation")

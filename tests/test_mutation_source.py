@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.emulation import apt, debian_source, kernel
-from harness.emulation.errors import KernelError, NotInArchiveError
-from harness.emulation.machine import SHARE
-from harness.mutation import source
-from harness.mutation.errors import MutationError
+from lab.emulation import apt, debian_source, kernel
+from lab.emulation.errors import KernelError, NotInArchiveError
+from lab.emulation.machine import SHARE
+from lab.mutation import source
+from lab.mutation.errors import MutationError
 from tests import fake_archive
 from tests.fake_archive import CONFIG, Archive, Key, vmlinuz
 

@@ -9,8 +9,8 @@ import fake_project as fake
 import pytest
 
 from harness.reporting import journal
-from tools import finish
-from tools.exit_codes import Exit
+from lab.launch import finish
+from lab.launch.exit_codes import Exit
 
 SUITE = """
 import pytest

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.kick.plan import LANDINGS
-from tools import race_pictures
+from lab.launch.exit_codes import Exit
+from lab.soak.tally import Tally
 from tools.cli import main
-from tools.exit_codes import Exit
-from tools.race_tally import Tally
+from tools.screen import race_pictures
 
 HOST = {
     "kernel": "6.1",

@@ -19,11 +19,11 @@ import fake_project as fake
 import pytest
 
 from harness import signs
-from harness.emulation import cache
 from harness.reporting import alive, journal
 from harness.reporting.results import Outcome, Result
 from harness.reporting.standing import Follower, Standing
 from harness.signs import Signs
+from lab.emulation import cache
 
 #: Says that it began, and ends when it is told to.
 WAITS = """

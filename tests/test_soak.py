@@ -22,13 +22,14 @@ from harness import host, signs
 from harness.kick import engine
 from harness.kick.plan import Protocol
 from harness.kvm.abi import KvmError, LackingError
-from tools import race_tally, soak_plan
+from lab.launch.exit_codes import Exit
+from lab.soak import plan
+from lab.soak import tally as race_tally
+from lab.soak.journal import JOURNAL
+from lab.soak.slices import Workshop
+from lab.soak.tally import Tally
 from tools.cli import main
-from tools.exit_codes import Exit
-from tools.race_tally import Tally
-from tools.soak_journal import JOURNAL
-from tools.soak_report import MOST_TOLD, Progress, State, report
-from tools.soak_slices import Workshop
+from tools.screen.soak import MOST_TOLD, Progress, State, report
 
 needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
 
@@ -65,7 +66,7 @@ def a_summary(protocol: str = "handler_writes", kicks: int = 100, lost: int = 0)
     [("90s", 90), ("15m", 900), ("8h", 28_800), ("2d", 172_800), ("1h30m", 5_400), ("1.5m", 90)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert soak_plan.duration(text) == seconds
+    assert plan.duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_durations(text: str, seconds: float) -> None:
 )
 def test_durations_that_are_none(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        soak_plan.duration(text)
+        plan.duration(text)
 
 
 @pytest.mark.parametrize(
@@ -128,19 +129,17 @@ def test_without_kvm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 def test_protocols_come_in_turn_and_everything_is_there() -> None:
-    guests = tuple((guest, "long") for guest in soak_plan.GUESTS)
-    found = soak_plan.combinations(
-        soak_plan.PROTOCOLS, guests, tuple(soak_plan.SHAPES), soak_plan.DELIVERIES
-    )
+    guests = tuple((guest, "long") for guest in plan.GUESTS)
+    found = plan.combinations(plan.PROTOCOLS, guests, tuple(plan.SHAPES), plan.DELIVERIES)
     assert len(found) == len(set(found))
-    assert {each.guest for each in found} == set(soak_plan.GUESTS)
-    assert {each.shape for each in found} == set(soak_plan.SHAPES)
-    assert {each.delivery for each in found} == set(soak_plan.DELIVERIES)
+    assert {each.guest for each in found} == set(plan.GUESTS)
+    assert {each.shape for each in found} == set(plan.SHAPES)
+    assert {each.delivery for each in found} == set(plan.DELIVERIES)
     for each in found:
         each.plan().check()
     early = Counter(each.protocol for each in found[:60])
     assert max(early.values()) - min(early.values()) <= 15
-    assert Protocol.CONTROL.value not in soak_plan.PROTOCOLS
+    assert Protocol.CONTROL.value not in plan.PROTOCOLS
 
 
 class FakeVm:
@@ -179,7 +178,7 @@ def test_halt_polling(
     if not answer:
         assert "KVM_CAP_HALT_POLL" in obstacle
     else:
-        soak_plan.GUESTS[guest].make(None, "long")  # type: ignore[arg-type]
+        plan.GUESTS[guest].make(None, "long")  # type: ignore[arg-type]
     assert fake.done == done
 
 
@@ -358,14 +357,14 @@ def test_until_lost_stops_at_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The protocol's plan becomes the control's: a kernel that loses kicks looks like that."""
-    whole = soak_plan.Combination.plan
+    whole = plan.Combination.plan
 
-    def broken(self: soak_plan.Combination, **words: int) -> object:
+    def broken(self: plan.Combination, **words: int) -> object:
         return whole(
-            soak_plan.Combination("control", self.guest, self.mode, self.shape, "itself"), **words
+            plan.Combination("control", self.guest, self.mode, self.shape, "itself"), **words
         )
 
-    monkeypatch.setattr(soak_plan.Combination, "plan", broken)
+    monkeypatch.setattr(plan.Combination, "plan", broken)
     output = tmp_path / "results"
     arguments = ["soak", "--for", "60s", *QUICK, "--until-lost", "--output", str(output)]
     assert main(arguments) == Exit.FAILED

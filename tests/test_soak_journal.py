@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from test_soak import a_summary
 
-from tools import race_tally
-from tools.race_tally import ResultsError
-from tools.soak_journal import JOURNAL, Journal
+from lab.soak import tally
+from lab.soak.journal import JOURNAL, Journal
+from lab.soak.tally import ResultsError
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
@@ -20,12 +20,12 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
         journal.line("slice", number=number, summaries=[a_summary(), a_summary("signal_mask")])
     journal.close()
     whole = (tmp_path / JOURNAL).read_bytes()
-    assert race_tally.read(tmp_path / JOURNAL).tallies["signal_mask"].kicks == 300
+    assert tally.read(tmp_path / JOURNAL).tallies["signal_mask"].kicks == 300
     chance = random.Random(1)
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
     for _ in range(50):
         (tmp_path / JOURNAL).write_bytes(whole[: chance.randrange(last, len(whole))])
-        assert race_tally.read(tmp_path / JOURNAL).tallies["signal_mask"].kicks == 200
+        assert tally.read(tmp_path / JOURNAL).tallies["signal_mask"].kicks == 200
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "soak.jsonl"
     path.write_text('{"event": "soak"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(ResultsError, match="line 2"):
-        race_tally.read(path)
+        tally.read(path)
 
 
 def test_nothing_follows_the_end(tmp_path: Path) -> None:
     path = tmp_path / "soak.jsonl"
     path.write_text('{"event": "soak"}\n{"event": "end"}\n', encoding="utf-8")
-    assert race_tally.read(path).tallies == {}
+    assert tally.read(path).tallies == {}
     with path.open("a") as file:
         file.write('{"event": "slice"}\n')
     with pytest.raises(ResultsError, match="line 3: 'slice' does not follow"):
-        race_tally.read(path)
+        tally.read(path)

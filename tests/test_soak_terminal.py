@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from test_soak import ROOT, command, needs_kvm, wait_for_a_slice
 
-from tools import soak_plan
-from tools.exit_codes import Exit
-from tools.race_tally import LANDING_WORDS, Tally
-from tools.soak_report import State, table
+from lab.launch.exit_codes import Exit
+from lab.soak import plan
+from lab.soak.tally import LANDING_WORDS, Tally
+from tools.screen.soak import State, table
 
 COLUMNS = 80  # and everything must fit
 
@@ -29,7 +29,7 @@ def test_what_is_shown_fits() -> None:
     race, control = Tally(kicks=10**11, seconds=1e6), Tally(kicks=10**6)
     race.landings.update(dict.fromkeys(LANDING_WORDS, 10**11))
     race.lost["in the window"], control.lost["in the window"] = 10**8, 10**6
-    protocols = soak_plan.PROTOCOLS
+    protocols = plan.PROTOCOLS
     state = State(dict.fromkeys(protocols, race), dict.fromkeys(protocols, control))
     console = Console(width=COLUMNS)
     with console.capture() as caught:
@@ -40,8 +40,8 @@ def test_what_is_shown_fits() -> None:
         *("lost", "late", "bound 95 %", "control's kicks", "control lost", "verdict"),
     ], "no row may be broken"
     assert "…" not in caught.get(), "nothing may be cut"
-    guests = tuple((guest, "protected") for guest in soak_plan.GUESTS)
-    every = soak_plan.combinations(protocols, guests, tuple(soak_plan.SHAPES), soak_plan.DELIVERIES)
+    guests = tuple((guest, "protected") for guest in plan.GUESTS)
+    every = plan.combinations(protocols, guests, tuple(plan.SHAPES), plan.DELIVERIES)
     assert max(len(f"now {each.describe()}") for each in every) <= COLUMNS
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from harness.kick.plan import Protocol
 from harness.native import ffi, lib
-from harness.sweep import kicks
-from harness.sweep.inside import PASS_SHIFT
-from harness.sweep.kicks import Kick, SweepError, Symbols
-from harness.sweep.verdict import NEAR_ENTRY, judge
-from harness.sweep.ways import WAYS
-from tools.exit_codes import Exit
-from tools.sweep_report import Report
+from lab.launch.exit_codes import Exit
+from lab.sweep import kicks
+from lab.sweep.inside import PASS_SHIFT
+from lab.sweep.kicks import Kick, SweepError, Symbols
+from lab.sweep.verdict import NEAR_ENTRY, judge
+from lab.sweep.ways import WAYS
+from tools.screen.sweep import Report
 
 FIRST, LAST = -100, 700
 CHECK, CALL, OFF, ENTRY = 40, 55, 400, 450

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from harness import signs
-from harness.emulation.errors import EmulationError
-from harness.emulation.kernel import Kernel
-from harness.emulation.lost import LostVm
-from harness.emulation.machine import Ended, Job, Machine
-from harness.emulation.share import Share, at
 from harness.kvm.running import NotSeenError
 from harness.native import ffi
-from harness.sweep import inside
+from lab.emulation.errors import EmulationError
+from lab.emulation.kernel import Kernel
+from lab.emulation.machine import Ended, Job, Machine
+from lab.emulation.share import Share, at
+from lab.launch.exit_codes import Exit
+from lab.launch.lost import LostVm
+from lab.sweep import inside
 from tools import sweep
 from tools.cli import main
-from tools.exit_codes import Exit
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 

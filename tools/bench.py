@@ -18,12 +18,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from guest_blobs import BlobError
 from harness import host
-from harness.benchmark import measurement
-from harness.benchmark.measurement import Bench, CannotMeasureError, Settings
-from harness.benchmark.results import Results
 from harness.signs import Signs
-from tools import bench_report, options
-from tools.exit_codes import Exit
+from lab.benchmark import measurement
+from lab.benchmark.measurement import Bench, CannotMeasureError, Settings
+from lab.benchmark.results import Results
+from lab.launch.exit_codes import Exit
+from tools import options
+from tools.screen import bench as bench_report
 
 _DEFAULT_THREADS = "doubling"
 

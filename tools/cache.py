@@ -7,10 +7,10 @@ import time
 
 import click
 
-from harness.emulation import cache as caches
-from harness.emulation import stored
-from harness.emulation.errors import KernelError
-from tools.exit_codes import Exit
+from lab.emulation import cache as caches
+from lab.emulation import stored
+from lab.emulation.errors import KernelError
+from lab.launch.exit_codes import Exit
 from tools.run import refuse
 
 _UNUSED_DAYS = 30

@@ -16,8 +16,8 @@ from typing import Any
 
 import click
 
+from lab.launch.exit_codes import Exit
 from tools import ending
-from tools.exit_codes import Exit
 
 DISTRIBUTION = "kvm-immediate-exit-conformance"
 

@@ -12,18 +12,19 @@ from typing import Any
 
 import click
 
-from harness.emulation import kernel as kernels
-from harness.emulation import programs
-from harness.emulation.console import last_lines
-from harness.emulation.errors import EmulationError, KernelError
-from harness.emulation.lost import LostVm
-from harness.emulation.machine import CONSOLE, Limits, Machine
 from harness.reporting import variants
 from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection
-from tools import emulated_run, options, process_group
-from tools.exit_codes import Exit
-from tools.folder_lock import HeldError
+from lab.emulation import conformance, programs
+from lab.emulation import kernel as kernels
+from lab.emulation.console import last_lines
+from lab.emulation.errors import EmulationError, KernelError
+from lab.emulation.machine import CONSOLE, Limits, Machine
+from lab.launch import process_group
+from lab.launch.exit_codes import Exit
+from lab.launch.folder_lock import HeldError
+from lab.launch.lost import LostVm
+from tools import options
 from tools.run import (
     EXTRA,
     ROOT,
@@ -101,8 +102,8 @@ def words(text: str, option: str) -> tuple[str, ...]:
 @options.output("<time>-<kernel>")
 @options.jobs("Workers inside.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
-@options.kicks(emulated_run.BUDGET)
-@options.variant(emulated_run.VARIANTS)
+@options.kicks(conformance.BUDGET)
+@options.variant(conformance.VARIANTS)
 @options.limit("--time-limit", Limits.total_s, "The machine is ended then.")
 @options.limit("--boot-limit", Limits.boot_s, "It is given up if it is not up by then.")
 @click.pass_context
@@ -157,8 +158,8 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
     machine = Machine()
     request = dataclasses.replace(
         request,
-        budget=request.budget if "budget" in given else emulated_run.BUDGET,
-        variants=request.variants if "chosen_variants" in given else emulated_run.VARIANTS,
+        budget=request.budget if "budget" in given else conformance.BUDGET,
+        variants=request.variants if "chosen_variants" in given else conformance.VARIANTS,
     )
     try:
         programs.check(machine.qemu)
@@ -217,7 +218,7 @@ def _launch(
     )
     click.echo(title)
     click.echo(f"Results go to {nearest(output)}")
-    done = emulated_run.boot_and_test(
+    done = conformance.boot_and_test(
         kernel,
         machine,
         request,

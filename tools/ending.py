@@ -17,7 +17,7 @@ import click
 
 from harness import inherited
 from harness.reporting import output
-from tools.exit_codes import Exit, untold
+from lab.launch.exit_codes import Exit, untold
 
 
 def end_in_order(command: Callable[[], int]) -> int:

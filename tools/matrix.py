@@ -13,27 +13,21 @@ from pathlib import Path
 import click
 
 from harness.claims import CatalogueError, catalogue, chapters
-from harness.emulation import programs
-from harness.emulation.errors import KernelError
-from harness.emulation.machine import Limits, Machine
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
-from tools import (
-    emulated_run,
-    matrix_junit,
-    matrix_list,
-    matrix_result,
-    matrix_runs,
-    options,
-    process_group,
-    run_state,
-    side_by_side,
-)
-from tools import matrix_table as tables
-from tools.exit_codes import Exit
-from tools.matrix_progress import Progress
-from tools.results_folder import Remembering, held, resumable, typed
+from lab.campaign import side_by_side, state
+from lab.campaign.folder import Remembering, held, resumable, typed
+from lab.emulation import conformance, programs
+from lab.emulation.errors import KernelError
+from lab.emulation.machine import Limits, Machine
+from lab.launch import process_group
+from lab.launch.exit_codes import Exit
+from lab.matrix import junit, kernel_list, result
+from lab.matrix import runs as matrix_runs
+from tools import options
 from tools.run import missing_extension, nearest, refuse
+from tools.screen import matrix_table as tables
+from tools.screen.progress import Progress
 
 OUTPUT = Path("results/matrix")
 JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
@@ -49,7 +43,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
     "--kernels",
     "listed",
     type=options.Place(),
-    default=matrix_list.DEFAULT,
+    default=kernel_list.DEFAULT,
     metavar="FILE",
     help="The list, as TOML; default is tools/kernels.toml, which tells the form.",
 )
@@ -57,8 +51,8 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
 @options.claims
 @resumable(OUTPUT)
 @options.jobs("Workers inside.")
-@options.kicks(emulated_run.BUDGET)
-@options.variant(emulated_run.VARIANTS)
+@options.kicks(conformance.BUDGET)
+@options.variant(conformance.VARIANTS)
 @options.limit("--time-limit", Limits.total_s, "A machine is ended then.")
 @options.limit("--boot-limit", Limits.boot_s, "A machine is given up if it is not up by then.")
 def matrix(
@@ -79,9 +73,9 @@ def matrix(
     The same command goes on where it was interrupted.
     """
     try:
-        entries = matrix_list.read(listed)
+        entries = kernel_list.read(listed)
         select(catalogue(), chapters(), wanted_claims=claims, wanted_suites=suites)
-    except (matrix_list.ListError, SelectionError) as error:
+    except (kernel_list.ListError, SelectionError) as error:
         raise click.UsageError(f"{error}".rstrip(".") + ".") from None
     except CatalogueError as error:
         raise click.ClickException(str(error)) from None
@@ -105,7 +99,7 @@ def matrix(
 
 
 def _launch(
-    entries: Sequence[matrix_list.Entry],
+    entries: Sequence[kernel_list.Entry],
     folder: Path,
     asked: Sequence[str],
     *,
@@ -135,7 +129,7 @@ def _launch(
                 show=progress.show,
             )
         # Signals are still held off: the results are written whole.
-        found = matrix_result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
+        found = result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
         code = _exit_code(found, stop.first)
         _write(found, folder, asked, code)
     click.echo()
@@ -149,15 +143,15 @@ def _launch(
     return code
 
 
-def _exit_code(found: matrix_result.Matrix, stopped_by: signal.Signals | None) -> Exit:
+def _exit_code(found: result.Matrix, stopped_by: signal.Signals | None) -> Exit:
     if stopped_by is None:
         return found.code
     return Exit.SIGINT if stopped_by is signal.SIGINT else Exit.SIGTERM
 
 
-def _write(found: matrix_result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:
+def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:
     """The merged files. Raises OSError."""
-    known = matrix_result.as_json(found, run_state.suites_version(), asked, code)
-    run_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
-    run_state.replace(folder / MARKDOWN, tables.markdown(found))
-    run_state.replace(folder / JUNIT, matrix_junit.render(found))
+    known = result.as_json(found, state.suites_version(), asked, code)
+    state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+    state.replace(folder / MARKDOWN, tables.markdown(found))
+    state.replace(folder / JUNIT, junit.render(found))

@@ -12,31 +12,25 @@ from pathlib import Path
 import click
 
 from harness.claims import CatalogueError, kernel_bugs
-from harness.emulation import kernel as kernels
-from harness.emulation import programs
-from harness.emulation.errors import KernelError
-from harness.emulation.machine import Limits, Machine
-from harness.mutation import catalogue, source
-from harness.mutation.catalogue import Mutant
-from harness.mutation.source import Source
-from tools import (
-    emulated_run,
-    mutate_junit,
-    mutate_result,
-    mutate_runs,
-    mutate_table,
-    options,
-    process_group,
-    run_state,
-    side_by_side,
-)
+from lab.campaign import side_by_side, state
+from lab.campaign.folder import Remembering, held, resumable, typed
+from lab.emulation import conformance, programs
+from lab.emulation import kernel as kernels
+from lab.emulation.errors import KernelError
+from lab.emulation.machine import Limits, Machine
+from lab.launch import process_group
+from lab.launch.exit_codes import Exit
+from lab.mutation import catalogue, junit, result, source
+from lab.mutation import runs as mutate_runs
+from lab.mutation.catalogue import Mutant
+from lab.mutation.keep import MEMORY_MB
+from lab.mutation.lane import Lanes
+from lab.mutation.source import Source
+from tools import options
 from tools.emulate import say
-from tools.exit_codes import Exit
-from tools.matrix_progress import Progress
-from tools.mutate_keep import MEMORY_MB
-from tools.mutate_lane import Lanes
-from tools.results_folder import Remembering, held, resumable, typed
 from tools.run import missing_extension, nearest, refuse
+from tools.screen import mutation_table
+from tools.screen.progress import Progress
 
 OUTPUT = Path("results/mutants")
 JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
@@ -80,7 +74,7 @@ LIMIT_S = 600.0
     metavar="SECONDS",
     help="No test of a mutant begins later, but those of the claims foretold.",
 )
-@options.kicks(emulated_run.BUDGET, "--kicks")
+@options.kicks(conformance.BUDGET, "--kicks")
 @options.limit(
     "--time-limit", LIMIT_S, "A mutant's machine is ended then; after half, if it judged others."
 )
@@ -143,7 +137,7 @@ def mutate(
 def _chosen(
     ids: Sequence[str], classes: Sequence[str], claims: Sequence[str], subset: str | None
 ) -> list[Mutant]:
-    from harness.sweep.ways import WAYS  # loads the extension
+    from lab.sweep.ways import WAYS  # loads the extension
 
     known = catalogue.read(ways=WAYS)
     try:
@@ -206,15 +200,15 @@ def _launch(
                 every, parallel=parallel, fresh=fresh, stop=stop, show=progress.show
             )
         # Signals are still held off: the results are written whole.
-        found = mutate_result.of_runs(runs)
+        found = result.of_runs(runs)
         code = found.code
         if stop.first is not None:
             code = Exit.SIGINT if stop.first is signal.SIGINT else Exit.SIGTERM
-        known = mutate_result.as_json(found, code)
-        run_state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
-        run_state.replace(folder / MARKDOWN, mutate_table.markdown(found))
-        run_state.replace(folder / JUNIT, mutate_junit.render(found))
-    mutate_table.show(found)
+        known = result.as_json(found, code)
+        state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+        state.replace(folder / MARKDOWN, mutation_table.markdown(found))
+        state.replace(folder / JUNIT, junit.render(found))
+    mutation_table.show(found)
     if stop.first is not None:
         text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
         click.echo(text + typed("mutate"), err=True)

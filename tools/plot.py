@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 
 from harness.reporting import journal as run_journal
-from tools import options, race_tally, soak_journal
-from tools.exit_codes import Exit
-from tools.race_tally import Results, ResultsError
+from lab.launch.exit_codes import Exit
+from lab.soak import journal
+from lab.soak import tally as race_tally
+from lab.soak.tally import Results, ResultsError
+from tools import options
 
 FORMATS = ("svg", "png")
 
@@ -58,7 +60,7 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
             Exit.SUITE_ERROR,
         )
     folder = output or path.parent
-    pictures = importlib.import_module("tools.race_pictures")
+    pictures = importlib.import_module("tools.screen.race_pictures")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written = pictures.draw(tallies, headline(found), folder, formats)
@@ -79,11 +81,11 @@ def journal_of(results: Path) -> Path:
         if not results.exists():
             raise FileNotFoundError(f"there is no {results}")
         return results
-    for name in (soak_journal.JOURNAL, run_journal.NAME):
+    for name in (journal.JOURNAL, run_journal.NAME):
         if (results / name).is_file():
             return results / name
     raise FileNotFoundError(
-        f"{results} holds neither {soak_journal.JOURNAL} nor {run_journal.NAME}: it is no folder "
+        f"{results} holds neither {journal.JOURNAL} nor {run_journal.NAME}: it is no folder "
         "of results"
     )
 

@@ -27,16 +27,17 @@ import click
 
 from harness import files
 from harness.claims import CatalogueError, catalogue, chapters
-from harness.emulation.lost import LostVm
 from harness.reporting import variants
 from harness.reporting.asserting import OPTIMIZED
 from harness.reporting.identity import SUITES
 from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection, SelectionError, select
-from tools import finish, folder_lock, options, process_group
-from tools.exit_codes import Exit, untold
-from tools.kernel_log import Copy
-from tools.run_signs import RunSigns
+from lab.launch import finish, folder_lock, process_group
+from lab.launch.exit_codes import Exit, untold
+from lab.launch.kernel_log import Copy
+from lab.launch.lost import LostVm
+from lab.launch.signs import RunSigns
+from tools import options
 
 if TYPE_CHECKING:
     from harness.host import Obstacle  # which loads the native extension

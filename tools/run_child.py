@@ -2,8 +2,8 @@
 """What runs side by side are: a process that prepares each, and one that tests it.
 
 ``find KERNEL`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
-``error``. ``make SOURCE FOLDER MUTANT`` does so for a mutant (tools/mutate_make.py). ``lane ...``
-keeps a machine for several mutants (tools/mutate_keep.py). All others
+``error``. ``make SOURCE FOLDER MUTANT`` does so for a mutant (lab/mutation/make.py). ``lane ...``
+keeps a machine for several mutants (lab/mutation/keep.py). All others
 are commands of ``kvm-conformance``. They end when their parent is gone.
 """
 
@@ -23,10 +23,10 @@ from pathlib import Path
 import click
 
 from harness import files
-from harness.emulation import kernel as kernels
-from harness.emulation.errors import KernelError
+from lab.emulation import kernel as kernels
+from lab.emulation.errors import KernelError
+from lab.launch.exit_codes import Exit
 from tools import cli, ending
-from tools.exit_codes import Exit
 
 _LARGEST = 1024 * files.MEGABYTE
 PARENT = "KVM_CONFORMANCE_PARENT"
@@ -43,10 +43,10 @@ def _do(what: str, *rest: str) -> int:
     if what == "find":
         return find(rest[0])
     if what == "make":
-        made: int = importlib.import_module("tools.mutate_make").make(*rest)
+        made: int = importlib.import_module("lab.mutation.make").make(*rest)
         return made
     if what == "lane":
-        ended: int = importlib.import_module("tools.mutate_keep").keep(*rest)
+        ended: int = importlib.import_module("lab.mutation.keep").keep(*rest)
         return ended
     return cli.command([what, *rest])
 

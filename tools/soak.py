@@ -25,14 +25,17 @@ from harness.kvm import arch
 from harness.kvm.abi import KvmError
 from harness.kvm.running import NotSeenError
 from harness.kvm.system import System
-from tools import bench_report, options, soak_journal, soak_plan
-from tools.exit_codes import Exit
-from tools.race_tally import Tally
-from tools.soak_journal import JOURNAL, Journal
-from tools.soak_plan import Combination
-from tools.soak_report import Progress, State, report
-from tools.soak_slices import Done, Workshop, last_mode
-from tools.soak_stop import Stop, StopError
+from lab.launch.exit_codes import Exit
+from lab.soak import journal as soak_journal
+from lab.soak import plan
+from lab.soak.journal import JOURNAL, Journal
+from lab.soak.plan import Combination
+from lab.soak.slices import Done, Workshop, last_mode
+from lab.soak.stop import Stop, StopError
+from lab.soak.tally import Tally
+from tools import options
+from tools.screen import bench
+from tools.screen.soak import Progress, State, report
 
 REPORT = "soak.txt"
 _SHORTEST_S = 0.2
@@ -52,14 +55,14 @@ class Settings:
 
 def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     try:
-        return soak_plan.duration(value)
+        return plan.duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
 
 def _processors(_ctx: click.Context, _param: click.Parameter, value: str | None) -> set[int]:
     try:
-        return soak_plan.processors(value) if value is not None else set()
+        return plan.processors(value) if value is not None else set()
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -78,20 +81,20 @@ def _choice(words: Sequence[str]) -> click.Choice[str]:
     help="How long: 90s, 15m, 8h, 2d, 1h30m.",
 )  # fmt: skip
 @click.option(
-    "--protocol", "protocols", multiple=True, type=_choice(soak_plan.PROTOCOLS),
+    "--protocol", "protocols", multiple=True, type=_choice(plan.PROTOCOLS),
     help="Only this protocol; may be repeated. Default: each that a sound kernel keeps.",
 )  # fmt: skip
 @click.option(
-    "--guest", "guests", multiple=True, type=_choice(tuple(soak_plan.GUESTS)),
+    "--guest", "guests", multiple=True, type=_choice(tuple(plan.GUESTS)),
     help="Only this guest program; may be repeated.",
 )  # fmt: skip
 @click.option("--mode", "modes", multiple=True, metavar="MODE", help="Only this CPU mode.")
 @click.option(
-    "--shape", "shapes", multiple=True, type=_choice(tuple(soak_plan.SHAPES)),
+    "--shape", "shapes", multiple=True, type=_choice(tuple(plan.SHAPES)),
     help="Only this arrangement of threads and processors; may be repeated.",
 )  # fmt: skip
 @click.option(
-    "--delivery", "deliveries", multiple=True, type=_choice(soak_plan.DELIVERIES),
+    "--delivery", "deliveries", multiple=True, type=_choice(plan.DELIVERIES),
     help="Only this way to send the signal; may be repeated.",
 )  # fmt: skip
 @click.option("--cpus", metavar="LIST", callback=_processors, help="Use only these: 0,1 or 0-3.")
@@ -118,11 +121,11 @@ def soak(
 ) -> int:
     """Race for a long time: kick after kick, in every arrangement, and count what is lost."""
     _check_modes(modes)
-    wanted = soak_plan.combinations(
-        protocols or soak_plan.PROTOCOLS,
-        tuple((guest, mode) for guest in guests or soak_plan.GUESTS for mode in modes or ("",)),
-        shapes or tuple(soak_plan.SHAPES),
-        deliveries or soak_plan.DELIVERIES,
+    wanted = plan.combinations(
+        protocols or plan.PROTOCOLS,
+        tuple((guest, mode) for guest in guests or plan.GUESTS for mode in modes or ("",)),
+        shapes or tuple(plan.SHAPES),
+        deliveries or plan.DELIVERIES,
     )
     if not wanted:
         raise click.UsageError(
@@ -212,7 +215,7 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
                 journal.line("end", exit=int(code), verdicts=runner.state.words())
                 (folder / REPORT).write_text(text + "\n", encoding="utf-8")
             # Broken between words on a terminal, and not at all elsewhere.
-            bench_report.console().print(text, soft_wrap=not sys.stdout.isatty())
+            bench.console().print(text, soft_wrap=not sys.stdout.isatty())
             return code
         except StopError:
             return runner.stop.exit_code() or Exit.SUITE_ERROR  # a second signal: no report
@@ -243,7 +246,7 @@ class Runner:
         total = self._settings.seconds
         error = ""
         with Progress(self.state, total) as progress:
-            for what in soak_plan.in_turn(list(self._settings.combinations)):
+            for what in plan.in_turn(list(self._settings.combinations)):
                 left = total - self.elapsed
                 if self.stop.signal or left < _SHORTEST_S:
                     break

@@ -10,26 +10,28 @@ from pathlib import Path
 
 import click
 
-from harness.emulation import bundle, cache, programs
-from harness.emulation import kernel as kernels
-from harness.emulation.errors import KernelError
-from harness.emulation.kernel import Kernel
-from harness.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
-from harness.emulation.share import Share, fresh
-from harness.emulation.stopping import StoppedError, stoppable
 from harness.kick.plan import Protocol
 from harness.plain_text import line
 from harness.signs import Signs
-from harness.sweep import kicks
-from harness.sweep.inside import ERROR, PASS_SHIFT, Sweep
-from harness.sweep.verdict import SweepVerdict, judge
-from harness.sweep.ways import WAYS
-from tools import options, sweep_picture, sweep_report
+from lab.emulation import bundle, cache, programs
+from lab.emulation import kernel as kernels
+from lab.emulation.conformance import booting, environment
+from lab.emulation.errors import KernelError
+from lab.emulation.kernel import Kernel
+from lab.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
+from lab.emulation.share import Share, fresh
+from lab.emulation.stopping import StoppedError, stoppable
+from lab.launch.exit_codes import Exit
+from lab.launch.folder_lock import HeldError
+from lab.sweep import kicks
+from lab.sweep.inside import ERROR, PASS_SHIFT, Sweep
+from lab.sweep.verdict import SweepVerdict, judge
+from lab.sweep.ways import WAYS
+from tools import options
 from tools.emulate import NO_KVM, say, show_console, words
-from tools.emulated_run import booting, environment
-from tools.exit_codes import Exit
-from tools.folder_lock import HeldError
 from tools.run import ROOT, missing_extension, nearest, output_folder, refuse, taken
+from tools.screen import sweep as sweep_report
+from tools.screen import sweep_picture
 
 _FIRST = -100
 _CONTROL_ROUNDS = 241
@@ -128,7 +130,7 @@ def sweep(
 
 
 def _sweeps(ways: tuple[str, ...], passes: int) -> list[tuple[str, str, int, int, int]]:
-    """What is asked of the program inside: harness.sweep.inside.Sweep's fields."""
+    """What is asked of the program inside: lab.sweep.inside.Sweep's fields."""
     made = []
     for name in ways:
         for protocol in PROTOCOLS:
@@ -162,7 +164,7 @@ def _boot(
     sweeps: list[tuple[str, str, int, int, int]],
 ) -> Ended:
     job = Job(
-        [sys.executable, "-m", "harness.sweep.inside", str(share.path)],
+        [sys.executable, "-m", "lab.sweep.inside", str(share.path)],
         ROOT,
         environment(machine),
         modules=modules,

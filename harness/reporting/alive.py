@@ -4,7 +4,7 @@
 A thread tells them, for xdist's loop calls nobody while no worker reports. Only the controller has
 one: it runs no test, so no check for threads left behind and no signal of a test meets it. One
 process that runs the tests itself stays silent, and so does `-q`. The launcher forbids these
-signs and tells its own from outside (tools/run_signs.py), in each of its ways to run pytest alike.
+signs and tells its own from outside (lab/launch/signs.py), in each of its ways to run pytest alike.
 """
 
 from __future__ import annotations

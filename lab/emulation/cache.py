@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where fetched kernels are kept, and how processes share that folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import signs
+from lab.emulation import programs
+from lab.emulation.errors import KernelError
+
+Say = Callable[[str], None]
+#: Called now and then while something goes on.
+Look = Callable[[], None]
+
+VARIABLE = "KVM_CONFORMANCE_CACHE"
+_TICK_S = 0.2
+_NO_SPACE = "No space left on device"
+_TEXTS = {"LC_ALL": "C", "LANGUAGE": "C"}  # errors are recognised by their English texts
+
+
+def root() -> Path:
+    """The cache's folder: $KVM_CONFORMANCE_CACHE, else the project's own under the user's cache.
+
+    It need not exist. The place of a user's cache is the XDG Base Directory Specification's.
+    """
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser().absolute()
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative XDG_CACHE_HOME is to be ignored, says the specification.
+    base = Path(home) if home.startswith("/") else Path("~/.cache").expanduser()
+    return base / "kvm-immediate-exit-conformance"
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder of the cache, with its parents.
+
+    Raises KernelError where it cannot be made or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KernelError(_unwritable(folder, error.strerror or str(error))) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise KernelError(_unwritable(folder, "no permission to write there"))
+
+
+def need_room(folder: Path, needed: int, what: str) -> None:
+    """Raises KernelError unless the file system of `folder` has `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise KernelError(
+            f"no room on disk for {what}: it needs {megabytes(needed)}, and {folder} has "
+            f"{megabytes(free)}; make room there or set {VARIABLE} to a folder elsewhere"
+        )
+
+
+@contextmanager
+def lock(path: Path, say: Say, waiting_for: str, shared: bool = False) -> Iterator[int]:
+    """Holds the lock file `path`; waits for another holder, and says so.
+
+    Yields the descriptor: a child process that inherits it keeps the lock when this process is
+    killed, so that nobody touches what the child still writes.
+    """
+    make_folder(path.parent)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise KernelError(_unwritable(path, error.strerror or str(error))) from error
+    try:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting = f"waiting for another process that {waiting_for}"
+            say(waiting)
+            _wait(descriptor, kind, signs.Signs(say, lambda: f"still {waiting}").look)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _wait(descriptor: int, kind: int, look: Look) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            look()
+            time.sleep(_TICK_S)
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+    held: int | None = None,
+    look: Look = lambda: None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end without a terminal, and returns its texts and exit code.
+
+    The program is one of setup/programs.txt; `held` is a lock to hand down, and `look` is called
+    now and then. Raises KernelError where the program is missing, or met a full disk.
+    """
+    program = str(command[0])
+    package = programs.package_of(program)
+    try:
+        done = signs.run(
+            [str(word) for word in command],
+            look,
+            cwd=folder,
+            env={**os.environ, "PATH": programs.places(), **_TEXTS, **(environment or {})},
+            pass_fds=() if held is None else (held,),
+        )
+    except FileNotFoundError as error:
+        raise KernelError(
+            f"the program {program} is missing; on Debian it is in the package {package}"
+        ) from error
+    if done.returncode != 0 and _NO_SPACE in done.stdout + done.stderr:
+        raise KernelError(
+            f"the disk became full while {Path(program).name} wrote to the cache; make room, "
+            f"or set {VARIABLE} to a folder elsewhere"
+        )
+    return done
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes, for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _unwritable(path: Path, why: str) -> str:
+    return (
+        f"the cache cannot be written: {path}: {why}; make it writable, or set {VARIABLE} to a "
+        "folder that is"
+    )

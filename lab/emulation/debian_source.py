@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a kernel of Debian was made from: its headers and its sources, of exactly its version.
+
+Fetched by apt with directories of its own, unpacked into the cache, and not installed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.signs import Signs
+from lab.emulation import image, programs
+from lab.emulation.apt import Apt, Package
+from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
+from lab.emulation.debian import Archive, Wanted, parse, unpack
+from lab.emulation.errors import KernelError, NotInArchiveError
+from lab.emulation.kernel import Kernel
+from lab.emulation.stored import lock_of, mark_used
+
+_SPARE = 50_000_000  # bytes for what is taken out of the sources
+#: The folders of a kernel's tree that make up its KVM on x86.
+PARTS = ("arch/x86/kvm", "virt/kvm")
+
+
+@dataclass(frozen=True)
+class Debian:
+    """The folder of a kernel's KVM sources, that of its headers, and its package's version."""
+
+    sources: Path
+    headers: Path
+    version: str
+
+
+def fetch(
+    kernel: Kernel, cache: Path, say: Say, need_compiler: Callable[[str], None] = lambda _: None
+) -> Debian:
+    """Headers and KVM sources of a kernel, from the cache or from Debian's archive.
+
+    `need_compiler` gets the compiler's name before the fetching, where the packages tell it.
+    Raises KernelError for a kernel that is not Debian's, and as lab.emulation.debian.fetch().
+    """
+    version = package_version(kernel)
+    home = cache / "debian" / "sources"
+    name = f"{kernel.release}_{version}"
+    done = home / name
+    found = Debian(done / "source", done / f"usr/src/linux-headers-{kernel.release}", version)
+    if done.is_dir():
+        mark_used(done)
+        return found
+    programs.need("sources", "archive")
+    make_folder(cache)
+    with lock(lock_of(done), say, f"fetches the sources of {kernel.release}") as held:
+        if done.is_dir():  # another process was faster
+            return found
+        apt = Apt(cache, say)
+        packages = _look_up(kernel, version, apt, say)
+        for name in _compilers(packages[0]):
+            need_compiler(name)
+        part, debs = home / f"{name}.part", cache / "debian/downloads" / f"sources-{name}"
+        size = sum(package.size for package in packages)
+        make_folder(debs)
+        room = size + sum(package.installed_size for package in packages) + _SPARE
+        need_room(debs, room, f"the sources of {kernel.release}")
+        say(f"fetching headers and sources of {kernel.release} ({version}), {megabytes(size)}")
+        files = apt.download(list(packages), debs, held)
+        say(f"unpacking headers and sources of {kernel.release}")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            look = Signs(say, lambda: f"unpacking the sources of {kernel.release}").look
+            unpack(files, part, held, look)
+            _arrange(part, done, kernel.release, held, look)
+            part.rename(done)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(debs, ignore_errors=True)
+    return found
+
+
+def package_version(kernel: Kernel) -> str:
+    """The version of a kernel's package, such as 6.1.192-2, as the image says it of itself."""
+    found = re.search(r" Debian (\S+) \(", image.read(kernel.image).banner)
+    if not found:
+        raise KernelError(
+            f"{kernel.name} does not say that it is a kernel of Debian, so its sources cannot be "
+            "fetched; build its tree and give that with --tree"
+        )
+    return found[1]
+
+
+def _look_up(kernel: Kernel, version: str, apt: Apt, say: Say) -> tuple[Package, ...]:
+    wanted = Wanted(kernel.source, None, version, "generic")
+    if kernel.source.startswith("debian:"):
+        wanted = parse(kernel.source)
+    archive = Archive(apt, say)
+    try:
+        return _chosen(kernel.release, version, archive.packages(wanted))
+    except NotInArchiveError:  # the lists may be older than the kernel
+        return _chosen(kernel.release, version, archive.packages(wanted, again=True))
+
+
+def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Package, ...]:
+    """The packages of headers, of the build's programs, and of the sources."""
+
+    def take(name: str) -> Package:
+        for package in packages:
+            if package.name == name and package.version == version:
+                return package
+        raise NotInArchiveError(
+            f"{name} {version} is not in the archive, which keeps the sources of its newest kernels"
+            " only; take a newer kernel, or a tree of your own by --tree"
+        )
+
+    headers = take(f"linux-headers-{release}")
+    needed = [
+        name
+        for alternatives in headers.depends
+        for name in alternatives[:1]
+        if re.match(r"linux-(?:headers|kbuild)-", name)
+    ]
+    short = ".".join(release.split(".")[:2])
+    return headers, *map(take, needed), take(f"linux-source-{short}")
+
+
+def _compilers(headers: Package) -> set[str]:
+    """The compilers that a package of headers depends on: `linux-compiler-gcc-12-x86`, `gcc-12`."""
+    names = (name for alternatives in headers.depends for name in alternatives[:1])
+    return {found[0] for name in names if (found := re.search(r"gcc-\d+", name))}
+
+
+def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> None:
+    """Takes KVM out of the sources, and tells the headers where they are going to be."""
+    packed = next(iter((part / "usr/src").glob("linux-source-*.tar.xz")), None)
+    makefile = part / f"usr/src/linux-headers-{release}/Makefile"
+    if packed is None or not makefile.is_file():
+        raise KernelError(
+            f"the packages of {release} hold no sources or no headers, so Debian packs them in a "
+            "way that this program does not know; give a tree of your own by --tree"
+        )
+    (part / "source").mkdir()
+    top = packed.name.removesuffix(".tar.xz")
+    words: list[str | Path] = ["tar", "-xJf", packed, "-C", part / "source", "--strip-components=1"]
+    words += [f"{top}/{name}" for name in PARTS]
+    done = run(words, held=held, look=look)
+    if done.returncode != 0:
+        raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
+    packed.unlink()
+    # They name /usr/src, where they would be installed.
+    text = makefile.read_text()
+    makefile.write_text(re.sub(r"(?m)^include /usr/src/", f"include {place}/usr/src/", text))

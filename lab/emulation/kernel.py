@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which kernel to boot: a word of the user becomes an image and its modules."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import files
+from lab.emulation import cache as caches
+from lab.emulation import debian, image, options
+from lab.emulation.cache import Say
+from lab.emulation.errors import KernelError
+
+__all__ = ["SPECS", "Kernel", "KernelError", "find"]
+
+SPECS = (
+    "`host` (the running kernel), `default` (the newest installed one, else Debian's own), an "
+    "installed release (6.1.0-44-amd64), the path of a vmlinuz or of a build tree, "
+    "debian:SUITE[/rt|/cloud] or debian:VERSION[/rt|/cloud]"
+)
+ROOT = Path("/")  # where installed kernels are looked for
+# arch/*/Makefile: what `make` builds for booting, by the machine of `uname -m`.
+_BUILT = {"x86_64": "arch/x86/boot/bzImage", "aarch64": "arch/arm64/boot/Image"}
+_KVM_MODULE = {"x86_64": "arch/x86/kvm/kvm.ko"}  # on arm64 KVM is never a module
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be booted.
+
+    name     for people: where it is from and its release
+    modules  the folder that holds lib/modules/RELEASE; None for a build tree, and for a kernel
+             that needs none
+    source   what the user asked for
+    config   its configuration, where that is known
+    """
+
+    image: Path
+    release: str
+    name: str
+    modules: Path | None
+    source: str
+    config: Path | None = None
+
+    @property
+    def is_realtime(self) -> bool:
+        """Whether it has PREEMPT_RT, as Debian names such kernels."""
+        return "rt" in re.split(r"[-+]", self.release)
+
+    @property
+    def label(self) -> str:
+        """The name in letters that stand in any report and file name: [a-z0-9_]."""
+        return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def find(spec: str, cache: Path | None = None, say: Say = _silent) -> Kernel:
+    """The kernel that `spec` names; SPECS lists what that may be.
+
+    `cache` is the folder for fetched kernels (cache.root() if None), `say` gets a line for each
+    step that takes long. Raises KernelError for a kernel that is not there, or cannot be an
+    emulated host.
+    """
+    if not spec:
+        raise KernelError(f"the kernel's name is empty; it is one of {SPECS}")
+    if spec == "default":
+        return replace(_default(cache, say), source=spec)
+    if spec == "host":
+        return _host()
+    if spec.startswith("debian:"):
+        return _of_debian(spec, cache or caches.root(), say)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return _build_tree(path.absolute(), spec)
+    if path.exists():
+        return _file(path.absolute(), spec)
+    if "/" in spec:
+        raise KernelError(f"{spec} does not exist; a kernel is one of {SPECS}")
+    return _installed(spec)
+
+
+def _default(cache: Path | None, say: Say) -> Kernel:
+    releases = sorted(_installed_images(), key=debian.version_key, reverse=True)
+    for release in releases:
+        try:
+            return _installed(release)
+        except KernelError as error:
+            say(f"the installed kernel {release} does not serve: {error}")
+    system = _os_release()
+    if system.get("ID") != "debian":
+        raise KernelError(
+            f"{'none of the installed kernels serves' if releases else 'no kernel is installed'}, "
+            f"and only Debian's own kernels can be fetched; this is "
+            f"{system.get('PRETTY_NAME', 'an unknown system')}: install its kernel's package, or "
+            "name another kernel, such as debian:stable where apt and Debian's keys are installed"
+        )
+    spec = f"debian:{system.get('VERSION_CODENAME', 'stable')}"
+    say(f"no kernel that serves is installed here; taking the distribution's own, {spec}")
+    return _of_debian(spec, cache or caches.root(), say)
+
+
+def _host() -> Kernel:
+    release = platform.release()
+    found = _installed_images().get(release)
+    if found is None:
+        raise KernelError(
+            f"the running kernel {release} has no image in /boot or /lib/modules, as in a "
+            f"container or where the kernel comes from outside; name another kernel: {SPECS}"
+        )
+    running = Path("/proc/config.gz")
+    return _checked(found, "host", "host", running if running.exists() else None)
+
+
+def _installed(release: str) -> Kernel:
+    found = _installed_images()
+    if release not in found:
+        there = ", ".join(sorted(found, key=debian.version_key)) or "none"
+        raise KernelError(
+            f"no kernel {release} is installed (installed: {there}), and there is no such file; "
+            f"debian:{release} looks in Debian's archive; a kernel is one of {SPECS}"
+        )
+    return _checked(found[release], "installed", release, None)
+
+
+def _file(path: Path, spec: str) -> Kernel:
+    return _checked(path, path.name, spec, None)
+
+
+def _of_debian(spec: str, cache: Path, say: Say) -> Kernel:
+    folder = debian.fetch(spec, cache, say)
+    release = folder.name.split("_")[0]
+    return _checked(folder / "boot" / f"vmlinuz-{release}", re.sub("[:/]", "-", spec), spec, None)
+
+
+def _build_tree(tree: Path, spec: str) -> Kernel:
+    machine = platform.machine()
+    config, release = tree / ".config", tree / "include/config/kernel.release"
+    built = tree / _BUILT.get(machine, "arch/x86/boot/bzImage")
+    if not config.exists() and not built.exists():
+        raise KernelError(
+            f"{tree} is not a kernel's build tree (it has no .config); give the folder in which "
+            "`make` ran, or the path of a vmlinuz"
+        )
+    if not built.exists() or not release.exists():
+        raise KernelError(
+            f"the kernel in {tree} is not built ({built.relative_to(tree)} is missing); run "
+            f"make -C {tree}"
+        )
+    _need_machine(built, image.read(built).machine)
+    _need_options(tree, config)
+    module = _KVM_MODULE.get(machine)
+    if module and options.read(config).get("KVM") == "m" and not (tree / module).exists():
+        raise KernelError(
+            f"the modules in {tree} are not built ({module} is missing); run make -C {tree} modules"
+        )
+    name = release_of(release)
+    return Kernel(built, name, f"{tree.name} {name}", None, spec, config)
+
+
+def release_of(path: Path) -> str:
+    """What a tree's include/config/kernel.release says. Raises KernelError."""
+    try:
+        text = files.read_regular(path, files.MEGABYTE).decode("utf-8", "replace").strip()
+    except OSError as error:
+        raise KernelError(f"{path} cannot be read: {error.strerror}") from error
+    if not re.fullmatch(r"[0-9][A-Za-z0-9._+~-]{0,200}", text):
+        raise KernelError(f"{path} names no release of a kernel; run make in the tree again")
+    return text
+
+
+def _checked(path: Path, origin: str, spec: str, config: Path | None) -> Kernel:
+    """The kernel of an image, once it is clear that it can be an emulated host."""
+    found = image.read(path)
+    _need_machine(path, found.machine)
+    modules = _modules_folder(path, found.release)
+    places = [path.with_name(f"config-{found.release}"), path.with_name("config")]
+    if modules:
+        places.append(modules / "lib/modules" / found.release / "config")
+    config = next((place for place in places if place.is_file()), config)
+    if config:
+        _need_options(path, config)
+        if modules is None and options.read(config).get("KVM") == "m":
+            raise KernelError(
+                f"the modules of {path} are missing: KVM is one of them, and beside the image "
+                f"there is no lib/modules/{found.release}; put the image into FOLDER/boot and the "
+                "modules into FOLDER/lib/modules"
+            )
+    return Kernel(path, found.release, f"{origin} {found.release}", modules, spec, config)
+
+
+def _modules_folder(path: Path, release: str) -> Path | None:
+    """FOLDER of FOLDER/boot/vmlinuz or FOLDER/lib/modules/RELEASE/vmlinuz, if it has the modules.
+
+    The first is where virtme-ng looks too.
+    """
+    for folder in path.parents:
+        inside = str(path.parent.relative_to(folder))
+        known = inside in ("boot", f"lib/modules/{release}")
+        if known and (folder / "lib/modules" / release).is_dir():
+            return folder
+    return None
+
+
+def _need_machine(path: Path, machine: str) -> None:
+    if machine != platform.machine():
+        raise KernelError(
+            f"{path} is a kernel for {machine}, and this host is {platform.machine()}: the suites "
+            "run inside it with this host's programs; give a kernel for this machine"
+        )
+
+
+def _need_options(what: Path, config: Path) -> None:
+    lacking = options.missing(options.read(config), platform.machine())
+    if lacking:
+        raise KernelError(
+            f"{what} cannot be an emulated host: it was built without {'; '.join(lacking)} "
+            f"(says {config}); take another flavour, or build it with these"
+        )
+
+
+def _installed_images() -> dict[str, Path]:
+    """The images of installed kernels by release."""
+    found = {path.parent.name: path for path in ROOT.glob("lib/modules/*/vmlinuz")}
+    for path in ROOT.glob("boot/vmlinuz-*"):
+        found[path.name.removeprefix("vmlinuz-")] = path
+    return found
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}

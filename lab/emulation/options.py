@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a kernel was configured with, and whether it can be an emulated host."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+
+from harness import files
+from lab.emulation.errors import KernelError
+
+_LARGEST = 16 * files.MEGABYTE
+
+
+def read(path: Path) -> dict[str, str]:
+    """The options of a kernel's .config that are set, without CONFIG_; `path` may be gzipped.
+
+    Raises KernelError for a file that cannot be read.
+    """
+    try:
+        data = files.read_regular(path, _LARGEST)
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(data)) as unpacked:
+                data = unpacked.read(_LARGEST)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise KernelError(f"the kernel's configuration {path} cannot be read: {why}") from error
+    text = data.decode("utf-8", "replace")
+    return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
+
+
+def missing(options: dict[str, str], machine: str) -> list[str]:
+    """What an emulated host needs and this kernel lacks, each as a person would write it.
+
+    It is KVM, on x86-64 the one for AMD (QEMU emulates SVM and no VMX), and 9p over virtio's PCI
+    devices, by which it reads this host's root. virtiofs would do as well, but the virtiofsd of
+    Debian 12 is too old for virtme-ng.
+    """
+    on = {name for name, value in options.items() if value in ("y", "m")}
+    needed = ["KVM", "KVM_AMD"] if machine == "x86_64" else ["KVM"]
+    lacking = [f"CONFIG_{name}" for name in needed if name not in on]
+    plan9 = ("NET_9P", "NET_9P_VIRTIO", "9P_FS", "VIRTIO_PCI")
+    return lacking + [f"CONFIG_{name}" for name in plan9 if name not in on]

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The programs that emulated hosts and broken KVMs take: are they here, and new enough?
+
+setup/programs.txt lists them, for the set-up and for this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.emulation.errors import EmulationError
+
+LIST = Path(__file__).resolve().parents[2] / "setup" / "programs.txt"
+OLDEST_QEMU = (7, 2)  # the oldest that KVM was seen to run in
+OLDEST_VNG = (1, 40)  # pyproject.toml; the first with every option of machine.command
+#: What makes each use of the list possible.
+SETUP = {
+    "emulation": "make setup-emulation",
+    "archive": "make setup-emulation",
+    "sources": "make setup-mutants",
+    "mutation": "make setup-mutants",
+    "compiler": "make setup-mutants",
+}
+_QEMU = "qemu-system-x86_64"
+_STATIC = "static:"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A line of the list: `name` as it stands there, Debian's `package`, and what it is for."""
+
+    name: str
+    package: str
+    uses: frozenset[str]
+
+    def is_here(self) -> bool:
+        """Whether this host has it: a program, a library, or a file."""
+        if self.name.startswith("/"):
+            return Path(self.name).exists()
+        if re.match(r"lib.*\.so", self.name):
+            with contextlib.suppress(OSError):
+                return bool(ctypes.CDLL(self.name))
+            return False
+        found = shutil.which(self.name.removeprefix(_STATIC), path=places())
+        return found is not None and not (self.name.startswith(_STATIC) and _is_dynamic(found))
+
+    def describe(self) -> str:
+        """Its name for people."""
+        static = self.name.startswith(_STATIC)
+        return f"a static {self.name.removeprefix(_STATIC)}" if static else self.name
+
+
+@functools.cache
+def listed() -> tuple[Program, ...]:
+    """The list."""
+    lines = (line.split() for line in LIST.read_text(encoding="utf-8").splitlines())
+    return tuple(
+        Program(words[0], words[1], frozenset(words[2].split(",")))
+        for words in lines
+        if words and words[0] != "#"
+    )
+
+
+def package_of(name: str) -> str:
+    """Debian's package with a program. Raises KeyError for one that the list lacks."""
+    return {each.name.removeprefix(_STATIC): each.package for each in listed()}[name]
+
+
+def need(*uses: str) -> None:
+    """Raises `EmulationError`, which names all that is missing here for these uses."""
+    _need([each for each in listed() if each.uses.intersection(uses)], SETUP[uses[0]])
+
+
+def check(qemu: str, *more: str) -> None:
+    """Raises `EmulationError` unless this host can boot a machine with the QEMU of this name.
+
+    `more` are further uses. Everything that is missing is named at once.
+    """
+    own = [Program(qemu, "qemu-system-x86", frozenset())] if qemu != _QEMU else []
+    wanted = [
+        each
+        for each in listed()
+        if each.uses.intersection(("emulation", *more)) and (not own or each.name != _QEMU)
+    ]
+    _need([*own, *wanted], SETUP[more[0] if more else "emulation"])
+    found = qemu_version(qemu)
+    if _numbers(found) < OLDEST_QEMU:
+        raise EmulationError(
+            f"{qemu} is QEMU {found}, and {_text(OLDEST_QEMU)} or later is needed: upgrade "
+            "Debian's package qemu-system-x86, or name another QEMU by --qemu"
+        )
+    vng_found = _vng_version()
+    if _numbers(vng_found) < OLDEST_VNG:
+        raise EmulationError(
+            f"virtme-ng is {vng_found}, and {_text(OLDEST_VNG)} or later is needed: run "
+            "`make setup`"
+        )
+
+
+def _need(wanted: Sequence[Program], setup: str) -> None:
+    lacking = [each for each in wanted if not each.is_here()]
+    if lacking:
+        packages = " ".join(dict.fromkeys(each.package for each in lacking))
+        raise EmulationError(
+            f"missing on this host: {', '.join(each.describe() for each in lacking)}; run "
+            f"`{setup}`, or install Debian's packages {packages}"
+        )
+
+
+@functools.cache
+def qemu_version(qemu: str) -> str:
+    """QEMU's version, such as 7.2.22. Raises `EmulationError` where `qemu` is no QEMU."""
+    path = shutil.which(qemu, path=places())
+    if path is None:
+        raise EmulationError(
+            f"there is no {qemu}: run `{SETUP['emulation']}`, or name another QEMU by --qemu"
+        )
+    found = re.search(r"QEMU.* version (\d+\.\d+[\d.]*)", _output(path, "--version"))
+    if found is None:
+        raise EmulationError(f"{path} is no QEMU: `{qemu} --version` names no version of QEMU")
+    return found[1]
+
+
+def vng() -> Path:
+    """virtme-ng's command. Raises `EmulationError` where it is missing."""
+    beside = Path(sys.executable).with_name("vng")
+    other = shutil.which("vng")
+    if not beside.exists() and other is None:
+        raise EmulationError("virtme-ng is missing (the command vng): run `make setup`")
+    return beside if beside.exists() else Path(str(other))
+
+
+def _vng_version() -> str:
+    path = vng()
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("virtme-ng")
+    return _output(str(path), "--version").removeprefix("virtme-ng").strip()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in re.findall(r"\d+", version)[:2])
+
+
+def _text(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _is_dynamic(path: str) -> bool:
+    # ldd names each library as "name => file"; where it is missing, booting has to tell.
+    return "=>" in _output("ldd", path)
+
+
+def _output(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout
+
+
+def places() -> str:
+    """Where programs are looked for: users other than root often have no sbin in their PATH."""
+    return (
+        f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin:/lib/systemd:/usr/lib/systemd"
+    )

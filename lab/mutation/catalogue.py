@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The catalogue of mutants: one entry a semantic patch, in ``mutants/<chapter>/catalogue.toml``.
+
+docs/mutants.md tells the form. :func:`read` checks all of it at once; an entry that breaks a rule
+raises :class:`CatalogueError` with the file, the entry and the rule.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.claims import CatalogueError
+from harness.claims import catalogue as known_claims
+from harness.claims import chapters as known_chapters
+from harness.claims.versions import VERSION, is_between
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).resolve().parents[2] / "mutants"
+NAME = "catalogue.toml"
+
+#: What a mutant does to KVM, and what the classes mean.
+CLASSES: Mapping[str, str] = {
+    "byte_ignored": "the byte is not looked at",
+    "wrong_test": "other values than non-zero count",
+    "wrong_return": "another return value or errno",
+    "byte_written": "the kernel writes the byte, or reads its neighbour",
+    "wrong_moment": "checked before the pending operation is completed, or after the guest's entry",
+    "state_skipped": "not checked for an uninitialized or a halted vCPU",
+    "polled": "looked at throughout, or at the guest's exit",
+    "shared": "one vCPU's byte counts for others",
+    "sticky": "once set it stays, or it is good only once",
+    "last_check": "the last look for pending work before the guest is removed",
+    "mode_order": "the vCPU's mode and the check of pending work are reversed",
+    "no_kick": "kicks are not sent to a vCPU in guest mode",
+    "mask": "KVM_SET_SIGNAL_MASK is not applied, or not taken back",
+    "swallowed": "a pending signal is lost",
+    "sync_regs": "synchronised registers are dropped",
+    "no_intr": "KVM_EXIT_INTR is missing",
+    "capability": "claimed and not kept, kept and not claimed, on one descriptor only",
+    "rare": "one run in a thousand or a hundred thousand",
+    "delayed": "a millisecond late",
+    "completion": "the pending operation is completed wrongly",
+    "events": "pending events, timers, the dirty ring or a single step are lost",
+    "historical": "a bug that a kernel had",
+    "baseline": "no defect: a kernel before 4.11",
+    "sound": "no defect: what a KVM may do, and the stock one seldom does",
+}
+TIERS = ("functional", "race", "sweep")
+DEFECT, BASELINE, SOUND = "defect", "baseline", "sound"
+#: The one claim that the sweep judges; the suites have no test of it.
+SWEPT = "races.every_instruction"
+#: Claims that no run of the suites judges.
+NEVER_JUDGED = frozenset({"preset.fast", "signals.spurious_is_legal"})
+
+_REQUIRED = ("id", "class", "defect", "stands_for", "files", "tier")
+_OPTIONAL = (
+    *("kind", "claims", "claims_held", "commit", "places", "since", "until", "ways"),
+    "equivalent",
+)
+_TEXTS = ("id", "class", "defect", "stands_for", "tier", "kind", "commit", "since", "until")
+_LISTS = ("files", "claims", "claims_held", "ways")
+_ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
+_COMMIT = re.compile(r"[0-9a-f]{12,40}")
+OR = " or "  # between files that stand for each other
+_SOURCES = ("virt/kvm/", "arch/x86/kvm/")  # what lab.mutation.source copies
+
+
+class ChoiceError(ValueError):
+    """A word chooses no mutant; the text says which."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An entry.
+
+    claims       each of them must fail on it
+    claims_held  of a baseline: each of them must hold on it
+    files        in the kernel's tree; the patch changes each of them. `a or b`: the first that the
+                 kernel has, for code that moved to another file
+    places       how many places it changes in all
+    since until  the first and the last kernel version that it applies to, or empty texts
+    ways         of the sweep, for the tier `sweep`; empty is all
+    equivalent   why it cannot be told from the stock kernel, or an empty text
+    """
+
+    id: str
+    chapter: str
+    mutant_class: str
+    defect: str
+    stands_for: str
+    files: tuple[str, ...]
+    tier: str
+    patch: Path
+    claims: tuple[str, ...] = ()
+    claims_held: tuple[str, ...] = ()
+    kind: str = DEFECT
+    commit: str = ""
+    places: int = 1
+    since: str = ""
+    until: str = ""
+    ways: tuple[str, ...] = ()
+    equivalent: str = ""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is no defect, but a kernel as kernels once were."""
+        return self.kind == BASELINE
+
+    @property
+    def is_innocent(self) -> bool:
+        """Whether it is no defect: a claim that fails on it is a false alarm."""
+        return self.kind != DEFECT
+
+    def applies_to(self, version: str) -> bool:
+        """Whether a kernel of this version, such as 6.1, has what the patch changes."""
+        return is_between(version, self.since, self.until)
+
+
+def read(folder: Path = FOLDER, *, ways: Iterable[str] = ()) -> dict[str, Mutant]:
+    """All mutants by id, in the order of the chapters and of their files.
+
+    `ways` are those of the sweep, where the caller knows them. Raises `CatalogueError`.
+    """
+    if not folder.is_dir():
+        raise CatalogueError(f"there is no folder {folder}: the mutants are part of a checkout")
+    chapters = [name for name in known_chapters() if (folder / name).is_dir()]
+    strange = {path.name for path in folder.iterdir() if path.is_dir()} - set(chapters)
+    if strange:
+        known = ", ".join(known_chapters())
+        raise CatalogueError(f"{folder / min(strange)} is no chapter's folder; there are: {known}")
+    found: dict[str, Mutant] = {}
+    for chapter in chapters:
+        for mutant in _chapter(folder / chapter, frozenset(ways)):
+            if mutant.id in found:
+                other = found[mutant.id].patch.with_name(NAME)
+                raise CatalogueError(
+                    f"{folder / chapter / NAME}: mutant {mutant.id!r} stands in {other} too; an id "
+                    "is there once in all chapters"
+                )
+            found[mutant.id] = mutant
+    return found
+
+
+def choose(
+    mutants: Mapping[str, Mutant],
+    *,
+    ids: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    claims: Sequence[str] = (),
+) -> list[Mutant]:
+    """Those that every kind of word chooses; an id may be a pattern. Raises `ChoiceError`."""
+    for word in ids:
+        if not fnmatch.filter(mutants, word):
+            raise ChoiceError(f"no mutant is named {word!r}; --list names them all")
+    for word in classes:
+        if word not in CLASSES:
+            raise ChoiceError(f"there is no class {word!r}; known: {', '.join(CLASSES)}")
+    for word in claims:
+        if word not in known_claims():
+            raise ChoiceError(f"there is no claim {word!r}: `kvm-conformance claims` lists them")
+    return [
+        mutant
+        for mutant in mutants.values()
+        if (not ids or any(fnmatch.fnmatchcase(mutant.id, word) for word in ids))
+        and (not classes or mutant.mutant_class in classes)
+        and (not claims or {*mutant.claims, *mutant.claims_held} & set(claims))
+    ]
+
+
+def one_of_each_class(mutants: Iterable[Mutant]) -> list[Mutant]:
+    """The cheapest of each class: the first of the cheapest tier that is not equivalent."""
+    best: dict[str, Mutant] = {}
+    for mutant in mutants:
+        other = best.get(mutant.mutant_class)
+        if not mutant.equivalent and (
+            other is None or TIERS.index(mutant.tier) < TIERS.index(other.tier)
+        ):
+            best[mutant.mutant_class] = mutant
+    return list(best.values())
+
+
+def _chapter(folder: Path, ways: frozenset[str]) -> list[Mutant]:
+    path = folder / NAME
+    patches = {each.stem: each for each in sorted(folder.glob("*.cocci"))}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CatalogueError(f"{folder} has no {NAME}") from None
+    except OSError as error:
+        raise CatalogueError(f"{path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CatalogueError(f"{path} is no TOML: {error}") from None
+    entries = content.get("mutant", [])
+    if set(content) - {"mutant"} or not isinstance(entries, list):
+        raise CatalogueError(f"{path}: only [[mutant]] entries stand in a catalogue")
+    mutants = []
+    for number, entry in enumerate(entries, start=1):
+        name = entry.get("id") if isinstance(entry, dict) else None
+        where = f"{path}: mutant {name!r}" if isinstance(name, str) else f"{path}: mutant {number}"
+        mutants.append(_mutant(entry, folder, patches, ways, where))
+    ids = [mutant.id for mutant in mutants]
+    if twice := [name for name in ids if ids.count(name) > 1]:
+        raise CatalogueError(f"{path}: mutant {twice[0]!r} stands twice")
+    if orphans := sorted(set(patches) - set(ids)):
+        raise CatalogueError(f"{patches[orphans[0]]} has no entry in {path}")
+    return mutants
+
+
+def _mutant(
+    entry: Any, folder: Path, patches: Mapping[str, Path], ways: frozenset[str], where: str
+) -> Mutant:
+    def need(condition: object, rule: str) -> None:
+        if not condition:
+            raise CatalogueError(f"{where}: {rule}")
+
+    need(isinstance(entry, dict), "write [[mutant]] above each entry")
+    for key in _REQUIRED:
+        need(key in entry, f"has no {key!r}")
+    for key, value in entry.items():
+        need(key in _REQUIRED or key in _OPTIONAL, f"unknown key {key!r}")
+        if key in _LISTS:
+            words = isinstance(value, list) and all(isinstance(each, str) for each in value)
+            need(words, f"{key!r} must be a list of texts")
+            need(len(set(value)) == len(value), f"{key!r} names something twice")
+        elif key == "places":
+            need(type(value) is int and value > 0, "'places' must be a whole number above 0")
+        else:
+            one_line = isinstance(value, str) and value.strip() == value != "" and "\n" not in value
+            need(one_line, f"{key!r} must be one line of text")
+    values: dict[str, Any] = {
+        ("mutant_class" if key == "class" else key): tuple(value) if key in _LISTS else value
+        for key, value in entry.items()
+    }
+    need(_ID.fullmatch(entry["id"]), "an id is letters a to z, digits and _")
+    need(entry["id"] in patches, f"{folder / entry['id']}.cocci is missing")
+    made = Mutant(chapter=folder.name, patch=patches[entry["id"]], **values)
+    need(made.mutant_class in CLASSES, f"unknown class {made.mutant_class!r}")
+    need(made.tier in TIERS, f"unknown tier {made.tier!r}; known: {', '.join(TIERS)}")
+    need(made.kind in (DEFECT, BASELINE, SOUND), f"unknown kind {made.kind!r}")
+    for key in ("defect", "stands_for", "equivalent"):
+        text = getattr(made, key)
+        need(not text or text.endswith("."), f"{key!r} must end with a full stop")
+    need(not made.commit or _COMMIT.fullmatch(made.commit), "'commit' is 12 to 40 hex digits")
+    need(made.files, "'files' is empty")
+    for name in (name for names in made.files for name in names.split(OR)):
+        inside = name.startswith(_SOURCES) and ".." not in name.split("/")
+        need(inside, f"{name!r} is not below {' or '.join(_SOURCES)}")
+    for key in ("since", "until"):
+        text = getattr(made, key)
+        need(not text or VERSION.fullmatch(text), f"{key!r} is a version such as 6.12")
+    for claim in (*made.claims, *made.claims_held):
+        need(claim in known_claims(), f"unknown claim {claim!r}")
+        need(claim not in NEVER_JUDGED, f"the claim {claim} is never judged")
+    _check_claims(made, ways, need)
+    return made
+
+
+def _check_claims(made: Mutant, ways: frozenset[str], need: Any) -> None:
+    """Which claims go with which kind and tier."""
+    for kind in (BASELINE, SOUND):
+        together = (made.kind == kind) == (made.mutant_class == kind)
+        need(together, f"class and kind {kind!r} go together")
+    if made.kind == SOUND:
+        named = made.claims or made.claims_held or made.equivalent
+        need(not named, "a sound variant names no claims: each that can be tested must hold")
+        need(made.tier == "functional", "a sound variant is of the tier 'functional'")
+        return
+    if made.is_baseline:
+        need(made.claims_held and not made.claims, "a baseline has 'claims_held' and no 'claims'")
+    else:
+        need(not made.claims_held, "only a baseline has 'claims_held'")
+        need(bool(made.claims) != bool(made.equivalent), "it has 'claims', or is 'equivalent'")
+    swept = made.tier == "sweep"
+    if not made.equivalent:
+        need(swept == (SWEPT in made.claims), f"the claim {SWEPT} and the tier 'sweep' go together")
+        need(not swept or len(made.claims) == 1, "the sweep judges one claim")
+    need(swept or not made.ways, "only the tier 'sweep' has 'ways'")
+    for way in made.ways:
+        need(not ways or way in ways, f"the sweep has no way {way!r}")
