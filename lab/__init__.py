@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x."""
+"""What runs the suites elsewhere, again, or for hours. It knows no terminal.
+
+Results are values; what is to be said goes to the `Speaker` that was handed down.
+"""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
-from tools import run_child
+from lab.campaign import child
 
 PLANNED = {
     "preset.first_run.real": "preset.returns_eintr",
@@ -98,7 +98,7 @@ def emulate(kernel: str, output: Path) -> int:
 
 
 def main() -> int:
-    run_child.end_with_the_parent()
+    child.end_with_the_parent()
     if sys.argv[1] == "find":
         return find(sys.argv[2])
     given = dict(word.partition("=")[::2] for word in sys.argv[2:])

@@ -19,12 +19,12 @@ from fake_emulate import log
 
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
+from lab.campaign import child
 from lab.emulation import console as consoles
 from lab.emulation import share as shares
 from lab.launch import lost
 from lab.mutation import guest
 from lab.mutation.source import Source
-from tools import run_child
 
 PLANNED = ("preset.returns_eintr", "preset.repeats", "preset.per_vcpu")
 LOST = "the machine hung: no sign of life\nThe console's last lines:\n  x"
@@ -138,7 +138,7 @@ def lane(source: str, folder: str, _boot_limit: str) -> int:
 
 
 def main() -> int:
-    run_child.end_with_the_parent()
+    child.end_with_the_parent()
     what, *rest = sys.argv[1:]
     if what == "make":
         return make(*rest)

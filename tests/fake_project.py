@@ -113,15 +113,17 @@ def pytest_run(project: Path, *arguments: str) -> subprocess.CompletedProcess[st
 LAUNCH = """
 import sys
 from pathlib import Path
-from harness.claims import catalogue, chapters
 from harness import signs
-from harness.reporting.selection import select
-from tools import ending, process_group, run
+from lab.launch import process_group
+from lab.launch.request import Request
+from lab.launch.run import launch
+from tools import ending
+from tools.screen.terminal import TERMINAL
 process_group.ORDERLY_S = float(sys.argv[3])
 signs.EVERY_S = float(sys.argv[5])
-request = run.Request(output=Path(sys.argv[2]), jobs=sys.argv[4], require_kvm="kvm" in sys.argv)
-chosen = select(catalogue(), chapters())
-sys.exit(ending.end_in_order(lambda: run.launch(request, chosen, root=Path(sys.argv[1]))))
+request = Request(output=Path(sys.argv[2]), jobs=sys.argv[4], require_kvm="kvm" in sys.argv)
+root = Path(sys.argv[1])
+sys.exit(ending.end_in_order(lambda: launch(request, TERMINAL, narrowed=False, root=root)))
 """
 
 

@@ -11,18 +11,18 @@ import fake_programs
 import fake_project
 import pytest
 
-from harness.claims import catalogue, chapters
 from harness.host import Obstacle
 from harness.reporting import journal, variants
 from harness.reporting.results import Outcome
-from harness.reporting.selection import select
 from lab.emulation import cache, conformance, kernel, machine, programs
 from lab.emulation.errors import EmulationError
 from lab.emulation.machine import Machine
 from lab.launch import finish
 from lab.launch.lost import LostVm
+from lab.launch.request import DEFAULT_BUDGET, Request
 from tools import emulate, run
 from tools.cli import main
+from tools.screen.terminal import TERMINAL
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
@@ -151,11 +151,13 @@ def test_kill_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[run.Request, str]]:
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, str]]:
     """What `emulate` was told, instead of a machine; and a host whose KVM does not answer."""
-    told: list[tuple[run.Request, str]] = []
+    told: list[tuple[Request, str]] = []
 
-    def launch(spec: str, _machine: object, request: run.Request, *_: object, why: str) -> int:
+    def launch(
+        spec: str, _machine: object, request: Request, *_: object, why: str, **_more: object
+    ) -> int:
         told.append((request, why))
         return 7
 
@@ -166,7 +168,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[run.Request, str]]:
 
 
 def test_run_else_emulate(
-    launched: list[tuple[run.Request, str]], capsys: pytest.CaptureFixture[str]
+    launched: list[tuple[Request, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--else-emulate", "--claim", "preset", "--require-kvm", "--", "-x"]) == 7
     request, why = launched[0]
@@ -183,15 +185,15 @@ def test_run_else_emulate(
     assert last == f"/dev/kvm is not a KVM device. {own}"
 
 
-def test_what_was_asked_for_stays(launched: list[tuple[run.Request, str]]) -> None:
-    budget = run.DEFAULT_BUDGET
+def test_what_was_asked_for_stays(launched: list[tuple[Request, str]]) -> None:
+    budget = DEFAULT_BUDGET
     assert main(["run", "--else-emulate", "--budget", budget, "--variants", "all"]) == 7
     assert launched[0][0].budget == budget
     assert launched[0][0].variants == variants.ALL
 
 
 def test_what_is_missing_is_set_up(
-    launched: list[tuple[run.Request, str]],
+    launched: list[tuple[Request, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -219,11 +221,11 @@ def test_what_is_missing_is_set_up(
 
 
 def test_another_architecture_is_not_emulated(
-    launched: list[tuple[run.Request, str]], monkeypatch: pytest.MonkeyPatch
+    launched: list[tuple[Request, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     obstacle = Obstacle("other_architecture", "This machine is s390x.", "Add a module.")
     monkeypatch.setattr(run, "_obstacle", lambda: obstacle)
-    monkeypatch.setattr(run, "launch", lambda *_: 4)
+    monkeypatch.setattr(run, "launch", lambda *_, **__: 4)
     assert main(["run", "--else-emulate"]) == 4
     assert launched == []
 
@@ -341,15 +343,14 @@ def test_cache_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("KVM_CONFORMANCE_CACHE", str(tmp_path / "file" / "cache"))
-    selection = select(catalogue(), chapters())
     monkeypatch.setattr(emulate.kernels, "find", lambda _spec, say: fake.KERNEL)
-    request = run.Request(output=tmp_path / "out")
-    assert emulate.launch("fake", Machine(), request, selection) == 70
+    request = Request(output=tmp_path / "out")
+    assert emulate.launch("fake", Machine(), request, TERMINAL, narrowed=False) == 70
     assert "the cache cannot be written" in capsys.readouterr().err
 
 
 def test_the_job_says_what_it_runs_in(tmp_path: Path) -> None:
-    request = run.Request(jobs="auto", budget="10000", variants=variants.ONE)
+    request = Request(jobs="auto", budget="10000", variants=variants.ONE)
     job = conformance.job(Machine(), request, tmp_path)
     assert (
         job.environment["KVM_CONFORMANCE_EMULATOR"]
@@ -364,6 +365,6 @@ def test_the_job_says_what_it_runs_in(tmp_path: Path) -> None:
 
 
 def test_workers_need_their_plugin(tmp_path: Path) -> None:
-    job = conformance.job(Machine(), run.Request(jobs="2"), tmp_path)
+    job = conformance.job(Machine(), Request(jobs="2"), tmp_path)
     assert "--numprocesses=2" in job.command
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in job.environment

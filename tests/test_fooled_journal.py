@@ -198,7 +198,7 @@ def test_a_second_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_is_free_when_its_run_was_killed(tmp_path: Path) -> None:
     held = (
-        "import pathlib, sys, time\nfrom tools import folder_lock\n"
+        "import pathlib, sys, time\nfrom lab.launch import folder_lock\n"
         "with folder_lock.held(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )

@@ -14,10 +14,10 @@ from pathlib import Path
 import fake_project as fake
 import pytest
 
-from harness.claims import catalogue, chapters
 from harness.reporting import journal
-from harness.reporting.selection import select
-from tools import run
+from lab.launch import run as launching
+from lab.launch.request import Request
+from tools.screen.terminal import TERMINAL
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_VERDICT = 70
@@ -173,8 +173,8 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def launch(project: Path, output: Path, *arguments: str) -> int:
-    request = run.Request(output=output, jobs="0", pytest_arguments=arguments)
-    return run.launch(request, select(catalogue(), chapters()), root=project)
+    request = Request(output=output, jobs="0", pytest_arguments=arguments)
+    return launching.launch(request, TERMINAL, narrowed=False, root=project)
 
 
 # ---- a second try

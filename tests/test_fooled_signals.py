@@ -22,10 +22,10 @@ from tools.cli import main
 
 #: The launcher, whose clean-up begins only when a hundred signals have come.
 STORM = fake.LAUNCH.replace(
-    "request = run.Request",
+    "request = Request",
     """
 import os, signal
-from tools import finish
+from lab.launch import finish
 whole = finish.finish
 def finished(*words, **more):
     for _ in range(100):
@@ -34,7 +34,7 @@ def finished(*words, **more):
     os.kill(os.getpid(), signal.{name})
     return code
 finish.finish = finished
-request = run.Request""",
+request = Request""",
 ).replace(
     "sys.exit(ending",
     """
@@ -105,8 +105,8 @@ def test_a_terminal_that_closes_costs_no_results(tmp_path: Path, workers: str) -
 def test_words_that_pytest_refuses_are_wrong_usage(tmp_path: Path, words: list[str]) -> None:
     """pytest's own 4 would say that this kernel cannot be tested."""
     project = fake.make(tmp_path / "p", preset=fake.HELD)
-    asked = f"request = run.Request(pytest_arguments={words}, "
-    code = fake.LAUNCH.replace("request = run.Request(", asked)
+    asked = f"request = Request(pytest_arguments={words}, "
+    code = fake.LAUNCH.replace("request = Request(", asked)
     done = subprocess.run(
         [sys.executable, "-c", code, str(project), str(tmp_path / "out"), "8", "0", "10"],
         env=fake.environ(),

@@ -26,10 +26,10 @@ from test_fooled_selection import (
     said,
 )
 
-from harness.claims import catalogue, chapters
 from harness.reporting import identity, journal
-from harness.reporting.selection import select
-from tools import run
+from lab.launch import run as launching
+from lab.launch.request import Request
+from tools.screen.terminal import TERMINAL
 
 # ---- another root, another configuration
 
@@ -212,8 +212,8 @@ def test_the_launcher_loads_no_plugin_because_it_is_installed(
         check=False,
     )
     assert ONE_OF_FOUR in said(done)
-    request = run.Request(output=tmp_path / "out", jobs=workers)
-    assert run.launch(request, select(catalogue(), chapters()), root=project) == 0
+    request = Request(output=tmp_path / "out", jobs=workers)
+    assert launching.launch(request, TERMINAL, narrowed=False, root=project) == 0
     assert len(results(tmp_path / "out")) == 4
 
 

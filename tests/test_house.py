@@ -7,12 +7,10 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import click
 import pytest
+from house import ROOT, files, imports, parsed, room, where
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -24,179 +22,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parent.parent
-NOT_OURS = {".git", ".venv", "build", "results", "__pycache__", "docs"}
 LONGEST_MODULE = 450  # lines
 
-# Which of the project's own packages each may import. Nothing imports suites or tests.
-MAY_IMPORT = {
-    "guest_blobs": {"guest_blobs"},
-    "harness": {"harness", "guest_blobs"},
-    "tools": {"tools", "harness", "guest_blobs"},
-    "conftest": {"harness", "guest_blobs"},
-    "suites": {"harness", "guest_blobs", "suites"},
-    "tests": {"tools", "harness", "guest_blobs", "tests"},
-}
-PACKAGES = {"guest_blobs", "harness", "tools", "conftest", "suites", "tests"}
 SUPPORTED_PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
-
-
-def files(*suffixes: str) -> list[Path]:
-    """The project's own files with one of these suffixes, but nothing that a tool generated."""
-
-    def walk(folder: Path) -> Iterator[Path]:
-        for path in sorted(folder.iterdir()):
-            if path.is_dir():
-                if (
-                    path.name not in NOT_OURS
-                    and not path.name.endswith(("_cache", ".egg-info"))
-                    and (path.name == ".ci" or not path.name.startswith("."))
-                ):
-                    yield from walk(path)
-            elif path.suffix in suffixes and not re.match(r"_native.*\.(c|so|o)$", path.name):
-                yield path
-
-    return list(walk(ROOT))
-
-
-def where(path: Path, line: int) -> str:
-    return f"{path.relative_to(ROOT)}:{line}"
-
-
-def parsed() -> Iterator[tuple[Path, ast.Module]]:
-    for path in files(".py"):
-        yield path, ast.parse(path.read_text(), filename=str(path))
-
-
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """The modules that a module imports, with the lines."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            # `from harness import native` may name a module; so each name is looked at too.
-            for alias in node.names:
-                yield node.lineno, f"{'.' * node.level}{node.module or ''}.{alias.name}"
-
-
-def room(path: Path) -> str:
-    """The top-level package of a file; `conftest` for the one at the top."""
-    first = path.relative_to(ROOT).parts[0]
-    return first.removesuffix(".py")
-
-
-# -------------------------------------------------------------------------------------------------
-# Imports
-
-
-def test_imports_point_one_way() -> None:
-    wrong = []
-    for path, tree in parsed():
-        allowed = MAY_IMPORT.get(room(path), set())
-        for line, name in imports(tree):
-            package = name.split(".")[0]
-            if package in PACKAGES - allowed:
-                wrong.append(f"{where(path, line)}: {room(path)} imports {name}")
-    assert wrong == [], "suites -> harness -> native; tools -> harness"
-
-
-def test_no_import_is_relative() -> None:
-    wrong = [
-        f"{where(path, line)}: {name}"
-        for path, tree in parsed()
-        for line, name in imports(tree)
-        if name.startswith(".")
-    ]
-    assert wrong == [], "a relative import hides which way it points"
-
-
-def test_native_stands_at_the_bottom() -> None:
-    wrong = []
-    for path, tree in parsed():
-        inside = path.is_relative_to(ROOT / "harness" / "native")
-        for line, name in imports(tree):
-            if name.startswith("harness.native"):
-                if room(path) in ("suites", "conftest"):
-                    wrong.append(f"{where(path, line)}: {name}")
-            elif inside and name.split(".")[0] in PACKAGES:
-                wrong.append(f"{where(path, line)}: harness/native imports {name}")
-    assert wrong == [], "suites stand on harness.kvm; harness.native imports nothing of the project"
-
-
-def test_an_architecture_is_named_only_in_its_own_modules() -> None:
-    wrong = []
-    for path, tree in parsed():
-        parts = path.relative_to(ROOT).parts
-        if parts[0] == "tests" or "arch" in parts or "x86_64" in parts:
-            continue
-        for line, name in imports(tree):
-            if re.search(r"\b(x86_64|arm64|aarch64|riscv64|ppc64le)\b", name):
-                wrong.append(f"{where(path, line)}: {name}")
-    assert wrong == [], "other architectures come as siblings: go through harness.kvm.arch"
-
-
-def module(path: Path) -> str:
-    """The name under which a file is imported."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def test_no_import_goes_round() -> None:
-    """Late imports and those for types counted: a circle is two modules that are one."""
-    known = {module(path): tree for path, tree in parsed() if room(path) in MAY_IMPORT}
-    graph: dict[str, set[str]] = {}
-    for name, tree in known.items():
-        graph[name] = set()
-        for _, imported in imports(tree):
-            while imported and imported not in known:
-                imported = imported.rpartition(".")[0]
-            if imported and imported != name and not name.startswith("tools."):
-                graph[name].add(imported)
-    assert len(graph) > 100
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(" -> ".join(error.args[1]))
-
-
-# What neutral code must not say: it has another name for it in harness.kvm.arch.interface.
-NEUTRAL = (
-    *("conftest.py", "suites", "harness/verdicts.py", "harness/undisturbed.py"),
-    *("harness/kvm", "harness/kick", "harness/devices", "harness/native"),
-    *("lab/sweep", "lab/benchmark", *(f"tools/{p.name}" for p in ROOT.glob("tools/soak*"))),
-)
-OF_AN_ARCHITECTURE = re.compile(
-    r"(?i)(?<![a-z0-9_])("
-    r"[re][abcd]x|rip|[re]flags|cr[0348]|efer|gregs|(rd|wr)?msrs?|cpuid|x?2?l?apic|rdtsc|tsc|hlt"
-    r"|nmi|smi|sipi|svm|vmx|ports?|port_\w+|pio|port i/o|exits\.io|real mode|long mode|pt_regs"
-    r"|halt_exits|irq_injections|\"(split|full|little|big)\"|4096|0x1000"
-    r"|__x86_64__|x86|x86_64|x86-64|intel|amd|aarch64|arm64|riscv64|ppc64le"
-    r")(?![a-z0-9_])"
-)
-MAY_SAY = {
-    "harness/kvm/exits.py": "kvm_run has the exits of all architectures (<linux/kvm.h>)",
-    "harness/native/abi.cdef": "kvm_run has the exits of all architectures (<linux/kvm.h>)",
-    "harness/kvm/arch": "where it is said, and what is meant by the names for it",
-    "harness/native/arch": "where it is said",
-    "harness/native/arch.h": "chooses the header",
-}
-
-
-def test_neutral_code_says_nothing_of_an_architecture() -> None:
-    """In identifiers, texts and comments. A source that is cited may lie in one's folder."""
-    wrong = []
-    for path in files(".py", ".c", ".h", ".cdef"):
-        inside = [str(path.relative_to(ROOT)), *map(str, path.relative_to(ROOT).parents)]
-        if not set(inside) & set(NEUTRAL) or set(inside) & set(MAY_SAY):
-            continue
-        if path.parent.name in ARCHITECTURES:
-            continue
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            said = OF_AN_ARCHITECTURE.search(re.sub(r"arch/x86/[\w/.]+", "", line))
-            if said:
-                wrong.append(f"{where(path, number)}: {said.group()}")
-    assert wrong == [], "go through harness.kvm.arch, or native/arch.h"
 
 
 # -------------------------------------------------------------------------------------------------

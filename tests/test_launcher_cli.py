@@ -14,14 +14,17 @@ import fake_project as fake
 import pytest
 from junit_xml import TestCase as JunitCase
 
-from harness.claims import catalogue, chapters
+from harness.claims import catalogue
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
-from harness.reporting.selection import select
-from lab.launch import finish, junit, kernel_log
+from lab.launch import finish, junit, kernel_log, output_folder
+from lab.launch import run as launching
 from lab.launch.exit_codes import Exit
+from lab.launch.request import Request
 from tools import list_claims, run
 from tools.cli import cli, main
+from tools.options import EXTRA
+from tools.screen.terminal import TERMINAL
 
 assert JunitCase  # the library that the renderer needs
 
@@ -113,15 +116,14 @@ def test_results_that_cannot_be_written(
     tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    request = run.Request(output=tmp_path / below)
-    selection = run.select(catalogue(), run.chapters())
-    assert run.launch(request, selection, root=tmp_path) == 73
+    request = Request(output=tmp_path / below)
+    assert launching.launch(request, TERMINAL, narrowed=False, root=tmp_path) == 73
     assert "cannot be written" in capsys.readouterr().err
 
 
 def test_listing_shows_ids_and_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = fake.make(tmp_path, preset=fake.HELD, signals=fake.STUCK)
-    assert run.list_tests(run.Request(claims=("preset",)), root=project) == 0
+    assert run.list_tests(Request(claims=("preset",)), root=project) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines] == [
         ["preset.first_run.real", "preset.returns_eintr"],
@@ -151,7 +153,7 @@ def test_words_with_which_pytest_runs_no_test(tmp_path: Path, word: str) -> None
 
 def test_listing_of_a_broken_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = fake.make(tmp_path, preset="import nothing_like_this")
-    assert run.list_tests(run.Request(), root=project) == 70
+    assert run.list_tests(Request(), root=project) == 70
     assert "nothing_like_this" in capsys.readouterr().err
 
 
@@ -160,13 +162,16 @@ def test_results_that_are_a_link_to_nowhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results").symlink_to("nowhere")
-    with pytest.raises(OSError, match="results"), run.output_folder(None):
+    with (
+        pytest.raises(output_folder.ResultsError, match="results"),
+        output_folder.held(None),
+    ):
         pytest.fail("there is no such folder")
 
 
 def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with run.output_folder(None) as first, run.output_folder(None) as second:
+    with output_folder.held(None) as first, output_folder.held(None) as second:
         pass
     assert first != second
     assert first.parent == tmp_path / "results"
@@ -178,14 +183,14 @@ def test_default_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_earlier_runs_files_do_not_stay(tmp_path: Path) -> None:
     for name in (*finish.FILES, "own.txt"):
         (tmp_path / name).write_text("old")
-    with run.output_folder(tmp_path):
+    with output_folder.held(tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "own.txt"]
 
 
 def test_pytest_options_go_through() -> None:
     context = run.run.make_context("run", ["--jobs", "0", "--", "-k", "first"])
     assert context.params["jobs"] == "0"
-    assert context.meta["tools.run.pytest_arguments"] == ("-k", "first")
+    assert context.meta[EXTRA] == ("-k", "first")
 
 
 @pytest.mark.parametrize(
@@ -259,8 +264,8 @@ def test_a_python_that_cannot_be_executed(
 ) -> None:
     """An environment that belongs to somebody else: a sentence, and the suite's own exit code."""
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    request = run.Request(output=tmp_path / "out")
-    code = run.launch(request, select(catalogue(), chapters(), wanted_claims=(), wanted_suites=()))
+    request = Request(output=tmp_path / "out")
+    code = launching.launch(request, TERMINAL, narrowed=False)
     assert code == Exit.SUITE_ERROR
     assert "pytest cannot be started by" in capsys.readouterr().err
 

@@ -15,6 +15,7 @@ import fake_project as fake
 import pytest
 
 from lab.campaign import side_by_side, state
+from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
 from lab.matrix import runs
 from lab.matrix.kernel_list import Entry
@@ -25,8 +26,9 @@ pytestmark = pytest.mark.usefixtures("played_programs")
 DRIVER = """
 import os, sys
 from harness import signs
-from tools import matrix, process_group, side_by_side
-side_by_side.PROGRAM = (sys.executable, sys.argv[1])
+from lab.launch import process_group
+from tools import run_child
+run_child.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = float(sys.argv[2])
 signs.EVERY_S = float(os.environ.get("SIGNS_EVERY", 10))
 from tools.cli import main
@@ -307,7 +309,7 @@ def test_a_kernel_that_is_not_there(
         raise KernelError("no such kernel")
 
     monkeypatch.setattr(run_child.kernels, "find", missing)
-    assert run_child.find("debian:none") == 70
+    assert run_child.main(["find", "debian:none"]) == 70
     assert json.loads(capsys.readouterr().out) == {"error": "no such kernel"}
 
 
@@ -316,10 +318,10 @@ def test_a_changed_module_is_another_kernel(tmp_path: Path) -> None:
     module.parent.mkdir(parents=True)
     image.write_bytes(b"1")
     module.write_bytes(b"2")
-    kernel = run_child.kernels.Kernel(image, "6.1.0", "tree", None, str(tmp_path))
-    before = run_child.digest(kernel)
+    kernel = kernels.Kernel(image, "6.1.0", "tree", None, str(tmp_path))
+    before = kernels.digest(kernel)
     module.write_bytes(b"3")
-    assert run_child.digest(kernel) != before
+    assert kernels.digest(kernel) != before
 
 
 def test_a_path_is_the_same_from_everywhere(

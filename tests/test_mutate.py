@@ -22,7 +22,8 @@ import sys
 from pathlib import Path
 from lab.emulation.errors import KernelError
 from lab.mutation import catalogue, source
-from tools import mutate, process_group, side_by_side
+from lab.launch import process_group
+from tools import mutate, run_child
 catalogue.FOLDER = Path(sys.argv[2])
 read = catalogue.read
 catalogue.read = lambda ways=(): read(catalogue.FOLDER, ways=ways)
@@ -34,7 +35,7 @@ def of_debian(spec, say):
         tree="", build="", compiler="gcc", label=f"{version}.0_1", digest="d")
 mutate.source.of_debian = of_debian
 mutate.programs.check = lambda *_: None
-side_by_side.PROGRAM = (sys.executable, sys.argv[1])
+run_child.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = 20
 from tools.cli import main
 sys.exit(main(["mutate", *sys.argv[3:]]))

@@ -19,11 +19,11 @@ from lab.emulation.errors import KernelError
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
+from lab.launch.request import Request
 from lab.mutation import asked
 from lab.mutation.asked import Asked
 from lab.mutation.guest import answer_file, request_file
 from lab.mutation.judge import Left, Outcome, judge
-from tools.run import Request
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 

@@ -22,6 +22,7 @@ from lab.launch.lost import LostVm
 from lab.mutation import keep as mutate_keep
 from lab.mutation.lane import Lane
 from lab.mutation.source import Source
+from tools.screen.terminal import TERMINAL
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
@@ -61,7 +62,7 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
         monkeypatch.setattr(mutate_keep.bundle, "image", lambda *_: place / "image")
         lane = object.__new__(Lane)  # without the process that its constructor starts
         lane.place = place
-        return mutate_keep.keep(str(source), str(place), "300"), lane
+        return mutate_keep.keep(str(source), str(place), "300", TERMINAL), lane
 
     return keep
 

@@ -10,9 +10,9 @@ import pytest
 
 from lab.campaign import side_by_side
 from lab.emulation import share
-from lab.mutation import lane as mutate_lane
-from lab.mutation.lane import Lanes
-from tools.run import Request
+from lab.launch.request import Request
+from lab.mutation import lanes as mutate_lanes
+from lab.mutation.lanes import Lanes
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
@@ -32,7 +32,9 @@ class Lane:
 
     made: ClassVar[list[Lane]] = []
 
-    def __init__(self, source_file: Path, place: Path, _boot_limit_s: float) -> None:
+    def __init__(
+        self, _program: object, source_file: Path, place: Path, _boot_limit_s: float
+    ) -> None:
         self.share = share.make(place)
         (place / "console.log").touch()
         self.source_file, self.place, self.child = source_file, place, Child()
@@ -49,7 +51,7 @@ class Lane:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
-    monkeypatch.setattr(mutate_lane, "Lane", Lane)
+    monkeypatch.setattr(mutate_lanes, "Lane", Lane)
     Lane.made.clear()
     return Lane.made
 
@@ -66,7 +68,7 @@ def ask(lanes: Lanes, top: Path, kernel: str = "old", *, fresh: bool = False) ->
 def test_a_free_machine_is_used_again_and_a_busy_one_is_not(
     made: list[Lane], tmp_path: Path
 ) -> None:
-    lanes = Lanes(2)
+    lanes = Lanes((), 2)
     assert not ask(lanes, tmp_path)
     assert not ask(lanes, tmp_path), "the first one is busy"
     made[1].busy = False
@@ -75,7 +77,7 @@ def test_a_free_machine_is_used_again_and_a_busy_one_is_not(
 
 
 def test_a_machine_of_another_kernel_makes_way(made: list[Lane], tmp_path: Path) -> None:
-    lanes = Lanes(1)
+    lanes = Lanes((), 1)
     ask(lanes, tmp_path)
     made[0].busy = False
     assert not ask(lanes, tmp_path, "new")
@@ -84,7 +86,7 @@ def test_a_machine_of_another_kernel_makes_way(made: list[Lane], tmp_path: Path)
 
 
 def test_a_fresh_machine_is_fresh(made: list[Lane], tmp_path: Path) -> None:
-    lanes = Lanes(2)
+    lanes = Lanes((), 2)
     ask(lanes, tmp_path)
     made[0].busy = False
     assert not ask(lanes, tmp_path, fresh=True)
@@ -95,7 +97,7 @@ def test_a_fresh_machine_is_fresh(made: list[Lane], tmp_path: Path) -> None:
 def test_what_is_used_up_or_gone_is_used_no_more(
     made: list[Lane], tmp_path: Path, how: str
 ) -> None:
-    lanes = Lanes(1)
+    lanes = Lanes((), 1)
     ask(lanes, tmp_path)
     made[0].busy = False
     if how == "gone":
@@ -112,7 +114,7 @@ def test_what_is_used_up_or_gone_is_used_no_more(
 def test_a_waiting_machine_makes_room_where_memory_is_short(
     made: list[Lane], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lanes = Lanes(2)
+    lanes = Lanes((), 2)
     ask(lanes, tmp_path)
     ask(lanes, tmp_path)
     made[1].busy = False

@@ -15,9 +15,10 @@ from lab.launch.exit_codes import Exit
 from lab.sweep import kicks
 from lab.sweep.inside import PASS_SHIFT
 from lab.sweep.kicks import Kick, SweepError, Symbols
+from lab.sweep.report import Report
 from lab.sweep.verdict import NEAR_ENTRY, judge
 from lab.sweep.ways import WAYS
-from tools.screen.sweep import Report
+from tools.screen.sweep import text as sweep_text
 
 FIRST, LAST = -100, 700
 CHECK, CALL, OFF, ENTRY = 40, 55, 400, 450
@@ -162,7 +163,7 @@ def test_control_that_loses_the_window_lets_the_verdict_hold(symbols: Symbols) -
     report = judged(symbols, control)
     assert report.verdicts[1].in_window == 3 * (CALL - CHECK)
     assert report.exit_code() is Exit.HELD
-    text = report.text(100)
+    text = sweep_text(report, 100)
     assert "VERDICT  held. On a kernel no kick waited" in text
     assert "lost 45 of 45 kicks between the check and the system call" in text
     assert "1,402 instructions" in text

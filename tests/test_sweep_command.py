@@ -20,7 +20,7 @@ from lab.emulation.share import Share, at
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.sweep import inside
-from tools import sweep
+from lab.sweep import run as sweep
 from tools.cli import main
 
 pytestmark = pytest.mark.usefixtures("played_programs")

@@ -11,7 +11,7 @@ from lab.emulation import cache as caches
 from lab.emulation import stored
 from lab.emulation.errors import KernelError
 from lab.launch.exit_codes import Exit
-from tools.run import refuse
+from tools.screen.terminal import TERMINAL
 
 _UNUSED_DAYS = 30
 
@@ -39,7 +39,7 @@ def cache(clean: bool, days: int) -> int:
             for each in found:
                 stored.remove(each)
     except KernelError as error:
-        return refuse(f"{error}.", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     for each in sorted(found, key=lambda each: -each.size):
         day = time.strftime("%Y-%m-%d", time.localtime(each.used))
         size = caches.megabytes(each.size)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,37 +11,21 @@ from typing import Any
 
 import click
 
-from harness.reporting import variants
-from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection
 from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
-from lab.emulation.console import last_lines
-from lab.emulation.errors import EmulationError, KernelError
-from lab.emulation.machine import CONSOLE, Limits, Machine
-from lab.launch import process_group
+from lab.emulation.errors import EmulationError
+from lab.emulation.launch import launch
+from lab.emulation.machine import Limits, Machine
 from lab.launch.exit_codes import Exit
-from lab.launch.folder_lock import HeldError
-from lab.launch.lost import LostVm
+from lab.launch.request import ROOT, Request
 from tools import options
-from tools.run import (
-    EXTRA,
-    ROOT,
-    Request,
-    WithPytestArguments,
-    chosen,
-    complete,
-    missing_extension,
-    nearest,
-    not_writable,
-    output_folder,
-    refuse,
-    taken,
-)
+from tools.beforehand import chosen, missing_extension
+from tools.options import EXTRA, WithPytestArguments
+from tools.screen.terminal import TERMINAL
 
 _DEFAULT = Machine()
 _WHY_EMULATED = ", because this host has no usable /dev/kvm"
-NO_KVM = "this kernel brought up no KVM for the emulated AMD processor"
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,14 +56,6 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(described):
         command = option(command)
     return command
-
-
-def words(text: str, option: str) -> tuple[str, ...]:
-    """An option's text split as a shell would. Raises `click.UsageError` for an open quote."""
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error} in {text!r}") from None
 
 
 @click.command(
@@ -136,8 +111,8 @@ def emulate(
         threads=threads,
         memory=memory,
         qemu=qemu,
-        options=words(qemu_options, "--qemu-options"),
-        kernel_parameters=words(kernel_parameters, "--kernel-parameters"),
+        options=options.words(qemu_options, "--qemu-options"),
+        kernel_parameters=options.words(kernel_parameters, "--kernel-parameters"),
     )
     extra = ctx.meta.get(EXTRA, ())
     request = Request(
@@ -145,9 +120,16 @@ def emulate(
     )
     selection = chosen(request)
     if message := missing_extension():
-        return refuse(message, Exit.SUITE_ERROR)
-    limits = Limits(boot_s=boot_limit, total_s=time_limit)
-    return launch(kernel, machine, request, selection, limits=limits, modules=kvm_modules)
+        return TERMINAL.refuse(message, Exit.SUITE_ERROR)
+    return launch(
+        kernel,
+        machine,
+        request,
+        TERMINAL,
+        narrowed=selection.narrowed,
+        limits=Limits(boot_s=boot_limit, total_s=time_limit),
+        modules=kvm_modules,
+    )
 
 
 def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
@@ -168,90 +150,6 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
         if done.returncode:
             return Exit.SUITE_ERROR
         programs.qemu_version.cache_clear()
-    return launch("default", machine, request, selection, why=_WHY_EMULATED)
-
-
-def launch(
-    spec: str,
-    machine: Machine,
-    request: Request,
-    selection: Selection,
-    *,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
-    why: str = "",
-    modules: Path | None = None,
-) -> int:
-    """Find the kernel, boot it, test it, complete the results; the exit code.
-
-    ``why`` tells why this host's own KVM is not tested; ``modules`` replace the kernel's own KVM.
-    """
-    try:
-        machine.check()
-        programs.check(machine.qemu)
-        kernel = kernels.find(spec, say=say)
-        with output_folder(request.output, kernel.release) as output:
-            asked = dataclasses.replace(request, run=new_run())
-            return _launch(kernel, machine, asked, selection, output, limits, why, modules)
-    except KernelError as error:
-        return refuse(f"{error}.", Exit.SUITE_ERROR)
-    except OSError as error:
-        return refuse(not_writable(error, request.output), Exit.CANNOT_WRITE)
-    except HeldError as error:
-        return refuse(taken(error, request.output), Exit.CANNOT_WRITE)
-
-
-def _launch(
-    kernel: kernels.Kernel,
-    machine: Machine,
-    request: Request,
-    selection: Selection,
-    output: Path,
-    limits: Limits,
-    why: str,
-    modules: Path | None,
-) -> int:
-    once = ", one variant of each test" if request.variants == variants.ONE else ""
-    with_modules = f" with the KVM of {nearest(modules.resolve())}" if modules else ""
-    title = (
-        f"Emulated host{why}: {kernel.name}{with_modules} in {machine.describe()}, "
-        f"tier {machine.tier}{once}"
+    return launch(
+        "default", machine, request, TERMINAL, narrowed=selection.narrowed, why=_WHY_EMULATED
     )
-    click.echo(title)
-    click.echo(f"Results go to {nearest(output)}")
-    done = conformance.boot_and_test(
-        kernel,
-        machine,
-        request,
-        output,
-        limits=limits,
-        say=say,
-        modules=modules,
-    )
-    with process_group.Watch().installed() as late:
-        how = (done.status, done.stopped_by)
-        code = complete(output, request, selection, *how, lost=done.lost)
-    if late.first is not None and done.stopped_by is None:
-        code = Exit.of_signal(late.first)
-    if done.ended and not done.lost and not done.ended.has_kvm:
-        text = NO_KVM[0].upper() + NO_KVM[1:]
-        click.echo(f"{text}; {nearest(output)}{CONSOLE} may say why.", err=True)
-    if done.lost:
-        show_console(done.lost)
-    if code == Exit.USAGE:  # pytest's own words went to the machine's console
-        for line in last_lines(output / CONSOLE):
-            if line.startswith("ERROR: "):
-                click.echo(line, err=True)
-    click.echo(f"{title}.")
-    return code
-
-
-def show_console(lost: LostVm) -> None:
-    """The last lines of a machine that was lost."""
-    click.echo("The console's last lines:", err=True)
-    for line in lost.console:
-        click.echo(f"  {line}", err=True)
-
-
-def say(text: str) -> None:
-    """A line about what takes long."""
-    click.echo(f"  {text}", err=True)

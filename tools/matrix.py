@@ -16,18 +16,20 @@ from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
 from lab.campaign import side_by_side, state
-from lab.campaign.folder import Remembering, held, resumable, typed
 from lab.emulation import conformance, programs
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
 from lab.launch import process_group
 from lab.launch.exit_codes import Exit
+from lab.launch.output_folder import nearest
 from lab.matrix import junit, kernel_list, result
 from lab.matrix import runs as matrix_runs
-from tools import options
-from tools.run import missing_extension, nearest, refuse
+from tools import options, run_child
+from tools.beforehand import missing_extension
+from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import matrix_table as tables
 from tools.screen.progress import Progress
+from tools.screen.terminal import TERMINAL
 
 OUTPUT = Path("results/matrix")
 JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
@@ -45,7 +47,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
     type=options.Place(),
     default=kernel_list.DEFAULT,
     metavar="FILE",
-    help="The list, as TOML; default is tools/kernels.toml, which tells the form.",
+    help="The list, as TOML; default is lab/matrix/kernels.toml, which tells the form.",
 )
 @options.suites
 @options.claims
@@ -80,7 +82,7 @@ def matrix(
     except CatalogueError as error:
         raise click.ClickException(str(error)) from None
     if message := missing_extension():
-        return refuse(message, Exit.SUITE_ERROR)
+        return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     asked = [
         *(f"--suite={name}" for name in suites),
         *(f"--claim={name}" for name in claims),
@@ -92,10 +94,10 @@ def matrix(
         with held(output, "matrix") as folder:
             return _launch(entries, folder, asked, fresh=fresh, parallel=parallel)
     except KernelError as error:
-        return refuse(f"{error}.", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
         text = f"the results cannot be written to {error.filename or output}: {error.strerror}"
-        return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
+        return TERMINAL.refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
 
 
 def _launch(
@@ -123,6 +125,7 @@ def _launch(
         with Progress(runs) as progress:
             side_by_side.run_all(
                 runs,
+                program=run_child.PROGRAM,
                 parallel=parallel,
                 fresh=fresh,
                 stop=stop,

@@ -13,24 +13,25 @@ import click
 
 from harness.claims import CatalogueError, kernel_bugs
 from lab.campaign import side_by_side, state
-from lab.campaign.folder import Remembering, held, resumable, typed
 from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
 from lab.launch import process_group
 from lab.launch.exit_codes import Exit
+from lab.launch.output_folder import nearest
 from lab.mutation import catalogue, junit, result, source
 from lab.mutation import runs as mutate_runs
 from lab.mutation.catalogue import Mutant
 from lab.mutation.keep import MEMORY_MB
-from lab.mutation.lane import Lanes
+from lab.mutation.lanes import Lanes
 from lab.mutation.source import Source
-from tools import options
-from tools.emulate import say
-from tools.run import missing_extension, nearest, refuse
+from tools import options, run_child
+from tools.beforehand import missing_extension
+from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import mutation_table
 from tools.screen.progress import Progress
+from tools.screen.terminal import TERMINAL
 
 OUTPUT = Path("results/mutants")
 JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
@@ -104,12 +105,12 @@ def mutate(
     The same command goes on where it was interrupted.
     """
     if message := missing_extension():
-        return refuse(message, Exit.SUITE_ERROR)
+        return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     try:
         chosen = _chosen(ids, classes, claims, subset)
         kernel_bugs.of_version("1.0")  # what is wrong with the file is told before anything runs
     except CatalogueError as error:
-        return refuse(f"{error}.", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     if listing:
         return _list(chosen)
     if tree is not None and len(wanted) > 1:
@@ -128,10 +129,10 @@ def mutate(
             sources = _sources(wanted, tree)
             return _launch(sources, chosen, folder, plan, fresh=fresh, parallel=parallel)
     except KernelError as error:
-        return refuse(f"{error}.", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
         text = f"the results cannot be written to {error.filename or output}: {error.strerror}"
-        return refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
+        return TERMINAL.refuse(f"{text}. Choose another --output.", Exit.CANNOT_WRITE)
 
 
 def _chosen(
@@ -161,8 +162,8 @@ def _list(mutants: Sequence[Mutant]) -> int:
 def _sources(wanted: Sequence[str], tree: Path | None) -> list[Source]:
     """What the kernels are built from. Raises KernelError."""
     if tree is not None:
-        return [source.of_tree(tree, wanted[0] if wanted else None, say)]
-    found = [source.of_debian(spec, say) for spec in wanted or KERNELS]
+        return [source.of_tree(tree, wanted[0] if wanted else None, TERMINAL.say)]
+    found = [source.of_debian(spec, TERMINAL.say) for spec in wanted or KERNELS]
     return list({each.label: each for each in found}.values())
 
 
@@ -191,13 +192,20 @@ def _launch(
     click.echo(f"Results go to {nearest(folder)}")
     with process_group.Watch().installed() as stop:
         with (
-            contextlib.closing(Lanes(parallel, [folder / each.label for each in sources])) as lanes,
+            contextlib.closing(
+                Lanes(run_child.PROGRAM, parallel, [folder / each.label for each in sources])
+            ) as lanes,
             Progress(every, busy_only=True) as progress,
         ):
             for run in every:
                 run.lanes = lanes
             side_by_side.run_all(
-                every, parallel=parallel, fresh=fresh, stop=stop, show=progress.show
+                every,
+                program=run_child.PROGRAM,
+                parallel=parallel,
+                fresh=fresh,
+                stop=stop,
+                show=progress.show,
             )
         # Signals are still held off: the results are written whole.
         found = result.of_runs(runs)

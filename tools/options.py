@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Number(click.FloatRange):
             self.fail(f"{value!r} is no number", param, ctx)
         return number
 
+EXTRA = "tools.options.pytest_arguments"
 
 suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
 claims = click.option(
@@ -131,3 +133,36 @@ def _check_kicks(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     except budget.BudgetError as error:
         raise click.BadParameter(str(error)) from None
     return value
+
+
+def words(text: str, option: str) -> tuple[str, ...]:
+    """An option's text split as a shell would. Raises `click.UsageError` for an open quote."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error} in {text!r}") from None
+
+
+#: Options of pytest with which it only prints something.
+_RUN_NO_TEST = (
+    *("-h", "--help", "-V", "--version", "--co", "--collect-only", "--markers"),
+    *("--fixtures", "--funcargs", "--fixtures-per-test", "--cache-show"),
+)
+
+
+class WithPytestArguments(click.Command):
+    """A command that leaves what follows ``--`` to pytest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Cut the arguments at ``--``."""
+        if "--" in args:
+            place = args.index("--")
+            ctx.meta[EXTRA] = extra = tuple(args[place + 1 :])
+            args = args[:place]
+            if idle := [word for word in extra if word.partition("=")[0] in _RUN_NO_TEST]:
+                raise click.UsageError(
+                    f"with {idle[0]} pytest runs no test: `run --list` lists what would run,"
+                    " and pytest without the launcher prints the rest",
+                    ctx,
+                )
+        return super().parse_args(ctx, args)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x."""
+"""Many runs: side by side, each remembered, so that the same command goes on where it was."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Many runs: prepared one after the other, and tested side by side.
 
-Each in a process of its own, below its own session: what crashes there spoils no other, and Ctrl-C
-reaches them through their parent only, which ends them in order.
+Each in a process of its own (lab/campaign/child.py).
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import enum
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +18,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.reporting import journal as journals
+from lab.campaign import child as children
 from lab.campaign import state
 from lab.launch import finish, process_group
 from lab.launch.exit_codes import Exit
-from tools.run import ROOT
-from tools.run_child import PARENT
 
 TICK_S = 0.2
 MACHINE_SPARE_MB = 512  # QEMU's own, beside the memory of its machine
-PROGRAM = (sys.executable, "-m", "tools.run_child")
 _FOUND = "found.json"
 PREPARED = "prepare.txt"  # what the process that prepares a run says
 
@@ -79,6 +74,8 @@ class Child(Protocol):
 class Run:
     """A run: one process prepares it, and a second one tests. A subclass says which they are.
 
+    Both are the `program` that `run_all` was told, with words of the subclass.
+
     Its results stand in `folder`; `asked` is what decides about them, beside what is tested.
     `found` is what preparing told: at least `release`, `name` and `digest`. `code`, `why` and
     `seconds` are set when it is over; `limit_s` bounds the test, which was begun `attempts` times.
@@ -94,6 +91,7 @@ class Run:
     started: str = ""
     limit_s: float | None = None
     attempts: int = 0
+    program: Sequence[str] = ()
     child: Child | None = field(default=None, repr=False)
     since: float = 0.0
 
@@ -120,7 +118,8 @@ class Run:
     def begin(self) -> Child:
         """Begins to test it; its words go to output.txt in its folder."""
         with (self.folder / state.OUTPUT).open("wb") as output:
-            return spawn(self.testing, output.fileno(), output.fileno())
+            words = [*self.program, *self.testing]
+            return children.start(words, output.fileno(), output.fileno())
 
     @property
     def ending(self) -> str:
@@ -187,6 +186,7 @@ def available_megabytes() -> int:
 def run_all(
     runs: Sequence[Run],
     *,
+    program: Sequence[str],
     parallel: int,
     fresh: bool,
     stop: process_group.Watch,
@@ -194,9 +194,12 @@ def run_all(
 ) -> None:
     """Runs what is to be run, until all are over or a signal came.
 
-    `fresh` repeats what would stand, `show` is called now and then.
+    `program` is that of the processes (lab/campaign/child.py), `fresh` repeats what would stand,
+    `show` is called now and then.
     Nothing that was started is left, whatever is raised: OSError where a folder cannot be written.
     """
+    for run in runs:
+        run.program = program
     try:
         while stop.first is None and any(run.stage not in OVER for run in runs):
             _look(runs, fresh, stop)
@@ -220,7 +223,8 @@ def run_all(
 def _prepare(run: Run) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / _FOUND).open("wb") as found, (run.folder / PREPARED).open("wb") as told:
-        run.child = spawn(run.preparing, found.fileno(), told.fileno())
+        words = [*run.program, *run.preparing]
+        run.child = children.start(words, found.fileno(), told.fileno())
     run.since = time.monotonic()
     run.stage = Stage.PREPARING
 
@@ -234,19 +238,6 @@ def _test(run: Run) -> None:
     run.started = journals.now()
     run.attempts += 1
     run.stage = Stage.RUNNING
-
-
-def spawn(words: Sequence[str], output: int, errors: int) -> subprocess.Popen[bytes]:
-    """Starts a child of tools/run_child.py that ends with this process."""
-    return subprocess.Popen(
-        [*PROGRAM, *words],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        start_new_session=True,
-        env={**os.environ, "COLUMNS": "100", PARENT: str(os.getpid())},
-    )
 
 
 def _look(runs: Sequence[Run], fresh: bool, stop: process_group.Watch) -> None:

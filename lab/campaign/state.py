@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.run import ROOT
+from lab.launch.request import ROOT
 
 NAME = "kernel.json"
 OUTPUT = "output.txt"

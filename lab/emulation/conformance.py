@@ -3,7 +3,7 @@
 
 pytest runs in the machine with this checkout and this virtual environment, and writes its results
 to the share (lab/emulation/share.py). The journal is copied to the folder of results as it
-grows, the rest when the machine has ended. The launcher's part (tools/run.py) is played from
+grows, the rest when the machine has ended. The launcher's part (lab/launch/run.py) is played from
 outside, for the machine may be lost at any moment.
 """
 
@@ -14,7 +14,7 @@ import dataclasses
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,9 @@ from lab.emulation.share import Mirror, Share, fresh
 from lab.emulation.stopping import StoppedError, held_off, stoppable
 from lab.launch import finish
 from lab.launch.lost import LostVm
+from lab.launch.request import ROOT, Request, pytest_command, recording
 from lab.launch.signs import RunSigns
-from tools.run import ROOT, Request, pytest_command, recording
+from lab.launch.speaker import Speaker
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
 BUDGET = "2000"
@@ -59,9 +60,9 @@ def boot_and_test(
     machine: Machine,
     request: Request,
     output: Path,
+    to: Speaker,
     *,
     limits: Limits,
-    say: Callable[[str], None],
     text: int = 1,
     modules: Path | None = None,
 ) -> Done:
@@ -76,8 +77,8 @@ def boot_and_test(
             asked = dataclasses.replace(
                 job(machine, request, share.path), modules=modules.resolve() if modules else None
             )
-            image = bundle.image(cache.root(), say)
-            signs = RunSigns(output / finish.JOURNAL, say)
+            image = bundle.image(cache.root(), to.say)
+            signs = RunSigns(output / finish.JOURNAL, to)
 
             def tick(up: bool) -> None:
                 journal.more()
@@ -93,7 +94,7 @@ def boot_and_test(
                 signs_of_life=lambda: journal.size,
                 output=text,
                 tick=tick,
-                say=say,
+                say=to.say,
             )
     except StoppedError as stopped:
         return Done(None, stopped.number)

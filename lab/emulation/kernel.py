@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 from dataclasses import dataclass, replace
@@ -14,13 +15,14 @@ from lab.emulation import debian, image, options
 from lab.emulation.cache import Say
 from lab.emulation.errors import KernelError
 
-__all__ = ["SPECS", "Kernel", "KernelError", "find"]
+__all__ = ["SPECS", "Kernel", "KernelError", "digest", "find"]
 
 SPECS = (
     "`host` (the running kernel), `default` (the newest installed one, else Debian's own), an "
     "installed release (6.1.0-44-amd64), the path of a vmlinuz or of a build tree, "
     "debian:SUITE[/rt|/cloud] or debian:VERSION[/rt|/cloud]"
 )
+_LARGEST = 1024 * files.MEGABYTE  # an image, with an initial file system in it
 ROOT = Path("/")  # where installed kernels are looked for
 # arch/*/Makefile: what `make` builds for booting, by the machine of `uname -m`.
 _BUILT = {"x86_64": "arch/x86/boot/bzImage", "aarch64": "arch/arm64/boot/Image"}
@@ -83,6 +85,21 @@ def find(spec: str, cache: Path | None = None, say: Say = _silent) -> Kernel:
     if "/" in spec:
         raise KernelError(f"{spec} does not exist; a kernel is one of {SPECS}")
     return _installed(spec)
+
+
+def digest(kernel: Kernel) -> str:
+    """Tells two kernels of one release apart, such as a build tree before and after a change.
+
+    Of the image, and of KVM where it is a module.
+    """
+    if kernel.modules:
+        folder, pattern = kernel.modules / "lib/modules" / kernel.release, "kernel/arch/*/kvm/*.ko*"
+    else:
+        folder, pattern = Path(kernel.source).expanduser(), "arch/*/kvm/*.ko"
+    whole = hashlib.sha256()
+    for path in (kernel.image, *sorted(folder.glob(pattern))):
+        whole.update(hashlib.sha256(files.read_regular(path, _LARGEST)).digest())
+    return whole.hexdigest()[:16]
 
 
 def _default(cache: Path | None, say: Say) -> Kernel:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x."""
+"""One run of the suites as a process: what was asked for, its folder, its end, its exit code."""

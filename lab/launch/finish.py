@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-
-import click
 
 from harness.claims import catalogue, chapters
 from harness.reporting import journal as journals
@@ -18,6 +15,7 @@ from harness.reporting.results import Outcome, Result, died
 from lab.launch import junit
 from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
+from lab.launch.speaker import Speaker
 
 JOURNAL = journals.NAME
 JUNIT = "junit.xml"
@@ -33,6 +31,7 @@ PYTEST_NOTHING = 5
 
 def finish(
     output: Path,
+    to: Speaker,
     *,
     status: int,
     stopped_by: signal.Signals | None,
@@ -54,13 +53,13 @@ def finish(
         if journal.exit_status is None and journal.has_session:
             _complete(path, journal, output, lost or _how(status), stopped_by, alarms)
             journal = journals.read(path)
-            _tell(journal, narrowed)
+            _tell(journal, narrowed, to)
         if journal.has_session and not junit.agrees(journal, output / JUNIT):
             junit.write(journal, output / JUNIT)
     except FileNotFoundError:
         journal = journals.Journal()
     except (OSError, journals.JournalError) as error:
-        click.echo(f"Error: the results cannot be completed: {error}", err=True)
+        to.err(f"Error: the results cannot be completed: {error}")
         return Exit.CANNOT_WRITE if isinstance(error, OSError) else Exit.SUITE_ERROR
     code, why = exit_code(
         journal, status=status, stopped_by=stopped_by, require_kvm=require_kvm, run=run
@@ -69,12 +68,11 @@ def finish(
         why = f"{lost.describe()}; {_progress(journal)}"
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
-        click.echo(why, err=True)
+        to.err(why)
     if status == outputs.UNTOLD:
-        click.echo(
+        to.err(
             "Error: pytest could not write all of its words, which may be the verdict; the results "
-            f"in {output} are complete.",
-            err=True,
+            f"in {output} are complete."
         )
         return untold(code)
     return code
@@ -207,7 +205,7 @@ def _complete(
             )
 
 
-def _tell(journal: journals.Journal, narrowed: bool) -> None:
+def _tell(journal: journals.Journal, narrowed: bool, to: Speaker) -> None:
     findings = verdict.judge(
         journal.results,
         planned=journal.planned,
@@ -220,11 +218,11 @@ def _tell(journal: journals.Journal, narrowed: bool) -> None:
         environment=journal.environment,
         claims=catalogue(),
         chapters=chapters(),
-        width=shutil.get_terminal_size((80, 24)).columns,
+        width=to.width,
         absent=not narrowed,
         architecture=markers.host_architecture(),
     )
-    click.echo()
+    to.out()
     for line in lines:
         colour = next((c for c in ("green", "red", "yellow") if line.markup.get(c)), None)
-        click.secho(line.text, fg=colour)
+        to.out(line.text, colour)

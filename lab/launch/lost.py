@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.launch.speaker import Speaker
+
 
 @dataclass(frozen=True)
 class LostVm:
@@ -27,3 +29,9 @@ class LostVm:
     def describe(self) -> str:
         """The sentence, with what the kernel said."""
         return f"{self.why}: {self.panic}" if self.panic else self.why
+
+    def show_console(self, to: Speaker) -> None:
+        """Tells its last lines."""
+        to.err("The console's last lines:")
+        for line in self.console:
+            to.err(f"  {line}")

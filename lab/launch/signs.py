@@ -8,29 +8,21 @@ journal has a result more.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-
-import click
 
 from harness.reporting.standing import Follower
 from harness.signs import Signs
-
-
-def say(text: str) -> None:
-    """A line about what takes long."""
-    click.echo(f"  {text}", err=True)
+from lab.launch.speaker import Speaker
 
 
 class RunSigns:
     """The signs of one run; `look` is called now and then."""
 
-    def __init__(self, journal: Path, say: Callable[[str], None] = say) -> None:
+    def __init__(self, journal: Path, to: Speaker) -> None:
         self._follower = Follower(journal)
         self._reported = self._follower.standing.reported
         self._before = ""
-        self._say_line = say
+        self._to = to
         # Whether pytest's line of dots may be open where signs go.
         self._open = False
         self._signs = Signs(self._say, self._doing)
@@ -53,15 +45,7 @@ class RunSigns:
         return self._before or self._follower.standing.describe()
 
     def _say(self, text: str) -> None:
-        if self._open and _one_place():
-            click.echo(err=True)
+        if self._open:
+            self._to.end_line()
         self._open = False
-        self._say_line(text)
-
-
-def _one_place() -> bool:
-    """Whether standard output and standard error go to one terminal, pipe or file."""
-    try:
-        return os.path.samestat(os.fstat(1), os.fstat(2))
-    except OSError:
-        return False
+        self._to.say(text)

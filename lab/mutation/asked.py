@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A mutant on its way through a machine that judges many (lab/mutation/lane.py).
+"""A mutant on its way through a machine that judges many (lab/mutation/lanes.py).
 
 What is asked in the folder of a machine, and how it is answered, tells lab/mutation/guest.py. A
 machine is given up, and the next mutant gets a fresh one, as soon as anything is odd: its kernel
@@ -8,14 +8,13 @@ complained, KVM could not be removed, or pytest ended otherwise than by a verdic
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import signal
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.kernel_texts import complains
 from harness.plain_text import line, plain
@@ -29,14 +28,12 @@ from lab.emulation.share import Mirror
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
+from lab.launch.request import Request
+from lab.launch.speaker import Written
 from lab.mutation.guest import answer_file, request_file
 from lab.mutation.judge import evidence_in
 from lab.mutation.keep import machine
-from tools import emulate
-from tools.run import Request
-
-if TYPE_CHECKING:
-    from lab.mutation.lane import Lane
+from lab.mutation.lane import Lane
 
 SILENCE_S = Limits.silence_s
 MOST_SERVED = 25  # a machine that leaks what nobody sees does not get old
@@ -159,16 +156,14 @@ class Asked:
     def _end(self, status: int, lost: LostVm | None) -> None:
         """Completes the results, as `emulate` does."""
         self._take_results()
-        with (
-            (self._folder / state.OUTPUT).open(
-                "a", encoding="utf-8", errors="backslashreplace"
-            ) as text,
-            contextlib.redirect_stdout(text),
-            contextlib.redirect_stderr(text),
-        ):
+        with (self._folder / state.OUTPUT).open(
+            "a", encoding="utf-8", errors="backslashreplace"
+        ) as text:
+            to = Written(text)
             try:
                 self.returncode = finish.finish(
                     self._folder,
+                    to,
                     status=status,
                     stopped_by=None,
                     require_kvm=False,
@@ -176,9 +171,9 @@ class Asked:
                     lost=lost,
                 )
                 if lost:
-                    emulate.show_console(lost)
+                    lost.show_console(to)
             except Exception:  # a defect of ours must not end all other runs
-                traceback.print_exc()
+                traceback.print_exc(file=text)
                 self.returncode = Exit.SUITE_ERROR
         self._lane.busy = False
 

@@ -23,10 +23,10 @@ from lab.emulation.stopping import StoppedError, stoppable
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
+from lab.launch.request import ROOT, Request
+from lab.launch.speaker import Speaker
 from lab.mutation import build
 from lab.mutation.source import Source
-from tools import emulate
-from tools.run import ROOT, Request
 
 #: A kernel that breaks says so and ends, instead of hanging until the time limit. Twice the usual
 #: threshold: an emulated host may be starved for seconds by others on its processors.
@@ -43,7 +43,7 @@ def machine() -> Machine:
     return Machine(memory=f"{MEMORY_MB}M", kernel_parameters=PARAMETERS)
 
 
-def keep(source_file: str, place: str, boot_limit_s: str) -> int:
+def keep(source_file: str, place: str, boot_limit_s: str, to: Speaker) -> int:
     """Boots a machine and lets it answer until it ends or is ended; the exit code."""
     source, folder = Source.load(Path(source_file)), Path(place)
     limits = Limits(boot_s=float(boot_limit_s), silence_s=math.inf, total_s=math.inf)
@@ -54,17 +54,17 @@ def keep(source_file: str, place: str, boot_limit_s: str) -> int:
     environment = {k: v for k, v in every.environment.items() if k != finish.LAST_WORDS}
     try:
         programs.check(machine().qemu)
-        kernel = kernels.find(source.boot, say=emulate.say)
+        kernel = kernels.find(source.boot, say=to.say)
         with stoppable():
             ended = run(
                 kernel,
                 machine(),
                 Job(command, ROOT, environment, reads=(build.folder_of(source),)),
                 share,
-                bundle=bundle.image(cache.root(), emulate.say),
+                bundle=bundle.image(cache.root(), to.say),
                 limits=limits,
                 signs_of_life=lambda: 0.0,
-                say=emulate.say,
+                say=to.say,
             )
     except StoppedError as stopped:
         return 128 + stopped.number

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``make SOURCE MUTANT``: the modules of one mutant, in a process of its own (tools/run_child.py).
 
-Prints a JSON object: ``release``, ``name``, ``digest`` and ``modules``; or the sentence ``error``
-with the word ``outcome``.
+What is found: ``release``, ``name``, ``digest`` and ``modules``; or the sentence ``error`` with the
+word ``outcome``.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-
-import click
 
 from lab.emulation.errors import KernelError
 from lab.launch.exit_codes import Exit
+from lab.launch.speaker import Speaker
 from lab.mutation import build, catalogue, patch
 from lab.mutation.errors import BuildError, PatchError
 from lab.mutation.judge import Outcome
@@ -22,7 +20,7 @@ from lab.mutation.source import Source
 STOCK = "-"  # the mutant without a defect
 
 
-def make(source_file: str, mutants: str, mutant_id: str) -> int:
+def make(source_file: str, mutants: str, mutant_id: str, to: Speaker) -> tuple[int, dict[str, str]]:
     """Builds what is not in the cache yet; `mutants` is the catalogue's folder."""
     source = Source.load(Path(source_file))
     outcome = Outcome.UNJUDGED
@@ -32,21 +30,16 @@ def make(source_file: str, mutants: str, mutant_id: str) -> int:
             mutant = catalogue.read(Path(mutants))[mutant_id]
             patched = patch.apply(mutant, source, build.folder_of(source))
             changed, difference = dict(patched.files), patched.difference
-        modules = build.modules(
-            source, changed, difference, say=lambda text: click.echo(text, err=True)
-        )
+        modules = build.modules(source, changed, difference, say=to.err)
     except KernelError as error:
         if isinstance(error, PatchError):
             outcome = Outcome.NOT_APPLIED
         elif isinstance(error, BuildError):
             outcome = Outcome.NOT_BUILT
-        click.echo(json.dumps({"error": str(error), "outcome": outcome.value}))
-        return Exit.SUITE_ERROR
-    found = {
+        return Exit.SUITE_ERROR, {"error": str(error), "outcome": outcome.value}
+    return Exit.HELD, {
         "release": source.release,
         "name": source.name,
         "digest": f"{source.digest} {modules.name}",
         "modules": str(modules),
     }
-    click.echo(json.dumps(found))
-    return Exit.HELD

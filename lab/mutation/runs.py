@@ -14,14 +14,14 @@ from lab.campaign.side_by_side import Child, Stage
 from lab.emulation import conformance
 from lab.emulation.machine import Limits
 from lab.launch.exit_codes import Exit
+from lab.launch.request import Request
 from lab.mutation.asked import Asked
 from lab.mutation.catalogue import Mutant
 from lab.mutation.judge import SWEEP, Judged, Left, Outcome, is_final, judge
 from lab.mutation.keep import MEMORY_MB, PARAMETERS
-from lab.mutation.lane import Lanes
+from lab.mutation.lanes import Lanes
 from lab.mutation.make import STOCK
 from lab.mutation.source import Source
-from tools.run import Request
 
 SOURCE = "source.json"
 SWEPT_STOCK = "stock.sweep"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x."""
+"""Races for hours: which take turns, what they found, and when to stop."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x."""
+"""What people see: tables, progress, pictures, and the words of a run on a terminal."""

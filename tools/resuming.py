@@ -13,9 +13,9 @@ import click
 
 from lab.launch import folder_lock
 from tools import options
-from tools.run import nearest
+from lab.launch.output_folder import nearest
 
-_TYPED = "lab.campaign.folder.typed"
+_TYPED = "tools.resuming.typed"
 
 
 class Remembering(click.Command):
