@@ -81,7 +81,7 @@ def test_a_machine_that_hung_is_no_verdict(tmp_path: Path) -> None:
     fake._begin(tmp_path)
     lost = LostVm("the machine hung: no sign of life for 240 s", "", ())
     code = finish.finish(
-        tmp_path, status=-9, stopped_by=None, require_kvm=False, narrowed=True, lost=lost
+        tmp_path, TERMINAL, status=-9, stopped_by=None, require_kvm=False, narrowed=True, lost=lost
     )
     assert code == 71
     outcome, message = outcomes(tmp_path)["preset.b"]

@@ -16,6 +16,7 @@ from harness.host.kernel_log import Record
 from harness.reporting import journal, last_words, proof
 from harness.reporting.results import Outcome
 from lab.launch import finish, process_group
+from tools.screen.terminal import TERMINAL
 
 both_ways = pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
 
@@ -145,7 +146,13 @@ def test_an_alarm_of_the_kernel_is_a_proof_while_the_test_runs(
     time = journal.now() if late else "2020" + began[4:]
     alarms = [(time, "[ 1.0] Oops: general protection fault")]
     found = finish.finish(
-        tmp_path, status=-11, stopped_by=None, require_kvm=False, narrowed=True, alarms=alarms
+        tmp_path,
+        TERMINAL,
+        status=-11,
+        stopped_by=None,
+        require_kvm=False,
+        narrowed=True,
+        alarms=alarms,
     )
     assert found == code
     (result,) = journal.read(tmp_path / journal.NAME).results

@@ -15,6 +15,7 @@ import pytest
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
 from lab.launch import finish, folder_lock
+from tools.screen.terminal import TERMINAL
 
 #: What a sound run writes, line by line.
 PLAN = {"preset.a": "preset.repeats", "preset.b": "preset.repeats"}
@@ -45,7 +46,13 @@ BOTH = (a_result("preset.a"), a_result("preset.b"))
 
 def finished(folder: Path, status: int = 0) -> int:
     return finish.finish(
-        folder, status=status, stopped_by=None, require_kvm=False, narrowed=True, run="mine"
+        folder,
+        TERMINAL,
+        status=status,
+        stopped_by=None,
+        require_kvm=False,
+        narrowed=True,
+        run="mine",
     )
 
 

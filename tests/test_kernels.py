@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.emulation import debian, image, kernel, options
+from lab.emulation import arch, debian, image, kernel, options
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Machine
 from tests.fake_archive import CONFIG, vmlinuz
@@ -90,14 +90,14 @@ def test_image_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_missing_options_are_named(without: str, lacking: list[str]) -> None:
     on = {"KVM": "m", "KVM_AMD": "m", **PLAN9}
-    assert options.missing(on, "x86_64") == []
+    assert options.missing(on, arch.known()["x86_64"]) == []
     del on[without]
     on["VIRTIO_FS"] = "m"  # as in Debian's flavour "cloud"; it does not stand in for 9p
-    assert options.missing(on, "x86_64") == lacking
+    assert options.missing(on, arch.known()["x86_64"]) == lacking
 
 
 def test_kvm_for_amd_is_of_x86_64_only() -> None:
-    assert options.missing({**PLAN9, "KVM": "y"}, "aarch64") == []
+    assert options.missing({**PLAN9, "KVM": "y"}, arch.known()["aarch64"]) == []
 
 
 # -------------------------------------------------------------------------------------------------

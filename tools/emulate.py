@@ -41,7 +41,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A thread for each of them: they race in earnest, but QEMU 7.2 freezes with it.",
         ),
         click.option("--memory", default=_DEFAULT.memory, show_default=True, metavar="SIZE"),
-        click.option("--qemu", default=_DEFAULT.qemu, show_default=True, metavar="PROGRAM"),
+        click.option("--qemu", default="", show_default="this architecture's", metavar="PROGRAM"),
         click.option(
             "--qemu-options",
             default="",
@@ -144,7 +144,7 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
         variants=request.variants if "chosen_variants" in given else conformance.VARIANTS,
     )
     try:
-        programs.check(machine.qemu)
+        programs.check(machine.program)
     except EmulationError:
         done = subprocess.run([ROOT / "tools" / "bootstrap.sh", "--emulation"], check=False)
         if done.returncode:

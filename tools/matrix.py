@@ -90,7 +90,7 @@ def matrix(
         *(f"--time-limit={time_limit:g}", f"--boot-limit={boot_limit:g}"),
     ]
     try:
-        programs.check(Machine.qemu)
+        programs.check(Machine().program)
         with held(output, "matrix") as folder:
             return _launch(entries, folder, asked, fresh=fresh, parallel=parallel)
     except KernelError as error:

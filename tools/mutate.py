@@ -124,7 +124,7 @@ def mutate(
         sweeps=not no_sweep,
     )
     try:
-        programs.check(Machine.qemu, "mutation")
+        programs.check(Machine().program, "mutation")
         with held(output, "mutate") as folder:
             sources = _sources(wanted, tree)
             return _launch(sources, chosen, folder, plan, fresh=fresh, parallel=parallel)

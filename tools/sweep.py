@@ -49,7 +49,7 @@ from tools.screen.terminal import TERMINAL
 )
 @options.kvm_modules
 @options.output("<time>-sweep-<kernel>")
-@click.option("--qemu", default=Machine().qemu, show_default=True, metavar="PROGRAM")
+@click.option("--qemu", default="", show_default="this architecture's", metavar="PROGRAM")
 @click.option("--qemu-options", default="", metavar="WORDS", help="More words for QEMU.")
 @click.option("--memory", default=Machine().memory, show_default=True, metavar="SIZE")
 def sweep(

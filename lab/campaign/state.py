@@ -21,9 +21,8 @@ from lab.launch.request import ROOT
 
 NAME = "kernel.json"
 OUTPUT = "output.txt"
-#: What decides about results; the launcher's own commands do not.
-_SUITES = ("conftest.py", "pytest.ini", "guest_blobs", "harness", "suites")
-_NOT_SUITES = ROOT / "harness" / "mutation"  # no run executes it: it makes what is tested
+#: What decides about results: what a test stands on. The sweep is a test of its own.
+_SUITES = ("conftest.py", "pytest.ini", "guest_blobs", "harness", "suites", "lab/sweep")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def suites_version() -> str:
     for name in _SUITES:
         top = ROOT / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_relative_to(_NOT_SUITES) or "__pycache__" in path.parts:
+            if "__pycache__" in path.parts:
                 continue
             if path.is_file():
                 digest.update(f"{path.relative_to(ROOT)}\0".encode())

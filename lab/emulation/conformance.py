@@ -68,7 +68,7 @@ def boot_and_test(
 ) -> Done:
     """Boots the kernel and runs the suites in it; `output` then holds journal and console.
 
-    `modules` is a folder with a kvm.ko and a kvm-amd.ko to load instead of the kernel's own.
+    `modules` is a folder with KVM's modules to load instead of the kernel's own.
 
     Raises `KernelError` where no machine can be had, and OSError where `output` cannot be written.
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.signs import Signs
-from lab.emulation import image, programs
+from lab.emulation import arch, image, programs
 from lab.emulation.apt import Apt, Package
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from lab.emulation.debian import Archive, Wanted, parse, unpack
@@ -22,8 +22,11 @@ from lab.emulation.kernel import Kernel
 from lab.emulation.stored import lock_of, mark_used
 
 _SPARE = 50_000_000  # bytes for what is taken out of the sources
-#: The folders of a kernel's tree that make up its KVM on x86.
-PARTS = ("arch/x86/kvm", "virt/kvm")
+
+
+def parts() -> tuple[str, ...]:
+    """The folders of a kernel's tree that make up its KVM. Raises `EmulationError`."""
+    return arch.here().kvm, "virt/kvm"
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> No
     (part / "source").mkdir()
     top = packed.name.removesuffix(".tar.xz")
     words: list[str | Path] = ["tar", "-xJf", packed, "-C", part / "source", "--strip-components=1"]
-    words += [f"{top}/{name}" for name in PARTS]
+    words += [f"{top}/{name}" for name in parts()]
     done = run(words, held=held, look=look)
     if done.returncode != 0:
         raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")

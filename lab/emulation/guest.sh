@@ -12,20 +12,21 @@ state() {
 }
 
 state up
-# The one for AMD: QEMU emulates no VMX. What it says against that goes to the console.
+# KVM's modules in the order of loading, and whose they are. What they say goes to the console.
 modules=$(cat "$control/modules")
+names=$(cat "$control/names")
 if [ -n "$modules" ]; then
 	# Where the kernel's own are loaded already.
-	modprobe -q -r kvm_amd kvm
-	modprobe -q -a irqbypass ccp
-	for name in kvm kvm-amd; do
+	modprobe -q -r $(echo "$names" | tr ' ' '\n' | tac)
+	modprobe -q -a $(cat "$control/companions")
+	for name in $names; do
 		said=$(insmod "$modules/$name.ko" 2>&1) && continue
 		echo "$said" >&2
 		state "refused $(echo "$said" | tr '\n' ' ')"
 		exit 1
 	done
 else
-	modprobe kvm_amd
+	modprobe ${names##* }
 fi
 [ -e /dev/kvm ] && state kvm
 

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import files
+from lab.emulation import arch
 from lab.emulation.errors import KernelError
 
 _LARGEST = 1024 * files.MEGABYTE  # with an initial file system in it, too
-# The x86 boot protocol (Documentation/arch/x86/boot.rst); offsets in the file.
-_X86_SETUP_SECTORS = 0x1F1  # u8, 512 bytes each; 0 means 4; the boot sector comes on top
-_X86_SIZE = 0x1F4  # u32, of what follows the set-up, in units of 16 bytes
-_X86_MAGIC = slice(0x202, 0x206)
-_X86_VERSION = 0x20E  # u16, where the release stands, less 0x200
-# Documentation/arch/arm64/booting.rst
-_ARM64_MAGIC = slice(0x38, 0x3C)
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class Image:
 
 
 def read(path: Path) -> Image:
-    """Reads the header of a vmlinuz (bzImage or Image).
+    """Reads the header of a vmlinuz, of whichever architecture is known.
 
     Raises KernelError for a file that may not be read, is no such image, or is cut off.
     """
@@ -41,27 +35,23 @@ def read(path: Path) -> Image:
         data = files.read_regular(path, _LARGEST)
     except OSError as error:
         raise KernelError(_unreadable(path, error)) from error
-    if data[_X86_MAGIC] == b"HdrS":
-        sectors = data[_X86_SETUP_SECTORS] or 4
-        size = (sectors + 1) * 512 + 16 * int.from_bytes(data[_X86_SIZE : _X86_SIZE + 4], "little")
-        if len(data) < size:
+    for machine, of in arch.known().items():
+        header = of.header(data)
+        if header is None:
+            continue
+        if len(data) < header.size:
             raise KernelError(
-                f"{path} is cut off: it has {len(data)} bytes, and its header says {size}; copy or "
-                "build it again"
+                f"{path} is cut off: it has {len(data)} bytes, and its header says {header.size}; "
+                "copy or build it again"
             )
-        start = 0x200 + int.from_bytes(data[_X86_VERSION : _X86_VERSION + 2], "little")
-        text = data[start : start + 256]
-        banner = text.split(b"\0")[0].decode("ascii", "replace")
-        return Image(_release(path, text), "x86_64", banner)
-    if data[_ARM64_MAGIC] == b"ARM\x64":
-        found = re.search(rb"Linux version (\S+) ", data)
-        return Image(_release(path, found.group(1) if found else b""), "aarch64")
+        return Image(_release(path, header.release), machine, header.banner)
+    names = " or ".join(f"{of.image_name} of {machine}" for machine, of in arch.known().items())
     if data.startswith(b"\x7fELF"):
         raise KernelError(
             f"{path} is an ELF file, perhaps a vmlinux, which QEMU does not boot; give the image "
-            "made from it (vmlinuz, or arch/x86/boot/bzImage of the build tree)"
+            "made from it (vmlinuz, or what the build tree has below arch/*/boot)"
         )
-    raise KernelError(f"{path} is not a kernel's image (bzImage or arm64 Image); give a vmlinuz")
+    raise KernelError(f"{path} is not a kernel's image ({names}); give a vmlinuz")
 
 
 def _release(path: Path, text: bytes) -> str:

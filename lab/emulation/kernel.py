@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import files
+from lab.emulation import arch, debian, image, options
 from lab.emulation import cache as caches
-from lab.emulation import debian, image, options
 from lab.emulation.cache import Say
 from lab.emulation.errors import KernelError
 
@@ -24,9 +24,6 @@ SPECS = (
 )
 _LARGEST = 1024 * files.MEGABYTE  # an image, with an initial file system in it
 ROOT = Path("/")  # where installed kernels are looked for
-# arch/*/Makefile: what `make` builds for booting, by the machine of `uname -m`.
-_BUILT = {"x86_64": "arch/x86/boot/bzImage", "aarch64": "arch/arm64/boot/Image"}
-_KVM_MODULE = {"x86_64": "arch/x86/kvm/kvm.ko"}  # on arm64 KVM is never a module
 
 
 @dataclass(frozen=True)
@@ -156,9 +153,9 @@ def _of_debian(spec: str, cache: Path, say: Say) -> Kernel:
 
 
 def _build_tree(tree: Path, spec: str) -> Kernel:
-    machine = platform.machine()
+    here = arch.here()
     config, release = tree / ".config", tree / "include/config/kernel.release"
-    built = tree / _BUILT.get(machine, "arch/x86/boot/bzImage")
+    built = tree / here.image
     if not config.exists() and not built.exists():
         raise KernelError(
             f"{tree} is not a kernel's build tree (it has no .config); give the folder in which "
@@ -171,8 +168,11 @@ def _build_tree(tree: Path, spec: str) -> Kernel:
         )
     _need_machine(built, image.read(built).machine)
     _need_options(tree, config)
-    module = _KVM_MODULE.get(machine)
-    if module and options.read(config).get("KVM") == "m" and not (tree / module).exists():
+    modules = [f"{here.kvm}/{name}.ko" for name in here.modules[:1]]
+    is_module = options.read(config).get("KVM") == "m"
+    for module in modules:
+        if not is_module or (tree / module).exists():
+            continue
         raise KernelError(
             f"the modules in {tree} are not built ({module} is missing); run make -C {tree} modules"
         )
@@ -233,7 +233,7 @@ def _need_machine(path: Path, machine: str) -> None:
 
 
 def _need_options(what: Path, config: Path) -> None:
-    lacking = options.missing(options.read(config), platform.machine())
+    lacking = options.missing(options.read(config), arch.here())
     if lacking:
         raise KernelError(
             f"{what} cannot be an emulated host: it was built without {'; '.join(lacking)} "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.reporting import variants
 from harness.reporting.journal import new_run
-from lab.emulation import conformance, programs
+from lab.emulation import arch, conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
@@ -18,8 +18,6 @@ from lab.launch import request as requests
 from lab.launch.exit_codes import Exit
 from lab.launch.request import Request
 from lab.launch.speaker import Speaker
-
-NO_KVM = "this kernel brought up no KVM for the emulated AMD processor"
 
 
 def launch(
@@ -40,7 +38,7 @@ def launch(
     """
     try:
         machine.check()
-        programs.check(machine.qemu)
+        programs.check(machine.program)
         kernel = kernels.find(spec, say=to.say)
         with output_folder.held(request.output, kernel.release) as output:
             asked = dataclasses.replace(request, run=new_run())
@@ -81,7 +79,8 @@ def _launch(
     if late.first is not None and done.stopped_by is None:
         code = Exit.of_signal(late.first)
     if done.ended and not done.lost and not done.ended.has_kvm:
-        text = NO_KVM[0].upper() + NO_KVM[1:]
+        said = arch.here().no_kvm
+        text = said[0].upper() + said[1:]
         to.err(f"{text}; {output_folder.nearest(output)}{CONSOLE} may say why.")
     if done.lost:
         done.lost.show_console(to)

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import files, plain_text
-from lab.emulation import programs, reach
+from lab.emulation import arch, programs, reach
 from lab.emulation.console import last_lines, panic, refusal
 from lab.emulation.errors import EmulationError
 from lab.emulation.kernel import Kernel
 from lab.emulation.share import CONTROL, Share
 from lab.emulation.stopping import held_off
 from lab.emulation.watch import Limits, Watch
+from lab.launch import keeper
 from lab.launch.lost import LostVm
 
 __all__ = ["CONTROL", "Ended", "Job", "Limits", "Machine", "command", "run"]
@@ -41,7 +42,7 @@ _UNITS = {"M": 1 << 20, "G": 1 << 30}
 _HERE = Path(__file__).resolve().parent
 _TICK_S = 0.1
 # A kernel that has oopsed goes on without the process that met it: it is to end with words.
-_PARAMETERS = ("loglevel=5", "nokaslr", "tsc=reliable", "oops=panic")
+_PARAMETERS = ("loglevel=5", "nokaslr", "oops=panic")
 # The end of a VM waits for grace periods of RCU, idly, hundreds of times in a run of the suites.
 # The second word undoes what PREEMPT_RT does for its latencies. A sweep ends few VMs.
 _IMPATIENT = ("rcupdate.rcu_expedited=1", "rcupdate.rcu_normal_after_boot=0")
@@ -61,20 +62,26 @@ class Machine:
     """The emulated hardware.
 
     `cpus` emulated ones; `memory` with its unit, as QEMU takes it; `qemu` a program's name or
-    path; `options` more words for QEMU; `instruction_clock`: one processor, whose time is the
-    number of instructions that it executed (one a nanosecond), the same in every run;
-    `kernel_parameters` more words for the kernel's command line. `threads`: each emulated processor
-    has a thread of its own. Else they take turns, some thousand instructions each: QEMU 7.2 froze
-    in most runs of the suites with KVM on several threads, and in none with turns.
+    path, the architecture's own if empty; `options` more words for QEMU; `instruction_clock`: one
+    processor, whose time is the number of instructions that it executed (one a nanosecond), the
+    same in every run; `kernel_parameters` more words for the kernel's command line.
+    `threads`: each emulated processor has a thread of its own. Else they take turns, some thousand
+    instructions each: QEMU 7.2 froze in most runs of the suites with KVM on several threads, and in
+    none with turns.
     """
 
     cpus: int = 2
     memory: str = "2G"
-    qemu: str = "qemu-system-x86_64"
+    qemu: str = ""
     options: tuple[str, ...] = ()
     kernel_parameters: tuple[str, ...] = ()
     instruction_clock: bool = False
     threads: bool = False
+
+    @property
+    def program(self) -> str:
+        """QEMU's program. Raises `EmulationError` where this architecture has none."""
+        return self.qemu or arch.here().qemu
 
     @property
     def tier(self) -> str:
@@ -108,17 +115,12 @@ class Machine:
         clock = " on an instruction clock" if self.instruction_clock else ""
         turns = " in turn" if self.cpus > 1 and not self.threads else ""
         cpus = f"{self.cpus} CPU{'s' * (self.cpus > 1)}{turns}{clock}"
-        return f"QEMU {programs.qemu_version(self.qemu)}, {cpus}, {self.memory}"
+        return f"QEMU {programs.qemu_version(self.program)}, {cpus}, {self.memory}"
 
     def qemu_words(self, *, realtime: bool = False) -> list[str]:
-        """Words for QEMU besides those of virtme-ng; `realtime`: for a kernel with PREEMPT_RT.
-
-        Its KVM does not load where the TSC is not constant (kvm_arch_init(), later
-        kvm_x86_vendor_init()). QEMU's emulation knows no invtsc, and is told by force to show it.
-        """
-        # Four levels of page tables: with five each walk is longer, and a guest's one most of all.
-        features = "max,+svm,-la57" + (",+invtsc,x-force-features=on" if realtime else "")
-        words = ["-cpu", features]
+        """Words for QEMU besides those of virtme-ng; `realtime`: for a kernel with PREEMPT_RT."""
+        here = arch.here()
+        words = ["-cpu", here.cpu + (here.cpu_realtime if realtime else "")]
         if self.instruction_clock:
             words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
         else:
@@ -134,7 +136,7 @@ def _memory_here() -> int:
 class Job:
     """What the emulated host executes, as root: a command with its environment and folder.
 
-    `modules` is a folder with a kvm.ko and a kvm-amd.ko, to be loaded instead of the kernel's own;
+    `modules` is a folder with KVM's modules, to be loaded instead of the kernel's own;
     `reads` are files and folders that the command reads beside the checkout and the system's.
     """
 
@@ -173,7 +175,7 @@ def command(
     if bundle is not None:
         words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
     impatient = () if machine.instruction_clock else _IMPATIENT
-    parameters = [*_PARAMETERS, *impatient, *machine.kernel_parameters]
+    parameters = [*_PARAMETERS, *arch.here().parameters, *impatient, *machine.kernel_parameters]
     control = share.path.parent
     rules = next((path for path in _UDEV_RULES if path.is_dir()), None)
     seen = [
@@ -184,12 +186,12 @@ def command(
         control,
         *reach.of_kernel(kernel.image, kernel.modules),
     ]
-    seen += [*reach.of_qemu(machine.qemu), *reach.named_in(machine.options)]
+    seen += [*reach.of_qemu(machine.program), *reach.named_in(machine.options)]
     return [
         *reach.only(control / ROOT, [path for path in seen if path]),
         *(str(programs.vng()), "--run", str(kernel.image), "--user", "root", "--force-9p"),
         *("--disable-kvm", "--disable-microvm", "--verbose", "--qemu"),
-        str(shutil.which(machine.qemu)),
+        str(shutil.which(machine.program)),
         *("--cpus", str(machine.cpus), "--memory", machine.memory, f"--rwdir={share.path}"),
         *([f"--rodir={rules}={control / RULES}"] if rules else []),
         *(f"--append={word}" for word in parameters),
@@ -223,7 +225,7 @@ def run(
     share cannot be written. Whatever is raised, QEMU has ended.
     """
     machine.check()
-    programs.check(machine.qemu)
+    programs.check(machine.program)
     place = share.place
     if not SHARE.fullmatch(str(share.path)):
         raise EmulationError(
@@ -279,7 +281,10 @@ def _fill(control: Path, job: Job) -> None:
     """What the machine is told stands beside its share: it can read that, and not write it."""
     shutil.copy(_HERE / "guest.sh", control / "guest.sh")
     (control / "job.sh").write_text(job.script(), encoding="utf-8")
+    here = arch.here()
     (control / "modules").write_text(str(job.modules or ""), encoding="utf-8")
+    (control / "names").write_text(" ".join(here.modules), encoding="utf-8")
+    (control / "companions").write_text(" ".join(here.companions), encoding="utf-8")
     for name in (TEMPORARY, RULES, ROOT):
         (control / name).mkdir(exist_ok=True)
     (control / RULES / "ports.rules").write_text(_RULES, encoding="utf-8")
@@ -297,38 +302,38 @@ def _kept(
     the beginning.
     """
     control = share.path.parent
-    keeper = subprocess.Popen(
-        [sys.executable, str(_HERE / "keeper.py"), str(control), *words],
+    kept = subprocess.Popen(
+        [sys.executable, keeper.__file__, str(control), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         env=_environment(control / TEMPORARY),
     )
-    assert keeper.stdin
-    assert keeper.stdout
-    assert keeper.stderr
+    assert kept.stdin
+    assert kept.stdout
+    assert kept.stderr
     pumps = [
         threading.Thread(target=_pump, args=words, daemon=True)
         for words in (
-            (keeper.stdout.fileno(), output, share),
-            (keeper.stderr.fileno(), console, None),
+            (kept.stdout.fileno(), output, share),
+            (kept.stderr.fileno(), console, None),
         )
     ]
     for pump in pumps:
         pump.start()
     try:
-        yield keeper
+        yield kept
     finally:
         with held_off():
             with contextlib.suppress(BrokenPipeError):
-                keeper.stdin.write(b"end")
-                keeper.stdin.close()
-            keeper.wait()
+                kept.stdin.write(b"end")
+                kept.stdin.close()
+            kept.wait()
             for pump in pumps:
                 pump.join()
-            keeper.stdout.close()
-            keeper.stderr.close()
+            kept.stdout.close()
+            kept.stderr.close()
 
 
 def _environment(temporary: Path) -> dict[str, str]:

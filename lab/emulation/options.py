@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from harness import files
+from lab.emulation import arch
 from lab.emulation.errors import KernelError
 
 _LARGEST = 16 * files.MEGABYTE
@@ -32,15 +33,14 @@ def read(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
 
 
-def missing(options: dict[str, str], machine: str) -> list[str]:
+def missing(options: dict[str, str], of: arch.Architecture) -> list[str]:
     """What an emulated host needs and this kernel lacks, each as a person would write it.
 
-    It is KVM, on x86-64 the one for AMD (QEMU emulates SVM and no VMX), and 9p over virtio's PCI
-    devices, by which it reads this host's root. virtiofs would do as well, but the virtiofsd of
+    It is KVM for the processor that QEMU emulates, and 9p over virtio's PCI devices, by which it
+    reads this host's root. virtiofs would do as well, but the virtiofsd of
     Debian 12 is too old for virtme-ng.
     """
     on = {name for name, value in options.items() if value in ("y", "m")}
-    needed = ["KVM", "KVM_AMD"] if machine == "x86_64" else ["KVM"]
-    lacking = [f"CONFIG_{name}" for name in needed if name not in on]
+    lacking = [f"CONFIG_{name}" for name in of.options if name not in on]
     plan9 = ("NET_9P", "NET_9P_VIRTIO", "9P_FS", "VIRTIO_PCI")
     return lacking + [f"CONFIG_{name}" for name in plan9 if name not in on]

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.emulation import arch
 from lab.emulation.errors import EmulationError
 
 LIST = Path(__file__).resolve().parents[2] / "setup" / "programs.txt"
@@ -32,7 +33,6 @@ SETUP = {
     "mutation": "make setup-mutants",
     "compiler": "make setup-mutants",
 }
-_QEMU = "qemu-system-x86_64"
 _STATIC = "static:"
 
 
@@ -87,18 +87,19 @@ def check(qemu: str, *more: str) -> None:
 
     `more` are further uses. Everything that is missing is named at once.
     """
-    own = [Program(qemu, "qemu-system-x86", frozenset())] if qemu != _QEMU else []
+    here = arch.here()
+    own = [Program(qemu, here.qemu_package, frozenset())] if qemu != here.qemu else []
     wanted = [
         each
         for each in listed()
-        if each.uses.intersection(("emulation", *more)) and (not own or each.name != _QEMU)
+        if each.uses.intersection(("emulation", *more)) and (not own or each.name != here.qemu)
     ]
     _need([*own, *wanted], SETUP[more[0] if more else "emulation"])
     found = qemu_version(qemu)
     if _numbers(found) < OLDEST_QEMU:
         raise EmulationError(
             f"{qemu} is QEMU {found}, and {_text(OLDEST_QEMU)} or later is needed: upgrade "
-            "Debian's package qemu-system-x86, or name another QEMU by --qemu"
+            f"Debian's package {here.qemu_package}, or name another QEMU by --qemu"
         )
     vng_found = _vng_version()
     if _numbers(vng_found) < OLDEST_VNG:

@@ -17,8 +17,8 @@ from lab.emulation import confine, programs
 _CHECKOUT = Path(__file__).resolve().parents[2]
 #: Of the checkout: what a run executes, and no version control, notes or results.
 PARTS = (
-    *("conftest.py", "pytest.ini", "pyproject.toml", "harness", "suites", "tools"),
-    *("guest_blobs", "setup"),
+    *("conftest.py", "pytest.ini", "pyproject.toml", "harness", "suites", "lab"),
+    *("tools", "guest_blobs", "setup"),
 )
 # The system's programs; the last two are where some distributions have all of them.
 _SYSTEM = (

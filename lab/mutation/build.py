@@ -16,25 +16,21 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from lab.emulation import arch
 from lab.emulation import cache as caches
 from lab.emulation.cache import Say
 from lab.emulation.stored import lock_of, mark_used
 from lab.mutation.errors import BuildError
-from lab.mutation.source import PARTS, Source
+from lab.mutation.source import Source, parts
 
-MODULES = ("kvm.ko", "kvm-amd.ko")
 DIFFERENCE = "difference.patch"
 _RECIPE = "1"  # changes with what is done here, so that no older modules are taken
 _ROOM = 200_000_000  # bytes: two copies of KVM with its objects, and modules
-_KVM = "arch/x86/kvm"
 # CONFIG_DEBUG_INFO_BTF_MODULES would need the kernel's vmlinux; warnings of a mutant are no errors.
-_SETTINGS = (
-    *("CONFIG_KVM_INTEL=n", "CONFIG_DEBUG_INFO_BTF_MODULES=", "CONFIG_DEBUG_INFO="),
-    "CONFIG_KVM_WERROR=",
-)
+_SETTINGS = (*("CONFIG_DEBUG_INFO_BTF_MODULES=", "CONFIG_DEBUG_INFO=", "CONFIG_KVM_WERROR="),)
 # Its Makefile looks for KVM in the kernel's tree, and define_trace.h for trace.h beside itself.
 _MAKEFILE = (
-    (r"-I ?\$\(srctree\)/arch/x86/kvm", "-I $(src) -I $(src)/../../../arch/x86"),
+    (r"-I ?\$\(srctree\)/(arch/\w+)/kvm", r"-I $(src) -I $(src)/../../../\1"),
     (r"\$\(srctree\)/virt/kvm/Makefile\.kvm", "$(src)/../../../virt/kvm/Makefile.kvm"),
 )
 
@@ -77,8 +73,8 @@ def modules(source: Source, files: Mapping[str, str], difference: str, say: Say)
         part = done.with_name(f"{done.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        for name in MODULES:
-            shutil.copy(work / _KVM / name, part / name)
+        for path in _modules(work):
+            shutil.copy(path, part)
         (part / DIFFERENCE).write_text(difference, encoding="utf-8", errors="surrogateescape")
         part.rename(done)
     return done
@@ -95,12 +91,12 @@ def _stock(source: Source, home: Path, say: Say, held: int) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     caches.need_room(home, _ROOM, f"the KVM of {source.release}")
     say(f"building the stock KVM of {source.release}, which takes a minute or two")
-    for part in PARTS:
+    for part in parts():
         shutil.copytree(Path(source.tree, part), work / part, ignore=_products)
-    makefile = work / _KVM / "Makefile"
+    makefile = work / arch.here().kvm / "Makefile"
     text = makefile.read_text()
     for pattern, words in _MAKEFILE:
-        text = re.sub(pattern, lambda _, words=words: words, text)  # type: ignore[misc]
+        text = re.sub(pattern, words, text)
     makefile.write_text(text)
     _make(source, work, held)
     whole = home / "stock.part"
@@ -117,20 +113,27 @@ def _products(_: str, names: list[str]) -> list[str]:
 
 
 def _make(source: Source, work: Path, held: int) -> None:
+    here = arch.here()
     words = [
-        *("make", "-C", source.build, f"M={work / _KVM}", f"-j{_processors()}"),
-        *(*_SETTINGS, "modules"),
+        *("make", "-C", source.build, f"M={work / here.kvm}", f"-j{_processors()}"),
+        *(*(f"{name}=n" for name in here.unbuilt), *_SETTINGS, "modules"),
     ]
     # What a make above this one, or the user, set for other builds is not for this one.
     emptied = dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KCFLAGS", "O", "V", "W"), "")
     done = caches.run(words, environment=emptied, held=held)
     (work / "make.log").write_text(done.stdout + done.stderr, encoding="utf-8", errors="replace")
-    lacking = [name for name in MODULES if not (work / _KVM / name).is_file()]
+    lacking = [path for path in _modules(work) if not path.is_file()]
     if done.returncode or lacking:
         raise BuildError(
             f"KVM of {source.release} does not build: "
             f"{_complaint(done.stdout + done.stderr, work) or 'no modules came of it'}"
         )
+
+
+def _modules(work: Path) -> list[Path]:
+    """KVM's modules, once they are built."""
+    here = arch.here()
+    return [work / here.kvm / f"{name}.ko" for name in here.modules]
 
 
 def _processors() -> int:

@@ -26,7 +26,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-MODULES = ("kvm", "kvm-amd")
+from lab.emulation import arch
+
 LOADED = Path("/sys/module")
 _LOOK_S = 0.05
 
@@ -73,12 +74,13 @@ def serve(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def load(folder: Path) -> str:
     """Loads the modules; what insmod said against it, or an empty text."""
-    return next(filter(None, (_said("insmod", folder / f"{name}.ko") for name in MODULES)), "")
+    paths = [folder / f"{name}.ko" for name in arch.here().modules]
+    return next(filter(None, (_said("insmod", path) for path in paths)), "")
 
 
 def remove() -> str:
     """Removes KVM; what rmmod said against it, or an empty text."""
-    loaded = [name.replace("-", "_") for name in reversed(MODULES)]
+    loaded = [name.replace("-", "_") for name in reversed(arch.here().modules)]
     present = [name for name in loaded if (LOADED / name / "initstate").exists()]
     return _said("rmmod", *present) if present else ""
 

@@ -53,7 +53,7 @@ def keep(source_file: str, place: str, boot_limit_s: str, to: Speaker) -> int:
     command = [*every.command[:2], "lab.mutation.guest", str(share.path), *words]
     environment = {k: v for k, v in every.environment.items() if k != finish.LAST_WORDS}
     try:
-        programs.check(machine().qemu)
+        programs.check(machine().program)
         kernel = kernels.find(source.boot, say=to.say)
         with stoppable():
             ended = run(

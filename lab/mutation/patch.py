@@ -21,7 +21,7 @@ from pathlib import Path
 from lab.emulation import cache as caches
 from lab.mutation.catalogue import OR, Mutant
 from lab.mutation.errors import MutationError, PatchError
-from lab.mutation.source import PARTS, Source
+from lab.mutation.source import Source, parts
 
 _TIMEOUT_S = 300  # for a file; spatch leaves it as it was then. The catalogue's take seconds.
 
@@ -65,7 +65,7 @@ def _apply(mutant: Mutant, tree: Path, release: str) -> Patched:
     files = _files(mutant, tree, where)
     with tempfile.TemporaryDirectory(prefix="kvm-conformance-mutant-") as work:
         copy = Path(work)
-        for part in PARTS:  # spatch reads headers that stand beside a file
+        for part in parts():  # spatch reads headers that stand beside a file
             shutil.copytree(tree / part, copy / part, ignore=_is_no_source)
         before = {name: _read(copy / name) for name in files}
         _spatch(mutant, files, copy, where)

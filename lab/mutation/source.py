@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness import files
+from lab.emulation import arch, debian_source, image, kernel, options, programs
 from lab.emulation import cache as caches
-from lab.emulation import debian_source, image, kernel, options, programs
 from lab.emulation.cache import Say
 from lab.emulation.errors import KernelError
 from lab.mutation.errors import MutationError
 
 #: The folders of a kernel's tree that a mutant may change.
-PARTS = debian_source.PARTS
+parts = debian_source.parts
 _LARGEST = 1024 * files.MEGABYTE
 _HEADERS = (
     "include/linux/kvm*",
@@ -39,7 +39,7 @@ class Source:
 
     boot      what `emulate --kernel` is given to boot it
     release   such as 6.1.0-56-amd64, `name` the kernel for people, `version` such as 6.1
-    tree      the folder with PARTS
+    tree      the folder with its `parts`
     build     the folder for `make -C`
     compiler  the C compiler's program
     label     names it among all kernels, in letters of lab.emulation.machine.SHARE
@@ -101,13 +101,13 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
     """The sources of a tree in which the user built a kernel with KVM as modules.
 
     `spec` is the kernel to boot if that is not the tree's own image. Raises KernelError for a tree
-    that is not built, whose KVM is no module or lacks AMD's part, or that is of another version
-    than the kernel to boot.
+    that is not built, whose KVM is no module or lacks what QEMU needs, or that is of another
+    version than the kernel to boot.
     """
     tree = tree.expanduser().absolute()
     if not tree.is_dir():
         raise MutationError(f"there is no folder {tree}; --tree is a kernel's tree that was built")
-    lacking = [part for part in PARTS if not (tree / part).is_dir()]
+    lacking = [part for part in parts() if not (tree / part).is_dir()]
     if lacking:
         raise MutationError(
             f"{tree} is no kernel's tree: it has no {lacking[0]}; a folder for build products alone"
@@ -147,9 +147,9 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
 
 
 def _need_modular_kvm(tree: Path) -> None:
-    """Raises `MutationError` unless the tree's KVM, with AMD's part, is made of modules."""
+    """Raises `MutationError` unless the tree's KVM, with what QEMU needs, is made of modules."""
     config = options.read(tree / ".config")
-    for name, what in (("KVM", "KVM"), ("KVM_AMD", "AMD's KVM")):
+    for name, what in arch.here().options.items():
         state = config.get(name, "n")
         if state != "m":
             how = "is built into the kernel" if state == "y" else "is not built"
@@ -215,7 +215,7 @@ def _digest(tree: Path, booted: Path) -> str:
     """
     whole = hashlib.sha256(hashlib.sha256(files.read_regular(booted, _LARGEST)).digest())
     paths = [tree / ".config", tree / "Module.symvers"]
-    for part in PARTS:
+    for part in parts():
         paths += sorted((tree / part).rglob("*.[chS]"))
         paths += sorted((tree / part).rglob("Makefile*"))
     for pattern in _HEADERS:

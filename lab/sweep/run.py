@@ -11,12 +11,11 @@ from pathlib import Path
 from harness.kick.plan import Protocol
 from harness.plain_text import line
 from harness.signs import Signs
-from lab.emulation import bundle, cache, programs
+from lab.emulation import arch, bundle, cache, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.conformance import booting, environment
 from lab.emulation.errors import KernelError
 from lab.emulation.kernel import Kernel
-from lab.emulation.launch import NO_KVM
 from lab.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
 from lab.emulation.share import Share, fresh
 from lab.emulation.stopping import StoppedError, stoppable
@@ -56,7 +55,7 @@ def sweep(
     """
     try:
         machine.check()
-        programs.check(machine.qemu)
+        programs.check(machine.program)
         kernel = kernels.find(spec, say=to.say)
         if kernel.is_realtime:
             raise KernelError(
@@ -172,7 +171,7 @@ def _nothing(kernel: Kernel, folder: Path, ended: Ended, to: Speaker) -> int:
         ended.lost.show_console(to)
         return Exit.FAILED if ended.lost.against_kernel else Exit.LOST_VM
     if not ended.has_kvm:
-        text = f"{NO_KVM}; {nearest(folder)}{CONSOLE} may say why."
+        text = f"{arch.here().no_kvm}; {nearest(folder)}{CONSOLE} may say why."
         return to.refuse(text, Exit.SUITE_ERROR)
     if ended.status or not (folder / "done").exists():
         why = f"broke off with exit code {ended.status}; see its output above"
