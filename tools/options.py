@@ -44,6 +44,7 @@ class Number(click.FloatRange):
             self.fail(f"{value!r} is no number", param, ctx)
         return number
 
+
 EXTRA = "tools.options.pytest_arguments"
 
 suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")

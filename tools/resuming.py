@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from lab.launch import folder_lock
-from tools import options
 from lab.launch.output_folder import nearest
+from tools import options
 
 _TYPED = "tools.resuming.typed"
 
