@@ -7,9 +7,11 @@ So a file is looked at before it is opened for reading, by a descriptor that can
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 MEGABYTE = 1 << 20
@@ -79,6 +81,28 @@ def create(path: Path | str, *, folder: int | None = None, mode: int = 0o666) ->
     except FileExistsError:
         os.unlink(path, dir_fd=folder)
         return os.open(path, flags, mode, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, which takes its place, whole, when the block has ended well.
+
+    Of a block that raises nothing stays. Raises OSError.
+    """
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    os.close(create(fresh))
+    try:
+        yield fresh
+        fresh.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a text, whole or not at all. Raises OSError."""
+    with replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write(path: Path, text: str) -> None:

@@ -25,6 +25,7 @@ from lab.benchmark.results import Results
 from lab.launch.exit_codes import Exit
 from tools import options
 from tools.screen import bench as bench_report
+from tools.screen.terminal import TERMINAL
 
 _DEFAULT_THREADS = "doubling"
 
@@ -67,14 +68,14 @@ def bench(
     counts = thread_counts(threads, len(measurement.allowed_cpus()))
     obstacle = host.preflight()
     if obstacle is not None:
-        return _refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
+        return TERMINAL.refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
     _check_limit(counts)
     settings = Settings(threads=counts, rounds=rounds, batch_s=batch_ms / 1000, mode=mode)
     try:
         with _writable(output) as file:
             return _measure_and_report(settings, file, as_json)
     except OSError as error:
-        return _refuse(
+        return TERMINAL.refuse(
             f"{output} cannot be written: {error.strerror}. Choose another --output.",
             Exit.CANNOT_WRITE,
         )
@@ -190,11 +191,11 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     missing = results.without_result()
     if code == Exit.HELD and missing:
         words = ", ".join(f"{case} with {threads}" for case, threads in missing)
-        return _refuse(f"no valid batch of: {words} (threads).", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"no valid batch of: {words} (threads).", Exit.SUITE_ERROR)
     return code
 
 
-def _measure(machine: Bench, results: Results, batch_s: float) -> Exit:
+def _measure(machine: Bench, results: Results, batch_s: float) -> int:
     screen = bench_report.console(stderr=True)
     progress = Progress(
         TextColumn("measuring"),
@@ -241,8 +242,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _refuse(message: str, code: Exit) -> Exit:
-    click.echo(f"Error: {message}", err=True)
-    return code

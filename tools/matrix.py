@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from harness import files
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
@@ -155,6 +156,6 @@ def _exit_code(found: result.Matrix, stopped_by: signal.Signals | None) -> Exit:
 def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:
     """The merged files. Raises OSError."""
     known = result.as_json(found, state.suites_version(), asked, code)
-    state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
-    state.replace(folder / MARKDOWN, tables.markdown(found))
-    state.replace(folder / JUNIT, junit.render(found))
+    files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+    files.replace(folder / MARKDOWN, tables.markdown(found))
+    files.replace(folder / JUNIT, junit.render(found))

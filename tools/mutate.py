@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
+from harness import files
 from harness.claims import CatalogueError, kernel_bugs
-from lab.campaign import side_by_side, state
+from lab.campaign import side_by_side
 from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
@@ -213,9 +214,9 @@ def _launch(
         if stop.first is not None:
             code = Exit.SIGINT if stop.first is signal.SIGINT else Exit.SIGTERM
         known = result.as_json(found, code)
-        state.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
-        state.replace(folder / MARKDOWN, mutation_table.markdown(found))
-        state.replace(folder / JUNIT, junit.render(found))
+        files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+        files.replace(folder / MARKDOWN, mutation_table.markdown(found))
+        files.replace(folder / JUNIT, junit.render(found))
     mutation_table.show(found)
     if stop.first is not None:
         text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "

@@ -14,6 +14,7 @@ from lab.soak import journal
 from lab.soak import tally as race_tally
 from lab.soak.tally import Results, ResultsError
 from tools import options
+from tools.screen.terminal import TERMINAL
 
 FORMATS = ("svg", "png")
 
@@ -50,12 +51,12 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
     except FileNotFoundError as error:
         raise click.BadParameter(str(error), param_hint="RESULTS") from None
     except ResultsError as error:
-        return _refuse(f"{error}.", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
-        return _refuse(f"{results} cannot be read: {error.strerror}.", Exit.SUITE_ERROR)
+        return TERMINAL.refuse(f"{results} cannot be read: {error.strerror}.", Exit.SUITE_ERROR)
     tallies = {name: tally for name, tally in sorted(found.tallies.items()) if tally.kicks}
     if not tallies:
-        return _refuse(
+        return TERMINAL.refuse(
             f"{path} holds no kicks to draw. `kvm-conformance soak --for 60s` makes some.",
             Exit.SUITE_ERROR,
         )
@@ -65,7 +66,7 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         written = pictures.draw(tallies, headline(found), folder, formats)
     except OSError as error:
-        return _refuse(
+        return TERMINAL.refuse(
             f"the pictures cannot be written to {folder}: {error.strerror}. Choose another "
             "--output.",
             Exit.CANNOT_WRITE,
@@ -101,8 +102,3 @@ def headline(results: Results) -> str:
         f"Linux {known['kernel']} {known.get('architecture', '')}, {known.get('backend', '?')}"
         f"{nested}, tier {known.get('tier', '?')}"
     )
-
-
-def _refuse(message: str, code: Exit) -> Exit:
-    click.echo(f"Error: {message}", err=True)
-    return code

@@ -36,6 +36,7 @@ from lab.soak.tally import Tally
 from tools import options
 from tools.screen import bench
 from tools.screen.soak import Progress, State, report
+from tools.screen.terminal import TERMINAL
 
 REPORT = "soak.txt"
 _SHORTEST_S = 0.2
@@ -135,14 +136,14 @@ def soak(
         )
     obstacle = host.preflight()
     if obstacle is not None:
-        return _refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
+        return TERMINAL.refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
     if cpus:
         os.sched_setaffinity(0, cpus)
     with System() as system:
         if not system.check_extension("KVM_CAP_IMMEDIATE_EXIT"):
             wanted = [each for each in wanted if each.protocol == "signal_mask"]
             if not wanted:
-                return _refuse(
+                return TERMINAL.refuse(
                     "this KVM has no KVM_CAP_IMMEDIATE_EXIT, and the protocols chosen need it. "
                     "Choose --protocol signal_mask.",
                     Exit.NOTHING_TESTED,
@@ -152,7 +153,7 @@ def soak(
         for words in obstacles:
             click.echo(f"left out: {words}", err=True)
         if not wanted:
-            return _refuse("no guest chosen can be had on this host.", Exit.NOTHING_TESTED)
+            return TERMINAL.refuse("no guest chosen can be had on this host.", Exit.NOTHING_TESTED)
         return _soak(workshop, Settings(seconds, slice_s, wanted, until_lost), output)
 
 
@@ -189,7 +190,7 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
     try:
         journal = Journal(folder)
     except FileExistsError:
-        return _refuse(
+        return TERMINAL.refuse(
             f"{folder} holds a journal already ({JOURNAL}), or is no folder. Choose another "
             "--output.",
             Exit.CANNOT_WRITE,
@@ -339,14 +340,9 @@ class Runner:
         return Exit.HELD
 
 
-def _cannot_write(error: OSError, folder: Path) -> Exit:
-    return _refuse(
+def _cannot_write(error: OSError, folder: Path) -> int:
+    return TERMINAL.refuse(
         f"the results cannot be written to {error.filename or folder}: {error.strerror}. Choose "
         "another --output.",
         Exit.CANNOT_WRITE,
     )
-
-
-def _refuse(message: str, code: Exit) -> Exit:
-    click.echo(f"Error: {message}", err=True)
-    return code

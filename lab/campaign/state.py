@@ -7,16 +7,15 @@ repeated while everything in it that decides about the results is still the same
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import files
 from lab.launch.request import ROOT
 
 NAME = "kernel.json"
@@ -82,23 +81,12 @@ def read(folder: Path) -> Record | None:
 
 def write(folder: Path, record: Record) -> None:
     """Writes the record, whole or not at all. Raises OSError."""
-    replace(folder / NAME, json.dumps(asdict(record), indent=2) + "\n")
+    files.replace(folder / NAME, json.dumps(asdict(record), indent=2) + "\n")
 
 
 def forget(folder: Path) -> None:
     """Removes the record: the results are about to change. Raises OSError."""
     (folder / NAME).unlink(missing_ok=True)
-
-
-def replace(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all. Raises OSError."""
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
-        fresh.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
 
 
 def why(folder: Path, code: int) -> str:

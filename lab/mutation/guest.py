@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness import files
 from lab.emulation import arch
 
 LOADED = Path("/sys/module")
@@ -51,10 +52,7 @@ def main(place: Path, words: Sequence[str]) -> NoReturn:
         while not file.exists():
             time.sleep(_LOOK_S)
         request = json.loads(file.read_text(encoding="utf-8"))
-        answer = place / answer_file(number)
-        fresh = answer.with_suffix(".new")
-        fresh.write_text(json.dumps(serve(request)), encoding="utf-8")
-        fresh.replace(answer)
+        files.replace(place / answer_file(number), json.dumps(serve(request)))
     raise AssertionError
 
 

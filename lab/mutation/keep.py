@@ -12,7 +12,7 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 
-from lab.campaign import state
+from harness import files
 from lab.emulation import bundle, cache, conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation import share as shares
@@ -69,11 +69,11 @@ def keep(source_file: str, place: str, boot_limit_s: str, to: Speaker) -> int:
     except StoppedError as stopped:
         return 128 + stopped.number
     except KernelError as error:
-        state.replace(folder / LOST, json.dumps({"error": f"{error}."}))
+        files.replace(folder / LOST, json.dumps({"error": f"{error}."}))
         return Exit.SUITE_ERROR
     lost = ended.lost
     if lost is None:
         lines = tuple(last_lines(folder / CONSOLE))
         lost = LostVm(f"the tests' own process ended with status {ended.status}", "", lines)
-    state.replace(folder / LOST, json.dumps(asdict(lost)))
+    files.replace(folder / LOST, json.dumps(asdict(lost)))
     return Exit.LOST_VM

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import files
 from lab.emulation import cache as caches
 from lab.mutation.catalogue import OR, Mutant
 from lab.mutation.errors import MutationError, PatchError
@@ -53,10 +54,8 @@ def apply(mutant: Mutant, source: Source, folder: Path) -> Patched:
         pass
     made = _apply(mutant, Path(source.tree), source.release)
     caches.make_folder(known.parent)
-    fresh = known.with_suffix(".new")
     content = {"difference": made.difference, "files": dict(made.files)}
-    fresh.write_text(json.dumps(content), encoding="utf-8")
-    fresh.replace(known)
+    files.replace(known, json.dumps(content))
     return made
 
 

@@ -6,12 +6,11 @@ Made for print: protocols differ by hatching or by the style of the line, not by
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import files
 from lab.soak.tally import LANDING_WORDS, Tally
 
 # Greys that stay apart on paper, with one hatching and one line style each.
@@ -68,18 +67,9 @@ def _matplotlib() -> Any:
 
 
 def _save(figure: Any, path: Path, ending: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    fresh = Path(name)
-    try:
-        metadata = {"Date": None} if ending == "svg" else None
+    metadata = {"Date": None} if ending == "svg" else None
+    with files.replacing(path) as fresh:
         figure.savefig(fresh, format=ending, dpi=_DPI, metadata=metadata)
-        umask = os.umask(0)
-        os.umask(umask)
-        fresh.chmod(0o666 & ~umask)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _label(protocol: str, tally: Tally) -> str:
