@@ -169,7 +169,7 @@ def _writable(path: Path | None) -> Iterator[_File]:
 
 def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     results: Results | None = None
-    code = Exit.HELD
+    code: int = Exit.HELD
     try:
         with _terminable(), Bench(settings) as machine:
             results = Results(settings, machine.cases)
