@@ -14,7 +14,6 @@ from house import ROOT, files, imports, parsed, room, where
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness.claims import ARCHITECTURES
 from tools.cli import cli
 
 if sys.version_info >= (3, 11):
