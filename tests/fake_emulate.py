@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from lab.campaign import child
 
 PLANNED = {
@@ -42,8 +42,8 @@ def until(condition: object) -> None:
         time.sleep(0.02)
 
 
-def result(name: str, outcome: Outcome = Outcome.PASSED, reason: str = "") -> Result:
-    text = "" if outcome is Outcome.PASSED else f"the {outcome.value} one"
+def result(name: str, outcome: TestOutcome = TestOutcome.PASSED, reason: str = "") -> Result:
+    text = "" if outcome is TestOutcome.PASSED else f"the {outcome.value} one"
     return Result(name, PLANNED[name], outcome, "call", reason, text, "", 0.1, "", journal.now())
 
 
@@ -86,15 +86,15 @@ def emulate(kernel: str, output: Path) -> int:
             )
             return 71
         if "panic" in kernel:
-            writer.result(result("preset.again", Outcome.CRASHED))
+            writer.result(result("preset.again", TestOutcome.CRASHED))
             print("the machine vanished: Kernel panic\nThe console's last lines:\n  RIP")
             return 1
-        wrong = Outcome.FAILED if "failed" in kernel else Outcome.PASSED
-        wrong = Outcome.ERROR if "error" in kernel else wrong
+        wrong = TestOutcome.FAILED if "failed" in kernel else TestOutcome.PASSED
+        wrong = TestOutcome.ERROR if "error" in kernel else wrong
         writer.result(result("preset.again", wrong))
-        writer.result(result("signals.fault", Outcome.SKIPPED, "no_userfaultfd"))
-        writer.end(int(wrong is not Outcome.PASSED))
-    return {Outcome.FAILED: 1, Outcome.ERROR: 70}.get(wrong, 0)
+        writer.result(result("signals.fault", TestOutcome.SKIPPED, "no_userfaultfd"))
+        writer.end(int(wrong is not TestOutcome.PASSED))
+    return {TestOutcome.FAILED: 1, TestOutcome.ERROR: 70}.get(wrong, 0)
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from unittest import mock
 
 from harness import signs
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from lab.emulation import bundle, kernel, machine
 from lab.emulation.share import WRITABLE
 
@@ -179,7 +179,7 @@ def _spoil(how: str, share: Path, place: Path) -> None:
 
 
 def _passed(name: str, claim: str, message: str = "") -> Result:
-    return Result(name, claim, Outcome.PASSED, "call", "", message, "", 0.0, "", journal.now())
+    return Result(name, claim, TestOutcome.PASSED, "call", "", message, "", 0.0, "", journal.now())
 
 
 def command(ending: str, share: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from fake_emulate import log
 
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from lab.campaign import child
 from lab.emulation import console as consoles
 from lab.emulation import share as shares
@@ -45,9 +45,9 @@ def make(source_file: str, _: str, name: str) -> int:
     return 0
 
 
-def result(claim: str, outcome: Outcome) -> Result:
-    text = "" if outcome is Outcome.PASSED else "it failed"
-    why = "no_capability" if outcome is Outcome.SKIPPED else ""
+def result(claim: str, outcome: TestOutcome) -> Result:
+    text = "" if outcome is TestOutcome.PASSED else "it failed"
+    why = "no_capability" if outcome is TestOutcome.SKIPPED else ""
     return Result(f"{claim}.test", claim, outcome, "call", why, text, "", 0.1, "", journal.now())
 
 
@@ -85,9 +85,9 @@ def emulate(name: str, output: Path) -> int:
         for claim in PLANNED:
             wrong = not innocent and claim == "preset.repeats"
             wrong |= "alarm" in os.environ.get("STOCK", "") and name == "stock"
-            outcome = Outcome.FAILED if wrong else Outcome.PASSED
+            outcome = TestOutcome.FAILED if wrong else TestOutcome.PASSED
             if "holds" in name and claim != "preset.repeats":
-                outcome = Outcome.SKIPPED
+                outcome = TestOutcome.SKIPPED
             writer.result(result(claim, outcome))
         failed = not innocent or (name == "stock" and "alarm" in os.environ.get("STOCK", ""))
         writer.end(int(failed))

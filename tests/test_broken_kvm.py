@@ -25,7 +25,7 @@ from broken_kvm import ALSO_DISTURBED, DEFECTS, ONE_MODE, TRANSPARENT, Defect
 from harness.claims import catalogue, chapters
 from harness.host import preflight
 from harness.reporting import journal
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 from harness.reporting.selection import select
 
 HERE = Path(__file__).resolve().parent
@@ -63,18 +63,18 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Found:
     """Outcomes by claim, and a sentence for each failure."""
 
-    outcomes: dict[str, set[Outcome]]
+    outcomes: dict[str, set[TestOutcome]]
     sentences: list[str]
     passed: set[str]
     repeated: dict[str, int]
 
     def failed(self) -> set[str]:
         """The claims of which a test failed."""
-        return {claim for claim, seen in self.outcomes.items() if Outcome.FAILED in seen}
+        return {claim for claim, seen in self.outcomes.items() if TestOutcome.FAILED in seen}
 
     def untested(self) -> set[str]:
         """The claims of which every test was skipped."""
-        return {claim for claim, seen in self.outcomes.items() if seen == {Outcome.SKIPPED}}
+        return {claim for claim, seen in self.outcomes.items() if seen == {TestOutcome.SKIPPED}}
 
 
 def claims_of(words: Iterable[str]) -> frozenset[str]:
@@ -122,16 +122,16 @@ def run_suites(
     assert read.exit_status == done.returncode, said
     assert read.unfinished == [], said
     assert read.collection_errors == [], said
-    outcomes: dict[str, set[Outcome]] = defaultdict(set)
+    outcomes: dict[str, set[TestOutcome]] = defaultdict(set)
     for result in read.results:
         outcomes[result.claim].add(result.outcome)
-    bad = [r for r in read.results if r.outcome not in (Outcome.PASSED, Outcome.SKIPPED)]
-    broke = [f"{r.id}: {r.message}" for r in bad if r.outcome is not Outcome.FAILED]
+    bad = [r for r in read.results if r.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)]
+    broke = [f"{r.id}: {r.message}" for r in bad if r.outcome is not TestOutcome.FAILED]
     assert broke == [], "the suite itself broke"
     return Found(
         outcomes=outcomes,
         sentences=[f"{r.claim}: {r.id}: {r.message}" for r in bad],
-        passed={r.claim for r in read.results if r.outcome is Outcome.PASSED},
+        passed={r.claim for r in read.results if r.outcome is TestOutcome.PASSED},
         repeated={
             name: sum(int(r.properties.get(name, 0)) for r in read.results)
             for name in ("spurious_eintr", "interrupted_ioctls")

@@ -13,7 +13,7 @@ import pytest
 
 from harness.host import Obstacle
 from harness.reporting import journal, variants
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 from lab.emulation import cache, conformance, kernel, machine, programs
 from lab.emulation.errors import EmulationError
 from lab.emulation.machine import Machine
@@ -27,7 +27,7 @@ from tools.screen.terminal import TERMINAL
 pytestmark = pytest.mark.usefixtures("played_programs")
 
 
-def outcomes(folder: Path) -> dict[str, tuple[Outcome, str]]:
+def outcomes(folder: Path) -> dict[str, tuple[TestOutcome, str]]:
     """Each test's outcome and message."""
     read = journal.read(folder / journal.NAME)
     return {result.id: (result.outcome, result.message) for result in read.results}
@@ -50,8 +50,8 @@ def test_a_run_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("ending", "code", "outcome", "words"),
     [
-        ("panics", 1, Outcome.CRASHED, fake.PANIC),
-        ("vanishes", 71, Outcome.ERROR, "the machine ended by itself"),
+        ("panics", 1, TestOutcome.CRASHED, fake.PANIC),
+        ("vanishes", 71, TestOutcome.ERROR, "the machine ended by itself"),
     ],
 )
 def test_a_lost_machine_is_an_outcome(
@@ -59,13 +59,13 @@ def test_a_lost_machine_is_an_outcome(
     capsys: pytest.CaptureFixture[str],
     ending: str,
     code: int,
-    outcome: Outcome,
+    outcome: TestOutcome,
     words: str,
 ) -> None:
     assert fake.tool(ending, tmp_path) == code
     said = capsys.readouterr()
     found = outcomes(tmp_path)
-    assert found["preset.a"][0] is Outcome.PASSED
+    assert found["preset.a"][0] is TestOutcome.PASSED
     assert found["preset.b"][0] is outcome
     assert words in found["preset.b"][1]
     assert "1 of 2 tests had run" in said.err or "2 of 2 tests had run" in said.err
@@ -85,7 +85,7 @@ def test_a_machine_that_hung_is_no_verdict(tmp_path: Path) -> None:
     )
     assert code == 71
     outcome, message = outcomes(tmp_path)["preset.b"]
-    assert outcome is Outcome.ERROR
+    assert outcome is TestOutcome.ERROR
     assert message == f"{lost.why}, while this test ran"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.host.kernel_log import Record
 from harness.reporting import journal, last_words, proof
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 from lab.launch import finish, process_group
 from tools.screen.terminal import TERMINAL
 
@@ -66,7 +66,7 @@ def test_a_death_without_a_proof_accuses_nobody(tmp_path: Path, workers: str, wa
     assert code == 70, said
     assert "not judged  signals.no_restart" in said
     read = journal.read(tmp_path / "out" / journal.NAME)
-    assert {r.id: r.outcome for r in read.results}["signals.dies"] is Outcome.ERROR
+    assert {r.id: r.outcome for r in read.results}["signals.dies"] is TestOutcome.ERROR
 
 
 #: Until nothing is left for pytest-xdist in that process either.
@@ -126,7 +126,7 @@ def test_killed_from_outside(tmp_path: Path, workers: str) -> None:
     assert child.returncode == 70, said
     read = journal.read(tmp_path / "out" / journal.NAME)
     (lost,) = [r for r in read.results if r.id == "signals.stuck"]
-    assert (lost.outcome, lost.message[:6]) == (Outcome.ERROR, "lost: ")
+    assert (lost.outcome, lost.message[:6]) == (TestOutcome.ERROR, "lost: ")
 
 
 def begun(folder: Path) -> str:
@@ -156,7 +156,7 @@ def test_an_alarm_of_the_kernel_is_a_proof_while_the_test_runs(
     )
     assert found == code
     (result,) = journal.read(tmp_path / journal.NAME).results
-    assert result.outcome is (Outcome.CRASHED if late else Outcome.ERROR)
+    assert result.outcome is (TestOutcome.CRASHED if late else TestOutcome.ERROR)
 
 
 class Log:
@@ -252,15 +252,15 @@ def test_again():
 @pytest.mark.parametrize(
     ("call", "name", "outcome"),
     [
-        ("KVM_CREATE_VCPU", "ENOMEM", Outcome.ERROR),
-        ("KVM_CREATE_VM", "EMFILE", Outcome.ERROR),
-        ("KVM_SET_USER_MEMORY_REGION", "ENOMEM", Outcome.ERROR),
-        ("KVM_RUN", "ENOMEM", Outcome.FAILED),
-        ("KVM_CREATE_VCPU", "EINVAL", Outcome.FAILED),
+        ("KVM_CREATE_VCPU", "ENOMEM", TestOutcome.ERROR),
+        ("KVM_CREATE_VM", "EMFILE", TestOutcome.ERROR),
+        ("KVM_SET_USER_MEMORY_REGION", "ENOMEM", TestOutcome.ERROR),
+        ("KVM_RUN", "ENOMEM", TestOutcome.FAILED),
+        ("KVM_CREATE_VCPU", "EINVAL", TestOutcome.FAILED),
     ],
 )
 def test_what_the_hosts_limits_may_have_refused(
-    tmp_path: Path, call: str, name: str, outcome: Outcome
+    tmp_path: Path, call: str, name: str, outcome: TestOutcome
 ) -> None:
     project = fake.make(tmp_path, preset=LIMITED.format(call=call, name=name))
     fake.pytest_run(project, "--results=out")

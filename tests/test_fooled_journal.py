@@ -13,7 +13,7 @@ import fake_project as fake
 import pytest
 
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from lab.launch import finish, folder_lock
 from tools.screen.terminal import TERMINAL
 
@@ -21,7 +21,7 @@ from tools.screen.terminal import TERMINAL
 PLAN = {"preset.a": "preset.repeats", "preset.b": "preset.repeats"}
 
 
-def a_result(name: str, outcome: Outcome = Outcome.PASSED, **more: object) -> Result:
+def a_result(name: str, outcome: TestOutcome = TestOutcome.PASSED, **more: object) -> Result:
     fields = {"claim": PLAN.get(name, "preset.repeats"), "message": "", "properties": {}, **more}
     return Result(
         id=name, outcome=outcome, phase="call", reason="", detail="", duration_s=0.1, worker="",
@@ -107,8 +107,8 @@ def test_pytest_and_its_journal_have_to_agree(tmp_path: Path, ended: int, status
     assert finished(tmp_path, status) == 70
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.ERROR])
-def test_a_success_of_pytest_with_a_test_that_is_none(tmp_path: Path, outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [TestOutcome.FAILED, TestOutcome.ERROR])
+def test_a_success_of_pytest_with_a_test_that_is_none(tmp_path: Path, outcome: TestOutcome) -> None:
     """A plugin that resets the exit status, or drops a report, settles nothing."""
     lines_of(tmp_path, BOTH[0], a_result("preset.b", outcome))
     assert finished(tmp_path) == 70

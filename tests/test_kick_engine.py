@@ -17,7 +17,7 @@ from kick_guest import Fakes, landed, race, short
 from harness.host.features import reason
 from harness.kick.plan import Delays, Delivery, Landing, Plan, Protocol
 from harness.kick.summary import Summary
-from harness.kick.verdict import Outcome, judge
+from harness.kick.verdict import RaceOutcome, judge
 from harness.native import lib
 
 PROMISES = [each for each in Protocol if each.keeps_its_promise]
@@ -83,7 +83,7 @@ def test_the_sound_one_holds(
     assert not any(found.unclaimed for found in summary.notable)
     assert sum(summary.landings.values()) == summary.kicks
     verdict = judge(summary, control=control)
-    assert verdict.outcome is Outcome.HELD, verdict.explain()
+    assert verdict.outcome is RaceOutcome.HELD, verdict.explain()
 
 
 @pytest.mark.parametrize("protocol", PROMISES)
@@ -149,7 +149,7 @@ def test_a_race_ends_with_enough_losses(fakes: Fakes, delivery: Delivery) -> Non
 
 def found_lost(summary: Summary, control: Summary) -> None:
     """The verdict says so."""
-    assert judge(summary, control=control).outcome is Outcome.LOST
+    assert judge(summary, control=control).outcome is RaceOutcome.LOST
 
 
 @pytest.mark.parametrize("fake", ["ignores_byte", "loses_some"])
@@ -179,7 +179,7 @@ def test_a_byte_that_is_looked_at_late(fakes: Fakes, control: Summary) -> None:
     )
     assert summary.losses == 0
     assert landed(summary, "late", Landing.IN_WINDOW) >= 5
-    assert judge(summary, control=control).outcome is Outcome.LATE
+    assert judge(summary, control=control).outcome is RaceOutcome.LATE
 
 
 @needs_second_cpu
@@ -187,7 +187,7 @@ def test_a_pending_signal_that_is_seen_late(fakes: Fakes, control: Summary) -> N
     (summary,) = race(fakes, "misses_pending", short(Protocol.SIGNAL_MASK, 3_000, **SHORT_WINDOW))
     assert summary.losses == 0
     assert landed(summary, "late", *BEFORE_PROGRESS) >= 5
-    assert judge(summary, control=control).outcome is Outcome.LATE
+    assert judge(summary, control=control).outcome is RaceOutcome.LATE
 
 
 @needs_second_cpu
@@ -196,7 +196,7 @@ def test_late_is_late_although_the_thread_was_scheduled_out(fakes: Fakes, contro
     (summary,) = race(fakes, "misses_pending_preempted", plan)
     late = [each for each in summary.notable if each.late]
     assert sum(each.preempted for each in late) >= 5
-    assert judge(summary, control=control).outcome is Outcome.LATE
+    assert judge(summary, control=control).outcome is RaceOutcome.LATE
 
 
 @pytest.mark.parametrize("protocol", PROMISES)
@@ -278,7 +278,7 @@ def test_runs_that_end_for_nothing_all_the_time(fakes: Fakes, protocol: Protocol
     assert summary.spurious
     assert (summary.losses, summary.unexpected, summary.swallowed) == (0, 0, 0)
     verdict = judge(summary, control=control)
-    assert verdict.outcome is Outcome.HELD, verdict.explain()
+    assert verdict.outcome is RaceOutcome.HELD, verdict.explain()
 
 
 def test_a_lost_kick_is_found_though_something_else_ends_its_run(
@@ -287,7 +287,7 @@ def test_a_lost_kick_is_found_though_something_else_ends_its_run(
     plan = short(Protocol.HANDLER_WRITES, 400, **LONG_WINDOW)
     (summary,) = race(fakes, "loses_and_ends", plan)
     verdict = judge(summary, control=control)
-    assert verdict.outcome in (Outcome.LOST, Outcome.LATE), verdict.explain()
+    assert verdict.outcome in (RaceOutcome.LOST, RaceOutcome.LATE), verdict.explain()
 
 
 @pytest.mark.parametrize("protocol", [Protocol.HANDLER_WRITES, Protocol.KICKER_WRITES])

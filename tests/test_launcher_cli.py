@@ -16,7 +16,7 @@ from junit_xml import TestCase as JunitCase
 
 from harness.claims import catalogue
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from lab.launch import finish, junit, kernel_log, output_folder
 from lab.launch import run as launching
 from lab.launch.exit_codes import Exit
@@ -204,7 +204,7 @@ def test_exit_code_without_results(stopped: signal.Signals | None, status: int, 
 
 
 def test_planned_tests_that_did_not_run_are_no_success() -> None:
-    passed = Result("preset.a", "preset.fast", Outcome.PASSED, "call", "", "", "", 0.0, "", "")
+    passed = Result("preset.a", "preset.fast", TestOutcome.PASSED, "call", "", "", "", 0.0, "", "")
     cut = journal.Journal(
         planned={"preset.a": "preset.fast", "preset.b": "preset.fast"},
         results=[passed],
@@ -222,7 +222,7 @@ def test_junit_with_what_xml_cannot_hold(tmp_path: Path) -> None:
     results = [
         Result(f"preset.r{number}", "preset.fast", outcome, "call", "", text, text, 0.0, "", "")
         for number, (outcome, text) in enumerate(
-            [(outcome, text) for outcome in Outcome for text in (dirty, "")]
+            [(outcome, text) for outcome in TestOutcome for text in (dirty, "")]
         )
     ]
     read = journal.Journal(environment={"kernel": dirty}, results=results, planned={"a.b": "a.b"})

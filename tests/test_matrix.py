@@ -18,7 +18,7 @@ from lab.campaign import side_by_side, state
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
 from lab.matrix import runs
-from lab.matrix.kernel_list import Entry
+from lab.matrix.kernel_list import ListedKernel
 from tools import run_child
 
 pytestmark = pytest.mark.usefixtures("played_programs")
@@ -330,8 +330,8 @@ def test_a_path_is_the_same_from_everywhere(
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot/vmlinuz").touch()
     monkeypatch.chdir(tmp_path)
-    assert runs._spec(Entry("boot/vmlinuz")) == str(tmp_path / "boot/vmlinuz")
-    assert runs._spec(Entry("debian:sid/rt")) == "debian:sid/rt"
+    assert runs._spec(ListedKernel("boot/vmlinuz")) == str(tmp_path / "boot/vmlinuz")
+    assert runs._spec(ListedKernel("debian:sid/rt")) == "debian:sid/rt"
 
 
 def test_signs_of_life_tell_all_in_a_line(tmp_path: Path) -> None:

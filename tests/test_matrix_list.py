@@ -9,7 +9,7 @@ import pytest
 
 from lab.launch.exit_codes import Exit
 from lab.matrix import kernel_list
-from lab.matrix.kernel_list import Entry, ListError
+from lab.matrix.kernel_list import ListedKernel, ListError
 from tools.cli import main
 
 
@@ -43,7 +43,9 @@ def test_an_entry(tmp_path: Path) -> None:
         """,
     )
     first, second = kernel_list.read(path)
-    assert first == Entry("/boot/vmlinuz", "6.1", 1, "1500M", "nopti", "-nodefaults -name 'a b'")
+    assert first == ListedKernel(
+        "/boot/vmlinuz", "6.1", 1, "1500M", "nopti", "-nodefaults -name 'a b'"
+    )
     assert (first.label, second.label) == ("kernel_6_1", "debian_sid_rt")
     assert (first.megabytes, second.megabytes) == (1500, 2048)
 

@@ -13,19 +13,19 @@ import pytest
 
 from harness.claims import catalogue, chapters
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from lab.campaign.side_by_side import Stage
 from lab.launch import junit as render_junit
 from lab.matrix import junit
 from lab.matrix import result as matrix_result
-from lab.matrix.kernel_list import Entry
-from lab.matrix.runs import Run
+from lab.matrix.kernel_list import ListedKernel
+from lab.matrix.runs import KernelTask
 from tools.screen import matrix_table
 
 CLAIMS = [name for name, claim in catalogue().items() if claim.applies_to("x86_64")]
 
 
-def result(claim: str, outcome: Outcome = Outcome.PASSED, **fields: str) -> Result:
+def result(claim: str, outcome: TestOutcome = TestOutcome.PASSED, **fields: str) -> Result:
     """A result of the claim's one test."""
     known = {"reason": "", "message": "", "detail": "", **fields}
     return Result(claim, claim, outcome, "call", duration_s=0.0, worker="", time="", **known)
@@ -42,9 +42,11 @@ def run(
     release: str = "6.1.0-56-amd64",
     name: str = "",
     why: str = "",
-) -> Run:
+) -> KernelTask:
     """A run that is over. Without `planned` its machine was lost before it had a journal."""
-    made = Run(folder / re.sub(r"\W", "_", kernel), {}, stage, entry=Entry(kernel, name))
+    made = KernelTask(
+        folder / re.sub(r"\W", "_", kernel), {}, stage, entry=ListedKernel(kernel, name)
+    )
     made.folder.mkdir()
     made.code, made.why, made.found, made.seconds = code, why, {"release": release}, 58.4
     if release:
@@ -61,16 +63,16 @@ def run(
     return made
 
 
-def judged(*runs: Run) -> matrix_result.Matrix:
+def judged(*runs: KernelTask) -> matrix_result.Matrix:
     return matrix_result.of_runs(runs, catalogue(), chapters(), "x86_64")
 
 
 def eight(folder: Path) -> matrix_result.Matrix:
     """The default list's kernels with every claim, and every word of the legend."""
     held = [result(claim) for claim in CLAIMS]
-    failed = [result(CLAIMS[0], Outcome.FAILED, message="no EINTR"), *held[1:]]
-    skipped = result(CLAIMS[1], Outcome.SKIPPED, reason="no_smm", message="no SMM")
-    broken = result(CLAIMS[2], Outcome.ERROR, message="no memory")
+    failed = [result(CLAIMS[0], TestOutcome.FAILED, message="no EINTR"), *held[1:]]
+    skipped = result(CLAIMS[1], TestOutcome.SKIPPED, reason="no_smm", message="no SMM")
+    broken = result(CLAIMS[2], TestOutcome.ERROR, message="no memory")
     other = dataclasses.replace(skipped, id=f"{CLAIMS[3]}.other", claim=CLAIMS[3])
     lost = "the machine hung: no sign of life for 240 s"
     return judged(
@@ -134,7 +136,7 @@ def test_a_claim_that_held_until_the_machine_was_lost_is_lost(tmp_path: Path) ->
         writer.session({})
         writer.planned({"preset.one": "preset.repeats", "preset.two": "preset.repeats"})
         writer.result(
-            Result("preset.one", "preset.repeats", Outcome.PASSED, "", "", "", "", 0, "", "")
+            Result("preset.one", "preset.repeats", TestOutcome.PASSED, "", "", "", "", 0, "", "")
         )
     assert judged(first).columns[0].word("preset.repeats") == "lost"
 
@@ -166,15 +168,15 @@ def test_each_head_once(tmp_path: Path) -> None:
 
 
 def test_why_nothing_could_be_tested(tmp_path: Path) -> None:
-    skip = result("preset.repeats", Outcome.SKIPPED, reason="no_kvm", message="No /dev/kvm.")
+    skip = result("preset.repeats", TestOutcome.SKIPPED, reason="no_kvm", message="No /dev/kvm.")
     found = judged(run(tmp_path, "a", skip, planned=["preset.repeats"], code=4, end=5))
     assert found.code == 4
     assert "a, 6.1.0-56-amd64: no_kvm: No /dev/kvm." in matrix_table.terminal(found, 80)
 
 
 def test_failures_are_told(tmp_path: Path) -> None:
-    bad = [result(f"preset.t{n}", Outcome.FAILED, message=f"message {n}|") for n in range(7)]
-    bad.append(result("preset.e", Outcome.ERROR))
+    bad = [result(f"preset.t{n}", TestOutcome.FAILED, message=f"message {n}|") for n in range(7)]
+    bad.append(result("preset.e", TestOutcome.ERROR))
     found = judged(run(tmp_path, "a", *bad, planned=[], code=1))
     drawn = click.unstyle(matrix_table.terminal(found, 80))
     assert re.findall(r"^6\.1  (.*)", drawn, re.MULTILINE)[1:] == [
@@ -249,7 +251,7 @@ def test_lost_after_the_last_result(tmp_path: Path) -> None:
 
 def test_no_two_cases_have_one_name(tmp_path: Path) -> None:
     """GitLab keeps the first of two; LKFT replaces what is no letter or digit by _."""
-    twice = [result("preset.a"), result("preset_a", Outcome.FAILED), result("preset-a")]
+    twice = [result("preset.a"), result("preset_a", TestOutcome.FAILED), result("preset-a")]
     first = run(tmp_path, "a", *twice, planned=["preset.a"], code=1)
     second = run(tmp_path, "b", *twice, planned=["preset.a"], code=1)
     seen = [
@@ -261,7 +263,7 @@ def test_no_two_cases_have_one_name(tmp_path: Path) -> None:
 
 
 def test_each_case_has_a_class_and_a_name(tmp_path: Path) -> None:
-    odd = [result(name, Outcome.FAILED) for name in ("", "preset", "preset.", ".a", "\ufffe")]
+    odd = [result(name, TestOutcome.FAILED) for name in ("", "preset", "preset.", ".a", "\ufffe")]
     names = parsed(judged(run(tmp_path, "a", *odd, planned=[], code=1)))["a"].findall("testcase")
     assert len(names) == 5
     for case in names:
@@ -274,7 +276,7 @@ def test_text_that_xml_cannot_hold(tmp_path: Path) -> None:
     """Bytes of a console come as lone surrogates; junit-xml fails on them, or writes nonsense."""
     dirty = "esc \x1b nul \x00 half \udc80 end \ufffe <&>]]> ä"
     texts = {"reason": dirty, "message": dirty, "detail": dirty}
-    results = [result(f"preset.{outcome.value}", outcome, **texts) for outcome in Outcome]
+    results = [result(f"preset.{outcome.value}", outcome, **texts) for outcome in TestOutcome]
     made = run(tmp_path, "a", *results, planned=[], code=71, release=dirty, why=dirty)
     suite = parsed(judged(made))["a"]
     assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("2", "2", "1")
@@ -289,7 +291,7 @@ def test_a_file_that_consumers_take(tmp_path: Path) -> None:
             tmp_path,
             f"k{number}",
             *(
-                result(f"preset.t{n}", Outcome.FAILED, message=text, detail=text)
+                result(f"preset.t{n}", TestOutcome.FAILED, message=text, detail=text)
                 for n in range(300)
             ),
             planned=[],

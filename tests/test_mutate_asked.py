@@ -11,8 +11,7 @@ import pytest
 from test_mutate_judge import mutant
 
 from harness.reporting import journal
-from harness.reporting.results import Outcome as Was
-from harness.reporting.results import Result
+from harness.reporting.results import Result, TestOutcome
 from lab.campaign import state
 from lab.emulation import share
 from lab.emulation.errors import KernelError
@@ -23,7 +22,7 @@ from lab.launch.request import Request
 from lab.mutation import asked
 from lab.mutation.asked import Asked
 from lab.mutation.guest import answer_file, request_file
-from lab.mutation.judge import Left, Outcome, judge
+from lab.mutation.judge import Fate, Left, judge
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
@@ -88,7 +87,7 @@ class Case:
         marked = "" if since is None else f"[ 5.0] {self.request['marker']}\n{since}"
         (self.lane.place / "console.log").write_text(before + marked)
 
-    def tests(self, was: Was | None, end: int | None) -> None:
+    def tests(self, was: TestOutcome | None, end: int | None) -> None:
         """The claim's only test has come to this, or still runs."""
         with journal.Writer(self.inside / journal.NAME) as writer:
             writer.session({})
@@ -105,7 +104,7 @@ class Case:
     def put_answer(self, text: str) -> None:
         (self.lane.share.path / answer_file(self.number)).write_text(text)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Fate:
         code = self.asked.poll()
         assert code is not None
         left = Left(self.folder, code, state.why(self.folder, code))
@@ -121,9 +120,9 @@ def case(tmp_path: Path) -> Case:
 def test_a_verdict(case: Case) -> None:
     assert case.asked.poll() is None
     case.console(PANIC)
-    case.tests(Was.FAILED, 1)
+    case.tests(TestOutcome.FAILED, 1)
     case.answer(status=1)
-    assert case.outcome() is Outcome.KILLED
+    assert case.outcome() is Fate.KILLED
     assert not case.asked.odd, "the panic was before it"
     assert (case.lane.busy, case.lane.ended) == (False, False)
     assert case.request["words"][-1].startswith(f"--junitxml={case.inside}")
@@ -145,7 +144,7 @@ def test_what_is_odd_is_the_machines_end(
     case: Case, console: str, answer: dict[str, object]
 ) -> None:
     case.console("", console)
-    case.tests(Was.FAILED, 1)
+    case.tests(TestOutcome.FAILED, 1)
     case.answer(**answer)
     case.asked.poll()
     assert (case.asked.odd, case.lane.ended) == (True, True)
@@ -154,29 +153,29 @@ def test_what_is_odd_is_the_machines_end(
 def test_a_machine_that_served_many_is_ended_and_nothing_is_odd(tmp_path: Path) -> None:
     case = Case(tmp_path, served=asked.MOST_SERVED - 1)
     case.console()
-    case.tests(Was.FAILED, 1)
+    case.tests(TestOutcome.FAILED, 1)
     case.answer(status=1)
-    assert case.outcome() is Outcome.KILLED
+    assert case.outcome() is Fate.KILLED
     assert (case.asked.odd, case.lane.ended) == (False, True)
 
 
 def test_a_panic_while_it_is_removed_is_no_kill(case: Case) -> None:
     case.console("", PANIC)
-    case.tests(Was.PASSED, 0)
+    case.tests(TestOutcome.PASSED, 0)
     case.lane.child.code = 71
-    assert case.outcome() is Outcome.SURVIVED
+    assert case.outcome() is Fate.SURVIVED
     assert case.asked.odd
 
 
 def test_a_panic_before_it_was_loaded_is_none_of_its_evidence(case: Case) -> None:
     case.console(PANIC, since=None)
     case.lane.child.code = 71
-    assert case.outcome() is Outcome.LOST
+    assert case.outcome() is Fate.LOST
 
 
 def test_a_machine_that_never_was_leaves_no_old_evidence(case: Case) -> None:
     case.lane.child.code = 1
-    assert case.outcome() is Outcome.LOST
+    assert case.outcome() is Fate.LOST
     assert not (case.folder / "console.log").exists()
 
 
@@ -184,20 +183,20 @@ def test_a_panic_of_its_own(case: Case) -> None:
     case.console("", PANIC)
     case.tests(None, None)
     case.lane.child.code = 71
-    assert case.outcome() is Outcome.UNUSABLE, "no claim is refuted, not even that whose test ran"
+    assert case.outcome() is Fate.UNUSABLE, "no claim is refuted, not even that whose test ran"
 
 
 def test_a_stall_that_others_may_have_caused_is_no_evidence(case: Case) -> None:
     case.console("", STALL)
     case.tests(None, None)
     case.lane.child.code = 71
-    assert case.outcome() is Outcome.LOST
+    assert case.outcome() is Fate.LOST
 
 
 def test_modules_that_are_refused_and_machines_that_cannot_boot(case: Case) -> None:
     case.lane.why = KernelError("virtme-ng could not boot it")
     case.lane.child.code = 70
-    assert case.outcome() is Outcome.UNJUDGED
+    assert case.outcome() is Fate.UNJUDGED
     assert "virtme-ng could not boot it" in (case.folder / "output.txt").read_text()
 
 
@@ -219,7 +218,7 @@ def test_silence_under_a_test(case: Case, monkeypatch: pytest.MonkeyPatch) -> No
     case.tests(None, None)
     assert case.asked.poll() is None
     monkeypatch.setattr(asked, "SILENCE_S", -1.0)
-    assert case.outcome() is Outcome.LOST
+    assert case.outcome() is Fate.LOST
 
 
 def test_a_defect_of_ours_ends_no_other_run(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +246,7 @@ def test_a_defect_of_ours_ends_no_other_run(case: Case, monkeypatch: pytest.Monk
 def test_an_answer_of_another_shape_is_no_verdict(case: Case, answer: str) -> None:
     """The kernel under test can write it, and is not to be believed."""
     case.console()
-    case.tests(Was.PASSED, None)
+    case.tests(TestOutcome.PASSED, None)
     case.put_answer(answer)
     assert case.asked.poll() != 0
     assert case.asked.odd

@@ -10,11 +10,10 @@ import pytest
 
 from harness.claims import kernel_bugs
 from harness.reporting import identity, journal
-from harness.reporting.results import Outcome as Was
-from harness.reporting.results import Result
+from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
 from lab.mutation.catalogue import Mutant
-from lab.mutation.judge import Judged, Left, Outcome, is_final, judge
+from lab.mutation.judge import Fate, Judged, Left, is_final, judge
 
 PANIC = "[   12.3] Kernel panic - not syncing: softlockup: hung tasks\n"
 LOST = "the machine hung: no sign of life for 240 s"
@@ -48,7 +47,7 @@ BASELINE = mutant(
 def left(
     folder: Path,
     code: int | None,
-    *results: tuple[str, Was],
+    *results: tuple[str, TestOutcome],
     end: int | None = 0,
     planned: tuple[str, ...] = (RETURNS, REPEATS, OTHER),
     console: str = "",
@@ -61,7 +60,7 @@ def left(
         writer.session({})
         writer.planned({f"{claim}.test": claim for claim in planned})
         for claim, outcome in results:
-            skip = reason if outcome is Was.SKIPPED else ""
+            skip = reason if outcome is TestOutcome.SKIPPED else ""
             writer.result(
                 Result(f"{claim}.test", claim, outcome, "call", skip, message, "", 0.1, "", "")
             )
@@ -77,7 +76,13 @@ def judged(made: Left, one: Mutant | None, *, stock: bool = True, sweeps: bool =
     return judge(one, made, sweeps=sweeps, stock_ended=stock)
 
 
-BAD, GOOD, SKIP, BROKEN, CRASH = Was.FAILED, Was.PASSED, Was.SKIPPED, Was.ERROR, Was.CRASHED
+BAD, GOOD, SKIP, BROKEN, CRASH = (
+    TestOutcome.FAILED,
+    TestOutcome.PASSED,
+    TestOutcome.SKIPPED,
+    TestOutcome.ERROR,
+    TestOutcome.CRASHED,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,7 @@ BAD, GOOD, SKIP, BROKEN, CRASH = Was.FAILED, Was.PASSED, Was.SKIPPED, Was.ERROR,
     ],
 )
 def test_a_run_that_came_to_its_end(
-    tmp_path: Path, results: list[tuple[str, Was]], outcome: str, why: str
+    tmp_path: Path, results: list[tuple[str, TestOutcome]], outcome: str, why: str
 ) -> None:
     bad = any(each in (BAD, CRASH) for _, each in results)
     found = judged(left(tmp_path, 1 if bad else 0, *results), mutant())
@@ -109,14 +114,14 @@ def test_a_run_that_came_to_its_end(
 def test_a_claim_without_a_test_is_not_survived(tmp_path: Path) -> None:
     found = judged(left(tmp_path, 4, planned=()), mutant())
     assert (found.outcome, found.why) == (
-        Outcome.UNJUDGED,
+        Fate.UNJUDGED,
         f"no test of {RETURNS} was planned",
     )
 
 
 def test_suites_that_broke_off_say_nothing(tmp_path: Path) -> None:
     made = left(tmp_path, 70, (RETURNS, GOOD), end=None)
-    assert judged(made, mutant()).outcome is Outcome.UNJUDGED
+    assert judged(made, mutant()).outcome is Fate.UNJUDGED
     assert judged(Left(tmp_path / "nothing", 70, "no QEMU"), mutant()).why == "no QEMU"
 
 
@@ -139,7 +144,7 @@ def test_suites_that_broke_off_say_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_host_that_was_lost_needs_evidence(
-    tmp_path: Path, console: str, stock: bool, results: list[tuple[str, Was]], outcome: str
+    tmp_path: Path, console: str, stock: bool, results: list[tuple[str, TestOutcome]], outcome: str
 ) -> None:
     code = 1 if any(each in (BAD, CRASH) for _, each in results) else 71
     made = left(tmp_path, code, *results, end=None, console=console, lost=LOST)
@@ -159,7 +164,7 @@ def test_a_claim_does_not_fail_by_the_loss_of_its_host(
     made = left(tmp_path, 1, (RETURNS, CRASH), console=console, lost=LOST, message=WHILE)
     found = judged(made, mutant(claims=(RETURNS,)), stock=stock)
     assert (found.outcome.value, found.failed) == (outcome, [])
-    assert judged(made, None).outcome is Outcome.LOST, "nor does the stock kernel fail it"
+    assert judged(made, None).outcome is Fate.LOST, "nor does the stock kernel fail it"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_evidence_that_a_starved_host_gives_as_well(evidence: str, final: bool) 
 def test_the_test_that_ran_when_the_host_was_lost_is_named(tmp_path: Path) -> None:
     made = left(tmp_path, 71, (OTHER, BROKEN), end=None, console=PANIC, lost=LOST, message=WHILE)
     found = judged(made, mutant())
-    assert found.outcome is Outcome.UNUSABLE
+    assert found.outcome is Fate.UNUSABLE
     assert found.why.endswith(f"softlockup: hung tasks, in {OTHER}.test")
     found = judged(Left(tmp_path, 71, LOST), mutant(), stock=False)
     assert f"in {OTHER}.test" in found.why
@@ -192,27 +197,27 @@ def test_modules_that_do_not_load(tmp_path: Path) -> None:
     console = "insmod: ERROR: could not insert module /m/kvm.ko: Invalid module format\n"
     made = left(tmp_path, 4, (RETURNS, SKIP), (REPEATS, SKIP), console=console, reason="no_kvm")
     found = judged(made, mutant())
-    assert found.outcome is Outcome.NOT_LOADED
+    assert found.outcome is Fate.NOT_LOADED
     assert "Invalid module format" in found.why
     why = "vmlinuz does not load the KVM in /m: insmod: ERROR: ... Unknown symbol"
     found = judged(Left(tmp_path / "none", 70, why), mutant())
-    assert (found.outcome, found.why) == (Outcome.NOT_LOADED, why)
+    assert (found.outcome, found.why) == (Fate.NOT_LOADED, why)
 
 
 @pytest.mark.parametrize("one", [None, BASELINE], ids=["stock", "baseline"])
 def test_a_kernel_without_a_defect(tmp_path: Path, one: Mutant | None) -> None:
     planned = ("absent.ignored", OTHER)
     held = (("absent.ignored", GOOD), (OTHER, SKIP if one else GOOD))
-    assert judged(left(tmp_path, 0, *held, planned=planned), one).outcome is Outcome.HELD
+    assert judged(left(tmp_path, 0, *held, planned=planned), one).outcome is Fate.HELD
     found = judged(left(tmp_path, 1, held[0], (OTHER, BAD), planned=planned), one)
-    assert (found.outcome, found.why) == (Outcome.FALSE_ALARM, f"failed: {OTHER}")
+    assert (found.outcome, found.why) == (Fate.FALSE_ALARM, f"failed: {OTHER}")
     made = left(tmp_path, 71, *held, planned=planned, end=None, lost=LOST, console=PANIC)
-    assert judged(made, one).outcome is Outcome.LOST
+    assert judged(made, one).outcome is Fate.LOST
     made = left(tmp_path, 70, held[1], planned=planned, end=None)
-    assert judged(made, one).outcome is Outcome.UNJUDGED
+    assert judged(made, one).outcome is Fate.UNJUDGED
     for results in (("absent.ignored", BROKEN), held[1]), (held[0], (OTHER, BROKEN)), held[:1]:
         made = left(tmp_path, 70, *results, planned=planned)
-        assert judged(made, one).outcome is Outcome.UNJUDGED
+        assert judged(made, one).outcome is Fate.UNJUDGED
 
 
 def test_a_stock_kernel_without_the_tests_of_its_own_bugs(tmp_path: Path) -> None:
@@ -223,11 +228,11 @@ def test_a_stock_kernel_without_the_tests_of_its_own_bugs(tmp_path: Path) -> Non
         for test in bug.tests
     }
     for host, rest, end, outcome in (
-        ({"without_bugs_of": "6.12"}, bugs, 70, Outcome.HELD),
-        ({"without_bugs_of": "6.12"}, {**bugs, "preset.x": REPEATS}, 70, Outcome.UNJUDGED),
-        ({"without_bugs_of": "6.12"}, bugs, 3, Outcome.UNJUDGED),
-        ({"without_bugs_of": "6.12"}, {}, 70, Outcome.UNJUDGED),
-        ({}, bugs, 70, Outcome.UNJUDGED),
+        ({"without_bugs_of": "6.12"}, bugs, 70, Fate.HELD),
+        ({"without_bugs_of": "6.12"}, {**bugs, "preset.x": REPEATS}, 70, Fate.UNJUDGED),
+        ({"without_bugs_of": "6.12"}, bugs, 3, Fate.UNJUDGED),
+        ({"without_bugs_of": "6.12"}, {}, 70, Fate.UNJUDGED),
+        ({}, bugs, 70, Fate.UNJUDGED),
     ):
         with journal.Writer(tmp_path / journal.NAME) as writer:
             writer.session(host)
@@ -240,9 +245,9 @@ def test_a_stock_kernel_without_the_tests_of_its_own_bugs(tmp_path: Path) -> Non
 def test_a_sound_variant_must_hold_and_may_be_tested(tmp_path: Path) -> None:
     sound = mutant(claims=(), kind="sound", mutant_class="sound")
     made = left(tmp_path, 0, (OTHER, GOOD), planned=(OTHER,))
-    assert judged(made, sound).outcome is Outcome.HELD
+    assert judged(made, sound).outcome is Fate.HELD
     found = judged(left(tmp_path, 1, (OTHER, BAD), planned=(OTHER,)), sound)
-    assert (found.outcome, found.why) == (Outcome.FALSE_ALARM, f"failed: {OTHER}")
+    assert (found.outcome, found.why) == (Fate.FALSE_ALARM, f"failed: {OTHER}")
 
 
 def test_a_baseline_shows_what_it_is_for(tmp_path: Path) -> None:
@@ -250,16 +255,16 @@ def test_a_baseline_shows_what_it_is_for(tmp_path: Path) -> None:
     made = left(tmp_path, 0, ("absent.ignored", SKIP), (OTHER, SKIP), planned=planned)
     found = judged(made, BASELINE)
     assert (found.outcome, found.why) == (
-        Outcome.UNJUDGED,
+        Fate.UNJUDGED,
         "absent.ignored could not be tested",
     )
     made = left(tmp_path, 0, ("absent.ignored", GOOD), (OTHER, GOOD), planned=planned)
     found = judged(made, BASELINE)
     assert (found.outcome, found.why) == (
-        Outcome.FALSE_ALARM,
+        Fate.FALSE_ALARM,
         f"tested, although it is a baseline: {OTHER}",
     )
-    assert judged(made, None).outcome is Outcome.HELD
+    assert judged(made, None).outcome is Fate.HELD
 
 
 @pytest.mark.parametrize(
@@ -290,9 +295,9 @@ def test_a_sweep(
 
 
 def test_exit_codes_of_outcomes() -> None:
-    codes = {outcome: int(outcome.code) for outcome in Outcome}
-    good = {Outcome.KILLED, Outcome.HELD, Outcome.EQUIVALENT, Outcome.LEFT_OUT}
-    bad = {Outcome.OTHERWISE, Outcome.UNUSABLE, Outcome.SURVIVED, Outcome.FALSE_ALARM}
-    assert {each for each in Outcome if codes[each] == 0} == good
-    assert {each for each in Outcome if codes[each] == 1} == bad
-    assert {codes[each] for each in set(Outcome) - good - bad} == {70}
+    codes = {outcome: int(outcome.code) for outcome in Fate}
+    good = {Fate.KILLED, Fate.HELD, Fate.EQUIVALENT, Fate.LEFT_OUT}
+    bad = {Fate.OTHERWISE, Fate.UNUSABLE, Fate.SURVIVED, Fate.FALSE_ALARM}
+    assert {each for each in Fate if codes[each] == 0} == good
+    assert {each for each in Fate if codes[each] == 1} == bad
+    assert {codes[each] for each in set(Fate) - good - bad} == {70}

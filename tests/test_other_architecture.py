@@ -15,7 +15,7 @@ import real_suites
 from harness import host
 from harness.host.features import reason
 from harness.reporting import journal
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 
 
 def run(plugin: str, output: Path, *chosen: str) -> tuple[journal.Journal, str, int]:
@@ -30,7 +30,7 @@ def test_every_test_is_skipped_for_the_architecture(tmp_path: Path) -> None:
     read, said, code = run("other_architecture", tmp_path)
     assert read.collection_errors == [], said
     found = {(result.outcome, result.reason) for result in read.results}
-    assert found == {(Outcome.SKIPPED, "other_architecture")}
+    assert found == {(TestOutcome.SKIPPED, "other_architecture")}
     assert len(read.results) > 200
     assert code == 5, said  # pytest's own number for "no test ran"
 
@@ -40,7 +40,9 @@ def test_every_test_is_skipped_for_the_architecture(tmp_path: Path) -> None:
 def test_neutral_suites_know_no_port(tmp_path: Path) -> None:
     chosen = ("completion", "signals/test_mask.py", "vcpu_states/test_dirty_ring.py")
     read, said, _ = run("other_speech", tmp_path, *chosen)
-    assert {each.outcome for each in read.results} == {Outcome.PASSED, Outcome.SKIPPED}, said
-    passed = {each.id for each in read.results if each.outcome is Outcome.PASSED}
+    assert {each.outcome for each in read.results} == {TestOutcome.PASSED, TestOutcome.SKIPPED}, (
+        said
+    )
+    passed = {each.id for each in read.results if each.outcome is TestOutcome.PASSED}
     assert "signals.pending_completes_a_read.mmio_long" in passed
     assert not any("port_io" in each for each in passed)

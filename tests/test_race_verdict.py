@@ -15,8 +15,8 @@ from harness.kick.slots import Slot
 from harness.kick.summary import Round, Summary, latency_percentile
 from harness.kick.verdict import (
     InconclusiveError,
-    Outcome,
-    Verdict,
+    RaceOutcome,
+    RaceVerdict,
     judge,
     late_counts,
     require_held,
@@ -88,13 +88,13 @@ def control(losses: int = 9) -> Summary:
     return a_race(protocol=Protocol.CONTROL, lost={Landing.IN_WINDOW: losses})
 
 
-def verdict_on(race: Summary | list[Summary], **others: object) -> Verdict:
+def verdict_on(race: Summary | list[Summary], **others: object) -> RaceVerdict:
     return judge(race, **{"control": control(), "minima": MINIMA, **others})  # type: ignore[arg-type]
 
 
 def test_held_says_what_it_bounds() -> None:
     verdict = verdict_on(a_race())
-    assert verdict.outcome is Outcome.HELD
+    assert verdict.outcome is RaceOutcome.HELD
     assert verdict.explain() == (
         "held: no kick was lost in 100,000: at most 0.003 % with 95 % confidence"
     )
@@ -104,7 +104,7 @@ def test_held_says_what_it_bounds() -> None:
 def test_one_lost_kick_is_enough() -> None:
     race = a_race(lost={Landing.IN_WINDOW: 1}, notable=(a_round(lost=True),))
     verdict = verdict_on(race)
-    assert verdict.outcome is Outcome.LOST
+    assert verdict.outcome is RaceOutcome.LOST
     assert (
         "1 of 100,000 kicks was lost, at most 0.0047 % with 95 % confidence; kick 4,711: the "
         "signal's handler ran between the check of the flag and KVM_RUN; the guest then ran on for "
@@ -117,7 +117,7 @@ def test_one_lost_kick_is_enough() -> None:
 
 def test_a_loss_outweighs_what_is_missing() -> None:
     race = a_race(lost={Landing.IN_ENTRY: 2}, kicks=10)
-    assert verdict_on(race, control=None).outcome is Outcome.LOST
+    assert verdict_on(race, control=None).outcome is RaceOutcome.LOST
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_loss_outweighs_what_is_missing() -> None:
 )
 def test_what_else_is_lost(changes: dict[str, object], said: str) -> None:
     verdict = verdict_on(a_race(**changes))  # type: ignore[arg-type]
-    assert verdict.outcome is Outcome.LOST
+    assert verdict.outcome is RaceOutcome.LOST
     assert said in verdict.explain()
 
 
@@ -151,7 +151,7 @@ def test_late_before_the_entry() -> None:
         late={Landing.IN_ENTRY: 40}, notable=(a_round(Landing.IN_ENTRY, late=True, after=400),)
     )
     verdict = verdict_on(race)
-    assert verdict.outcome is Outcome.LATE
+    assert verdict.outcome is RaceOutcome.LATE
     assert "40 of 60,000 kicks sent before the guest made progress" in verdict.text
     assert "until it was answered" in verdict.evidence[0]
 
@@ -159,21 +159,21 @@ def test_late_before_the_entry() -> None:
 @pytest.mark.parametrize(
     ("late", "kicks", "outcome"),
     [
-        (17, 53, Outcome.LATE),
-        (10, 99, Outcome.LATE),
-        (9, 20, Outcome.HELD),
-        (4_000, 40_000, Outcome.HELD),
-        (4_001, 40_000, Outcome.LATE),
+        (17, 53, RaceOutcome.LATE),
+        (10, 99, RaceOutcome.LATE),
+        (9, 20, RaceOutcome.HELD),
+        (4_000, 40_000, RaceOutcome.HELD),
+        (4_001, 40_000, RaceOutcome.LATE),
     ],
 )
-def test_kicks_that_the_running_guest_outlives(late: int, kicks: int, outcome: Outcome) -> None:
+def test_kicks_that_the_running_guest_outlives(late: int, kicks: int, outcome: RaceOutcome) -> None:
     """An emulated host has some fifty such kicks in a race."""
     landings = {**a_race().landings, Landing.IN_GUEST: kicks}
     race = a_race(late={Landing.IN_GUEST: late}, landings=landings)
     verdict = verdict_on(race)
     assert verdict.outcome is outcome
     told = f"{late:,} of {kicks:,} kicks sent while the guest ran waited"
-    assert (told in verdict.text) == (outcome is Outcome.LATE)
+    assert (told in verdict.text) == (outcome is RaceOutcome.LATE)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_kicks_that_the_running_guest_outlives(late: int, kicks: int, outcome: O
     ids=["in_the_guest_only", "as_often_in_the_guest", "too_few"],
 )
 def test_a_busy_host_is_not_late(late: dict[Landing, int]) -> None:
-    assert verdict_on(a_race(late=late)).outcome is Outcome.HELD
+    assert verdict_on(a_race(late=late)).outcome is RaceOutcome.HELD
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_busy_host_is_not_late(late: dict[Landing, int]) -> None:
 def test_races_that_cannot_tell_late(plan: dict[str, object]) -> None:
     race = a_race(late={Landing.IN_ENTRY: 400}, plan=plan)
     assert late_counts([race]).all_before == 0
-    assert verdict_on(race).outcome is Outcome.HELD
+    assert verdict_on(race).outcome is RaceOutcome.HELD
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_races_that_cannot_tell_late(plan: dict[str, object]) -> None:
 )
 def test_inconclusive(race: Summary, others: dict[str, object], said: str) -> None:
     verdict = verdict_on(race, **others)
-    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.outcome is RaceOutcome.INCONCLUSIVE
     assert said in verdict.text
     with pytest.raises(InconclusiveError, match=r"\Ainconclusive: "):
         require_held(verdict)
@@ -220,17 +220,17 @@ def test_inconclusive(race: Summary, others: dict[str, object], said: str) -> No
 
 def test_control_of_a_guest_that_leaves_by_itself() -> None:
     overtaken = replace(control(0), notable=(a_round(unclaimed=True),))
-    assert verdict_on(a_race(), control=overtaken).outcome is Outcome.HELD
+    assert verdict_on(a_race(), control=overtaken).outcome is RaceOutcome.HELD
 
 
 def test_a_storm_is_answered_by_fewer_returns() -> None:
     race = a_race(kicks=25_000, plan={"kickers": 4})
-    assert verdict_on(race).outcome is Outcome.HELD
+    assert verdict_on(race).outcome is RaceOutcome.HELD
 
 
 def test_several_races_are_one() -> None:
     verdict = verdict_on([a_race(), a_race()], minima={Landing.IN_WINDOW: 2_000})
-    assert verdict.outcome is Outcome.HELD
+    assert verdict.outcome is RaceOutcome.HELD
     assert verdict.kicks == 200_000
 
 

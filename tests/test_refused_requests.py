@@ -26,7 +26,7 @@ from harness.kvm.abi import IOCTLS, constant
 from harness.kvm.memory import Memory
 from harness.kvm.speech import Word
 from harness.reporting import journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -115,7 +115,7 @@ def test_what_is_refused_is_not_skipped(
     only: str,
 ) -> None:
     for found in run(request_, argument, answer, claim, only):
-        assert found.outcome in (Outcome.ERROR, Outcome.FAILED), found
+        assert found.outcome in (TestOutcome.ERROR, TestOutcome.FAILED), found
         assert f"{errno.errorcode[answer]} (" in found.message
 
 
@@ -136,14 +136,14 @@ def test_what_a_kvm_says_it_lacks_is_skipped(
     run: Callable[..., list[Result]], capability: str, value: int, claim: str, only: str, word: str
 ) -> None:
     for found in run(CHECK, capability, value, claim, only):
-        assert (found.outcome, found.reason) == (Outcome.SKIPPED, word), found
+        assert (found.outcome, found.reason) == (TestOutcome.SKIPPED, word), found
 
 
 @needs_kvm
 @x86_only
 def test_a_poorer_mode_may_be_refused(run: Callable[..., list[Result]]) -> None:
     for found in run("KVM_SET_SREGS", "", errno.EINVAL, "preset.every_guest_mode", "real"):
-        assert (found.outcome, found.reason) == (Outcome.SKIPPED, "no_guest_mode"), found
+        assert (found.outcome, found.reason) == (TestOutcome.SKIPPED, "no_guest_mode"), found
 
 
 # ---- of the host's own calls, and of the guest's

@@ -12,13 +12,13 @@ import pytest
 from harness.claims import catalogue, chapters, kernel_bugs
 from harness.host import features
 from harness.reporting import environment, identity, journal, verdict, verdict_text
-from harness.reporting.results import Outcome, Result, shorten, split_skip
+from harness.reporting.results import Result, TestOutcome, shorten, split_skip
 from harness.reporting.selection import SelectionError, select
 
 HOST = {"kernel": "6.99.0", "architecture": "x86_64", "backend": "kvm_pvm", "tier": "hardware"}
 
 
-def result(name: str, claim: str, outcome: Outcome, **more: object) -> Result:
+def result(name: str, claim: str, outcome: TestOutcome, **more: object) -> Result:
     empty = Result(name, claim, outcome, "call", "", "", "", 0.1, "", "2026-01-01T00:00:00.000Z")
     return dataclasses.replace(empty, **more)
 
@@ -109,9 +109,11 @@ def write_journal(path: Path) -> None:
         writer.session(HOST)
         writer.planned({"preset.a": "preset.repeats", "preset.b": "preset.repeats"})
         writer.start("preset.a")
-        writer.result(result("preset.a", "preset.repeats", Outcome.FAILED, message="ä\udc80\n\x1b"))
+        writer.result(
+            result("preset.a", "preset.repeats", TestOutcome.FAILED, message="ä\udc80\n\x1b")
+        )
         writer.start("preset.b")
-        writer.result(result("preset.b", "preset.repeats", Outcome.PASSED))
+        writer.result(result("preset.b", "preset.repeats", TestOutcome.PASSED))
         writer.end(1)
 
 
@@ -123,7 +125,7 @@ def test_a_journal_comes_back_as_written(tmp_path: Path) -> None:
     assert not read.torn
     assert not read.unfinished
     assert not read.not_run
-    assert [r.outcome for r in read.results] == [Outcome.FAILED, Outcome.PASSED]
+    assert [r.outcome for r in read.results] == [TestOutcome.FAILED, TestOutcome.PASSED]
     assert read.results[0].message == "ä\ufffd\n", "what a terminal would obey is left out"
 
 
@@ -175,9 +177,9 @@ def told(*results: Result, planned: dict[str, str] | None = None, **more: object
     return "\n".join(line.text for line in lines)
 
 
-PASS = result("preset.a", "preset.repeats", Outcome.PASSED)
-SKIP = result("preset.b", "preset.repeats", Outcome.SKIPPED, reason="no_smm", message="no mode")
-FAIL = result("preset.c", "preset.fast", Outcome.FAILED, message="KVM_RUN returned 0")
+PASS = result("preset.a", "preset.repeats", TestOutcome.PASSED)
+SKIP = result("preset.b", "preset.repeats", TestOutcome.SKIPPED, reason="no_smm", message="no mode")
+FAIL = result("preset.c", "preset.fast", TestOutcome.FAILED, message="KVM_RUN returned 0")
 
 
 def test_verdict_held() -> None:
@@ -208,12 +210,18 @@ def test_verdict_in_part_and_not_tested() -> None:
 
 def test_a_claim_about_other_kernels_is_not_one_that_could_not_be_tested() -> None:
     absent = result(
-        "absent.a", "absent.ignored", Outcome.SKIPPED, reason="has_capability", message="it has it"
+        "absent.a",
+        "absent.ignored",
+        TestOutcome.SKIPPED,
+        reason="has_capability",
+        message="it has it",
     )
-    tested = result("preset.a", "preset.repeats", Outcome.PASSED)
+    tested = result("preset.a", "preset.repeats", TestOutcome.PASSED)
     assert "could not be tested." not in " ".join(told(tested, absent).split())
     assert "n/a         absent: ignored" in told(tested, absent)
-    no_smm = result("preset.b", "preset.per_vcpu", Outcome.SKIPPED, reason="no_smm", message="none")
+    no_smm = result(
+        "preset.b", "preset.per_vcpu", TestOutcome.SKIPPED, reason="no_smm", message="none"
+    )
     assert "1 claim could not be tested." in " ".join(told(tested, absent, no_smm).split())
 
 
@@ -221,11 +229,11 @@ def test_a_known_bug_of_the_kernel_is_named() -> None:
     """With its commit, and only where it explains every failure."""
     host = {**HOST, "kernel": "6.12.95+deb13-amd64"}
     bug = kernel_bugs.of_version("6.12")[0]
-    known = result(identity.result_id(bug.tests[0]), "states.precedence", Outcome.FAILED)
+    known = result(identity.result_id(bug.tests[0]), "states.precedence", TestOutcome.FAILED)
     text = " ".join(told(known, environment=host).split())
     assert f"does not hold on this kernel, by a known bug of it ({bug.commit})." in text
     assert f"a known bug of Linux 6.10 to 6.17, brought by commit {bug.commit}: KVM_RUN" in text
-    other = result("preset.a", "preset.repeats", Outcome.FAILED)
+    other = result("preset.a", "preset.repeats", TestOutcome.FAILED)
     assert "by a known bug" not in told(known, other, environment=host)
     assert "known bug" not in told(known)
 
@@ -242,14 +250,14 @@ def test_verdict_of_a_run_that_ended_early() -> None:
 
 
 def test_verdict_of_a_broken_suite() -> None:
-    error = result("preset.e", "preset.fast", Outcome.ERROR, message="OSError: eek")
+    error = result("preset.e", "preset.fast", TestOutcome.ERROR, message="OSError: eek")
     text = " ".join(told(PASS, error).split())
     assert "VERDICT none. 1 claim held. Some tests came to no verdict" in text
 
 
 @pytest.mark.parametrize("word", sorted(features.OF_THE_WHOLE_HOST))
 def test_a_test_that_ran_contradicts_a_host_that_cannot(word: str) -> None:
-    alone = result("preset.e", "preset.fast", Outcome.SKIPPED, reason=word, message="EIO")
+    alone = result("preset.e", "preset.fast", TestOutcome.SKIPPED, reason=word, message="EIO")
     assert "preset: fast" in told(alone)
     assert "Nothing could be tested" in " ".join(told(alone).split())
     text = " ".join(told(PASS, alone).split())

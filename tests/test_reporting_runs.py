@@ -14,7 +14,7 @@ import fake_project as fake
 import pytest
 
 from harness.reporting import journal
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 
 both_ways = pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
 
@@ -40,7 +40,7 @@ def test_a_run_is_recorded(tmp_path: Path, workers: str) -> None:
     assert read.planned == {name: claim for name, (_, claim) in outcomes(tmp_path / "out").items()}
     assert read.environment["kernel"] == "6.99.0"
     assert read.exit_status == 1
-    failed = next(r for r in read.results if r.outcome is Outcome.FAILED)
+    failed = next(r for r in read.results if r.outcome is TestOutcome.FAILED)
     assert failed.message == "the 3rd KVM_RUN returned 0"
     assert "assert 0 == 4" in failed.detail
     assert done.stdout.rstrip().splitlines()[-1].startswith(("VERDICT", " " * 12))
@@ -203,7 +203,7 @@ def test_another_architectures_tests_are_skipped(tmp_path: Path) -> None:
     skipped = [
         (r.id, r.reason)
         for r in journal.read(project / "out" / journal.NAME).results
-        if r.outcome is Outcome.SKIPPED
+        if r.outcome is TestOutcome.SKIPPED
     ]
     assert sorted(skipped) == [
         ("preset.again", "other_architecture"),

@@ -20,7 +20,7 @@ import pytest
 
 from harness import signs
 from harness.reporting import alive, journal
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from harness.reporting.standing import Follower, Standing
 from harness.signs import Signs
 from lab.emulation import cache
@@ -162,7 +162,7 @@ def test_standing_names_the_oldest_first(clock: Clock) -> None:
     )
 
 
-def result(name: str, outcome: Outcome) -> Result:
+def result(name: str, outcome: TestOutcome) -> Result:
     return Result(name, "preset.repeats", outcome, "call", "", "", "", 0.0, "", journal.now())
 
 
@@ -177,7 +177,7 @@ def test_journal_is_followed_line_by_line(tmp_path: Path, clock: Clock) -> None:
         assert not follower.look()
         clock.now += 5
         assert follower.standing.describe() == "0 of 2 tests through, 1 running: preset.a (5 s)"
-        writer.result(result("preset.a", Outcome.FAILED))
+        writer.result(result("preset.a", TestOutcome.FAILED))
     whole = json.dumps({"event": "result", "id": "preset.b", "outcome": "passed"}).encode()
     with path.open("ab") as file:
         file.write(b'no line of a journal\n{"event": "result"}\n' + whole[:20])
@@ -197,7 +197,7 @@ def test_journal_of_another_run_begins_anew(tmp_path: Path) -> None:
     follower = Follower(path)
     with journal.Writer(path) as writer:
         writer.planned({"preset.a": "preset.repeats"})
-        writer.result(result("preset.a", Outcome.PASSED))
+        writer.result(result("preset.a", TestOutcome.PASSED))
     follower.look()
     with journal.Writer(path) as writer:
         writer.planned({"preset.b": "preset.repeats"})

@@ -29,7 +29,7 @@ from lab.soak.journal import JOURNAL
 from lab.soak.slices import Workshop
 from lab.soak.tally import Tally
 from tools.cli import main
-from tools.screen.soak import MOST_TOLD, Progress, State, report
+from tools.screen.soak import MOST_TOLD, Progress, SoakState, report
 
 needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
 
@@ -213,8 +213,8 @@ def test_a_tally_does_not_grow() -> None:
     assert tally.bound == pytest.approx(3.0 / 200_000, rel=0.01)
 
 
-def state(race: Tally, control: Tally) -> State:
-    return State({"handler_writes": race}, {"handler_writes": control})
+def state(race: Tally, control: Tally) -> SoakState:
+    return SoakState({"handler_writes": race}, {"handler_writes": control})
 
 
 def tallied(**fields: int) -> Tally:
@@ -419,7 +419,7 @@ def test_until_lost_on_a_kernel_that_breaks(
 
 
 def test_soak_without_a_terminal_gives_signs(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(State({"window": Tally()}, {"window": Tally()}), 90)
+    progress = Progress(SoakState({"window": Tally()}, {"window": Tally()}), 90)
     progress.show(1, None, signs.EVERY_S - 1)
     assert capsys.readouterr().err == ""
     progress.show(1, None, signs.EVERY_S)

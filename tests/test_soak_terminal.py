@@ -19,7 +19,7 @@ from test_soak import ROOT, command, needs_kvm, wait_for_a_slice
 from lab.launch.exit_codes import Exit
 from lab.soak import plan
 from lab.soak.tally import LANDING_WORDS, Tally
-from tools.screen.soak import State, table
+from tools.screen.soak import SoakState, table
 
 COLUMNS = 80  # and everything must fit
 
@@ -30,7 +30,7 @@ def test_what_is_shown_fits() -> None:
     race.landings.update(dict.fromkeys(LANDING_WORDS, 10**11))
     race.lost["in the window"], control.lost["in the window"] = 10**8, 10**6
     protocols = plan.PROTOCOLS
-    state = State(dict.fromkeys(protocols, race), dict.fromkeys(protocols, control))
+    state = SoakState(dict.fromkeys(protocols, race), dict.fromkeys(protocols, control))
     console = Console(width=COLUMNS)
     with console.capture() as caught:
         console.print(table(state, words=True))

@@ -18,7 +18,7 @@ import real_suites
 
 from harness.host import preflight
 from harness.reporting import journal
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -157,8 +157,8 @@ def test_a_host_without_signals_accuses_no_kernel(tmp_path: Path) -> None:
     suites = str(ROOT / "suites")
     done = real_suites.run(tmp_path, *words, suites, before=tuple(NO_SIGNALS))
     results = journal.read(tmp_path / journal.NAME).results
-    found = {result.outcome for result in results if result.outcome is not Outcome.SKIPPED}
-    assert found == {Outcome.ERROR}, done.stdout
+    found = {result.outcome for result in results if result.outcome is not TestOutcome.SKIPPED}
+    assert found == {TestOutcome.ERROR}, done.stdout
     assert "VERDICT     none" in done.stdout
 
 

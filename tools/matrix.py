@@ -102,7 +102,7 @@ def matrix(
 
 
 def _launch(
-    entries: Sequence[kernel_list.Entry],
+    entries: Sequence[kernel_list.ListedKernel],
     folder: Path,
     asked: Sequence[str],
     *,
@@ -110,7 +110,7 @@ def _launch(
     parallel: int | None,
 ) -> int:
     runs = [
-        matrix_runs.Run(
+        matrix_runs.KernelTask(
             folder / entry.label,
             asked={**dataclasses.asdict(entry), "name": "", "options": list(asked)},
             entry=entry,

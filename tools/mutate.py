@@ -116,7 +116,7 @@ def mutate(
         return _list(chosen)
     if tree is not None and len(wanted) > 1:
         raise click.UsageError("--tree is one kernel: give at most one --kernel to boot with it.")
-    plan = mutate_runs.Plan(
+    plan = mutate_runs.Campaign(
         mutants=catalogue.FOLDER,
         kicks=kicks,
         budget_s=budget,
@@ -172,12 +172,12 @@ def _launch(
     sources: Sequence[Source],
     mutants: Sequence[Mutant],
     folder: Path,
-    plan: mutate_runs.Plan,
+    plan: mutate_runs.Campaign,
     *,
     fresh: bool,
     parallel: int | None,
 ) -> int:
-    runs: dict[Source, list[mutate_runs.Run]] = {}
+    runs: dict[Source, list[mutate_runs.MutantTask]] = {}
     for each in sources:
         place = folder / each.label
         place.mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ from harness import host
 from harness.kick.apart import RaceApartError
 from harness.kick.engine import EngineError
 from harness.kick.slots import slot
-from harness.kick.verdict import LATE_LEAST, LATE_P, Outcome, judge, late_counts
+from harness.kick.verdict import LATE_LEAST, LATE_P, RaceOutcome, judge, late_counts
 from harness.kvm import arch
 from harness.kvm.abi import KvmError
 from harness.kvm.running import NotSeenError
@@ -35,7 +35,7 @@ from lab.soak.stop import Stop, StopError
 from lab.soak.tally import Tally
 from tools import options
 from tools.screen import bench
-from tools.screen.soak import Progress, State, report
+from tools.screen.soak import Progress, SoakState, report
 from tools.screen.terminal import TERMINAL
 
 REPORT = "soak.txt"
@@ -235,7 +235,7 @@ class Runner:
         self.stop = Stop()
         self.why = ""
         protocols = dict.fromkeys(each.protocol for each in settings.combinations)
-        self.state = State({p: Tally() for p in protocols}, {p: Tally() for p in protocols})
+        self.state = SoakState({p: Tally() for p in protocols}, {p: Tally() for p in protocols})
 
     @property
     def elapsed(self) -> float:
@@ -300,7 +300,7 @@ class Runner:
     def _judge(self, what: Combination, done: Done) -> str:
         """What is wrong with a slice, as a text; empty when nothing is."""
         verdict = judge(done.summaries, control=done.control)
-        if verdict.outcome is Outcome.LOST:
+        if verdict.outcome is RaceOutcome.LOST:
             self.state.lost_slices[what.protocol] += 1
         elif self._late(done):
             self.state.late_slices[what.protocol] += 1

@@ -25,7 +25,7 @@ late          Kicks sent before the guest made progress were late more often tha
 inconclusive  The run ended before its budget was spent, or a landing has fewer kicks than its
               minimum, or the control lost no kick in the window: then nothing is known about the
               window, for a kick could not have been lost there.
-held          Otherwise. What that bounds is `Verdict.bound`.
+held          Otherwise. What that bounds is `RaceVerdict.bound`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MOST_EVIDENCE = 10
 _BEFORE_PROGRESS = (Landing.IN_WINDOW, Landing.IN_ENTRY)
 
 
-class Outcome(enum.Enum):
+class RaceOutcome(enum.Enum):
     """The four verdicts. The values are the words of reports."""
 
     HELD = "held"
@@ -57,14 +57,14 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RaceVerdict:
     """What came of one race, or of several that are judged as one.
 
     `text` is the sentence for a report, without the word; `evidence` are rounds and counts that
     went wrong, one sentence each. `bound`: with 95 % confidence a kick is lost no more often.
     """
 
-    outcome: Outcome
+    outcome: RaceOutcome
     text: str
     evidence: tuple[str, ...]
     kicks: int
@@ -109,7 +109,7 @@ def judge(
     *,
     control: Summary | None,
     minima: Mapping[Landing, int] | None = None,
-) -> Verdict:
+) -> RaceVerdict:
     """The verdict of a race, or of several races judged as one.
 
     `control` is what the control of the same guest did: without one, or without a loss in it, the
@@ -120,33 +120,33 @@ def judge(
     kicks = sum(part.kicks for part in parts)
     losses = sum(part.losses for part in parts)
     text, evidence = "", _wrong(parts)
-    outcome = Outcome.HELD
+    outcome = RaceOutcome.HELD
     if evidence:
-        outcome, text = Outcome.LOST, _text_of_loss(parts, kicks, losses)
+        outcome, text = RaceOutcome.LOST, _text_of_loss(parts, kicks, losses)
     elif (counts := late_counts(parts)).too_late():
-        outcome, text = Outcome.LATE, _text_of_late(counts)
+        outcome, text = RaceOutcome.LATE, _text_of_late(counts)
         evidence = _rounds(parts, late=True)
     elif gaps := _gaps(parts, control, landings, minima or {}):
-        outcome, text, evidence = Outcome.INCONCLUSIVE, gaps[0], tuple(gaps[1:])
+        outcome, text, evidence = RaceOutcome.INCONCLUSIVE, gaps[0], tuple(gaps[1:])
     else:
         text = f"no kick was lost in {kicks:,}: at most {_percent(upper_bound(0, kicks))}"
     bound = upper_bound(losses, kicks)
-    return Verdict(outcome, text, evidence, kicks, losses, bound, landings)
+    return RaceVerdict(outcome, text, evidence, kicks, losses, bound, landings)
 
 
 class InconclusiveError(Exception):
     """A race that shows nothing. It fails the run, and says nothing about the kernel."""
 
 
-def require_held(verdict: Verdict) -> None:
+def require_held(verdict: RaceVerdict) -> None:
     """Raises, with the word first, unless the verdict is held.
 
     AssertionError speaks against the kernel; `InconclusiveError` does not.
     """
     __tracebackhide__ = True
-    if verdict.outcome is Outcome.INCONCLUSIVE:
+    if verdict.outcome is RaceOutcome.INCONCLUSIVE:
         raise InconclusiveError(verdict.explain())
-    if verdict.outcome is not Outcome.HELD:
+    if verdict.outcome is not RaceOutcome.HELD:
         raise AssertionError(verdict.explain())
 
 

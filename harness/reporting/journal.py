@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 
 from harness import files
 from harness.plain_text import plain
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
 
 VERSION = 1
@@ -296,7 +296,7 @@ def _result(entry: dict[str, Any]) -> Result:
     for name, value in values.items():
         if known[name] == "str" and not isinstance(value, str):
             raise JournalError(f"{name} must be a text, not {value!r}")
-    values["outcome"] = Outcome(values["outcome"])
+    values["outcome"] = TestOutcome(values["outcome"])
     values["properties"] = dict(values.get("properties", {}))
     values["duration_s"] = float(values["duration_s"])
     if not 0 <= values["duration_s"] < math.inf:

@@ -232,13 +232,13 @@ class Recorder:
         if status not in known or not self._has_verdict(status):
             return status
         findings = self._findings()
-        if findings.having(verdict.State.FAILED):
+        if findings.having(verdict.ClaimState.FAILED):
             return pytest.ExitCode.TESTS_FAILED
         early = findings.run < findings.planned
-        broken = findings.having(verdict.State.BROKEN) or self._collection_errors
+        broken = findings.having(verdict.ClaimState.BROKEN) or self._collection_errors
         if broken or early or self._rest or not self._is_planned:
             return NO_VERDICT
-        if not findings.having(verdict.State.HELD, verdict.State.PARTLY):
+        if not findings.having(verdict.ClaimState.HELD, verdict.ClaimState.PARTLY):
             required = self._config.option.require_kvm
             return pytest.ExitCode.TESTS_FAILED if required else pytest.ExitCode.NO_TESTS_COLLECTED
         # A failure of others than the suites' tests speaks against no kernel.

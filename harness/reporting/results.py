@@ -24,7 +24,7 @@ CRASH_PHASE = "???"
 _SKIP = re.compile(r"(?:Skipped: )?([a-z0-9_]+): *(.*)", re.DOTALL)
 
 
-class Outcome(str, enum.Enum):
+class TestOutcome(str, enum.Enum):
     """What became of a test.
 
     FAILED and CRASHED speak against the kernel; ERROR says that there is no verdict: the suite
@@ -41,11 +41,11 @@ class Outcome(str, enum.Enum):
     @property
     def against_kernel(self) -> bool:
         """Whether a claim falls by it."""
-        return self in (Outcome.FAILED, Outcome.CRASHED)
+        return self in (TestOutcome.FAILED, TestOutcome.CRASHED)
 
 
 #: A later phase may only make an outcome worse.
-_SEVERITY = list(Outcome)
+_SEVERITY = list(TestOutcome)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Result:
 
     id: str
     claim: str
-    outcome: Outcome
+    outcome: TestOutcome
     phase: str
     reason: str
     message: str
@@ -72,7 +72,7 @@ class Result:
 
 @dataclass
 class _Pending:
-    outcome: Outcome = Outcome.PASSED
+    outcome: TestOutcome = TestOutcome.PASSED
     phase: str = "call"
     reason: str = ""
     message: str = ""
@@ -102,15 +102,15 @@ def _limited(error: KvmError) -> bool:
     return error.errno in OUT_OF_RESOURCES and error.ioctl != "KVM_RUN"
 
 
-def died(how: str, proof: str) -> tuple[Outcome, str]:
-    """Outcome and sentence of a test whose process ended by ``how``.
+def died(how: str, proof: str) -> tuple[TestOutcome, str]:
+    """TestOutcome and sentence of a test whose process ended by ``how``.
 
     It speaks against the kernel only with a ``proof`` (harness/reporting/proof.py); last words that
     accuse nobody are none.
     """
     if proof:
-        return Outcome.CRASHED if last_words.accuse(proof) else Outcome.ERROR, proof
-    return Outcome.ERROR, f"lost: {how}; nothing shows that the kernel ended it"
+        return TestOutcome.CRASHED if last_words.accuse(proof) else TestOutcome.ERROR, proof
+    return TestOutcome.ERROR, f"lost: {how}; nothing shows that the kernel ended it"
 
 
 def first_line(text: str) -> str:
@@ -170,7 +170,7 @@ class Assembler:
             verdict = bool(told.get("verdict"))
             detail = told.get("detail", shorten(report.longreprtext))
             message = told.get("message", first_line(report.longreprtext))
-            outcome = Outcome.FAILED if verdict else Outcome.ERROR
+            outcome = TestOutcome.FAILED if verdict else TestOutcome.ERROR
             _worsen(pending, outcome, when, message, detail)
         elif report.skipped:
             text = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
@@ -178,16 +178,16 @@ class Assembler:
                 text = f"expected_failure: {report.wasxfail}"
             reason, message = split_skip(text)
             if reason in REASONS:
-                _worsen(pending, Outcome.SKIPPED, when, message, "")
+                _worsen(pending, TestOutcome.SKIPPED, when, message, "")
                 pending.reason = reason
             else:
                 complaint = f"skipped without one of the known words: {first_line(text)}"
-                _worsen(pending, Outcome.ERROR, when, complaint, text)
+                _worsen(pending, TestOutcome.ERROR, when, complaint, text)
         complaint = pending.reports.complaint(report)
-        if not complaint and when == "teardown" and pending.outcome is Outcome.PASSED:
+        if not complaint and when == "teardown" and pending.outcome is TestOutcome.PASSED:
             complaint = "" if pending.reports.has_called else "its body did not run"
         if complaint:
-            _worsen(pending, Outcome.ERROR, when, complaint, complaint)
+            _worsen(pending, TestOutcome.ERROR, when, complaint, complaint)
         return self._finish(identifier, now, worker) if when == "teardown" else None
 
     def lose(self, identifier: str, how: str, *, now: str, worker: str = "") -> Result:
@@ -206,11 +206,11 @@ class Assembler:
 
     def _finish(self, identifier: str, now: str, worker: str) -> Result:
         pending = self._pending.pop(identifier)
-        if pending.outcome is Outcome.ERROR and (proof := self._proof(identifier)):
+        if pending.outcome is TestOutcome.ERROR and (proof := self._proof(identifier)):
             # A process beside the test's own, which the kernel ended: the test only misses it.
             outcome, message = died("", proof)
             _worsen(pending, outcome, pending.phase, message, message)
-        skipped = pending.outcome is Outcome.SKIPPED
+        skipped = pending.outcome is TestOutcome.SKIPPED
         return Result(
             id=identifier,
             claim=pending.claim,
@@ -226,7 +226,7 @@ class Assembler:
         )
 
 
-def _worsen(pending: _Pending, outcome: Outcome, phase: str, message: str, detail: str) -> None:
+def _worsen(pending: _Pending, outcome: TestOutcome, phase: str, message: str, detail: str) -> None:
     pending.details.append(detail)
     if _SEVERITY.index(outcome) > _SEVERITY.index(pending.outcome):
         pending.outcome, pending.phase, pending.message = outcome, phase, message

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import files, plain_text
-from harness.reporting.results import Outcome
+from harness.reporting.results import TestOutcome
 
 #: As many running tests are named.
 _NAMED = 4
@@ -99,7 +99,7 @@ class Follower:
             elif event == "start":
                 self.standing.start(plain_text.line(entry["id"])[:_LONGEST_NAME])
             elif event == "result":
-                failed = Outcome(entry["outcome"]).against_kernel
+                failed = TestOutcome(entry["outcome"]).against_kernel
                 self.standing.finish(plain_text.line(entry["id"])[:_LONGEST_NAME], failed=failed)
             elif event == "end":
                 self.standing.ended = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.claims import Claim
 from harness.host.features import OF_THE_WHOLE_HOST
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
 
 #: A test for another architecture says nothing about its claim here.
@@ -19,7 +19,7 @@ _ELSEWHERE = "other_architecture"
 _DOES_NOT_APPLY = frozenset({_ELSEWHERE, "has_capability", "no_capability"})
 
 
-class State(enum.Enum):
+class ClaimState(enum.Enum):
     """What is known of a claim.
 
     PARTLY: it held where it could be tested, and not everywhere. NOT_RUN: its turn did not come.
@@ -43,7 +43,7 @@ class Finding:
     """
 
     claim: str
-    state: State
+    state: ClaimState
     results: tuple[Result, ...]
     not_run: int
     not_chosen: int = 0
@@ -53,15 +53,15 @@ class Finding:
         """All that it has here."""
         return len(self.results) + self.not_run + self.not_chosen
 
-    def of(self, *outcomes: Outcome) -> list[Result]:
+    def of(self, *outcomes: TestOutcome) -> list[Result]:
         """Its results with one of these outcomes."""
         return [result for result in self.results if result.outcome in outcomes]
 
     @property
     def applies(self) -> bool:
         """Whether the claim speaks about kernels like this one."""
-        skipped = {result.reason for result in self.of(Outcome.SKIPPED)}
-        return self.state is not State.NOT_TESTED or not skipped <= _DOES_NOT_APPLY
+        skipped = {result.reason for result in self.of(TestOutcome.SKIPPED)}
+        return self.state is not ClaimState.NOT_TESTED or not skipped <= _DOES_NOT_APPLY
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Findings:
     collection_errors: int
     rest: Rest = field(default_factory=Rest)
 
-    def having(self, *states: State) -> list[Finding]:
+    def having(self, *states: ClaimState) -> list[Finding]:
         """The claims in one of these states."""
         return [finding for finding in self.claims if finding.state in states]
 
     def untested(self, *, applies: bool = True) -> list[Finding]:
         """The claims that could not be tested; or those that do not apply to this kernel."""
-        return [each for each in self.having(State.NOT_TESTED) if each.applies is applies]
+        return [each for each in self.having(ClaimState.NOT_TESTED) if each.applies is applies]
 
 
 def judge(
@@ -117,25 +117,27 @@ def judge(
 
 def _without_contradictions(results: Sequence[Result]) -> Sequence[Result]:
     """A test that ran shows that this host can: another's skip for the host is then no verdict."""
-    if not any(r.outcome is Outcome.PASSED or r.outcome.against_kernel for r in results):
+    if not any(r.outcome is TestOutcome.PASSED or r.outcome.against_kernel for r in results):
         return results
     return [
-        replace(each, outcome=Outcome.ERROR, message=f"other tests ran, but here: {each.message}")
-        if each.outcome is Outcome.SKIPPED and each.reason in OF_THE_WHOLE_HOST
+        replace(
+            each, outcome=TestOutcome.ERROR, message=f"other tests ran, but here: {each.message}"
+        )
+        if each.outcome is TestOutcome.SKIPPED and each.reason in OF_THE_WHOLE_HOST
         else each
         for each in results
     ]
 
 
-def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> State:
+def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> ClaimState:
     outcomes = {result.outcome for result in results}
     if any(outcome.against_kernel for outcome in outcomes):
-        return State.FAILED
-    if Outcome.ERROR in outcomes:
-        return State.BROKEN
-    if Outcome.PASSED not in outcomes:
+        return ClaimState.FAILED
+    if TestOutcome.ERROR in outcomes:
+        return ClaimState.BROKEN
+    if TestOutcome.PASSED not in outcomes:
         if not results and not not_run:
-            return State.NOT_CHOSEN
-        return State.NOT_RUN if not_run else State.NOT_TESTED
-    skips = [r for r in results if r.outcome is Outcome.SKIPPED and r.reason != _ELSEWHERE]
-    return State.PARTLY if skips or not_run or not_chosen else State.HELD
+            return ClaimState.NOT_CHOSEN
+        return ClaimState.NOT_RUN if not_run else ClaimState.NOT_TESTED
+    skips = [r for r in results if r.outcome is TestOutcome.SKIPPED and r.reason != _ELSEWHERE]
+    return ClaimState.PARTLY if skips or not_run or not_chosen else ClaimState.HELD

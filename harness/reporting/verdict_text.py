@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from harness.claims import Chapter, Claim, kernel_bugs
 from harness.claims.kernel_bugs import KernelBug
 from harness.reporting import identity
-from harness.reporting.results import Outcome, Result
+from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
-from harness.reporting.verdict import Finding, Findings, State
+from harness.reporting.verdict import ClaimState, Finding, Findings
 
 #: The property of a test's result that says why the kernel's log was not watched whole.
 LOG_INCOMPLETE = "kernel_log_incomplete"
@@ -125,7 +125,7 @@ def _held(
     chapters: Mapping[str, Chapter],
 ) -> None:
     label = "held"
-    held = findings.having(State.HELD)
+    held = findings.having(ClaimState.HELD)
     for chapter in chapters.values():
         names = [
             _short(finding.claim)
@@ -136,8 +136,8 @@ def _held(
             page.entry(label, f"{chapter.prefix}: {', '.join(names)}", "good")
             label = ""
     label = "in part"
-    for finding in findings.having(State.PARTLY):
-        tested = len(finding.of(Outcome.PASSED))
+    for finding in findings.having(ClaimState.PARTLY):
+        tested = len(finding.of(TestOutcome.PASSED))
         counts = f"{tested} of {finding.tests} tests ran and held"
         if finding.not_chosen:
             chosen = finding.tests - finding.not_chosen
@@ -150,7 +150,7 @@ def _held(
 def _reasons(finding: Finding) -> list[str]:
     """Why tests of a claim did not run, each reason once."""
     prose: dict[str, str] = {}
-    for result in finding.of(Outcome.SKIPPED):
+    for result in finding.of(TestOutcome.SKIPPED):
         prose.setdefault(result.reason, result.message)
     reasons = [f"{token} ({text})" if text else token for token, text in prose.items()]
     return reasons + (["the run ended before its turn"] if finding.not_run else [])
@@ -169,14 +169,14 @@ def _not_tested(
 
 
 def _not_run(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
-    names = [finding.claim for finding in findings.having(State.NOT_RUN)]
+    names = [finding.claim for finding in findings.having(ClaimState.NOT_RUN)]
     if names:
         page.entry("not run", _names(names, claims), "note")
         page.entry("", "the run ended before their turn", "note", indent=2)
 
 
 def _left_out(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
-    names = [finding.claim for finding in findings.having(State.NOT_CHOSEN)]
+    names = [finding.claim for finding in findings.having(ClaimState.NOT_CHOSEN)]
     if names:
         page.entry("not chosen", _names(names, claims), "note")
         page.entry("", "something else than --claim and --suite left them out", "note", indent=2)
@@ -223,8 +223,8 @@ def _absent(
 
 def _broken(page: _Page, findings: Findings) -> None:
     label = "not judged"
-    for finding in findings.having(State.BROKEN):
-        errors = finding.of(Outcome.ERROR)
+    for finding in findings.having(ClaimState.BROKEN):
+        errors = finding.of(TestOutcome.ERROR)
         page.entry(label, f"{finding.claim}: no verdict in {_tests(len(errors))}", "bad")
         _evidence(page, errors)
         label = ""
@@ -248,8 +248,8 @@ def _failed(
     claims: Mapping[str, Claim],
     bugs: Mapping[str, KernelBug],
 ) -> None:
-    for finding in findings.having(State.FAILED):
-        bad = finding.of(Outcome.FAILED, Outcome.CRASHED)
+    for finding in findings.having(ClaimState.FAILED):
+        bad = finding.of(TestOutcome.FAILED, TestOutcome.CRASHED)
         name = finding.claim or "(unknown claim)"
         page.entry("FAILED", f"{name} ({len(bad)} of {_tests(len(finding.results))})", "bad")
         if finding.claim in claims:
@@ -261,7 +261,7 @@ def _failed(
 
 def _evidence(page: _Page, results: Sequence[Result]) -> None:
     for result in results[:_SHOWN_FAILURES]:
-        crash = "crashed: " if result.outcome is Outcome.CRASHED else ""
+        crash = "crashed: " if result.outcome is TestOutcome.CRASHED else ""
         page.entry("", f"{result.id}: {crash}{result.message}", indent=2)
     if len(results) > _SHOWN_FAILURES:
         page.entry("", f"and {len(results) - _SHOWN_FAILURES} more", indent=2)
@@ -269,10 +269,10 @@ def _evidence(page: _Page, results: Sequence[Result]) -> None:
 
 def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) -> tuple[str, str]:
     """The verdict in one sentence or three, and its tone; ``bugs`` are known, by result id."""
-    failed = len(findings.having(State.FAILED))
-    held = len(findings.having(State.HELD, State.PARTLY))
+    failed = len(findings.having(ClaimState.FAILED))
+    held = len(findings.having(ClaimState.HELD, ClaimState.PARTLY))
     untested = len(findings.untested())
-    broken = len(findings.having(State.BROKEN))
+    broken = len(findings.having(ClaimState.BROKEN))
     rest = []
     if untested:
         rest.append(f"{_claims(untested)} could not be tested.")
@@ -317,8 +317,10 @@ def missing(rest: Rest, planned: int) -> list[str]:
 
 def _by_known_bugs(findings: Findings, bugs: Mapping[str, KernelBug]) -> str:
     """That every failure is one of a known bug, for the sentence; else nothing."""
-    claims = findings.having(State.FAILED)
-    bad = [each.id for claim in claims for each in claim.of(Outcome.FAILED, Outcome.CRASHED)]
+    claims = findings.having(ClaimState.FAILED)
+    bad = [
+        each.id for claim in claims for each in claim.of(TestOutcome.FAILED, TestOutcome.CRASHED)
+    ]
     if not all(name in bugs for name in bad):
         return ""
     commits = ", ".join(dict.fromkeys(bugs[name].commit for name in bad))

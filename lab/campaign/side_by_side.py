@@ -71,7 +71,7 @@ class Child(Protocol):
 
 
 @dataclass
-class Run:
+class Task:
     """A run: one process prepares it, and a second one tests. A subclass says which they are.
 
     Both are the `program` that `run_all` was told, with words of the subclass.
@@ -184,7 +184,7 @@ def available_megabytes() -> int:
 
 
 def run_all(
-    runs: Sequence[Run],
+    runs: Sequence[Task],
     *,
     program: Sequence[str],
     parallel: int,
@@ -220,7 +220,7 @@ def run_all(
         show()
 
 
-def _prepare(run: Run) -> None:
+def _prepare(run: Task) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / _FOUND).open("wb") as found, (run.folder / PREPARED).open("wb") as told:
         words = [*run.program, *run.preparing]
@@ -229,7 +229,7 @@ def _prepare(run: Run) -> None:
     run.stage = Stage.PREPARING
 
 
-def _test(run: Run) -> None:
+def _test(run: Task) -> None:
     state.forget(run.folder)
     for name in finish.FILES:  # what is shown meanwhile is not the last run's
         (run.folder / name).unlink(missing_ok=True)
@@ -240,7 +240,7 @@ def _test(run: Run) -> None:
     run.stage = Stage.RUNNING
 
 
-def _look(runs: Sequence[Run], fresh: bool, stop: process_group.Watch) -> None:
+def _look(runs: Sequence[Task], fresh: bool, stop: process_group.Watch) -> None:
     """Takes what has ended, and ends what takes too long."""
     for run in runs:
         if run.child is None:
@@ -257,7 +257,7 @@ def _look(runs: Sequence[Run], fresh: bool, stop: process_group.Watch) -> None:
             _ended(run, code, f"it was ended at its limit of {run.limit_s:.0f} s" if late else "")
 
 
-def _found(run: Run, code: int, fresh: bool) -> None:
+def _found(run: Task, code: int, fresh: bool) -> None:
     told: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError, RecursionError):
         told = json.loads((run.folder / _FOUND).read_text(encoding="utf-8"))
@@ -278,7 +278,7 @@ def _found(run: Run, code: int, fresh: bool) -> None:
         run.stage = Stage.READY
 
 
-def _ended(run: Run, code: int, why: str) -> None:
+def _ended(run: Task, code: int, why: str) -> None:
     run.stage, run.code, run.why = Stage.ENDED, code, why or state.why(run.folder, code)
     if run.wants_another():
         run.stage = Stage.READY
@@ -300,14 +300,14 @@ def _ended(run: Run, code: int, why: str) -> None:
     )
 
 
-def _take_back(run: Run) -> None:
+def _take_back(run: Task) -> None:
     """What was not brought to its end. Its results, as far as they go, are kept."""
     run.seconds = run.age_s if run.stage is Stage.RUNNING else 0.0
     run.stage, run.child = Stage.STOPPED, None
     run.why = "interrupted before its run had ended"
 
 
-def _end(runs: Sequence[Run], stop: process_group.Watch) -> None:
+def _end(runs: Sequence[Task], stop: process_group.Watch) -> None:
     """Ends processes: in order by SIGINT, then their groups by SIGTERM and SIGKILL."""
     children = [run.child for run in runs if run.child]
     for child in children:

@@ -17,7 +17,7 @@ DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredKernel:
     """One thing that can be removed alone.
 
     `kind` is what it is, in a word; `size` bytes on disk; `used` when it was last used, in seconds
@@ -34,13 +34,16 @@ class Entry:
         return max(0.0, time.time() - self.used) / DAY_S
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path) -> list[StoredKernel]:
     """All that is in the cache, by kind and name; locks are too small to count.
 
     Raises KernelError where the folder cannot be read.
     """
     try:
-        return [Entry(path, kind, _size(path), _used(path)) for kind, path in sorted(_found(root))]
+        return [
+            StoredKernel(path, kind, _size(path), _used(path))
+            for kind, path in sorted(_found(root))
+        ]
     except OSError as error:
         raise KernelError(f"the cache {root} cannot be read: {error.strerror}") from error
 
@@ -63,7 +66,7 @@ def lock_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
-def remove(entry: Entry) -> None:
+def remove(entry: StoredKernel) -> None:
     """Removes it, once nobody makes it any more. Raises KernelError where it cannot be removed."""
     try:
         if entry.path.is_dir():

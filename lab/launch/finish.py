@@ -11,7 +11,7 @@ from harness.claims import catalogue, chapters
 from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, proof, verdict, verdict_text
 from harness.reporting import output as outputs
-from harness.reporting.results import Outcome, Result, died
+from harness.reporting.results import Result, TestOutcome, died
 from lab.launch import junit
 from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
@@ -99,7 +99,7 @@ def exit_code(
         return Exit.FAILED, ""
     if status == PYTEST_USAGE and not journal.results:
         return Exit.USAGE, "Error: pytest refuses what it was given; see its words above."
-    if Outcome.ERROR in outcomes or journal.collection_errors:
+    if TestOutcome.ERROR in outcomes or journal.collection_errors:
         return Exit.SUITE_ERROR, ""
     if status == outputs.UNTOLD and journal.exit_status is None:
         return Exit.CANNOT_WRITE, "Error: the results cannot be written; see pytest's words above."
@@ -113,7 +113,7 @@ def exit_code(
     if journal.rest:
         why = " ".join(verdict_text.missing(journal.rest, len(journal.planned)))
         return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}"
-    if Outcome.PASSED not in outcomes:
+    if TestOutcome.PASSED not in outcomes:
         why = "" if journal.results else "No test belongs to this choice yet; nothing was tested."
         return (Exit.FAILED if require_kvm else Exit.NOTHING_TESTED), why
     if journal.exit_status != 0:
@@ -139,7 +139,7 @@ def _contradiction(journal: journals.Journal, status: int, run: str) -> str:
     untold = status == outputs.UNTOLD and ended in (0, PYTEST_NOTHING)
     if status != ended and not untold:
         return f"pytest ended by {_how(status)}, but the journal says exit status {ended}"
-    bad = [r for r in journal.results if r.outcome not in (Outcome.PASSED, Outcome.SKIPPED)]
+    bad = [r for r in journal.results if r.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)]
     if bad and ended in (0, PYTEST_NOTHING):
         return f"pytest's exit status is {ended}, but {bad[0].id} is {bad[0].outcome.value}"
     return ""
@@ -180,7 +180,7 @@ def _complete(
             told = known.get(name, "")
             if isinstance(how, LostVm):
                 accused = how.against_kernel or last_words.accuse(told)
-                outcome = Outcome.CRASHED if accused else Outcome.ERROR
+                outcome = TestOutcome.CRASHED if accused else TestOutcome.ERROR
                 said = told if last_words.accuse(told) or not accused else ""
                 message = said or f"{how.describe()}, while this test ran"
             else:

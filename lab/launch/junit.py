@@ -21,7 +21,7 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from harness import files
 from harness.reporting.journal import Journal
-from harness.reporting.results import Outcome, Result, shorten
+from harness.reporting.results import Result, TestOutcome, shorten
 
 #: The longest message and the room for all details of a file, in characters; a character may take
 #: six bytes in XML.
@@ -30,11 +30,11 @@ ROOM = 4_000_000
 
 #: The element that tells an outcome.
 _WORDS = {
-    Outcome.PASSED: "",
-    Outcome.SKIPPED: "skipped",
-    Outcome.ERROR: "error",
-    Outcome.FAILED: "failure",
-    Outcome.CRASHED: "failure",
+    TestOutcome.PASSED: "",
+    TestOutcome.SKIPPED: "skipped",
+    TestOutcome.ERROR: "error",
+    TestOutcome.FAILED: "failure",
+    TestOutcome.CRASHED: "failure",
 }
 
 #: What XML 1.0 cannot hold (https://www.w3.org/TR/xml/#charsets).
@@ -150,9 +150,9 @@ def _case(result: Result, detail: str) -> TestCase:
     case = TestCase(*_name(result.id), elapsed_sec=max(result.duration_s, 1e-6))
     message = clean(result.message)[:_MESSAGE] or result.outcome.value
     detail = clean(detail) or message
-    if result.outcome is Outcome.SKIPPED:
+    if result.outcome is TestOutcome.SKIPPED:
         case.add_skipped_info(message=clean(f"{result.reason}: {message}"))
-    elif result.outcome is Outcome.ERROR:
+    elif result.outcome is TestOutcome.ERROR:
         case.add_error_info(message=message, output=detail)
     elif result.outcome.against_kernel:
         case.add_failure_info(message=message, output=detail, failure_type=result.outcome.value)

@@ -38,7 +38,7 @@ class ListError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedKernel:
     """A kernel of the list. The fields are those of kernels.toml; `name` may be empty."""
 
     kernel: str
@@ -60,7 +60,7 @@ class Entry:
         return int(self.memory[:-1]) * (1024 if self.memory.endswith("G") else 1)
 
 
-def read(path: Path) -> tuple[Entry, ...]:
+def read(path: Path) -> tuple[ListedKernel, ...]:
     """The kernels of a list. Raises `ListError`."""
     try:
         content = tomllib.loads(files.read_regular(path, files.MEGABYTE).decode("utf-8"))
@@ -84,7 +84,7 @@ def read(path: Path) -> tuple[Entry, ...]:
     return entries
 
 
-def _entry(table: dict[str, Any], where: str) -> Entry:
+def _entry(table: dict[str, Any], where: str) -> ListedKernel:
     for key, value in table.items():
         if key not in _TYPES:
             raise ListError(f"{where}: unknown key {key!r}; known: {', '.join(_TYPES)}")
@@ -102,7 +102,7 @@ def _entry(table: dict[str, Any], where: str) -> Entry:
             shlex.split(table.get(key, ""))
         except ValueError as error:
             raise ListError(f"{where}: {key}: {error} in {table[key]!r}") from None
-    entry = Entry(**table)
+    entry = ListedKernel(**table)
     try:
         Machine(cpus=entry.cpus, memory=entry.memory).check()
     except KernelError as error:
@@ -110,7 +110,7 @@ def _entry(table: dict[str, Any], where: str) -> Entry:
     return entry
 
 
-def _refuse_duplicates(entries: tuple[Entry, ...], path: Path) -> None:
+def _refuse_duplicates(entries: tuple[ListedKernel, ...], path: Path) -> None:
     numbers: dict[str, int] = {}
     for number, entry in enumerate(entries, start=1):
         first = numbers.setdefault(entry.label, number)

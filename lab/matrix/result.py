@@ -13,13 +13,13 @@ from harness.claims import Chapter, Claim
 from harness.reporting import journal as journals
 from harness.reporting import verdict
 from harness.reporting.journal import Journal
-from harness.reporting.results import Outcome
-from harness.reporting.verdict import Finding, State
+from harness.reporting.results import TestOutcome
+from harness.reporting.verdict import ClaimState, Finding
 from lab.campaign.side_by_side import Stage
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
-from lab.matrix.kernel_list import Entry
-from lab.matrix.runs import Run
+from lab.matrix.kernel_list import ListedKernel
+from lab.matrix.runs import KernelTask
 
 #: The table's words for claims and for whole kernels, and what they mean.
 LEGEND: Mapping[str, str] = {
@@ -33,11 +33,11 @@ LEGEND: Mapping[str, str] = {
     "absent": "the kernel cannot be had",
 }
 _WORDS = {
-    State.HELD: "held",
-    State.PARTLY: "part",
-    State.NOT_TESTED: "-",
-    State.FAILED: "FAIL",
-    State.BROKEN: "error",
+    ClaimState.HELD: "held",
+    ClaimState.PARTLY: "part",
+    ClaimState.NOT_TESTED: "-",
+    ClaimState.FAILED: "FAIL",
+    ClaimState.BROKEN: "error",
 }
 _VERDICTS = {
     Exit.HELD: "held",
@@ -61,7 +61,7 @@ class Column:
     """A kernel. `code` is None where its run did not come to its end."""
 
     head: str
-    entry: Entry
+    entry: ListedKernel
     stage: Stage
     release: str
     title: str
@@ -94,7 +94,7 @@ class Column:
     def failures(self) -> list[tuple[str, str]]:
         """Tests that failed or broke, with their messages; the former first."""
         bad = [each for each in self.journal.results if each.outcome.against_kernel]
-        bad += [each for each in self.journal.results if each.outcome is Outcome.ERROR]
+        bad += [each for each in self.journal.results if each.outcome is TestOutcome.ERROR]
         found = [(each.id, each.message or each.outcome.value) for each in bad]
         return [
             *found,
@@ -104,9 +104,9 @@ class Column:
     def describe(self) -> str:
         """What stands behind the column's head."""
         machine = []
-        if self.entry.cpus != Entry.cpus:
+        if self.entry.cpus != ListedKernel.cpus:
             machine.append(f"{self.entry.cpus} CPUs")
-        if self.entry.memory != Entry.memory:
+        if self.entry.memory != ListedKernel.memory:
             machine.append(self.entry.memory)
         machine += filter(None, (self.entry.kernel_parameters, self.entry.qemu_options))
         text = ", ".join(filter(None, (self.entry.kernel, self.release, *machine)))
@@ -159,7 +159,10 @@ class Matrix:
 
 
 def of_runs(
-    runs: Sequence[Run], claims: Mapping[str, Claim], chapters: Mapping[str, Chapter], machine: str
+    runs: Sequence[KernelTask],
+    claims: Mapping[str, Claim],
+    chapters: Mapping[str, Chapter],
+    machine: str,
 ) -> Matrix:
     """Reads what the runs left. Claims that the architecture `machine` cannot show are left out."""
     heads = _heads(runs)
@@ -173,7 +176,7 @@ def of_runs(
     )
 
 
-def _column(run: Run, head: str, claims: Mapping[str, Claim]) -> Column:
+def _column(run: KernelTask, head: str, claims: Mapping[str, Claim]) -> Column:
     journal, why = Journal(), run.why
     if run.stage in (Stage.ENDED, Stage.KEPT) or (run.stage is Stage.STOPPED and run.started):
         try:
@@ -205,9 +208,13 @@ def _column(run: Run, head: str, claims: Mapping[str, Claim]) -> Column:
 def _word(finding: Finding, code: Exit | None) -> str:
     # What held until the machine was lost did not hold in part: tests lack. And a test that ran
     # when it was lost is an error of which the suite is innocent.
-    if finding.not_run and finding.state in (State.PARTLY, State.NOT_RUN, State.NOT_TESTED):
+    if finding.not_run and finding.state in (
+        ClaimState.PARTLY,
+        ClaimState.NOT_RUN,
+        ClaimState.NOT_TESTED,
+    ):
         return _missing(code)
-    if finding.state is State.BROKEN and code is Exit.LOST_VM:
+    if finding.state is ClaimState.BROKEN and code is Exit.LOST_VM:
         return "lost"
     return _WORDS[finding.state]
 
@@ -219,7 +226,7 @@ def _missing(code: Exit | None) -> str:
     return "lost" if code in (Exit.LOST_VM, Exit.FAILED) else "error"
 
 
-def _code(run: Run, journal: Journal) -> Exit | None:
+def _code(run: KernelTask, journal: Journal) -> Exit | None:
     if run.stage is Stage.STOPPED or run.code is None:
         return None
     try:
@@ -231,7 +238,7 @@ def _code(run: Run, journal: Journal) -> Exit | None:
     return code if code in _WORST else Exit.SUITE_ERROR
 
 
-def _heads(runs: Iterable[Run]) -> list[str]:
+def _heads(runs: Iterable[KernelTask]) -> list[str]:
     """Short heads, each once: names, what releases say, else the end of what was asked for."""
     heads: list[str] = []
     for run in runs:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.campaign import side_by_side
-from lab.matrix.kernel_list import Entry
+from lab.matrix.kernel_list import ListedKernel
 
 
 @dataclass
-class Run(side_by_side.Run):
+class KernelTask(side_by_side.Task):
     """A kernel's run; `options` go to `emulate`."""
 
-    entry: Entry = field(default_factory=lambda: Entry(""))
+    entry: ListedKernel = field(default_factory=lambda: ListedKernel(""))
     options: Sequence[str] = ()
 
     @property
@@ -41,7 +41,7 @@ class Run(side_by_side.Run):
         ]
 
 
-def _spec(entry: Entry) -> str:
+def _spec(entry: ListedKernel) -> str:
     """The kernel as a process in another folder is told it."""
     path = Path(entry.kernel).expanduser()
     return str(path.absolute()) if "/" in entry.kernel and path.exists() else entry.kernel

@@ -16,9 +16,9 @@ from harness.claims import kernel_bugs
 from harness.reporting import identity, verdict
 from harness.reporting import journal as journals
 from harness.reporting.journal import Journal
-from harness.reporting.results import Outcome as TestOutcome
+from harness.reporting.results import TestOutcome
 from harness.reporting.selection import Rest
-from harness.reporting.verdict import Findings, State
+from harness.reporting.verdict import ClaimState, Findings
 from lab.campaign import state as run_state
 from lab.emulation.console import last_lines, panic
 from lab.emulation.machine import CONSOLE
@@ -34,7 +34,7 @@ _WHILE = "while this test ran"  # lab.launch.finish, of a test under which its m
 _NO_PROCESSOR = re.compile(r"lockup|hung_task|blocked for more than", re.I)
 
 
-class Outcome(enum.Enum):
+class Fate(enum.Enum):
     """The words for mutants and for stock kernels."""
 
     KILLED = "killed"
@@ -55,42 +55,42 @@ class Outcome(enum.Enum):
     @property
     def is_killed(self) -> bool:
         """Whether the suites saw the defect, by whatever claim."""
-        return self in (Outcome.KILLED, Outcome.OTHERWISE, Outcome.UNUSABLE)
+        return self in (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE)
 
     @property
     def code(self) -> Exit:
         """The exit code that one such outcome gives to the whole."""
-        if self in (Outcome.KILLED, Outcome.HELD, Outcome.EQUIVALENT, Outcome.LEFT_OUT):
+        if self in (Fate.KILLED, Fate.HELD, Fate.EQUIVALENT, Fate.LEFT_OUT):
             return Exit.HELD
-        if self in (Outcome.SURVIVED, Outcome.FALSE_ALARM) or self.is_killed:
+        if self in (Fate.SURVIVED, Fate.FALSE_ALARM) or self.is_killed:
             return Exit.FAILED
         return Exit.SUITE_ERROR
 
 
 #: What each word means, for tables.
-LEGEND: Mapping[Outcome, str] = {
-    Outcome.KILLED: "each claim that was foretold failed",
-    Outcome.OTHERWISE: "a claim failed, and not each that was foretold",
-    Outcome.UNUSABLE: "killed: the host was lost, the console says why, and the stock one was not",
-    Outcome.SURVIVED: "nothing failed",
-    Outcome.EQUIVALENT: "not run: it cannot be told from the stock kernel; its entry says why",
-    Outcome.LEFT_OUT: "not run: for other kernel versions, or for the sweep",
-    Outcome.HELD: "no claim failed, and none should",
-    Outcome.FALSE_ALARM: "a claim failed that must hold",
-    Outcome.NOT_APPLIED: "the semantic patch does not change what its entry says",
-    Outcome.NOT_BUILT: "it does not compile",
-    Outcome.NOT_LOADED: "the kernel does not take its modules",
-    Outcome.LOST: "the host was lost, and nothing says that the mutant is to blame",
-    Outcome.UNJUDGED: "the question was not answered",
-    Outcome.CUT: "interrupted before",
+LEGEND: Mapping[Fate, str] = {
+    Fate.KILLED: "each claim that was foretold failed",
+    Fate.OTHERWISE: "a claim failed, and not each that was foretold",
+    Fate.UNUSABLE: "killed: the host was lost, the console says why, and the stock one was not",
+    Fate.SURVIVED: "nothing failed",
+    Fate.EQUIVALENT: "not run: it cannot be told from the stock kernel; its entry says why",
+    Fate.LEFT_OUT: "not run: for other kernel versions, or for the sweep",
+    Fate.HELD: "no claim failed, and none should",
+    Fate.FALSE_ALARM: "a claim failed that must hold",
+    Fate.NOT_APPLIED: "the semantic patch does not change what its entry says",
+    Fate.NOT_BUILT: "it does not compile",
+    Fate.NOT_LOADED: "the kernel does not take its modules",
+    Fate.LOST: "the host was lost, and nothing says that the mutant is to blame",
+    Fate.UNJUDGED: "the question was not answered",
+    Fate.CUT: "interrupted before",
 }
 _WORDS = {
-    State.HELD: "held",
-    State.PARTLY: "part",
-    State.NOT_TESTED: "-",
-    State.NOT_RUN: "",
-    State.FAILED: "FAIL",
-    State.BROKEN: "error",
+    ClaimState.HELD: "held",
+    ClaimState.PARTLY: "part",
+    ClaimState.NOT_TESTED: "-",
+    ClaimState.NOT_RUN: "",
+    ClaimState.FAILED: "FAIL",
+    ClaimState.BROKEN: "error",
 }
 
 
@@ -98,7 +98,7 @@ _WORDS = {
 class Judged:
     """`claims` are words by claim: FAIL, held, part, - (could not be tested), error."""
 
-    outcome: Outcome
+    outcome: Fate
     why: str = ""
     claims: Mapping[str, str] = field(default_factory=dict)
 
@@ -179,11 +179,11 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     """
     seen = _swept(left) if sweeps else _tested(mutant, left)
     if not seen.failed and (refused := left.refused):
-        return Judged(Outcome.NOT_LOADED, refused)
+        return Judged(Fate.NOT_LOADED, refused)
     if mutant is None or mutant.is_innocent:
         return _innocent(mutant, left, seen)
     if seen.failed.issuperset(mutant.claims):
-        return Judged(Outcome.KILLED, left.why if left.lost else "", seen.words)
+        return Judged(Fate.KILLED, left.why if left.lost else "", seen.words)
     lacking = ", ".join(
         f"{name} ({seen.words.get(name) or 'not run'})"
         for name in mutant.claims
@@ -192,17 +192,17 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
     if left.lost:
         evidence, where = left.evidence, f", in {seen.running}" if seen.running else ""
         if evidence and stock_ended:
-            return Judged(Outcome.UNUSABLE, f"{evidence}{where}", seen.words)
+            return Judged(Fate.UNUSABLE, f"{evidence}{where}", seen.words)
         if evidence or not seen.failed:
             why = "the console does not say why"
             if evidence:
                 why = f"{evidence}, but the stock kernel's run did not come to its end either"
-            return Judged(Outcome.LOST, f"{left.why}{where}; {why}", seen.words)
+            return Judged(Fate.LOST, f"{left.why}{where}; {why}", seen.words)
     if seen.failed:
-        return Judged(Outcome.OTHERWISE, f"foretold, and did not fail: {lacking}", seen.words)
+        return Judged(Fate.OTHERWISE, f"foretold, and did not fail: {lacking}", seen.words)
     if seen.undecided:
-        return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
-    return Judged(Outcome.SURVIVED, f"did not fail: {lacking}", seen.words)
+        return Judged(Fate.UNJUDGED, seen.undecided, seen.words)
+    return Judged(Fate.SURVIVED, f"did not fail: {lacking}", seen.words)
 
 
 def _innocent(one: Mutant | None, left: Left, seen: _Seen) -> Judged:
@@ -211,16 +211,16 @@ def _innocent(one: Mutant | None, left: Left, seen: _Seen) -> Judged:
     if seen.failed:
         names = ", ".join(sorted(seen.failed))
         why = f" ({left.why}{where})" if left.lost else ""
-        return Judged(Outcome.FALSE_ALARM, f"failed: {names}{why}", seen.words)
+        return Judged(Fate.FALSE_ALARM, f"failed: {names}{why}", seen.words)
     if left.lost:
-        return Judged(Outcome.LOST, f"{left.why}{where}", seen.words)
+        return Judged(Fate.LOST, f"{left.why}{where}", seen.words)
     tested = {name for name, word in seen.words.items() if word in ("held", "part")}
     if one and one.is_baseline and (wrong := tested.difference(one.claims_held)):
         why = f"tested, although it is a baseline: {', '.join(sorted(wrong))}"
-        return Judged(Outcome.FALSE_ALARM, why, seen.words)
+        return Judged(Fate.FALSE_ALARM, why, seen.words)
     if seen.undecided:
-        return Judged(Outcome.UNJUDGED, seen.undecided, seen.words)
-    return Judged(Outcome.HELD, "", seen.words)
+        return Judged(Fate.UNJUDGED, seen.undecided, seen.words)
+    return Judged(Fate.HELD, "", seen.words)
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _tested(mutant: Mutant | None, left: Left) -> _Seen:
         if each.outcome is TestOutcome.CRASHED or each.message.endswith(_WHILE)
     ]
     words = {each.claim: _WORDS[each.state] for each in found.claims}
-    failed = {each.claim for each in found.having(State.FAILED)}
+    failed = {each.claim for each in found.having(ClaimState.FAILED)}
     if left.lost:
         failed &= {
             each.claim
@@ -278,7 +278,7 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
     if journal.exit_status is None:
         return left.why or f"the suites broke off, exit code {left.code}"
     if mutant is None or mutant.is_innocent:
-        broken = [each.claim for each in found.having(State.BROKEN)]
+        broken = [each.claim for each in found.having(ClaimState.BROKEN)]
         if broken:
             return f"the suite broke in {', '.join(broken)}"
         if journal.not_run:
@@ -291,11 +291,11 @@ def _undecided(mutant: Mutant | None, found: Findings, left: Left, journal: Jour
         state = states.get(name)
         if state is None:
             return f"no test of {name} was planned"
-        if state.state is State.BROKEN:
+        if state.state is ClaimState.BROKEN:
             return f"the suite broke in {name}"
         if state.not_run:
             return f"the time was over before {name} was tested"
-        if name in mutant.claims_held and state.state is State.NOT_TESTED:
+        if name in mutant.claims_held and state.state is ClaimState.NOT_TESTED:
             return f"{name} could not be tested"
     return ""
 

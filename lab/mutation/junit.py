@@ -13,7 +13,7 @@ from junit_xml import TestCase, TestSuite
 
 from lab.launch import junit
 from lab.launch.exit_codes import Exit
-from lab.mutation.judge import Outcome
+from lab.mutation.judge import Fate
 from lab.mutation.result import Cell, Column, Found
 
 
@@ -37,7 +37,7 @@ def _case(cell: Cell, classname: str) -> TestCase:
     outcome, why = cell.judged.outcome, junit.clean(cell.judged.why)
     message = f"{outcome.value}: {why}" if why else outcome.value
     defect = cell.mutant.defect if cell.mutant else "the stock KVM, which has no defect"
-    if outcome in (Outcome.EQUIVALENT, Outcome.LEFT_OUT):
+    if outcome in (Fate.EQUIVALENT, Fate.LEFT_OUT):
         case.add_skipped_info(message=message)
     elif outcome.code is Exit.FAILED:
         case.add_failure_info(message=message, output=defect, failure_type=outcome.value)

@@ -14,7 +14,7 @@ from lab.launch.exit_codes import Exit
 from lab.launch.speaker import Speaker
 from lab.mutation import build, catalogue, patch
 from lab.mutation.errors import BuildError, PatchError
-from lab.mutation.judge import Outcome
+from lab.mutation.judge import Fate
 from lab.mutation.source import Source
 
 STOCK = "-"  # the mutant without a defect
@@ -23,7 +23,7 @@ STOCK = "-"  # the mutant without a defect
 def make(source_file: str, mutants: str, mutant_id: str, to: Speaker) -> tuple[int, dict[str, str]]:
     """Builds what is not in the cache yet; `mutants` is the catalogue's folder."""
     source = Source.load(Path(source_file))
-    outcome = Outcome.UNJUDGED
+    outcome = Fate.UNJUDGED
     try:
         changed, difference = {}, ""
         if mutant_id != STOCK:
@@ -33,9 +33,9 @@ def make(source_file: str, mutants: str, mutant_id: str, to: Speaker) -> tuple[i
         modules = build.modules(source, changed, difference, say=to.err)
     except KernelError as error:
         if isinstance(error, PatchError):
-            outcome = Outcome.NOT_APPLIED
+            outcome = Fate.NOT_APPLIED
         elif isinstance(error, BuildError):
-            outcome = Outcome.NOT_BUILT
+            outcome = Fate.NOT_BUILT
         return Exit.SUITE_ERROR, {"error": str(error), "outcome": outcome.value}
     return Exit.HELD, {
         "release": source.release,

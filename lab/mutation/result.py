@@ -14,15 +14,15 @@ from harness.reporting import journal as journals
 from lab.campaign import state
 from lab.launch.exit_codes import Exit
 from lab.mutation.catalogue import Mutant
-from lab.mutation.judge import Judged, Outcome
-from lab.mutation.runs import Run
+from lab.mutation.judge import Fate, Judged
+from lab.mutation.runs import MutantTask
 from lab.mutation.source import Source
 
 #: What a mutant met, by what is worse to have met: unknown is better than survived.
 _BEST_FIRST = (
-    *(Outcome.LEFT_OUT, Outcome.EQUIVALENT, Outcome.HELD, Outcome.KILLED, Outcome.OTHERWISE),
-    *(Outcome.UNUSABLE, Outcome.CUT, Outcome.UNJUDGED, Outcome.LOST, Outcome.NOT_LOADED),
-    *(Outcome.NOT_BUILT, Outcome.NOT_APPLIED, Outcome.FALSE_ALARM, Outcome.SURVIVED),
+    *(Fate.LEFT_OUT, Fate.EQUIVALENT, Fate.HELD, Fate.KILLED, Fate.OTHERWISE),
+    *(Fate.UNUSABLE, Fate.CUT, Fate.UNJUDGED, Fate.LOST, Fate.NOT_LOADED),
+    *(Fate.NOT_BUILT, Fate.NOT_APPLIED, Fate.FALSE_ALARM, Fate.SURVIVED),
 )
 
 
@@ -62,7 +62,7 @@ class Found:
     def code(self) -> Exit:
         """1 goes before 70: what is known to be wrong is not hidden by what is not known."""
         outcomes = {cell.judged.outcome for column in self.columns for cell in column.cells}
-        if outcomes == {Outcome.LEFT_OUT}:
+        if outcomes == {Fate.LEFT_OUT}:
             return Exit.NOTHING_TESTED
         codes = {outcome.code for outcome in outcomes}
         return next(code for code in (Exit.FAILED, Exit.SUITE_ERROR, Exit.HELD) if code in codes)
@@ -70,24 +70,24 @@ class Found:
     def sentence(self) -> str:
         """The summary in one line. A mutant counts once, by the worst that it met on a kernel."""
         count = Counter(self._worst().values())
-        equivalent = count.pop(Outcome.EQUIVALENT, 0)
-        left_out = count.pop(Outcome.LEFT_OUT, 0)
+        equivalent = count.pop(Fate.EQUIVALENT, 0)
+        left_out = count.pop(Fate.LEFT_OUT, 0)
         killed = sum(number for outcome, number in count.items() if outcome.is_killed)
-        foretold = f"{count[Outcome.KILLED]} by the claims foretold"
+        foretold = f"{count[Fate.KILLED]} by the claims foretold"
         parts = [f"{killed} of {count.total()} mutants killed, {foretold}"]
         parts += [f"{equivalent} equivalent"] if equivalent else []
         parts += [f"{left_out} left out"] if left_out else []
         parts += [
             f"{count[each]} {_plural(each.value, count[each])}"
-            for each in Outcome
+            for each in Fate
             if count[each] and not each.is_killed and each.code is not Exit.HELD
         ]
         return f"{', '.join(parts)}; {self._stock()}"
 
-    def _worst(self) -> dict[str, Outcome]:
+    def _worst(self) -> dict[str, Fate]:
         """The worst outcome of each mutant, left out if it was asked nowhere; but of baselines."""
         order = list(_BEST_FIRST)
-        worst: dict[str, Outcome] = {}
+        worst: dict[str, Fate] = {}
         for cell in (cell for column in self.columns for cell in column.mutants):
             outcome = cell.judged.outcome
             if cell.mutant and cell.mutant.is_innocent:
@@ -102,12 +102,12 @@ class Found:
             for each in self.columns
             for cell in each.cells
             if cell.mutant is None or cell.mutant.is_innocent
-            if cell.judged.outcome is not Outcome.LEFT_OUT
+            if cell.judged.outcome is not Fate.LEFT_OUT
         ]
         if not innocent:
             return "stock: not run"
 
-        def named(wanted: Callable[[Outcome], bool]) -> str:
+        def named(wanted: Callable[[Fate], bool]) -> str:
             return ", ".join(
                 dict.fromkeys(
                     f"{cell.name} {version}" if cell.mutant else version
@@ -116,9 +116,9 @@ class Found:
                 )
             )
 
-        if guilty := named(lambda outcome: outcome is Outcome.FALSE_ALARM):
+        if guilty := named(lambda outcome: outcome is Fate.FALSE_ALARM):
             return f"stock: a FALSE ALARM ({guilty})"
-        if unknown := named(lambda outcome: outcome is not Outcome.HELD):
+        if unknown := named(lambda outcome: outcome is not Fate.HELD):
             return f"stock: not judged ({unknown})"
         versions = dict.fromkeys(version for version, _ in innocent)
         return f"stock: no false alarm ({', '.join(versions)})"
@@ -128,7 +128,7 @@ def _plural(word: str, number: int) -> str:
     return word.replace("does not", "do not") if number > 1 else word
 
 
-def of_runs(runs: Mapping[Source, Sequence[Run]]) -> Found:
+def of_runs(runs: Mapping[Source, Sequence[MutantTask]]) -> Found:
     """Reads what the runs left."""
     columns = []
     for source, each in runs.items():

@@ -17,7 +17,7 @@ from lab.launch.exit_codes import Exit
 from lab.launch.request import Request
 from lab.mutation.asked import Asked
 from lab.mutation.catalogue import Mutant
-from lab.mutation.judge import SWEEP, Judged, Left, Outcome, is_final, judge
+from lab.mutation.judge import SWEEP, Fate, Judged, Left, is_final, judge
 from lab.mutation.keep import MEMORY_MB, PARAMETERS
 from lab.mutation.lanes import Lanes
 from lab.mutation.make import STOCK
@@ -30,7 +30,7 @@ _LEAST_S = 30.0  # less is no chance
 
 
 @dataclass(frozen=True)
-class Plan:
+class Campaign:
     """How each machine is asked; the times are seconds. `sweeps`: with the instruction sweep."""
 
     mutants: Path
@@ -42,7 +42,7 @@ class Plan:
 
 
 @dataclass
-class Run(side_by_side.Run):
+class MutantTask(side_by_side.Task):
     """A mutant on a kernel, or (`mutant` is None) the stock KVM, built as the mutants are.
 
     `foretold` are the claims to be tested first, `ways` those of the sweep, if it `sweeps`;
@@ -50,13 +50,13 @@ class Run(side_by_side.Run):
     """
 
     source: Source | None = None
-    plan: Plan | None = None
+    plan: Campaign | None = None
     mutant: Mutant | None = None
     sweeps: bool = False
     foretold: Sequence[str] = ()
     ways: Sequence[str] = ()
     left_out: Sequence[str] = ()
-    stock: Run | None = field(default=None, repr=False)
+    stock: MutantTask | None = field(default=None, repr=False)
     lanes: Lanes | None = field(default=None, repr=False)
     verdict: Judged | None = None
     spent_s: float = 0.0
@@ -147,10 +147,10 @@ class Run(side_by_side.Run):
 
     def _judge(self, stock_ended: bool) -> Judged:
         if self.stage is Stage.ABSENT:
-            words = {each.value: each for each in Outcome}
-            return Judged(words.get(self.found.get("outcome", ""), Outcome.UNJUDGED), self.why)
+            words = {each.value: each for each in Fate}
+            return Judged(words.get(self.found.get("outcome", ""), Fate.UNJUDGED), self.why)
         if self.stage not in (Stage.ENDED, Stage.KEPT):
-            return Judged(Outcome.CUT, self.why)
+            return Judged(Fate.CUT, self.why)
         left = Left(self.folder, self.code, self.why)
         return judge(self.mutant, left, sweeps=self.sweeps, stock_ended=stock_ended)
 
@@ -162,7 +162,7 @@ class Run(side_by_side.Run):
         stock = self.stock
         if stock is None or stock.stage not in (Stage.ENDED, Stage.KEPT):
             return False
-        ended = stock.judged().outcome in (Outcome.HELD, Outcome.FALSE_ALARM)
+        ended = stock.judged().outcome in (Fate.HELD, Fate.FALSE_ALARM)
         return ended and not Left(stock.folder, stock.code, stock.why).lost
 
     @property
@@ -174,7 +174,7 @@ class Run(side_by_side.Run):
     def reason(self) -> str:
         """Why, unless it is as foretold."""
         judged = self.judged()
-        return "" if judged.outcome is Outcome.KILLED else judged.why
+        return "" if judged.outcome is Fate.KILLED else judged.why
 
     def is_complete(self) -> bool:
         """Whether its verdict stands: the question was answered."""
@@ -193,7 +193,7 @@ class Run(side_by_side.Run):
         left = Left(self.folder, self.code, self.why)
         if self.shared:
             odd = self._in_lane is not None and self._in_lane.odd
-            again = odd or self.judged().outcome in (Outcome.OTHERWISE, Outcome.FALSE_ALARM)
+            again = odd or self.judged().outcome in (Fate.OTHERWISE, Fate.FALSE_ALARM)
         else:
             final = self.mutant is not None and is_final(left.evidence)
             again = self.fresh_attempts < _ATTEMPTS and left.lost and not final
@@ -211,7 +211,9 @@ class Run(side_by_side.Run):
         return max(least, self.plan.limit_s - self.spent_s)
 
 
-def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Plan) -> list[Run]:
+def of_kernel(
+    source: Source, mutants: Sequence[Mutant], folder: Path, plan: Campaign
+) -> list[MutantTask]:
     """The runs on one kernel, the stock ones first; `folder` is the kernel's own.
 
     What is not run has its verdict already.
@@ -220,7 +222,7 @@ def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Pla
     run = [each for each in asked_for if not each.equivalent]
     swept = [each for each in run if each.tier == "sweep"]
     left_out = [test for bug in kernel_bugs.of_version(source.version) for test in bug.tests]
-    runs: list[Run] = []
+    runs: list[MutantTask] = []
     stock = _run(source, folder / "stock", plan, None, left_out)
     stock_sweep = None
     if any(each.tier != "sweep" for each in run):
@@ -238,11 +240,11 @@ def of_kernel(source: Source, mutants: Sequence[Mutant], folder: Path, plan: Pla
         )
         made.stock = stock_sweep if made.sweeps else stock
         if not mutant.applies_to(source.version):
-            made.verdict = Judged(Outcome.LEFT_OUT, _versions(mutant))
+            made.verdict = Judged(Fate.LEFT_OUT, _versions(mutant))
         elif mutant.equivalent:
-            made.verdict = Judged(Outcome.EQUIVALENT, mutant.equivalent)
+            made.verdict = Judged(Fate.EQUIVALENT, mutant.equivalent)
         elif made.sweeps and not plan.sweeps:
-            made.verdict = Judged(Outcome.LEFT_OUT, "it takes the sweep")
+            made.verdict = Judged(Fate.LEFT_OUT, "it takes the sweep")
         if made.verdict is not None:
             made.stage = Stage.ENDED
         runs.append(made)
@@ -264,12 +266,12 @@ def _versions(mutant: Mutant) -> str:
 def _run(
     source: Source,
     folder: Path,
-    plan: Plan,
+    plan: Campaign,
     mutant: Mutant | None,
     left_out: list[str],
     *,
     sweeps: bool = False,
-) -> Run:
+) -> MutantTask:
     foretold = (*mutant.claims, *mutant.claims_held) if mutant else ()
     asked: dict[str, Any] = {
         "release": source.release,
@@ -284,7 +286,7 @@ def _run(
     if mutant:
         # As JSON reads it back; the folder may move, and what is written of a mutant may change.
         asked["mutant"] = {"id": mutant.id, "claims": list(foretold), "ways": list(mutant.ways)}
-    made = Run(folder, asked, source=source, plan=plan, mutant=mutant, sweeps=sweeps)
+    made = MutantTask(folder, asked, source=source, plan=plan, mutant=mutant, sweeps=sweeps)
     made.foretold = foretold
     made.left_out = left_out
     made.ways = mutant.ways if mutant else ()

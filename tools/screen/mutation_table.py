@@ -10,11 +10,11 @@ from rich.text import Text
 
 from harness.claims import catalogue, chapters
 from lab.launch.exit_codes import Exit
-from lab.mutation.judge import LEGEND, Outcome
+from lab.mutation.judge import LEGEND, Fate
 from lab.mutation.result import Cell, Column, Found
 from tools.screen import bench
 
-_ASKED = (Outcome.KILLED, Outcome.OTHERWISE, Outcome.UNUSABLE, Outcome.SURVIVED)
+_ASKED = (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE, Fate.SURVIVED)
 _MOST = 4  # claims of a mutant that the terminal names
 
 
@@ -63,7 +63,7 @@ def _word(cell: Cell | None) -> Text:
     return Text(cell.judged.outcome.value, style=_style(cell.judged.outcome))
 
 
-def _style(outcome: Outcome) -> str:
+def _style(outcome: Fate) -> str:
     return "green" if outcome.code is Exit.HELD else "red"
 
 
@@ -77,7 +77,7 @@ def _failed(cells: list[Cell]) -> str:
     return ", ".join(named[:_MOST]) + more
 
 
-def _outcomes(found: Found) -> set[Outcome]:
+def _outcomes(found: Found) -> set[Fate]:
     return {cell.judged.outcome for column in found.columns for cell in column.cells}
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness.reporting.standing import Follower
 from harness.signs import Signs
-from lab.campaign.side_by_side import OVER, PREPARED, Run, Stage
+from lab.campaign.side_by_side import OVER, PREPARED, Stage, Task
 from lab.emulation.console import last_lines
 from lab.launch import finish
 from tools.screen import bench
@@ -27,7 +27,7 @@ _REDRAW_S = 0.5
 class Progress:
     """Shows the runs; `busy_only`: on a terminal those that go on, and of the others a count."""
 
-    def __init__(self, runs: Sequence[Run], *, busy_only: bool = False) -> None:
+    def __init__(self, runs: Sequence[Task], *, busy_only: bool = False) -> None:
         self._runs = runs
         self._busy_only = busy_only
         self._console = bench.console(stderr=True)
@@ -63,7 +63,7 @@ class Progress:
         self._console.print(text, soft_wrap=True)
         self._signs.said()
 
-    def _line(self, run: Run) -> None:
+    def _line(self, run: Task) -> None:
         """A line at each new stage."""
         stage, text = self._state(run)
         if stage == self._stages[run.folder]:
@@ -95,12 +95,12 @@ class Progress:
             made.add_row(f"{len(done)} of {len(self._runs)}", told, "")
         return made
 
-    def _shown(self) -> Sequence[Run]:
+    def _shown(self) -> Sequence[Task]:
         if not self._busy_only:
             return self._runs
         return [run for run in self._runs if run.stage in (Stage.PREPARING, Stage.RUNNING)]
 
-    def _state(self, run: Run) -> tuple[str, str]:
+    def _state(self, run: Task) -> tuple[str, str]:
         """A word that changes with the stage, and the text."""
         if run.stage is not Stage.RUNNING:
             if run.stage not in OVER:
@@ -115,7 +115,7 @@ class Progress:
         failed = f", {bad} failed" if bad else ""
         return "testing", f"testing, {done} of {planned}{failed}"
 
-    def _count(self, run: Run) -> tuple[int, int, int]:
+    def _count(self, run: Task) -> tuple[int, int, int]:
         """Tests planned, done, and done with a failure."""
         journal = self._journals[run.folder]
         journal.look()
@@ -123,7 +123,7 @@ class Progress:
         return standing.planned, len(standing.through), standing.failed
 
 
-def _word(run: Run) -> str:
+def _word(run: Task) -> str:
     """What a run says itself of how it is being prepared."""
     told = last_lines(run.folder / PREPARED, 1) if run.stage is Stage.PREPARING else []
     return f" ({told[0].strip()})" if told else ""

@@ -23,7 +23,7 @@ MOST_TOLD = 20
 
 
 @dataclass
-class State:
+class SoakState:
     """A soak's sums. Memory does not grow with its length."""
 
     tallies: dict[str, Tally]
@@ -82,7 +82,7 @@ def percent(share: float) -> str:
     return f"{share * 100:.2g} %" if share < 1 else "-"
 
 
-def table(state: State, *, words: bool) -> Table:
+def table(state: SoakState, *, words: bool) -> Table:
     """A column a protocol: three of them fit on a terminal of 80 columns, whatever they count."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column("", no_wrap=True)
@@ -94,7 +94,7 @@ def table(state: State, *, words: bool) -> Table:
     return made
 
 
-def _cells(state: State, protocol: str, *, words: bool) -> dict[str, str]:
+def _cells(state: SoakState, protocol: str, *, words: bool) -> dict[str, str]:
     """A protocol's column, by the names of the rows."""
     tally, control = state.tallies[protocol], state.controls[protocol]
     cells = {"kicks": f"{tally.kicks:,}", "kicks/s": f"{tally.rate:,.0f}"}
@@ -115,7 +115,7 @@ class Progress:
     Drawn between slices only: a thread that draws would take a processor from the race.
     """
 
-    def __init__(self, state: State, total_s: float) -> None:
+    def __init__(self, state: SoakState, total_s: float) -> None:
         self._state = state
         self._total = total_s
         self._console = bench.console(stderr=True)
@@ -151,7 +151,7 @@ class Progress:
             self._signs.look(ahead_s)
 
 
-def line(state: State) -> str:
+def line(state: SoakState) -> str:
     """All protocols in a line."""
     tallies = state.tallies.values()
     whole = Tally()
@@ -168,7 +168,7 @@ def line(state: State) -> str:
     )
 
 
-def report(state: State, elapsed_s: float, headline: str, why: str) -> str:
+def report(state: SoakState, elapsed_s: float, headline: str, why: str) -> str:
     """The text at the end."""
     # The report is a file as well: no colours, whatever the terminal's width.
     console = Console(width=200, color_system=None)
@@ -187,7 +187,7 @@ def report(state: State, elapsed_s: float, headline: str, why: str) -> str:
     return "\n".join(parts)
 
 
-def _sentence(state: State, protocol: str) -> str:
+def _sentence(state: SoakState, protocol: str) -> str:
     tally = state.tallies[protocol]
     word = state.word(protocol)
     if word == "inconclusive":
