@@ -45,7 +45,10 @@ DEATHS = {
     "exit_0": "os._exit(0)",
     "abort": "os.abort()",
     "killed": "os.kill(os.getpid(), 9)",
-    "address_space": "resource.setrlimit(resource.RLIMIT_AS, (1 << 26,) * 2); bytearray(1 << 30)",
+    # More than it has: below that the report of it may fail as well, by the heap's own luck.
+    "address_space": "pages = int(open('/proc/self/statm').read().split()[0])\n"
+    "    most = pages * resource.getpagesize() + (1 << 26)\n"
+    "    resource.setrlimit(resource.RLIMIT_AS, (most, most)); bytearray(1 << 30)",
     "processor_time": "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n    while True: pass",
 }
 
