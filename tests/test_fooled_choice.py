@@ -20,9 +20,9 @@ from test_fooled_selection import (
     said,
 )
 
-from harness.claims import catalogue, chapters
-from harness.reporting.selection import select
-from tools import run
+from lab.launch import run as launching
+from lab.launch.request import Request
+from tools.screen.terminal import TERMINAL
 
 #: What drops variants while they are made, so that nobody has ever seen them.
 CUTS = {
@@ -79,14 +79,14 @@ def test_a_choice_of_nothing_refutes_nothing(
         assert "VERDICT none. Nothing was tested;" in said(done)
         assert done.returncode == NO_VERDICT
     for required in (False, True):
-        request = run.Request(
+        request = Request(
             output=tmp_path / "out",
             jobs=workers,
             require_kvm=required,
             pytest_arguments=tuple(arguments),
         )
-        everything = select(catalogue(), chapters())
-        assert run.launch(request, everything, root=project) == NO_VERDICT
+        code = launching.launch(request, TERMINAL, narrowed=False, root=project)
+        assert code == NO_VERDICT
 
 
 def test_errors_of_tests_refute_nothing(tmp_path: Path) -> None:

@@ -22,11 +22,14 @@ import pytest
 from harness import host
 from harness.host import Obstacle
 from lab.emulation import kernel
+from lab.emulation import launch as emulated
 from lab.emulation.stopping import StoppedError
+from lab.launch import run as launched
 from lab.launch.exit_codes import Exit
 from lab.mutation import catalogue as mutants
 from lab.mutation import source
-from tools import emulate, matrix, mutate, run, sweep
+from lab.sweep import run as swept
+from tools import matrix, mutate
 from tools.cli import cli, main
 
 ACCEPTED = Exit.LOST_VM
@@ -90,9 +93,9 @@ def played(played_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "read", lambda ways: every_mutant())
     monkeypatch.setattr(source, "of_debian", lambda spec, say: find(spec))
     monkeypatch.setattr(host, "preflight", lambda: Obstacle("no_device", "None.", "None."))
-    for module in (run, emulate, matrix, mutate):
+    for module in (launched, emulated, matrix, mutate):
         monkeypatch.setattr(module, "_launch", accept)
-    monkeypatch.setattr(sweep, "_clear", stop)
+    monkeypatch.setattr(swept, "_clear", stop)
 
 
 def parameters() -> Iterator[Any]:

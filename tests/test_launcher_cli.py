@@ -21,7 +21,7 @@ from lab.launch import finish, junit, kernel_log, output_folder
 from lab.launch import run as launching
 from lab.launch.exit_codes import Exit
 from lab.launch.request import Request
-from tools import list_claims, run
+from tools import list_claims, options, run
 from tools.cli import cli, main
 from tools.options import EXTRA
 from tools.screen.terminal import TERMINAL
@@ -136,14 +136,14 @@ def test_listing_obeys_what_follows_the_dashes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = fake.make(tmp_path, preset=fake.HELD)
-    chosen = run.Request(pytest_arguments=("-k", "real", "-v"))
+    chosen = Request(pytest_arguments=("-k", "real", "-v"))
     assert run.list_tests(chosen, root=project) == 0
     assert capsys.readouterr().out.split() == ["preset.first_run.real", "preset.returns_eintr"]
-    assert run.list_tests(run.Request(pytest_arguments=("--such",)), root=project) == 64
+    assert run.list_tests(Request(pytest_arguments=("--such",)), root=project) == 64
     assert "--such" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", run._RUN_NO_TEST)
+@pytest.mark.parametrize("word", options._RUN_NO_TEST)
 def test_words_with_which_pytest_runs_no_test(tmp_path: Path, word: str) -> None:
     """They are that: with each of them a test that fails does not."""
     done = fake.pytest_run(fake.make(tmp_path, preset=fake.FAILED), word)
