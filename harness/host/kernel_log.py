@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from harness import kernel_texts
+from harness.closing import Closing
 from harness.plain_text import plain
 
 DEVICE = Path("/dev/kmsg")
@@ -40,7 +40,7 @@ class Record:
         return self.level <= _WARNING and kernel_texts.is_alarm(self.text)
 
 
-class KernelLog:
+class KernelLog(Closing):
     """A position in the kernel's log, at first its end.
 
     `why_not` is empty, or says why the log may not be read; then there is never anything new.
@@ -84,17 +84,6 @@ class KernelLog:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> KernelLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def alarms(records: Sequence[Record], context: int = 20) -> list[str]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import guest_blobs
 from guest_blobs import memory_map as at
+from harness.closing import Closing
 from harness.kvm.arch import Architecture, NoIrqchipError, current
 from harness.kvm.memory import Memory
 from harness.kvm.run import RunResult
@@ -57,7 +57,7 @@ class Witness:
         return found
 
 
-class Guest:
+class Guest(Closing):
     """A VM, its RAM (slot 0), a vCPU, and what was loaded into it."""
 
     def __init__(self, vm: Vm, architecture: Architecture) -> None:
@@ -174,17 +174,6 @@ class Guest:
         if self._stats is not None:
             self._stats.close()
         self.vm.close()
-
-    def __enter__(self) -> Guest:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class SecondProcessor:

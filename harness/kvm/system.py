@@ -5,30 +5,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 
+from harness.closing import Closing
 from harness.kvm import abi
 from harness.kvm.vm import Vm
 
 DEVICE = Path("/dev/kvm")
 
 
-class System:
+class System(Closing):
     """An open /dev/kvm. Raises OSError when it cannot be opened."""
 
     def __init__(self, path: Path = DEVICE) -> None:
         self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-
-    def __enter__(self) -> System:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the descriptor; a second call does nothing."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
-from types import TracebackType
 
+from harness.closing import Closing
 from harness.kvm.memory import Memory
 from harness.native import ffi, lib
 
@@ -18,7 +18,7 @@ class UserfaultUnavailableError(Exception):
     """userfaultfd(2) is not there, or not for this user."""
 
 
-class Userfault:
+class Userfault(Closing):
     """A context manager: the whole of a `Memory` waits at its first access.
 
     The memory must not have been touched. Raises `UserfaultUnavailableError`, and OSError: such
@@ -57,14 +57,3 @@ class Userfault:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-    def __enter__(self) -> Userfault:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

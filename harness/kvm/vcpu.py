@@ -8,9 +8,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
+from harness.closing import Closing
 from harness.kvm import abi
 from harness.kvm.run import Bounds, RunResult, bounded_run
 from harness.kvm.stats import Stats
@@ -20,7 +20,7 @@ from harness.native import ffi
 KERNEL_SIGSET_BYTES = 16 if os.uname().machine.startswith("mips") else 8
 
 
-class Vcpu:
+class Vcpu(Closing):
     """A vCPU descriptor with its shared mapping of kvm_run (`run`, a `struct kvm_run *`)."""
 
     def __init__(self, fd: int, mmap_size: int, ring_bytes: int = 0) -> None:
@@ -40,17 +40,6 @@ class Vcpu:
             )
         self._ring_next = 0
         self._masked: int | None = None
-
-    def __enter__(self) -> Vcpu:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Unmaps and closes; a second call does nothing."""

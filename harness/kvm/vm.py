@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import Any
 
+from harness.closing import Closing
 from harness.kvm import abi
 from harness.kvm.memory import Memory
 from harness.kvm.stats import Stats
@@ -17,7 +17,7 @@ from harness.native import ffi
 _DIRTY_RINGS = ("KVM_CAP_DIRTY_LOG_RING_ACQ_REL", "KVM_CAP_DIRTY_LOG_RING")
 
 
-class Vm:
+class Vm(Closing):
     """A VM descriptor, its memory and its vCPUs; `close()` takes all of them away."""
 
     def __init__(self, fd: int, vcpu_mmap_size: int) -> None:
@@ -28,17 +28,6 @@ class Vm:
         self._addresses: dict[int, int] = {}
         self._vcpus: list[Vcpu] = []
         self._ring_bytes = 0
-
-    def __enter__(self) -> Vm:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the vCPUs, the VM and its memory; a second call does nothing."""

@@ -28,10 +28,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NoReturn
 
 from harness import files
+from harness.closing import Closing
 from harness.plain_text import plain
 from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
@@ -59,7 +59,7 @@ def now() -> str:
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Writer:
+class Writer(Closing):
     """Appends to a journal. ``fresh`` begins a new one; otherwise a torn last line is cut off.
 
     ``full`` is called when the first line cannot be written, and there are none after it: they
@@ -83,17 +83,6 @@ class Writer:
             flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_APPEND | os.O_NOFOLLOW
             self._fd = os.open(path, flags, 0o644)
             _cut_torn_line(self._fd)
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file. Twice does no harm."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import files
+from harness.closing import Closing
 
 #: In the folder of a machine's results: what the machine is told, and below it what it can write.
 CONTROL = ".machine"
@@ -30,7 +31,7 @@ WRITABLE = "share"
 LIMIT = 64 * files.MEGABYTE
 
 
-class Share:
+class Share(Closing):
     """A folder that the kernel under test can write, held open. Use as a context manager.
 
     `path` is for the machine, which has the folder in the same place.
@@ -45,12 +46,6 @@ class Share:
     def place(self) -> Path:
         """The folder of this host's that belongs to it: for the results, and for the console."""
         return self.path.parent.parent
-
-    def __enter__(self) -> Share:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the descriptor; a second call does nothing."""
