@@ -248,7 +248,7 @@ class Runner:
         error = ""
         with Progress(self.state, total) as progress:
             for what in plan.in_turn(list(self._settings.combinations)):
-                # One slice at least: a starved host may take the whole time of a short soak to begin.
+                # One slice at least: a starved host may need all of a short time to begin.
                 least = 0.0 if self.state.slices else _SHORTEST_S
                 left = max(least, total - self.elapsed)
                 if self.stop.signal or left < _SHORTEST_S:
