@@ -282,6 +282,39 @@ def test_a_traceback_that_cannot_be_kept_is_shown(
     assert said.endswith("ValueError: a defect; see the traceback above.\n")
 
 
+NO_MEMORY = (
+    "import sys\n"
+    "from tools import ending\n"
+    "def lacking(*words, **more):\n"
+    "    raise MemoryError\n"
+    "{replaced} = lacking\n"
+    "sys.exit(ending.end_in_order(lacking))\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        ("ending.tempfile.NamedTemporaryFile", "MemoryError; see the traceback above"),
+        ("ending.traceback.format_exception", "it could not even tell why"),
+        ("ending.click.echo", "it could not even tell why"),
+        ("ending.output.kept", "it could not even tell why"),
+    ],
+)
+def test_an_exception_while_one_is_told(tmp_path: Path, replaced: str, said: str) -> None:
+    program = NO_MEMORY.format(replaced=replaced)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=fake.environ(TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said in done.stderr
+    assert done.returncode == 70
+
+
 def test_ctrl_c_outside_of_click() -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt
