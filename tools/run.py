@@ -33,7 +33,7 @@ from harness.reporting.asserting import OPTIMIZED
 from harness.reporting.identity import SUITES
 from harness.reporting.journal import new_run
 from harness.reporting.selection import Selection, SelectionError, select
-from tools import finish, folder_lock, options, process_group
+from tools import ending, finish, folder_lock, options, process_group
 from tools.exit_codes import Exit, untold
 from tools.kernel_log import Copy
 from tools.run_signs import RunSigns
@@ -134,6 +134,8 @@ def run(
     selection = chosen(request)
     if message := missing_extension():
         return refuse(message, Exit.SUITE_ERROR)
+    if message := ending.no_temporary_folder():
+        return refuse(message, Exit.CANNOT_WRITE)
     if listing:
         return list_tests(request)
     obstacle = _obstacle()
