@@ -29,7 +29,8 @@ write_command() { # NAME MODULE
 		forget_python
 		((\${#taken_out[@]} == 0)) || echo "Not handed on to Python: \${taken_out[*]}." >&2
 		trap 'exit 130' INT # also where only this process gets it
-		if ! "$python" -I -c 'import $2'; then
+		# With memory to spare: what the first start could just do, the second must not lack.
+		if ! "$python" -I -c 'import runpy, $2; bytearray(1 << 24)'; then
 		    echo "Error: $python cannot load $2, see above. Run \\\`make setup\\\`." >&2
 		    exit 70
 		fi
@@ -41,6 +42,7 @@ write_command() { # NAME MODULE
 write_commands() {
 	{
 		write_command kvm-conformance tools.cli &&
-			write_command pytest pytest && write_command py.test pytest
+			write_command pytest tools.plain_pytest &&
+			write_command py.test tools.plain_pytest
 	} || fail "cannot write the commands of $venv/bin" "see the words above"
 }

@@ -15,6 +15,7 @@ import fake_project as fake
 import pytest
 
 from harness.host import preflight
+from harness.kick import realtime
 from harness.reporting import journal
 from lab.launch.exit_codes import Exit, untold
 from tools import ending
@@ -282,6 +283,39 @@ def test_a_traceback_that_cannot_be_kept_is_shown(
     assert said.endswith("ValueError: a defect; see the traceback above.\n")
 
 
+NO_MEMORY = (
+    "import sys\n"
+    "from tools import ending\n"
+    "def lacking(*words, **more):\n"
+    "    raise MemoryError\n"
+    "{replaced} = lacking\n"
+    "sys.exit(ending.end_in_order(lacking))\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        ("ending.tempfile.NamedTemporaryFile", "MemoryError; see the traceback above"),
+        ("ending.traceback.format_exception", "it could not even tell why"),
+        ("ending.click.echo", "it could not even tell why"),
+        ("ending.output.kept", "it could not even tell why"),
+    ],
+)
+def test_an_exception_while_one_is_told(tmp_path: Path, replaced: str, said: str) -> None:
+    program = NO_MEMORY.format(replaced=replaced)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=fake.environ(TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said in done.stderr
+    assert done.returncode == 70
+
+
 def test_ctrl_c_outside_of_click() -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt
@@ -327,3 +361,55 @@ def test_what_the_parent_blocks_or_ignores_is_not_inherited(
     assert done.returncode == 1, done.stdout + done.stderr
     results = journal.read(tmp_path / "out" / journal.NAME).results
     assert {r.outcome.value for r in results if r.claim == "signals.no_restart"} == {"passed"}
+
+
+#: PR_SET_TIMERSLACK with a second; policy and flag in the first argument.
+BENDS = (
+    "import ctypes, os, sys; "
+    "ctypes.CDLL(None).prctl(29, 10**9, 0, 0, 0); "
+    "os.sched_setscheduler(0, int(sys.argv[1]), os.sched_param(sys.argv[1] != '0')); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
+TELLS_SCHEDULING = """
+import ctypes, os, shutil
+import pytest
+@pytest.mark.claim("signals.no_restart")
+def test_scheduling():
+    assert os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_OTHER
+    assert ctypes.CDLL(None).prctl(30, 0, 0, 0, 0) == 50_000
+    assert shutil.get_terminal_size().columns == 400
+"""
+POLICIES = {
+    "other": os.SCHED_OTHER,
+    "fifo": os.SCHED_FIFO,
+    "rr": os.SCHED_RR,
+    "fifo_not_inherited": os.SCHED_FIFO | os.SCHED_RESET_ON_FORK,
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("way", ["launcher", "pytest"])
+def test_the_parents_scheduling_and_width_are_not_kept(
+    tmp_path: Path, way: str, policy: str
+) -> None:
+    """A guest that spins with a real-time policy keeps who ends it from the processor."""
+    if policy != "other" and (why := realtime.obstacle(1)):
+        pytest.skip(why)
+    project, output = fake.make(tmp_path / "p", signals=TELLS_SCHEDULING), tmp_path / "out"
+    words = {
+        "launcher": fake.launching(project, output),
+        "pytest": [sys.executable, "-m", "pytest", f"--results={output}"],
+    }[way]
+    done = subprocess.run(
+        [sys.executable, "-c", BENDS, str(POLICIES[policy]), *words],
+        cwd=project,
+        env=fake.environ(COLUMNS="999999999"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    told = "Not kept: the real-time scheduling policy that this process was started with.\n"
+    assert done.stderr.count(told) == (policy != "other")
+    assert max(map(len, done.stdout.splitlines())) <= 400

@@ -11,10 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import fake_project as fake
 import pytest
+
+from tools import plain_pytest
+from tools.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -123,3 +127,63 @@ def test_a_signal_to_it_alone_while_python_is_tried(tmp_path: Path) -> None:
     fake.wait_for((tmp_path / "began").exists)
     started.send_signal(signal.SIGINT)
     assert started.wait(30) == 130
+
+
+# ---- plain pytest outside of its session
+
+
+def in_shell(script: str, project: Path) -> subprocess.CompletedProcess[str]:
+    """A script with `"$@"`, which is plain pytest on the project."""
+    words = ("bash", "-c", script, "bash", str(BIN / "pytest"), "-p", "no:cacheprovider", "-q")
+    return start(words, cwd=project)
+
+
+WRITE = 'echo "def test_x(): assert {}" >x.py'
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "code"),
+    [
+        ('"$@" >&-', "standard output cannot be written: it is closed", 73),
+        ('ulimit -n 8; "$@"', "Too many open files", 70),
+        ('ulimit -v 30000; "$@"', "cannot load tools.plain_pytest", 70),
+        (f'{WRITE.format(0)}; "$@" --noconftest x.py', "ends with 1, but no verdict", 70),
+        (f'{WRITE.format(1)}; "$@" --noconftest x.py', "ends with 0, but no verdict", 70),
+        ('echo "import sys; sys.exit(1)" >>conftest.py; "$@"', "SystemExit(1)", 70),
+        ('echo "import sys; sys.exit(0)" >>conftest.py; "$@"', "SystemExit(0)", 70),
+    ],
+)
+def test_a_one_of_python_or_pytest_accuses_nobody(
+    tmp_path: Path, script: str, said: str, code: int
+) -> None:
+    done = in_shell(script, fake.make(tmp_path / "p", preset=fake.HELD))
+    assert said in done.stderr, done.stdout + done.stderr
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_failure_that_nobody_reads_is_one(tmp_path: Path, workers: str) -> None:
+    done = in_shell(f'"$@" -n{workers} >&-', fake.make(tmp_path / "p", preset=fake.FAILED))
+    assert done.returncode == 1, done.stderr
+
+
+def test_a_failure_of_the_projects_own_tests_is_one(tmp_path: Path) -> None:
+    project = fake.make(tmp_path / "p", preset=fake.HELD)
+    (project / "tests").mkdir()
+    (project / "tests/test_own.py").write_text("def test_own():\n    assert 0\n")
+    assert in_shell('"$@" tests', project).returncode == 1
+
+
+def test_no_folder_for_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    for command in (plain_pytest.main, lambda: main(["run"]), lambda: main(["run", "--list"])):
+        assert command() == 73
+        assert "no temporary file can be made: No usable" in capsys.readouterr().err
+
+
+def test_a_variable_for_the_completion_of_shells_runs_what_was_typed() -> None:
+    done = start(CLAIMS, _KVM_CONFORMANCE_COMPLETE="bash_source")
+    assert (done.returncode, done.stdout) == (0, start(CLAIMS).stdout)

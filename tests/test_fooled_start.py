@@ -175,6 +175,8 @@ def test_the_verdict_needs_no_terminal_plugin(tmp_path: Path) -> None:
 
 # ---- the launcher
 
+MARK = 'import pytest\n@pytest.mark.claim("preset.repeats")\n'
+
 
 def test_the_launcher_hands_no_options_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -189,6 +191,21 @@ def test_the_launcher_hands_no_options_on(
         "Not handed on to pytest: PYTEST_ADDOPTS, PYTEST_PLUGINS. Options for it follow `--`."
     ]
     assert "PYTEST_ADDOPTS" in os.environ
+
+
+def test_the_launcher_takes_this_host_for_no_emulated_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Tests excuse more in one, which alone may say so."""
+    names = ["KVM_CONFORMANCE_TIER", "KVM_CONFORMANCE_EMULATOR"]
+    text = f"import os\ndef test_none():\n    assert not set(os.environ) & {set(names)}\n"
+    project = fake.make(
+        tmp_path / "p", preset=text.replace("def", f"{MARK}def"), signals=fake.SKIPPED
+    )
+    for name in names:
+        monkeypatch.setenv(name, "emulated")
+    assert launch(project, tmp_path / "out") == 0
+    assert f"Not handed on to pytest: {', '.join(names)}." in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -146,6 +146,7 @@ def test_a_current_folder_that_is_not_utf8_or_gone(
     assert r"a\udcff' is not UTF-8" in capsys.readouterr().err
     (place / NOT_UTF8).rmdir()
     assert main(["claims"]) == Exit.HELD
+    assert run.nearest(Path("/there")) == "/there/"
 
 
 @pytest.mark.parametrize("columns", ["1", "-5", "nan", "9" * 30])

@@ -96,7 +96,14 @@ def command(arguments: Sequence[str] | None = None) -> int:
     """The same inside `ending.end_in_order`. Bad input gives a sentence."""
     try:
         _check_encoding([*(sys.argv[1:] if arguments is None else arguments), _here()])
-        code = cli.main(args=arguments, prog_name="kvm-conformance", standalone_mode=False)
+        code = cli.main(
+            args=arguments,
+            prog_name="kvm-conformance",
+            standalone_mode=False,
+            # A variable would make click print a script for shells, and run nothing: a 0 of no
+            # test. None has this name.
+            complete_var="=",
+        )
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return Exit.USAGE

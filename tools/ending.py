@@ -8,10 +8,12 @@ that a stream could not be flushed.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -19,17 +21,29 @@ from harness import inherited
 from harness.reporting import output
 from lab.launch.exit_codes import Exit, untold
 
+#: Made beforehand: where nothing else can be had, this needs no memory, no file and no stream.
+_BROKE_OFF = b"Error: kvm-conformance broke off: it could not even tell why (out of memory?).\n"
 
-def end_in_order(command: Callable[[], int]) -> int:
+
+def end_in_order(command: Callable[[], int], untold: Callable[[int], int] = untold) -> int:
     """Calls it; the exit code.
 
     Output that is full, closed or without a reader does not disturb it, and decides about the code
-    afterwards (`exit_codes.untold`).
+    afterwards, by `untold`.
     """
+    try:
+        return _ended(command, untold)
+    except KeyboardInterrupt:
+        return Exit.SIGINT
+    except Exception:
+        _break_off()
+
+
+def _ended(command: Callable[[], int], untold: Callable[[int], int]) -> int:
     output.open_missing()
-    inherited.undo()
     with output.kept() as streams:
         try:
+            inherited.undo()
             code = command()
         except KeyboardInterrupt:
             code = Exit.SIGINT
@@ -39,6 +53,22 @@ def end_in_order(command: Callable[[], int]) -> int:
         for name, why in lost:
             click.echo(f"Error: {name} cannot be written: {why}.", err=True)
         return untold(code) if lost else code
+
+
+def no_temporary_folder() -> str:
+    """Why no temporary file can be made, or an empty text."""
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        return f"no temporary file can be made: {error.strerror}. Name a folder by TMPDIR."
+    return ""
+
+
+def _break_off() -> NoReturn:
+    """The end where even the sentence about an exception raised one."""
+    with contextlib.suppress(OSError):
+        os.write(2, _BROKE_OFF)
+    os._exit(Exit.SUITE_ERROR)
 
 
 def _defect(error: Exception) -> Exit:
@@ -66,7 +96,7 @@ def _written(text: str) -> Path | None:
         ) as file:
             path = Path(file.name)
             file.write(text)
-    except OSError:
+    except Exception:  # memory may be what is lacking, too
         if path is not None:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -18,7 +18,7 @@ from lab.launch import request as requests
 from lab.launch.exit_codes import Exit
 from lab.launch.request import DEFAULT_BUDGET, ROOT, Request
 from lab.launch.run import launch
-from tools import options
+from tools import ending, options
 from tools.beforehand import chosen, missing_extension
 from tools.options import EXTRA, WithPytestArguments
 from tools.screen.terminal import TERMINAL
@@ -68,6 +68,8 @@ def run(
     selection = chosen(request)
     if message := missing_extension():
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
+    if message := ending.no_temporary_folder():
+        return TERMINAL.refuse(message, Exit.CANNOT_WRITE)
     if listing:
         return list_tests(request)
     obstacle = _obstacle()
@@ -101,6 +103,7 @@ def _obstacle() -> Obstacle | None:
 
 def list_tests(request: Request, *, root: Path = ROOT) -> int:
     """Print result id and claim of each test that would run. Opens no device."""
+    requests.tell_dropped(TERMINAL)
     with tempfile.NamedTemporaryFile(prefix="kvm-conformance-plan-") as plan:
         command = [
             *requests.pytest_command(request, root),

@@ -36,6 +36,8 @@ from harness.reporting.selection import Rest
 NAME = "conformance-recorder"
 #: The exit status where nothing failed and there is no verdict: the launcher's Exit.SUITE_ERROR.
 NO_VERDICT = os.EX_SOFTWARE
+#: The exit statuses of this process's sessions, for who must tell them from Python's and pytest's.
+concluded: list[int] = []
 
 
 class Recorder:
@@ -202,6 +204,7 @@ class Recorder:
         told_nothing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if self._output is not None and self._output.lost() and session.exitstatus in told_nothing:
             session.exitstatus = output.UNTOLD
+        concluded.append(int(session.exitstatus))
 
     def _has_verdict(self, status: int) -> bool:
         """Whether tests of the suites were to run."""

@@ -64,7 +64,7 @@ def nearest(path: Path) -> str:
     """A folder's path for people."""
     try:
         return f"{path.relative_to(Path.cwd())}/"
-    except ValueError:
+    except (ValueError, OSError):  # elsewhere, or the current folder is gone
         return f"{path}/"
 
 

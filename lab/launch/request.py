@@ -17,8 +17,12 @@ from lab.launch.speaker import Speaker
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Variables that would change what pytest does; options for it follow ``--``.
-_NOT_HANDED_ON = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE")
+#: Variables that would change what pytest does (options for it follow ``--``), or what it takes
+#: this host for: an emulated one, where lab/emulation/conformance.py sets them, is excused for more.
+_NOT_HANDED_ON = (
+    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE"),
+    *("KVM_CONFORMANCE_TIER", "KVM_CONFORMANCE_EMULATOR"),
+)
 
 DEFAULT_BUDGET = "quick"
 
@@ -90,9 +94,11 @@ def complete(
     )
 
 
-def dropped() -> list[str]:
-    """The variables of this process that pytest does not get."""
-    return [name for name in _NOT_HANDED_ON if os.environ.get(name)]
+def tell_dropped(to: Speaker) -> None:
+    """Says which variables of this process pytest does not get, if any."""
+    if dropped := [name for name in _NOT_HANDED_ON if os.environ.get(name)]:
+        text = f"Not handed on to pytest: {', '.join(dropped)}. Options for it follow `--`."
+        to.err(text, "yellow")
 
 
 def environment() -> dict[str, str]:

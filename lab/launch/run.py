@@ -42,9 +42,7 @@ def _launch(request: Request, to: Speaker, narrowed: bool, root: Path, output: P
     if not (root / SUITES).is_dir():
         text = f"there is no folder {root / SUITES}: this checkout is not whole"
         return to.refuse(text, Exit.SUITE_ERROR)
-    if dropped := requests.dropped():
-        text = f"Not handed on to pytest: {', '.join(dropped)}. Options for it follow `--`."
-        to.err(text, "yellow")
+    requests.tell_dropped(to)
     kernel_log = Copy(output / "kernel.log")
     to.out(f"Results go to {output_folder.nearest(output)}")
     command = [
