@@ -27,6 +27,7 @@ from harness.kvm.memory import Memory
 from harness.kvm.speech import Word
 from harness.reporting import journal
 from harness.reporting.results import Outcome, Result
+from harness.reporting.verdict import State, judge
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -144,6 +145,48 @@ def test_what_a_kvm_says_it_lacks_is_skipped(
 def test_a_poorer_mode_may_be_refused(run: Callable[..., list[Result]]) -> None:
     for found in run("KVM_SET_SREGS", "", errno.EINVAL, "preset.every_guest_mode", "real"):
         assert (found.outcome, found.reason) == (Outcome.SKIPPED, "no_guest_mode"), found
+
+
+@needs_kvm
+@x86_only
+def test_an_x2apic_that_is_refused_is_no_mode_that_is_lacking(
+    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same registers without it are then taken: here by turns."""
+    monkeypatch.setenv("REFUSED_BY_TURNS", "1")
+    only = "later_run and (none and real or split and real)"
+    for found in run("KVM_SET_SREGS", "", errno.EINVAL, "preset.returns_eintr", only)[1:]:
+        assert found.outcome is Outcome.ERROR, found
+        assert "EINVAL (" in found.message
+
+
+BY_TURNS = [
+    ("KVM_SET_SREGS", "", errno.EINVAL, "preset.returns_eintr", "none and real"),
+    (CHECK, "KVM_CAP_IMMEDIATE_EXIT", 0, "preset.returns_eintr", "long"),
+    (CHECK, "KVM_CAP_SPLIT_IRQCHIP", 0, "states.uninitialized", "split"),
+    (CHECK, "KVM_CAP_SYNC_REGS", 0, "states.sync_regs", "long"),
+]
+
+
+@needs_kvm
+@x86_only
+@pytest.mark.parametrize(("request_", "argument", "answer", "claim", "only"), BY_TURNS)
+def test_what_is_lacking_by_turns_is_no_verdict(
+    run: Callable[..., list[Result]],
+    monkeypatch: pytest.MonkeyPatch,
+    request_: str,
+    argument: str,
+    answer: int,
+    claim: str,
+    only: str,
+) -> None:
+    monkeypatch.setenv("REFUSED_BY_TURNS", "1")
+    results = run(request_, argument, answer, claim, only)
+    assert {Outcome.PASSED, Outcome.SKIPPED} == {each.outcome for each in results}
+    (finding,) = judge(results, planned={}, claims=catalogue()).claims
+    assert finding.state is State.BROKEN
+    assert all("both offered and denied" in each.message for each in finding.of(Outcome.ERROR))
+    assert not finding.of(Outcome.SKIPPED)
 
 
 # ---- of the host's own calls, and of the guest's

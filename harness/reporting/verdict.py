@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.claims import Claim
 from harness.host.features import OF_THE_WHOLE_HOST
+from harness.kvm.offers import DENIED, OFFERED
 from harness.reporting.results import Outcome, Result
 from harness.reporting.selection import Rest
 
@@ -116,15 +117,33 @@ def judge(
 
 
 def _without_contradictions(results: Sequence[Result]) -> Sequence[Result]:
-    """A test that ran shows that this host can: another's skip for the host is then no verdict."""
-    if not any(r.outcome is Outcome.PASSED or r.outcome.against_kernel for r in results):
-        return results
-    return [
-        replace(each, outcome=Outcome.ERROR, message=f"other tests ran, but here: {each.message}")
-        if each.outcome is Outcome.SKIPPED and each.reason in OF_THE_WHOLE_HOST
-        else each
-        for each in results
-    ]
+    """A skip that the run's own results contradict is no verdict.
+
+    A test that ran shows that this host can. And where KVM said both yes and no to one question,
+    no skip of a test that asked it counts, whichever answer it got.
+    """
+    ran = any(r.outcome is Outcome.PASSED or r.outcome.against_kernel for r in results)
+    offered = set().union(*(_said(each, OFFERED) for each in results))
+    denied = set().union(*(_said(each, DENIED) for each in results))
+
+    def judged(each: Result) -> Result:
+        both = offered & denied & (_said(each, OFFERED) | _said(each, DENIED))
+        if each.outcome is not Outcome.SKIPPED:
+            why = ""
+        elif both:
+            why = f"this KVM both offered and denied {', '.join(sorted(both))}"
+        else:
+            why = "other tests ran" if ran and each.reason in OF_THE_WHOLE_HOST else ""
+        message = f"{why}, but here: {each.message}"
+        return replace(each, outcome=Outcome.ERROR, message=message) if why else each
+
+    return [judged(each) for each in results]
+
+
+def _said(result: Result, word: str) -> set[str]:
+    """What KVM offered or denied in a test. A journal's properties may be anything."""
+    things = result.properties.get(word, ())
+    return set(map(str, things)) if isinstance(things, (list, tuple)) else set()
 
 
 def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> State:
