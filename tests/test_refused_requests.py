@@ -189,6 +189,20 @@ def test_what_is_lacking_by_turns_is_no_verdict(
     assert not finding.of(Outcome.SKIPPED)
 
 
+@needs_kvm
+@x86_only
+def test_a_reset_of_dirty_rings_that_takes_nothing_is_repeated(
+    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a signal pends (Linux 6.16): the second test's first call."""
+    monkeypatch.setenv("REFUSED_BY_TURNS", "1")
+    found = run("KVM_RESET_DIRTY_RINGS", "", 0, "states.dirty_ring", "test_full")
+    if {each.reason for each in found} == {"no_dirty_ring"}:
+        pytest.skip("no dirty ring")
+    assert {each.outcome for each in found} == {Outcome.PASSED}, found
+    assert any(each.properties.get("interrupted_ioctls") for each in found)
+
+
 # ---- of the host's own calls, and of the guest's
 
 

@@ -146,8 +146,19 @@ class Vm:
         return True
 
     def reset_dirty_rings(self) -> int:
-        """KVM_RESET_DIRTY_RINGS: how many entries the kernel took back. Raises `KvmError`."""
-        return abi.ioctl(self.fd, "KVM_RESET_DIRTY_RINGS")
+        """KVM_RESET_DIRTY_RINGS: how many entries the kernel took back. Raises `KvmError`.
+
+        From Linux 6.16 on the call ends early when a signal pends, with the number so far or 0. So
+        it is repeated, like one that gives EINTR, until no collected entry is left.
+        """
+        name = "KVM_RESET_DIRTY_RINGS"
+        taken = abi.ioctl(self.fd, name)
+        for _ in range(abi.MOST_REPEATS):
+            if not any(vcpu.dirty_ring_waits_for_reset() for vcpu in self._vcpus):
+                break
+            abi.interrupted[name] += 1
+            taken += abi.ioctl(self.fd, name)
+        return taken
 
     def create_vcpu(self, number: int = 0) -> Vcpu:
         """KVM_CREATE_VCPU. Raises `KvmError`."""
