@@ -82,6 +82,7 @@ def run(tmp_path: Path, library: Path) -> Callable[..., list[Result]]:
 
 ENABLE = "KVM_ENABLE_CAP"
 REFUSALS = [
+    ("KVM_GET_API_VERSION", "", errno.ENOMEM, "preset.repeats", "long"),
     ("KVM_CREATE_VM", "", errno.ENOMEM, "preset.repeats", "long"),
     ("KVM_CREATE_VM", "", errno.EMFILE, "preset.repeats", "long"),
     ("KVM_CREATE_IRQCHIP", "", errno.ENOTTY, "states.uninitialized", "test_signal and full"),
