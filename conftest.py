@@ -88,8 +88,8 @@ def always_on(
 ) -> Iterator[None]:
     """A new alarm in the kernel's log fails the test; anything left behind is an error.
 
-    What KVM offered or denied is told with the result, and what it answered for nothing, and was
-    asked again.
+    What KVM said of itself is told with the result, and what it answered for nothing, and was asked
+    again.
     """
     if not is_suite_test(request.node):
         yield
@@ -105,9 +105,8 @@ def always_on(
     for name, count in repeated_answers().items():
         if count != answers[name]:
             record_property(name, count - answers[name])
-    for word, things in offers.said().items():
-        if things:
-            record_property(word, things)
+    if answers_to := offers.said():
+        record_property(offers.ANSWERS, answers_to)
     if alarm:
         pytest.fail("the kernel raised an alarm during this test: " + "\n".join(alarm))
     found = left_behind_since(before)

@@ -87,9 +87,9 @@ class Guest:
         try:
             self.architecture.enter(self.vcpu, self.vm, self.ram, blob)
         except NoGuestModeError:
-            offers.note(f"{mode} mode", False)
+            offers.note(f"{mode} mode", 0)
             raise
-        offers.note(f"{mode} mode", True)
+        offers.note(f"{mode} mode", 1)
 
     def address(self, offset: int) -> int:
         """The guest address of what lies at an offset of `guest_blobs.memory_map`."""

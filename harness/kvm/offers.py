@@ -7,15 +7,17 @@ the suites and the kernel, a defect) tells nothing about the host.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
-OFFERED, DENIED = "offered", "denied"
-_told: set[tuple[str, bool]] = set()
+#: The property of a result that has them.
+ANSWERS = "kvm_answers"
+_told: defaultdict[str, set[int]] = defaultdict(set)
 
 
-def note(what: str, offered: bool) -> None:
-    """One answer; the words of `what` are the same wherever the question is."""
-    _told.add((what, offered))
+def note(question: str, answer: int) -> None:
+    """One answer; 0 is no. A question has the same words wherever it is asked."""
+    _told[question].add(answer)
 
 
 def begin() -> None:
@@ -23,9 +25,6 @@ def begin() -> None:
     _told.clear()
 
 
-def said() -> Mapping[str, list[str]]:
-    """What was OFFERED and what was DENIED since `begin()`."""
-    return {
-        word: sorted(what for what, offered in _told if offered is yes)
-        for word, yes in ((OFFERED, True), (DENIED, False))
-    }
+def said() -> Mapping[str, list[int]]:
+    """The answers to each question since `begin()`: more than one only where KVM is at odds."""
+    return {question: sorted(answers) for question, answers in sorted(_told.items())}

@@ -43,7 +43,7 @@ class System:
     def check_extension(self, capability: str) -> int:
         """KVM_CHECK_EXTENSION on /dev/kvm, for a name such as KVM_CAP_IRQCHIP."""
         answer = abi.ioctl(self.fd, "KVM_CHECK_EXTENSION", abi.constant(capability))
-        offers.note(capability, answer > 0)
+        offers.note(capability, answer)
         return answer
 
     def vcpu_mmap_size(self) -> int:

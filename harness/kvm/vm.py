@@ -56,7 +56,7 @@ class Vm:
         """KVM_CHECK_EXTENSION on the VM, for a name such as KVM_CAP_IRQCHIP."""
         answer = abi.ioctl(self.fd, "KVM_CHECK_EXTENSION", abi.constant(capability))
         # It may differ from what /dev/kvm answers: a VM has what its kind has.
-        offers.note(f"{capability} of a VM", answer > 0)
+        offers.note(f"{capability} of a VM", answer)
         return answer
 
     def enable_cap_raw(self, capability: str, *arguments: int) -> int:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from harness.claims import Claim
 from harness.host.features import OF_THE_WHOLE_HOST
-from harness.kvm.offers import DENIED, OFFERED
+from harness.kvm.offers import ANSWERS
 from harness.reporting.results import Outcome, Result
 from harness.reporting.selection import Rest
 
@@ -119,31 +120,34 @@ def judge(
 def _without_contradictions(results: Sequence[Result]) -> Sequence[Result]:
     """A skip that the run's own results contradict is no verdict.
 
-    A test that ran shows that this host can. And where KVM said both yes and no to one question,
-    no skip of a test that asked it counts, whichever answer it got.
+    A test that ran shows that this host can. And where KVM answered one question in two ways, no
+    skip of a test that asked it counts, whichever answer it got.
     """
     ran = any(r.outcome is Outcome.PASSED or r.outcome.against_kernel for r in results)
-    offered = set().union(*(_said(each, OFFERED) for each in results))
-    denied = set().union(*(_said(each, DENIED) for each in results))
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for question, answer in chain.from_iterable(map(_answers, results)):
+        answers[question].add(answer)
 
-    def judged(each: Result) -> Result:
-        both = offered & denied & (_said(each, OFFERED) | _said(each, DENIED))
-        if each.outcome is not Outcome.SKIPPED:
-            why = ""
-        elif both:
-            why = f"this KVM both offered and denied {', '.join(sorted(both))}"
-        else:
-            why = "other tests ran" if ran and each.reason in OF_THE_WHOLE_HOST else ""
-        message = f"{why}, but here: {each.message}"
-        return replace(each, outcome=Outcome.ERROR, message=message) if why else each
+    def contradiction(each: Result) -> str:
+        for question, _ in _answers(each):
+            if len(answers[question]) > 1:
+                return f"this KVM said of {question}: {' and '.join(sorted(answers[question]))}"
+        return "other tests ran" if ran and each.reason in OF_THE_WHOLE_HOST else ""
 
-    return [judged(each) for each in results]
+    return [
+        replace(each, outcome=Outcome.ERROR, message=f"{why}, but here: {each.message}")
+        if each.outcome is Outcome.SKIPPED and (why := contradiction(each))
+        else each
+        for each in results
+    ]
 
 
-def _said(result: Result, word: str) -> set[str]:
-    """What KVM offered or denied in a test. A journal's properties may be anything."""
-    things = result.properties.get(word, ())
-    return set(map(str, things)) if isinstance(things, (list, tuple)) else set()
+def _answers(result: Result) -> Iterator[tuple[str, str]]:
+    """What KVM said of itself in a test. A journal's properties may be anything."""
+    told = result.properties.get(ANSWERS)
+    for question, answers in told.items() if isinstance(told, dict) else ():
+        for answer in answers if isinstance(answers, list) else ():
+            yield str(question), str(answer)
 
 
 def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> State:
