@@ -42,7 +42,7 @@ from harness.kick import slots
 from harness.kick.budget import Budget, BudgetError
 from harness.kick.engine import measure_speed
 from harness.kick.race import Race
-from harness.kvm import arch
+from harness.kvm import arch, offers
 from harness.kvm.abi import interrupted
 from harness.kvm.guest import Guest
 from harness.kvm.run import returns_for_nothing
@@ -88,12 +88,14 @@ def always_on(
 ) -> Iterator[None]:
     """A new alarm in the kernel's log fails the test; anything left behind is an error.
 
-    What KVM answered for nothing, and was asked again, is told with the result.
+    What KVM said of itself is told with the result, and what it answered for nothing, and was asked
+    again.
     """
     if not is_suite_test(request.node):
         yield
         return
     before, answers = take_stock(), repeated_answers()
+    offers.begin()
     with KernelLog() as log:
         yield
         alarm = alarms(log.new_records())
@@ -103,6 +105,8 @@ def always_on(
     for name, count in repeated_answers().items():
         if count != answers[name]:
             record_property(name, count - answers[name])
+    if answers_to := offers.said():
+        record_property(offers.ANSWERS, answers_to)
     if alarm:
         pytest.fail("the kernel raised an alarm during this test: " + "\n".join(alarm))
     found = left_behind_since(before)
@@ -133,6 +137,7 @@ def kvm(host_obstacle: Obstacle | None) -> Iterator[System]:
     if host_obstacle:
         pytest.skip(str(host_obstacle))
     with System() as system:
+        system.api_version()  # where preflight() could not ask for want of memory, an error
         yield system
 
 

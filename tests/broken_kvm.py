@@ -433,6 +433,7 @@ DEFECTS = (*BYTE, *CAPABILITY, *COMPLETES, *STATES, *SIGNALS)
 TRANSPARENT = (
     *("capability", "preset", "completion.pio", "completion.mmio", "completion.exactly_once"),
     *("states.precedence", "states.single_step", "states.uninitialized", "states.sync_regs"),
-    *("signals.interrupts_guest", "signals.pending_at_entry", "signals.mask_restored"),
-    *("signals.mask_kicks", "signals.mask_arguments", "signals.not_swallowed"),
+    *("states.dirty_ring", "signals.interrupts_guest", "signals.pending_at_entry"),
+    *("signals.mask_restored", "signals.mask_kicks", "signals.mask_arguments"),
+    "signals.not_swallowed",
 )

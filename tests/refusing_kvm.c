@@ -2,7 +2,9 @@
 /*
  * Preloaded by tests: the real /dev/kvm, but this library answers one request. Its number stands in
  * REFUSED, the answer in ANSWER (an errno; else the value, negated). REFUSED_FOR, if there, is the
- * argument that it must have: the number itself, or the first one of a struct.
+ * argument that it must have: the number itself, or the first one of a struct. With
+ * REFUSED_BY_TURNS the real KVM answers the first of these requests, and every second one behind
+ * it.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -14,16 +16,16 @@
 
 static unsigned long refused;
 static const char *only_for;
-static int answer;
+static int answer, by_turns, meant;
 
 static int is_meant(unsigned long request, void *argument)
 {
 	if (request != refused)
 		return 0;
-	if (!only_for)
-		return 1;
-	return strtoul(only_for, NULL, 10) ==
-	       (_IOC_SIZE(request) ? *(uint32_t *)argument : (uintptr_t)argument);
+	if (only_for && strtoul(only_for, NULL, 10) !=
+				(_IOC_SIZE(request) ? *(uint32_t *)argument : (uintptr_t)argument))
+		return 0;
+	return !by_turns || meant++ % 2;
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -45,4 +47,5 @@ __attribute__((constructor)) static void read_environment(void)
 	refused = strtoul(getenv("REFUSED"), NULL, 10);
 	answer = atoi(getenv("ANSWER"));
 	only_for = getenv("REFUSED_FOR");
+	by_turns = !!getenv("REFUSED_BY_TURNS");
 }

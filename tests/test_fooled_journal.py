@@ -166,6 +166,30 @@ def test_a_host_that_cannot_and_can_is_no_verdict(tmp_path: Path, workers: str) 
     assert "not judged  signals.slow_fault" in said
 
 
+ANSWERS = """
+import os
+import pytest
+from harness.kvm import offers
+@pytest.mark.claim("preset.repeats")
+@pytest.mark.parametrize("number", [1, 2], ids=["one", "two"])
+def test_answer(number, record_property):
+    offers.begin()
+    offers.note("KVM_CAP_X", number)
+    record_property(offers.ANSWERS, offers.said())
+    if number == 2:
+        pytest.skip("no_capability: " + str(os.getpid()))
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])
+def test_a_kvm_that_answers_in_two_ways_is_no_verdict(tmp_path: Path, workers: str) -> None:
+    project = fake.make(tmp_path / "p", preset=ANSWERS)
+    child = fake.launcher(project, tmp_path / "out", jobs=workers)
+    said = "".join(child.communicate(timeout=60))
+    assert child.returncode == 70, said
+    assert "this KVM said of KVM_CAP_X: 1 and 2, but here" in " ".join(said.split())
+
+
 def test_values_that_are_no_json(tmp_path: Path) -> None:
     """What a test records may be anything; a strict reader takes the journal."""
     odd = {"inf": float("inf"), "nan": float("nan"), "path": tmp_path, 3: [float("-inf"), {"a": 1}]}

@@ -10,11 +10,13 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 from harness.host import description, features, leftovers, obstacles
 from harness.host.obstacles import preflight
+from harness.kvm.abi import KvmError
 from harness.reporting import environment, verdict_text
 
 
@@ -171,6 +173,10 @@ def test_want_of_memory_or_descriptors_is_no_obstacle(device: Path, number: int)
     """It may pass, and a skip for it would hide what was not tested: the tests meet it."""
     assert preflight(device, fails_with(number)) is None
     assert preflight(device, lambda _: FakeSystem(vm=-number)) is None
+    silent = FakeSystem()
+    silent.api_version = MagicMock(side_effect=KvmError("KVM_GET_API_VERSION", number))
+    assert preflight(device, lambda _: silent) is None
+    assert silent.closed
 
 
 def test_wrong_api_version(device: Path) -> None:

@@ -26,6 +26,7 @@ from lab.emulation import launch as emulated
 from lab.emulation.stopping import StoppedError
 from lab.launch import run as launched
 from lab.launch.exit_codes import Exit
+from lab.launch.output_folder import nearest
 from lab.mutation import catalogue as mutants
 from lab.mutation import source
 from lab.sweep import run as swept
@@ -146,7 +147,7 @@ def test_a_current_folder_that_is_not_utf8_or_gone(
     assert r"a\udcff' is not UTF-8" in capsys.readouterr().err
     (place / NOT_UTF8).rmdir()
     assert main(["claims"]) == Exit.HELD
-    assert run.nearest(Path("/there")) == "/there/"
+    assert nearest(Path("/there")) == "/there/"
 
 
 @pytest.mark.parametrize("columns", ["1", "-5", "nan", "9" * 30])

@@ -27,6 +27,7 @@ from harness.kvm.memory import Memory
 from harness.kvm.speech import Word
 from harness.reporting import journal
 from harness.reporting.results import Result, TestOutcome
+from harness.reporting.verdict import ClaimState, judge
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -81,6 +82,7 @@ def run(tmp_path: Path, library: Path) -> Callable[..., list[Result]]:
 
 ENABLE = "KVM_ENABLE_CAP"
 REFUSALS = [
+    ("KVM_GET_API_VERSION", "", errno.ENOMEM, "preset.repeats", "long"),
     ("KVM_CREATE_VM", "", errno.ENOMEM, "preset.repeats", "long"),
     ("KVM_CREATE_VM", "", errno.EMFILE, "preset.repeats", "long"),
     ("KVM_CREATE_IRQCHIP", "", errno.ENOTTY, "states.uninitialized", "test_signal and full"),
@@ -141,9 +143,93 @@ def test_what_a_kvm_says_it_lacks_is_skipped(
 
 @needs_kvm
 @x86_only
+@pytest.mark.parametrize(
+    ("capability", "claim", "only", "words"),
+    [
+        (
+            "KVM_CAP_BINARY_STATS_FD",
+            "signals.slow_fault",
+            "long",
+            {"no_stats", "no_interruptible_fault", "no_userfaultfd"},
+        ),
+        (
+            "KVM_CAP_DISABLE_QUIRKS2",
+            "completion.exactly_once",
+            "hypercall and first_run and long",
+            {"no_hypercall_exits"},
+        ),
+    ],
+)
+def test_what_only_tells_of_a_kvm_accuses_none_where_it_lacks(
+    run: Callable[..., list[Result]], capability: str, claim: str, only: str, words: set[str]
+) -> None:
+    """It passes where this KVM can do it all the same."""
+    for found in run(CHECK, capability, 0, claim, only):
+        assert found.outcome is TestOutcome.PASSED or found.reason in words, found
+
+
+@needs_kvm
+@x86_only
 def test_a_poorer_mode_may_be_refused(run: Callable[..., list[Result]]) -> None:
     for found in run("KVM_SET_SREGS", "", errno.EINVAL, "preset.every_guest_mode", "real"):
         assert (found.outcome, found.reason) == (TestOutcome.SKIPPED, "no_guest_mode"), found
+
+
+@needs_kvm
+@x86_only
+def test_an_x2apic_that_is_refused_is_no_mode_that_is_lacking(
+    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same registers without it are then taken: here by turns."""
+    monkeypatch.setenv("REFUSED_BY_TURNS", "1")
+    only = "later_run and (none and real or split and real)"
+    for found in run("KVM_SET_SREGS", "", errno.EINVAL, "preset.returns_eintr", only)[1:]:
+        assert found.outcome is TestOutcome.ERROR, found
+        assert "EINVAL (" in found.message
+
+
+BY_TURNS = [
+    ("KVM_SET_SREGS", "", errno.EINVAL, "preset.returns_eintr", "none and real"),
+    (CHECK, "KVM_CAP_IMMEDIATE_EXIT", 0, "preset.returns_eintr", "long"),
+    (CHECK, "KVM_CAP_SPLIT_IRQCHIP", 0, "states.uninitialized", "split"),
+    (CHECK, "KVM_CAP_SYNC_REGS", 0, "states.sync_regs", "long"),
+    (CHECK, "KVM_CAP_SYNC_REGS", -1, "states.sync_regs", "long"),
+]
+
+
+@needs_kvm
+@x86_only
+@pytest.mark.parametrize(("request_", "argument", "answer", "claim", "only"), BY_TURNS)
+def test_what_is_lacking_by_turns_is_no_verdict(
+    run: Callable[..., list[Result]],
+    monkeypatch: pytest.MonkeyPatch,
+    request_: str,
+    argument: str,
+    answer: int,
+    claim: str,
+    only: str,
+) -> None:
+    monkeypatch.setenv("REFUSED_BY_TURNS", "1")
+    results = run(request_, argument, answer, claim, only)
+    assert {TestOutcome.PASSED, TestOutcome.SKIPPED} == {each.outcome for each in results}
+    (finding,) = judge(results, planned={}, claims=catalogue()).claims
+    assert finding.state is ClaimState.BROKEN
+    assert any("this KVM said of" in each.message for each in finding.of(TestOutcome.ERROR))
+    assert not finding.of(TestOutcome.SKIPPED)
+
+
+@needs_kvm
+@x86_only
+def test_a_reset_of_dirty_rings_that_takes_nothing_is_repeated(
+    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a signal pends (Linux 6.16): the second test's first call."""
+    monkeypatch.setenv("REFUSED_BY_TURNS", "1")
+    found = run("KVM_RESET_DIRTY_RINGS", "", 0, "states.dirty_ring", "test_full")
+    if {each.reason for each in found} == {"no_dirty_ring"}:
+        pytest.skip("no dirty ring")
+    assert {each.outcome for each in found} == {TestOutcome.PASSED}, found
+    assert any(each.properties.get("interrupted_ioctls") for each in found)
 
 
 # ---- of the host's own calls, and of the guest's

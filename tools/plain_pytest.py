@@ -14,8 +14,8 @@ import sys
 import click
 import pytest
 
+from lab.launch.exit_codes import Exit
 from tools import ending
-from tools.exit_codes import Exit
 
 
 class _Sessions:

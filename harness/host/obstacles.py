@@ -144,6 +144,8 @@ def preflight(
     try:
         return _question(device, system)
     except OSError as error:
+        if error.errno in OUT_OF_RESOURCES:
+            return None
         return Obstacle("no_kvm", f"{device} is not a KVM device: {error}.", _LOAD_ADVICE)
     finally:
         system.close()

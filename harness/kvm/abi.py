@@ -82,7 +82,7 @@ def check_offsets() -> None:
 check_offsets()
 
 
-_MOST_REPEATS = 1000
+MOST_REPEATS = 1000
 interrupted: Counter[str] = Counter()
 """How often this process repeated which ioctl."""
 
@@ -95,7 +95,7 @@ def ioctl_raw(fd: int, name: str, argument: Any = 0) -> int:
     notifier), and other calls may come to do so. EINTR is an answer of KVM_RUN alone; from any
     other call it is one only where repeating has no end.
     """
-    for _ in range(_MOST_REPEATS):
+    for _ in range(MOST_REPEATS):
         value = int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
         if value != -errno_module.EINTR or name == "KVM_RUN":
             break

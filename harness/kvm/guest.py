@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import guest_blobs
 from guest_blobs import memory_map as at
 from harness.closing import Closing
-from harness.kvm.arch import Architecture, NoIrqchipError, current
+from harness.kvm import offers
+from harness.kvm.arch import Architecture, NoGuestModeError, NoIrqchipError, current
 from harness.kvm.memory import Memory
 from harness.kvm.run import RunResult
 from harness.kvm.stats import Stats
@@ -83,7 +84,12 @@ class Guest(Closing):
             self.set_data(index, value)
         self.mode = mode
         self.architecture.configure(self.vcpu)
-        self.architecture.enter(self.vcpu, self.vm, self.ram, blob)
+        try:
+            self.architecture.enter(self.vcpu, self.vm, self.ram, blob)
+        except NoGuestModeError:
+            offers.note(f"{mode} mode", 0)
+            raise
+        offers.note(f"{mode} mode", 1)
 
     def address(self, offset: int) -> int:
         """The guest address of what lies at an offset of `guest_blobs.memory_map`."""

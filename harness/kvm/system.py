@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from harness.closing import Closing
-from harness.kvm import abi
+from harness.kvm import abi, offers
 from harness.kvm.vm import Vm
 
 DEVICE = Path("/dev/kvm")
@@ -31,7 +31,9 @@ class System(Closing):
 
     def check_extension(self, capability: str) -> int:
         """KVM_CHECK_EXTENSION on /dev/kvm, for a name such as KVM_CAP_IRQCHIP."""
-        return abi.ioctl(self.fd, "KVM_CHECK_EXTENSION", abi.constant(capability))
+        answer = abi.ioctl(self.fd, "KVM_CHECK_EXTENSION", abi.constant(capability))
+        offers.note(capability, answer)
+        return answer
 
     def vcpu_mmap_size(self) -> int:
         """KVM_GET_VCPU_MMAP_SIZE, bytes: kvm_run and what stands behind it."""

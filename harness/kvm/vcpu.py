@@ -199,6 +199,13 @@ class Vcpu(Closing):
             self._ring_next += 1
         return found
 
+    def dirty_ring_waits_for_reset(self) -> bool:
+        """Whether the kernel has yet to take back a collected entry: it takes the newest last."""
+        if not self._ring_next:
+            return False
+        flags = self._ring[(self._ring_next - 1) % self._ring_size].flags
+        return bool(flags & abi.constant("KVM_DIRTY_GFN_F_RESET"))
+
     def dirty_ring_published(self) -> bool:
         """Whether an entry waits to be collected."""
         flags = self._ring[self._ring_next % self._ring_size].flags

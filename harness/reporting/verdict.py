@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from harness.claims import Claim
 from harness.host.features import OF_THE_WHOLE_HOST
+from harness.kvm.offers import ANSWERS
 from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
 
@@ -116,17 +118,36 @@ def judge(
 
 
 def _without_contradictions(results: Sequence[Result]) -> Sequence[Result]:
-    """A test that ran shows that this host can: another's skip for the host is then no verdict."""
-    if not any(r.outcome is TestOutcome.PASSED or r.outcome.against_kernel for r in results):
-        return results
+    """A skip that the run's own results contradict is no verdict.
+
+    A test that ran shows that this host can. And where KVM answered one question in two ways, no
+    skip of a test that asked it counts, whichever answer it got.
+    """
+    ran = any(r.outcome is TestOutcome.PASSED or r.outcome.against_kernel for r in results)
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for question, answer in chain.from_iterable(map(_answers, results)):
+        answers[question].add(answer)
+
+    def contradiction(each: Result) -> str:
+        for question, _ in _answers(each):
+            if len(answers[question]) > 1:
+                return f"this KVM said of {question}: {' and '.join(sorted(answers[question]))}"
+        return "other tests ran" if ran and each.reason in OF_THE_WHOLE_HOST else ""
+
     return [
-        replace(
-            each, outcome=TestOutcome.ERROR, message=f"other tests ran, but here: {each.message}"
-        )
-        if each.outcome is TestOutcome.SKIPPED and each.reason in OF_THE_WHOLE_HOST
+        replace(each, outcome=TestOutcome.ERROR, message=f"{why}, but here: {each.message}")
+        if each.outcome is TestOutcome.SKIPPED and (why := contradiction(each))
         else each
         for each in results
     ]
+
+
+def _answers(result: Result) -> Iterator[tuple[str, str]]:
+    """What KVM said of itself in a test. A journal's properties may be anything."""
+    told = result.properties.get(ANSWERS)
+    for question, answers in told.items() if isinstance(told, dict) else ():
+        for answer in answers if isinstance(answers, list) else ():
+            yield str(question), str(answer)
 
 
 def _state(results: Sequence[Result], not_run: int, not_chosen: int) -> ClaimState:

@@ -18,7 +18,7 @@ from lab.launch.speaker import Speaker
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Variables that would change what pytest does (options for it follow ``--``), or what it takes
-#: this host for: an emulated one, where lab/emulation/conformance.py sets them, is excused for more.
+#: this host for: an emulated one (lab/emulation/conformance.py sets them) is excused for more.
 _NOT_HANDED_ON = (
     *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONOPTIMIZE"),
     *("KVM_CONFORMANCE_TIER", "KVM_CONFORMANCE_EMULATOR"),

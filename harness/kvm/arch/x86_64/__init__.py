@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from pathlib import Path
 
 from guest_blobs import memory_map as at
 from harness.kvm import abi
@@ -80,6 +81,7 @@ TIMER_PROBE = "__sysvec_apic_timer_interrupt ip=+128(%di):x64 cs=+136(%di):x64"
 _CPUID_VMX, _CPUID_SVM = 1 << 5, 1 << 2  # ecx of leaf 1, ecx of leaf 0x80000001
 _TSS_ADDRESS, _IDENTITY_MAP_ADDRESS = 0xFFFBD000, 0xFFFBC000
 _PAGE_BYTES = 0x1000
+_KVM_PVM = Path("/sys/module/kvm_pvm")
 
 
 def prepare_vm(vm: Vm, irqchip: str = "none") -> None:
@@ -138,7 +140,8 @@ def enable_hypercall_exits(vm: Vm) -> bool:
     """KVM_CAP_EXIT_HYPERCALL (Linux 5.14) for KVM_HC_MAP_GPA_RANGE.
 
     The quirk that patches the hypercall instruction in place (5.19 lets it be turned off) is
-    turned off: kvm_pvm, which has no hypercall exits, would run into it for ever.
+    turned off: kvm_pvm, which has no hypercall exits, would run into it for ever. So there they are
+    not asked for where it cannot be turned off.
     """
     wanted = 1 << int(lib.KVM_HC_MAP_GPA_RANGE)
     if not vm.check_extension("KVM_CAP_EXIT_HYPERCALL") & wanted:
@@ -146,6 +149,8 @@ def enable_hypercall_exits(vm: Vm) -> bool:
     quirk = int(lib.KVM_X86_QUIRK_FIX_HYPERCALL_INSN)
     if vm.check_extension("KVM_CAP_DISABLE_QUIRKS2") & quirk:
         vm.enable_cap("KVM_CAP_DISABLE_QUIRKS2", quirk)
+    elif _KVM_PVM.exists():
+        return False
     vm.enable_cap("KVM_CAP_EXIT_HYPERCALL", wanted)
     return True
 

@@ -58,12 +58,24 @@ def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
     try:
         set_sregs(vcpu, sregs)
     except KvmError as error:
-        if error.errno != errno.EINVAL or blob.mode == MODES[-1]:
+        if error.errno != errno.EINVAL or blob.mode == MODES[-1] or _enters_by_xapic(vcpu, sregs):
             raise
         raise NoGuestModeError(f"KVM_SET_SREGS for {blob.mode} mode", error.errno) from None
     regs = ffi.new("struct kvm_regs *")
     regs.rip, regs.rsp, regs.rflags = blob.entry, at.STACK_TOP, _RFLAGS_ALWAYS
     set_regs(vcpu, regs)
+
+
+def _enters_by_xapic(vcpu: Vcpu, sregs: Any) -> bool:
+    """Whether it was the x2APIC that was refused, which is the same in every mode."""
+    if not sregs.apic_base & _APIC_BASE_X2APIC:
+        return False
+    sregs.apic_base &= ~_APIC_BASE_X2APIC
+    try:
+        set_sregs(vcpu, sregs)
+    except KvmError:
+        return False
+    return True
 
 
 def _flat(segment: Any, selector: int, kind: int, long_mode: bool) -> None:
