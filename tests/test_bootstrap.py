@@ -80,7 +80,7 @@ def test_a_path_with_blanks_is_none_of_these(project: Project) -> None:
         check=True,
     )
     assert project.calls() == [
-        "python -I -c import tools.cli",
+        "python -I -c import runpy, tools.cli; bytearray(1 << 24)",
         "python -I -m tools.cli run two words",
     ]
 
