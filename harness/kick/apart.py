@@ -17,8 +17,8 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 
+from harness.closing import Closing
 from harness.kick.engine import Cancel, measure_speed, run
 from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Plan
@@ -37,7 +37,7 @@ class RaceApartError(Exception):
     """The other process did not do its work. No verdict about the kernel."""
 
 
-class RaceApart:
+class RaceApart(Closing):
     """A context manager: starts the process and the race; at its end the process is gone.
 
     `speed` is the guest's turns a second; 0 has it measured, which needs one that spins.
@@ -128,15 +128,8 @@ class RaceApart:
         fields = text.rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    def __enter__(self) -> RaceApart:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the process."""
         self._process.kill()
         self._process.wait()
         self._in.close()

@@ -22,8 +22,8 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 
+from harness.closing import Closing
 from harness.kvm.arch import word_of
 from harness.kvm.guest import Guest, create
 from harness.kvm.run import returns_for_nothing
@@ -58,7 +58,7 @@ def _death(status: int) -> str:
     return f"ended with status {status}" if status >= 0 else f"was killed by signal {-status}"
 
 
-class GuestApart:
+class GuestApart(Closing):
     """A context manager: starts the process; at its end the process is gone."""
 
     def __init__(self, mode: str, kicked_by: int = 0) -> None:
@@ -101,15 +101,8 @@ class GuestApart:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
 
-    def __enter__(self) -> GuestApart:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

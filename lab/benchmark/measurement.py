@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.closing import Closing
 from harness.kvm import abi, arch, exits
 from harness.kvm import guest as guests
 from harness.kvm.guest import Guest
@@ -122,7 +123,7 @@ def schedule(known: Sequence[Case], threads: Sequence[int], number: int) -> list
     return order[::-1] if number % 2 else order
 
 
-class Bench:
+class Bench(Closing):
     """The guests of the benchmark, a context manager. Raises `CannotMeasureError`, `BlobError`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -148,10 +149,8 @@ class Bench:
         guest.load(self.workload.program, mode)
         return guest
 
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
+    def close(self) -> None:
+        """Closes the guests."""
         self._stack.close()
 
     def batches(self) -> Iterator[Batch]:
