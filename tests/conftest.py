@@ -8,10 +8,10 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_programs
 import pytest
 
 from lab.emulation import programs
+from tests.fakes import programs as fake_programs
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The process that judges one KVM after the other; its insmod and rmmod load nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.reporting import journal
+from lab.mutation import guest as mutate_guest
+from tests.fakes import project as fake
+
+#: Fails where another request ran in the same process, or where its environment does not count.
+SUITE = """
+import os
+import pytest
+SEEN = []
+
+@pytest.mark.claim("preset.repeats")
+def test_again():
+    SEEN.append(1)
+    assert len(SEEN) == 1, "another request's tests ran in this process"
+    assert os.environ["WORD"] != "broken", "this KVM is broken"
+"""
+INSMOD = """#!/bin/sh
+echo "insmod $1" >>"$LOG"
+case "$1" in *refused*) echo "insmod: ERROR: could not insert module: Invalid module format" >&2
+    exit 1 ;; esac
+"""
+
+
+class Guest:
+    """The process, asked by files."""
+
+    def __init__(self, top: Path) -> None:
+        self.top, self.place, self.log = top, top / "place", top / "log"
+        self.place.mkdir()
+        self.log.touch()
+        (top / "bin").mkdir()
+        for name, text in (("insmod", INSMOD), ("rmmod", '#!/bin/sh\necho "rmmod" >>"$LOG"\n')):
+            (top / "bin" / name).write_text(text)
+            (top / "bin" / name).chmod(0o755)
+        self.project = fake.make(top / "p", preset=SUITE)
+        self._asked = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lab.mutation.guest", str(self.place), *self._words()],
+            cwd=self.project,
+            env=fake.environ(LOG=str(self.log), PATH=f"{top / 'bin'}:{os.environ['PATH']}"),
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _words(self) -> list[str]:
+        project = self.project
+        return ["-c", f"{project}/pytest.ini", f"--rootdir={project}", "-p", "no:cacheprovider"]
+
+    def ask(self, name: str, **environment: str) -> dict[str, Any]:
+        folder = self.top / name
+        folder.mkdir()
+        request = {
+            "modules": f"/modules/{name}",
+            "words": [*self._words(), f"--results={folder}"],
+            "environment": environment,
+            "output": str(folder / "output.txt"),
+        }
+        fresh = self.place / "new"
+        fresh.write_text(json.dumps(request))
+        fresh.replace(self.place / mutate_guest.request_file(self._asked))
+        answer = self.place / mutate_guest.answer_file(self._asked)
+        self._asked += 1
+        fake.wait_for(lambda: answer.exists() or self._process.poll() is not None)
+        found: dict[str, Any] = json.loads(answer.read_text())
+        return found
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[Guest]:
+    made = Guest(tmp_path)
+    yield made
+    made.end()
+
+
+def test_each_request_has_a_process_an_output_and_results_of_its_own(guest: Guest) -> None:
+    assert guest.ask("sound", WORD="sound")["status"] == 0
+    assert guest.ask("broken", WORD="broken")["status"] == 1
+    assert guest.ask("sound_again", WORD="sound")["status"] == 0
+    outcomes = {
+        name: [each.outcome.value for each in journal.read(guest.top / name / journal.NAME).results]
+        for name in ("sound", "broken", "sound_again")
+    }
+    assert outcomes == {"sound": ["passed"], "broken": ["failed"], "sound_again": ["passed"]}
+    assert "this KVM is broken" in (guest.top / "broken/output.txt").read_text()
+    assert "broken" not in (guest.top / "sound_again/output.txt").read_text()
+    assert [line for line in guest.log.read_text().splitlines() if "insmod" in line] == [
+        f"insmod /modules/{name}/{module}.ko"
+        for name in ("sound", "broken", "sound_again")
+        for module in ("kvm", "kvm-amd")
+    ]
+
+
+def test_modules_that_are_refused_are_told_and_nothing_is_tested(guest: Guest) -> None:
+    answer = guest.ask("refused", WORD="sound")
+    assert answer["refused"] == "insmod: ERROR: could not insert module: Invalid module format"
+    assert "status" not in answer
+    assert not (guest.top / "refused" / journal.NAME).exists()
+    assert guest.ask("sound", WORD="sound")["status"] == 0
+
+
+def test_modules_that_stay_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """rmmod's words; and it is asked only for what is there."""
+    rmmod = tmp_path / "rmmod"
+    rmmod.write_text('#!/bin/sh\necho "rmmod: ERROR: Module $1 is in use" >&2\nexit 1\n')
+    rmmod.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(mutate_guest, "LOADED", tmp_path)
+    assert mutate_guest.remove() == ""
+    (tmp_path / "kvm").mkdir()
+    (tmp_path / "kvm/initstate").touch()
+    assert mutate_guest.remove() == "rmmod: ERROR: Module kvm is in use"
