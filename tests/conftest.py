@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.kick import slots
 from lab.emulation import programs
 from tests.fakes import programs as fake_programs
 
@@ -40,3 +41,9 @@ def played_programs(
     known.cache_clear()
     yield folder
     known.cache_clear()
+
+
+@pytest.fixture
+def own_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For races that judge no kernel: neither they nor their children wait for other races."""
+    monkeypatch.setenv(slots.SESSION, str(tmp_path))

@@ -21,7 +21,9 @@ from harness.kick.plan import PlanError
 from harness.plain_text import line
 
 PROCESSORS = Path("/sys/devices/system/cpu")
-# Where each user has a folder of its own (systemd); elsewhere one is made in the other.
+# Where each user has a folder of its own: as the session names it (XDG Base Directory
+# Specification), or where systemd makes it. Without one it is made in the temporary folder.
+SESSION = "XDG_RUNTIME_DIR"
 RUNTIME = Path("/run/user")
 TEMPORARY = Path("/tmp")
 NAME = "kvm-conformance"
@@ -89,8 +91,9 @@ def _folder() -> Path:
     other for ever.
     """
     user = os.geteuid()
-    named = RUNTIME / str(user)
-    folder = named / "kvm-conformance" if _is_private(named) else TEMPORARY / f"{NAME}-{user}"
+    named = (Path(os.environ.get(SESSION, "")), RUNTIME / str(user))
+    private = next((each for each in named if each.is_absolute() and _is_private(each)), None)
+    folder = private / NAME if private else TEMPORARY / f"{NAME}-{user}"
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(0o700)

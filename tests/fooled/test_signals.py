@@ -121,24 +121,19 @@ def test_words_that_pytest_refuses_are_wrong_usage(tmp_path: Path, words: list[s
 
 
 @pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
+@pytest.mark.usefixtures("own_processors")
 def test_a_soak_that_cannot_judge_accuses_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Too short for a control, here by a guest that leaves KVM_RUN by itself: no verdict."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # it waits for no other race's processors
-    monkeypatch.setattr("tempfile.tempdir", None)
-    what = [
-        "--guest",
-        "port_io",
-        "--delivery",
-        "thread",
-        "--shape",
-        "apart",
-        "--protocol",
-        "handler_writes",
-    ]
+    what = ["--guest", "port_io", "--delivery", "thread", "--shape", "apart"]
     output = tmp_path / "results"
-    assert main(["soak", "--for", "1s", *what, "--output", str(output)]) == Exit.SUITE_ERROR
+    assert (
+        main(
+            ["soak", "--for", "1s", *what, "--protocol", "handler_writes", "--output", str(output)]
+        )
+        == Exit.SUITE_ERROR
+    )
     said = capsys.readouterr()
     assert "Error: no verdict on handler_writes: no control could run" in said.err
     assert "handler_writes: inconclusive: " in said.out

@@ -27,6 +27,7 @@ with slots.slot():
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the locks go, with one slot for all."""
+    monkeypatch.delenv(slots.SESSION, raising=False)
     monkeypatch.setattr(slots, "RUNTIME", tmp_path)
     monkeypatch.setattr(slots, "TEMPORARY", tmp_path)
     monkeypatch.setattr(slots, "pairs", lambda cpus: [slots.Slot(cpus[0], cpus[0])])
@@ -83,3 +84,21 @@ def test_the_folder_of_the_session_is_taken_where_there_is_one(place: Path) -> N
     (place / str(os.geteuid())).mkdir(0o700)
     with slots.slot():
         assert list((place / str(os.geteuid()) / "kvm-conformance").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "taken"),
+    [("own", 0o700, True), ("open", 0o755, False), ("gone", None, False), ("", 0o700, False)],
+)
+def test_the_folder_that_the_session_names_is_taken_if_it_is_private(
+    place: Path, monkeypatch: pytest.MonkeyPatch, name: str, mode: int | None, taken: bool
+) -> None:
+    """Elsewhere races that should exclude each other would not: the folder of all is taken."""
+    named = place / "session"
+    if mode is not None:
+        named.mkdir(mode)
+    monkeypatch.chdir(named if mode is not None else place)
+    monkeypatch.setenv(slots.SESSION, str(named) if name else ".")
+    with slots.slot():
+        assert (named / slots.NAME).exists() == taken
+        assert (place / f"{slots.NAME}-{os.geteuid()}").exists() != taken

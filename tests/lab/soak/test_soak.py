@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +33,13 @@ from tests.fakes.kick.guest import Fakes
 from tools.cli import main
 from tools.screen.soak import MOST_TOLD, Progress, SoakState, report
 
+pytestmark = pytest.mark.usefixtures("own_processors")
 needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
 
 ROOT = Path(__file__).resolve().parents[3]
 SLICE = ["--guest", "spin", "--delivery", "thread", "--slice", "1s"]
 QUICK = [*SLICE, "--shape", "apart"]
 ONE = ["--protocol", "handler_writes"]
-
-
-@pytest.fixture(autouse=True)
-def own_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests judge no kernel, so they wait for no other race's processors."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
 
 
 def a_summary(protocol: str = "handler_writes", kicks: int = 100, lost: int = 0) -> dict:
@@ -313,19 +309,29 @@ def wait_for_a_slice(output: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def started(output: Path, *more: str, shape: str = "apart") -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        command(output, *more, shape=shape),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    wait_for_a_slice(output, process)
-    return process
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a soak of an hour, and waits for its first slice. None outlives the test."""
+    with contextlib.ExitStack() as started:
+
+        def start(output: Path, *more: str, shape: str = "apart") -> subprocess.Popen[str]:
+            words, pipe = command(output, *more, shape=shape), subprocess.PIPE
+            process = started.enter_context(
+                subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+            )
+            started.callback(process.kill)
+            wait_for_a_slice(output, process)
+            return process
+
+        yield start
 
 
 @needs_kvm
 @pytest.mark.parametrize("shape", ["apart", "stopped"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_with_a_report(number: int, code: int, shape: str, tmp_path: Path) -> None:
+def test_a_signal_ends_with_a_report(
+    number: int, code: int, shape: str, tmp_path: Path, started: Callable[..., Any]
+) -> None:
     process = started(tmp_path / "results", shape=shape)
     process.send_signal(number)
     said, errors = process.communicate(timeout=60)
@@ -336,7 +342,7 @@ def test_a_signal_ends_with_a_report(number: int, code: int, shape: str, tmp_pat
 
 
 @needs_kvm
-def test_a_kill_loses_nothing_that_was_done(tmp_path: Path) -> None:
+def test_a_kill_loses_nothing_that_was_done(tmp_path: Path, started: Callable[..., Any]) -> None:
     journal = tmp_path / "results" / JOURNAL
 
     def kicks() -> int:

@@ -13,6 +13,7 @@ import termios
 import threading
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from lab.launch.exit_codes import Exit
@@ -46,12 +47,13 @@ def test_what_is_shown_fits() -> None:
 
 
 @needs_kvm
+@pytest.mark.usefixtures("own_processors")
 def test_ctrl_c_leaves_a_sane_terminal(tmp_path: Path) -> None:
     own, other = pty.openpty()
     before = termios.tcgetattr(other)
     process = subprocess.Popen(
         command(tmp_path / "results"), cwd=ROOT, stdin=other, stdout=other, stderr=other,
-        env={**os.environ, "COLUMNS": str(COLUMNS), "TERM": "xterm", "TMPDIR": str(tmp_path)},
+        env={**os.environ, "COLUMNS": str(COLUMNS), "TERM": "xterm"},
     )  # fmt: skip
     shown: list[bytes] = []
 
