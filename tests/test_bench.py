@@ -18,7 +18,8 @@ from pathlib import Path
 import bare_loop
 import pytest
 
-from harness import host, signs
+from harness import signs
+from harness.host import description, obstacles
 from harness.kvm import arch
 from harness.kvm.speech import Speech
 from lab.benchmark import cases, measurement
@@ -32,7 +33,9 @@ from tools.screen import bench as bench_report
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ["--rounds", "2", "--batch-time", "1"]
 
-needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to measure")
+needs_kvm = pytest.mark.skipif(
+    obstacles.preflight() is not None, reason="there is no KVM to measure"
+)
 
 
 # ---- statistics
@@ -289,8 +292,8 @@ def test_more_threads_than_a_guest_has_vcpus(capsys: pytest.CaptureFixture[str])
 
 
 def test_no_kvm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    obstacle = host.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
-    monkeypatch.setattr(host, "preflight", lambda: obstacle)
+    obstacle = obstacles.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
+    monkeypatch.setattr(obstacles, "preflight", lambda: obstacle)
     assert main(["bench"]) == 4
     assert "Error: There is no /dev/kvm. Load the module." in capsys.readouterr().err
 
@@ -313,7 +316,7 @@ def test_tables_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     output = tmp_path / "out.json"
     assert main(["bench", "--threads", "1,2", "--output", str(output), *QUICK]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(host.describe().headline())
+    assert text.startswith(description.describe().headline())
     assert max(map(len, text.splitlines())) <= 100
     assert "\x1b" not in text
     assert "460df4c1fc7c" in text

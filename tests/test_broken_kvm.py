@@ -23,7 +23,7 @@ import real_suites
 from broken_kvm import ALSO_DISTURBED, DEFECTS, ONE_MODE, TRANSPARENT, Defect
 
 from harness.claims import catalogue, chapters
-from harness.host import preflight
+from harness.host.obstacles import preflight
 from harness.reporting import journal
 from harness.reporting.results import TestOutcome
 from harness.reporting.selection import select

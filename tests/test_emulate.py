@@ -11,7 +11,7 @@ import fake_programs
 import fake_project
 import pytest
 
-from harness.host import Obstacle
+from harness.host.obstacles import Obstacle
 from harness.reporting import journal, variants
 from harness.reporting.results import TestOutcome
 from lab.emulation import cache, conformance, kernel, machine, programs

@@ -74,6 +74,20 @@ def test_nothing_uses_the_ioctl_of_python() -> None:
     assert wrong == [], "fcntl.ioctl is banned: use harness.native"
 
 
+def test_only_the_pace_says_what_a_slow_host_gets() -> None:
+    """Its factor, and the sign that a host is slow, are read in one place each."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path, tree in parsed()
+        if room(path) != "tests"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Constant) and node.value == "KSFT_MACHINE_SLOW")
+        or (isinstance(node, ast.Attribute) and node.attr == "time_scale")
+        or (isinstance(node, ast.ImportFrom) and "time_scale" in [each.name for each in node.names])
+    }
+    assert found == {"harness/host/description.py", "harness/host/pace.py"}
+
+
 #: A process with one thread: it only collects tests, and its forks run them.
 MAY_FORK = {"lab/mutation/guest.py", "lab/emulation/confine.py"}
 FORKING = re.compile(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import real_suites
 
-from harness.host import preflight
+from harness.host.obstacles import preflight
 from harness.reporting import journal
 from harness.reporting.results import TestOutcome
 

@@ -17,7 +17,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from guest_blobs import BlobError
-from harness import host
+from harness.host import description, obstacles
 from harness.signs import Signs
 from lab.benchmark import measurement
 from lab.benchmark.measurement import Bench, CannotMeasureError, Settings
@@ -66,7 +66,7 @@ def bench(
     """Measure what a KVM_RUN costs: with immediate_exit set, with a signal mask, with an exit."""
     _check_mode(mode)
     counts = thread_counts(threads, len(measurement.allowed_cpus()))
-    obstacle = host.preflight()
+    obstacle = obstacles.preflight()
     if obstacle is not None:
         return TERMINAL.refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
     _check_limit(counts)
@@ -181,7 +181,7 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
         code = Exit.SIGTERM if isinstance(error, _Terminated) else Exit.SIGINT
     if results is None:
         return code
-    described = host.describe()
+    described = description.describe()
     text = json.dumps(results.document(described.properties()), indent=1) + "\n"
     file.write(text)
     if as_json:

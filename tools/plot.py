@@ -92,7 +92,7 @@ def journal_of(results: Path) -> Path:
 
 
 def headline(results: Results) -> str:
-    """The host in one line, as `harness.host.Host.headline` gives it."""
+    """The host in one line, as `harness.host.description.Host.headline` gives it."""
     known = results.environment
     if "kernel" not in known:
         return "host unknown: the journal has no description of it"

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from guest_blobs import BlobError
-from harness import host
+from harness.host import description, obstacles
 from harness.kick.apart import RaceApartError
 from harness.kick.engine import EngineError
 from harness.kick.slots import slot
@@ -134,7 +134,7 @@ def soak(
             "timer and itself have no kickers (together, burst, storm), process is one kicker "
             "(storm)"
         )
-    obstacle = host.preflight()
+    obstacle = obstacles.preflight()
     if obstacle is not None:
         return TERMINAL.refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
     if cpus:
@@ -149,8 +149,8 @@ def soak(
                     Exit.NOTHING_TESTED,
                 )
         workshop = Workshop(system)
-        wanted, obstacles = _available(workshop, wanted)
-        for words in obstacles:
+        wanted, lacking = _available(workshop, wanted)
+        for words in lacking:
             click.echo(f"left out: {words}", err=True)
         if not wanted:
             return TERMINAL.refuse("no guest chosen can be had on this host.", Exit.NOTHING_TESTED)
@@ -197,7 +197,7 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
         )
     except OSError as error:
         return _cannot_write(error, folder)
-    described = host.describe()
+    described = description.describe()
     runner = Runner(workshop, settings, journal)
     with contextlib.closing(journal):
         try:

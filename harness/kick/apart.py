@@ -19,12 +19,12 @@ import time
 from pathlib import Path
 
 from harness.closing import Closing
+from harness.host import pace
 from harness.kick.engine import Cancel, measure_speed, run
 from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Plan
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
-from harness.kvm.run import slow_machine_factor
 from harness.kvm.system import System
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -138,7 +138,7 @@ class RaceApart(Closing):
 
 def _bound() -> float:
     """When patience ends that begins now."""
-    return time.monotonic() + _PATIENCE_S * slow_machine_factor()
+    return time.monotonic() + pace.here().stretched(_PATIENCE_S)
 
 
 def send(descriptor: int, text: bytes) -> None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.closing import Closing
+from harness.host import pace
 from harness.kvm import abi, arch, exits
 from harness.kvm import guest as guests
 from harness.kvm.guest import Guest
-from harness.kvm.run import NS, slow_machine_factor
+from harness.kvm.run import NS
 from harness.kvm.system import System
 from harness.kvm.vcpu import all_signals_but
 from harness.native import ffi, lib
@@ -49,9 +50,9 @@ class Settings:
     rounds: int = 30
     batch_s: float = 0.02
     mode: str = ""
-    patience_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
-    signal_after_s: float = field(default_factory=lambda: 1.0 * slow_machine_factor())
-    end_after_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
+    patience_s: float = field(default_factory=lambda: pace.here().stretched(10.0))
+    signal_after_s: float = field(default_factory=lambda: pace.here().stretched(1.0))
+    end_after_s: float = field(default_factory=lambda: pace.here().stretched(10.0))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.host import description
 from harness.reporting import variants
 from lab.emulation import bundle, cache
 from lab.emulation.kernel import Kernel
@@ -131,7 +132,7 @@ def environment(machine: Machine) -> dict[str, str]:
     return {
         "KVM_CONFORMANCE_TIER": machine.tier,
         "KVM_CONFORMANCE_EMULATOR": machine.describe(),
-        "KSFT_MACHINE_SLOW": "yes",
+        description.SLOW: "yes",
         "PYTHONDONTWRITEBYTECODE": "1",
         "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",

@@ -85,7 +85,7 @@ class Machine:
 
     @property
     def tier(self) -> str:
-        """The tier of results from this machine (harness.host)."""
+        """The tier of results from this machine (harness.host.description)."""
         return "emulated-instruction-clock" if self.instruction_clock else "emulated"
 
     def check(self) -> None:
