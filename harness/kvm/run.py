@@ -85,7 +85,7 @@ class RunResult:
     value: int
     errno: int
     exit_reason: int
-    exit: exits.Exit | None
+    exit: exits.VcpuExit | None
     rescue: Rescue | None
     heartbeats: tuple[int, int]
     elapsed_ns: int

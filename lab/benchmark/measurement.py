@@ -39,7 +39,7 @@ class CannotMeasureError(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """`threads`: the numbers of threads to measure with; `batch_s`: seconds a batch lasts.
 
     `mode` is where the guest runs ("": the architecture's last mode); the other bounds, seconds,
@@ -127,7 +127,7 @@ def schedule(known: Sequence[Case], threads: Sequence[int], number: int) -> list
 class Bench(Closing):
     """The guests of the benchmark, a context manager. Raises `CannotMeasureError`, `BlobError`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BenchSettings) -> None:
         self.settings = settings
         architecture = arch.current()
         self.workload = architecture.SPEECH
@@ -224,7 +224,7 @@ def _why(error: OSError, threads: int) -> str:
     return f"the guest cannot be made: {error}."
 
 
-def run_all(settings: Settings, take: Callable[[Batch], None]) -> None:
+def run_all(settings: BenchSettings, take: Callable[[Batch], None]) -> None:
     """Every batch of a benchmark, handed to `take` one by one. Raises as `Bench` does."""
     with Bench(settings) as bench:
         for batch in bench.batches():

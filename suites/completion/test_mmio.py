@@ -8,7 +8,7 @@ import pytest
 from harness.devices import Device
 from harness.kvm.guest import create
 from harness.kvm.system import System
-from harness.verdicts import require_accumulator, require_completion
+from harness.require import require_accumulator, require_completion
 from suites.dimensions import every_guest_mode, every_irqchip, first_and_later_turn, pin_device
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio")]

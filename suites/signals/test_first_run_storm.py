@@ -11,7 +11,7 @@ from harness.host import pace
 from harness.kvm.guest import create
 from harness.kvm.signals import CountingHandler, ThreadTimer
 from harness.kvm.system import System
-from harness.verdicts import require_runs_on, require_signal_exit
+from harness.require import require_runs_on, require_signal_exit
 from suites.dimensions import KICK
 
 pytestmark = pytest.mark.usefixtures("capability")

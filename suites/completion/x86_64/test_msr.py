@@ -11,7 +11,7 @@ from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.arch.x86_64.devices import refuse_msr
 from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
-from harness.verdicts import require_completion, require_immediate
+from harness.require import require_completion, require_immediate
 from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
@@ -96,7 +96,7 @@ def test_wrmsr_then_saved(device: Device, kvm: System) -> None:
 # ---- answered with an error
 
 
-def refuse(device: Device, asked: exits.Exit) -> None:
+def refuse(device: Device, asked: exits.VcpuExit) -> None:
     """The guest gets a #GP."""
     refuse_msr(device.guest.vcpu, asked)
 

@@ -16,7 +16,7 @@ from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.verdicts import require_eintr
+from harness.require import require_eintr
 from suites.dimensions import every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
 
 pytestmark = [
