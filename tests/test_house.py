@@ -7,6 +7,7 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -216,6 +217,38 @@ def test_unknown_check_is_wrong_usage() -> None:
     )
     assert done.returncode == 64
     assert "unknown check 'nonsense'" in done.stderr
+
+
+#: Files that a page has the reader write.
+EXAMPLES = {"suites/preset/test_after_a_kick.py", "guest_blobs/x86_64/doubler.S"}
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_in_the_documents_exist(page: Path) -> None:
+    """Paths from the top, names of files, and modules; what has <name> or * in it is a pattern."""
+    tops = {path.name for path in ROOT.iterdir()} - {"results", "build", ".venv", ".git"}
+    suffixes = (".py", ".c", ".h", ".cdef", ".toml", ".sh", ".S", ".inc")
+    names = {path.name for path in files(*suffixes)}
+    wrong = []
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        for said in re.findall(r"`([\w./-]+)`", line):
+            if re.match(r"(harness|lab|tools|suites|guest_blobs)\.\w", said):
+                # A module, and perhaps a name in it.
+                paths = [ROOT.joinpath(*said.split(".")), ROOT.joinpath(*said.split(".")[:-1])]
+                found = any(path.is_dir() or path.with_suffix(".py").exists() for path in paths)
+            elif "/" in said and said.split("/")[0] in tops:
+                found = (ROOT / said).exists() or said in EXAMPLES
+            elif "/" not in said and said.endswith(suffixes) and re.match(r"\w", said):
+                found = said in names
+            else:
+                continue
+            if not found:
+                wrong.append(f"{page.name}:{number}: {said}")
+        for link in re.findall(r"\]\(([^)#:]+)\)", line):
+            if not (page.parent / link).exists():
+                wrong.append(f"{page.name}:{number}: {link}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
