@@ -89,6 +89,23 @@ def test_only_the_pace_says_what_a_slow_host_gets() -> None:
     assert found == {"harness/host/description.py", "harness/host/pace.py"}
 
 
+SLEEPS = {"sleep", "nanosleep", "usleep", "sigtimedwait"}
+
+
+def test_no_test_of_a_claim_sleeps() -> None:
+    """A sleep makes a race rarer, not impossible: a test waits for what guest or kernel shows."""
+    wrong = [
+        where(path, node.lineno)
+        for path, tree in parsed()
+        if room(path) in ("suites", "conftest")
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in SLEEPS)
+        or (isinstance(node, ast.ImportFrom) and SLEEPS & {each.name for each in node.names})
+        or (isinstance(node, ast.Name) and node.id in SLEEPS)
+    ]
+    assert wrong == [], "docs/add-a-test.md says what there is to wait for"
+
+
 #: A process with one thread: it only collects tests, and its forks run them.
 MAY_FORK = {"lab/mutation/guest.py", "lab/emulation/confine.py"}
 FORKING = re.compile(
