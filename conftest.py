@@ -34,10 +34,10 @@ import pytest
 
 from harness import devices
 from harness.devices import Device
-from harness.host import Obstacle, preflight
 from harness.host.features import reason
 from harness.host.kernel_log import KernelLog, alarms
 from harness.host.leftovers import left_behind_since, take_stock
+from harness.host.obstacles import Obstacle, preflight
 from harness.kick import slots
 from harness.kick.budget import Budget, BudgetError
 from harness.kick.engine import measure_speed

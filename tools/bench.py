@@ -17,11 +17,11 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from guest_blobs import BlobError
-from harness import host
+from harness.host import description, obstacles
 from harness.signs import Signs
 from lab.benchmark import measurement
-from lab.benchmark.measurement import Bench, CannotMeasureError, Settings
-from lab.benchmark.results import Results
+from lab.benchmark.measurement import Bench, BenchSettings, CannotMeasureError
+from lab.benchmark.results import BenchResults
 from lab.launch.exit_codes import Exit
 from tools import options
 from tools.screen import bench as bench_report
@@ -66,11 +66,11 @@ def bench(
     """Measure what a KVM_RUN costs: with immediate_exit set, with a signal mask, with an exit."""
     _check_mode(mode)
     counts = thread_counts(threads, len(measurement.allowed_cpus()))
-    obstacle = host.preflight()
+    obstacle = obstacles.preflight()
     if obstacle is not None:
         return TERMINAL.refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
     _check_limit(counts)
-    settings = Settings(threads=counts, rounds=rounds, batch_s=batch_ms / 1000, mode=mode)
+    settings = BenchSettings(threads=counts, rounds=rounds, batch_s=batch_ms / 1000, mode=mode)
     try:
         with _writable(output) as file:
             return _measure_and_report(settings, file, as_json)
@@ -167,12 +167,12 @@ def _writable(path: Path | None) -> Iterator[_File]:
         file.close()
 
 
-def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
-    results: Results | None = None
+def _measure_and_report(settings: BenchSettings, file: _File, as_json: bool) -> int:
+    results: BenchResults | None = None
     code: int = Exit.HELD
     try:
         with _terminable(), Bench(settings) as machine:
-            results = Results(settings, machine.cases)
+            results = BenchResults(settings, machine.cases)
             code = _measure(machine, results, settings.batch_s)
     except (CannotMeasureError, BlobError) as error:
         click.echo(f"Error: {error}", err=True)
@@ -181,7 +181,7 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
         code = Exit.SIGTERM if isinstance(error, _Terminated) else Exit.SIGINT
     if results is None:
         return code
-    described = host.describe()
+    described = description.describe()
     text = json.dumps(results.document(described.properties()), indent=1) + "\n"
     file.write(text)
     if as_json:
@@ -195,7 +195,7 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     return code
 
 
-def _measure(machine: Bench, results: Results, batch_s: float) -> int:
+def _measure(machine: Bench, results: BenchResults, batch_s: float) -> int:
     screen = bench_report.console(stderr=True)
     progress = Progress(
         TextColumn("measuring"),

@@ -29,7 +29,7 @@ EXIT_DIFFERS = 1
 EXIT_SUITE_ERROR = 70
 
 
-class BuildError(Exception):
+class BlobBuildError(Exception):
     """The programs cannot be built; the message says why and what to do."""
 
 
@@ -46,7 +46,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Recipe:
     """How an architecture's programs are built.
 
     ``base`` is the address of guest RAM, ``modes`` maps a mode's name to its compiler flags, and
@@ -64,8 +64,8 @@ class Architecture:
         return self.placements.get(program, Placement(tuple(self.modes)))
 
 
-ARCHITECTURES: tuple[Architecture, ...] = (
-    Architecture(
+ARCHITECTURES: tuple[Recipe, ...] = (
+    Recipe(
         name="x86_64",
         # One target for the three modes: the sources switch by .code16, .code32 and .code64.
         target="x86_64-unknown-none",
@@ -99,7 +99,7 @@ def _find_tool(name: str, path: str | None = None) -> str:
                 versions.setdefault(int(version), str(candidate))
     if versions:
         return versions[max(versions)]
-    raise BuildError(
+    raise BlobBuildError(
         f"{name} is not installed; building the guest programs needs the Debian packages "
         "clang, lld and llvm: apt-get install clang lld llvm"
     )
@@ -113,9 +113,9 @@ def _run(arguments: list[str]) -> None:
             arguments, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildError(f"{arguments[0]} could not be run: {error}") from None
+        raise BlobBuildError(f"{arguments[0]} could not be run: {error}") from None
     if done.returncode != 0:
-        raise BuildError(f"{arguments[0]} failed:\n{(done.stderr or done.stdout).strip()}")
+        raise BlobBuildError(f"{arguments[0]} failed:\n{(done.stderr or done.stdout).strip()}")
 
 
 def _elf_entry(path: Path) -> int:
@@ -127,7 +127,7 @@ def _elf_entry(path: Path) -> int:
 
 
 def _build_one(
-    tools: tuple[str, str, str], architecture: Architecture, source: Path, mode: str, out: Path
+    tools: tuple[str, str, str], architecture: Recipe, source: Path, mode: str, out: Path
 ) -> guest_blobs.Entry:
     clang, linker, objcopy = tools
     program = source.stem
@@ -149,7 +149,9 @@ def _build_one(
     code = binary.read_bytes()
     room = placement.end - placement.load_address
     if not 0 < len(code) <= room:
-        raise BuildError(f"{source}: mode {mode} gives {len(code)} bytes; there is room for {room}")
+        raise BlobBuildError(
+            f"{source}: mode {mode} gives {len(code)} bytes; there is room for {room}"
+        )
     return guest_blobs.Entry(
         program=program,
         architecture=architecture.name,
@@ -165,14 +167,14 @@ def _build_one(
 def build(out_dir: Path, sources: Path = guest_blobs.FOLDER) -> tuple[guest_blobs.Entry, ...]:
     """Build every program of every architecture into out_dir, and the manifest with them.
 
-    Gives the manifest's entries. BuildError when a tool is missing or a source does not build.
+    Gives the manifest's entries. BlobBuildError when a tool is missing or a source does not build.
     """
     tools = (_find_tool("clang"), _find_tool("ld.lld"), _find_tool("llvm-objcopy"))
-    jobs: list[tuple[Architecture, Path, str]] = []
+    jobs: list[tuple[Recipe, Path, str]] = []
     for architecture in ARCHITECTURES:
         found = sorted((sources / architecture.name).glob("*.S"))
         if not found:
-            raise BuildError(f"{sources / architecture.name}: no sources (*.S)")
+            raise BlobBuildError(f"{sources / architecture.name}: no sources (*.S)")
         for source in found:
             for mode in architecture.placement(source.stem).modes:
                 jobs.append((architecture, source, mode))
@@ -236,7 +238,7 @@ def blobs(write: bool) -> None:
             if write:
                 _replace(built, guest_blobs.FOLDER)
             found = differences(built, guest_blobs.FOLDER)
-    except (BuildError, OSError) as error:
+    except (BlobBuildError, OSError) as error:
         click.echo(f"blobs: {error}", err=True)
         sys.exit(EXIT_SUITE_ERROR)
     if found:

@@ -12,7 +12,7 @@ from harness.reporting import journal as run_journal
 from lab.launch.exit_codes import Exit
 from lab.soak import journal
 from lab.soak import tally as race_tally
-from lab.soak.tally import Results, ResultsError
+from lab.soak.tally import RaceResults, RaceResultsError
 from tools import options
 from tools.screen.terminal import TERMINAL
 
@@ -50,7 +50,7 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
         found = race_tally.read(path)
     except FileNotFoundError as error:
         raise click.BadParameter(str(error), param_hint="RESULTS") from None
-    except ResultsError as error:
+    except RaceResultsError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
         return TERMINAL.refuse(f"{results} cannot be read: {error.strerror}.", Exit.SUITE_ERROR)
@@ -91,8 +91,8 @@ def journal_of(results: Path) -> Path:
     )
 
 
-def headline(results: Results) -> str:
-    """The host in one line, as `harness.host.Host.headline` gives it."""
+def headline(results: RaceResults) -> str:
+    """The host in one line, as `harness.host.description.Host.headline` gives it."""
     known = results.environment
     if "kernel" not in known:
         return "host unknown: the journal has no description of it"

@@ -24,7 +24,7 @@ from tools.options import EXTRA, WithPytestArguments
 from tools.screen.terminal import TERMINAL
 
 if TYPE_CHECKING:
-    from harness.host import Obstacle  # which loads the native extension
+    from harness.host.obstacles import Obstacle  # which loads the native extension
 
 
 @click.command(
@@ -96,8 +96,8 @@ def _given(ctx: click.Context) -> set[str]:
 
 
 def _obstacle() -> Obstacle | None:
-    host = importlib.import_module("harness.host")
-    found: Obstacle | None = host.preflight()
+    obstacles = importlib.import_module("harness.host.obstacles")
+    found: Obstacle | None = obstacles.preflight()
     return found
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import click
 
 from guest_blobs import BlobError
-from harness import host
-from harness.kick.apart import RaceApartError
+from harness.host import description, obstacles
 from harness.kick.engine import EngineError
+from harness.kick.race_process import RaceProcessError
 from harness.kick.slots import slot
 from harness.kick.verdict import LATE_LEAST, LATE_P, RaceOutcome, judge, late_counts
 from harness.kvm import arch
@@ -28,9 +28,9 @@ from harness.kvm.system import System
 from lab.launch.exit_codes import Exit
 from lab.soak import journal as soak_journal
 from lab.soak import plan
-from lab.soak.journal import JOURNAL, Journal
+from lab.soak.journal import JOURNAL, SoakJournal
 from lab.soak.plan import Combination
-from lab.soak.slices import Done, Workshop, last_mode
+from lab.soak.slices import SliceDone, Workshop, last_mode
 from lab.soak.stop import Stop, StopError
 from lab.soak.tally import Tally
 from tools import options
@@ -41,11 +41,11 @@ from tools.screen.terminal import TERMINAL
 REPORT = "soak.txt"
 _SHORTEST_S = 0.2
 #: Errors of the suite, not of the kernel.
-_BROKEN = (KvmError, EngineError, BlobError, NotSeenError, RaceApartError)
+_BROKEN = (KvmError, EngineError, BlobError, NotSeenError, RaceProcessError)
 
 
 @dataclass(frozen=True)
-class Settings:
+class SoakSettings:
     """What was asked for, checked."""
 
     seconds: float
@@ -134,7 +134,7 @@ def soak(
             "timer and itself have no kickers (together, burst, storm), process is one kicker "
             "(storm)"
         )
-    obstacle = host.preflight()
+    obstacle = obstacles.preflight()
     if obstacle is not None:
         return TERMINAL.refuse(f"{obstacle.sentence} {obstacle.advice}", Exit.NOTHING_TESTED)
     if cpus:
@@ -149,12 +149,12 @@ def soak(
                     Exit.NOTHING_TESTED,
                 )
         workshop = Workshop(system)
-        wanted, obstacles = _available(workshop, wanted)
-        for words in obstacles:
+        wanted, lacking = _available(workshop, wanted)
+        for words in lacking:
             click.echo(f"left out: {words}", err=True)
         if not wanted:
             return TERMINAL.refuse("no guest chosen can be had on this host.", Exit.NOTHING_TESTED)
-        return _soak(workshop, Settings(seconds, slice_s, wanted, until_lost), output)
+        return _soak(workshop, SoakSettings(seconds, slice_s, wanted, until_lost), output)
 
 
 def _check_modes(modes: tuple[str, ...]) -> None:
@@ -184,11 +184,11 @@ def _available(
     return kept, [f"{guest} ({mode}): {words}" for (guest, mode), words in why.items() if words]
 
 
-def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
+def _soak(workshop: Workshop, settings: SoakSettings, output: Path | None) -> int:
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
     folder = output or Path("results") / f"soak-{stamp}"
     try:
-        journal = Journal(folder)
+        journal = SoakJournal(folder)
     except FileExistsError:
         return TERMINAL.refuse(
             f"{folder} holds a journal already ({JOURNAL}), or is no folder. Choose another "
@@ -197,7 +197,7 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
         )
     except OSError as error:
         return _cannot_write(error, folder)
-    described = host.describe()
+    described = description.describe()
     runner = Runner(workshop, settings, journal)
     with contextlib.closing(journal):
         try:
@@ -227,7 +227,7 @@ def _soak(workshop: Workshop, settings: Settings, output: Path | None) -> int:
 class Runner:
     """Slice after slice until the time is over, a signal comes, or a kick is lost."""
 
-    def __init__(self, workshop: Workshop, settings: Settings, journal: Journal) -> None:
+    def __init__(self, workshop: Workshop, settings: SoakSettings, journal: SoakJournal) -> None:
         self._workshop = workshop
         self._settings = settings
         self._journal = journal
@@ -265,7 +265,7 @@ class Runner:
                     break
                 except _BROKEN as problem:
                     # A Ctrl-C may meet a race's process while it is being made.
-                    if not (self.stop.exit_code() and isinstance(problem, RaceApartError)):
+                    if not (self.stop.exit_code() and isinstance(problem, RaceProcessError)):
                         error = f"{what.describe()}: {problem}"
                     break
                 if self._settings.until_lost and self.state.broken:
@@ -299,7 +299,7 @@ class Runner:
         if words:
             progress.say(words)
 
-    def _judge(self, what: Combination, done: Done) -> str:
+    def _judge(self, what: Combination, done: SliceDone) -> str:
         """What is wrong with a slice, as a text; empty when nothing is."""
         verdict = judge(done.summaries, control=done.control)
         if verdict.outcome is RaceOutcome.LOST:
@@ -312,7 +312,7 @@ class Runner:
         self.state.tell(text)
         return text
 
-    def _late(self, done: Done) -> bool:
+    def _late(self, done: SliceDone) -> bool:
         """The rule of harness.kick.verdict, with its probability spread over all slices.
 
         A soak makes as many comparisons as it has slices. The n-th may err with LATE_P / (n (n +

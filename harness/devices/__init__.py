@@ -7,7 +7,7 @@ begins again. The device gives value, value + 1, ... So a read or a write that i
 torn shows in the next exit or in the counters. (hypercall: a call is a read; nothing is written.)
 
 A device loads its program itself. An exit other than the one that must come is an AssertionError
-with a sentence for a bug report, as in `harness.verdicts`.
+with a sentence for a bug report, as in `harness.require`.
 """
 
 from __future__ import annotations

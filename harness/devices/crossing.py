@@ -28,13 +28,13 @@ class CrossingWindow(Device):
         self._writing = False
         self._moved = bytearray()
 
-    def is_read(self, found: exits.Exit | None) -> bool:
+    def is_read(self, found: exits.VcpuExit | None) -> bool:
         return self._is_piece(found, False, 0)
 
-    def is_write(self, found: exits.Exit | None) -> bool:
+    def is_write(self, found: exits.VcpuExit | None) -> bool:
         return self._is_piece(found, True, 0)
 
-    def _is_piece(self, found: exits.Exit | None, is_write: bool, offset: int) -> bool:
+    def _is_piece(self, found: exits.VcpuExit | None, is_write: bool, offset: int) -> bool:
         return (
             isinstance(found, exits.Mmio)
             and found.is_write == is_write
@@ -52,20 +52,20 @@ class CrossingWindow(Device):
 
     # ---- pieces
 
-    def answer(self, asked: exits.Exit) -> int:
+    def answer(self, asked: exits.VcpuExit) -> int:
         """Begins to give the next value, by its first piece; the whole value."""
         self.value += 1
         self._begin(asked)
         return self.value
 
-    def run_to_write(self, circumstance: str, value: int | None = None) -> exits.Exit:
+    def run_to_write(self, circumstance: str, value: int | None = None) -> exits.VcpuExit:
         """A normal KVM_RUN, which must bring the first piece of the write."""
         __tracebackhide__ = True
         told = self._run_to(self.is_write, "write", circumstance)
         self._begin(told)
         return told
 
-    def _begin(self, first: exits.Exit) -> None:
+    def _begin(self, first: exits.VcpuExit) -> None:
         self.pieces, self._writing = 0, self.is_write(first)
         self._moved.clear()
         self._serve(first)

@@ -39,11 +39,11 @@ class Device:
         for index, value in self.channel.prepare(self.guest.vm).items():
             self.guest.set_data(index, value)
 
-    def is_read(self, found: exits.Exit | None) -> bool:
+    def is_read(self, found: exits.VcpuExit | None) -> bool:
         """Whether this exit is the program's read."""
         return self.channel.is_read(found)
 
-    def is_write(self, found: exits.Exit | None) -> bool:
+    def is_write(self, found: exits.VcpuExit | None) -> bool:
         """Whether this exit is the program's write."""
         return self.channel.is_write(found)
 
@@ -57,12 +57,12 @@ class Device:
 
     # ---- the dialogue
 
-    def run_to_read(self, circumstance: str) -> exits.Exit:
+    def run_to_read(self, circumstance: str) -> exits.VcpuExit:
         """A normal KVM_RUN, which must bring the program's read. The exit, not answered yet."""
         __tracebackhide__ = True
         return self._run_to(self.is_read, "read", circumstance)
 
-    def run_to_write(self, circumstance: str, value: int | None = None) -> exits.Exit:
+    def run_to_write(self, circumstance: str, value: int | None = None) -> exits.VcpuExit:
         """A normal KVM_RUN, which must bring the write of `value` (the last one given) + 1.
 
         It is answered, where it waits for that.
@@ -84,8 +84,8 @@ class Device:
         self.run_to_write(circumstance, value)
 
     def _run_to(
-        self, comes: Callable[[exits.Exit | None], bool], what: str, circumstance: str
-    ) -> exits.Exit:
+        self, comes: Callable[[exits.VcpuExit | None], bool], what: str, circumstance: str
+    ) -> exits.VcpuExit:
         __tracebackhide__ = True
         result = self.guest.vcpu.run_raw()
         if result.rescue or result.exit is None or not comes(result.exit):
@@ -95,7 +95,7 @@ class Device:
             )
         return result.exit
 
-    def answer(self, asked: exits.Exit) -> int:
+    def answer(self, asked: exits.VcpuExit) -> int:
         """Gives the next value, and returns it."""
         self.value += 1
         self.give(asked, self.value)

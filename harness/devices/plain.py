@@ -22,7 +22,7 @@ def mmio_window(ram_base: int) -> Channel:
     """A load and a store of 32 bits, side by side."""
     window = ram_base + at.MMIO_BASE
 
-    def comes(found: exits.Exit | None, is_write: bool, address: int) -> bool:
+    def comes(found: exits.VcpuExit | None, is_write: bool, address: int) -> bool:
         return isinstance(found, exits.Mmio) and (
             (found.is_write, found.address, found.length) == (is_write, address, _BYTES)
         )
@@ -61,7 +61,7 @@ class Hypercalls(Device):
 
     def __init__(self, guest: Guest, mode: str, channel: Channel) -> None:
         super().__init__(guest, mode, channel)
-        self._ahead: exits.Exit | None = None
+        self._ahead: exits.VcpuExit | None = None
 
     @classmethod
     def possible(cls, channel: Channel, system: System, mode: str) -> bool:
@@ -83,7 +83,7 @@ class Hypercalls(Device):
         for index, value in architecture.hypercall_program().items():
             self.guest.set_data(index, value)
 
-    def run_to_read(self, circumstance: str) -> exits.Exit:
+    def run_to_read(self, circumstance: str) -> exits.VcpuExit:
         """As for any device; no run, where `run_past_read()` has come to this call already."""
         __tracebackhide__ = True
         found, self._ahead = self._ahead, None

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What this host is, and what it cannot do."""
+"""What this host is, and what it cannot do.
 
-from __future__ import annotations
-
-from harness.host.description import Host, describe
-from harness.host.obstacles import Obstacle, preflight
-
-__all__ = ["Host", "Obstacle", "describe", "preflight"]
+description  kernel, backend, tier
+pace         how fast it is
+obstacles    why nothing can be tested on it
+features     the words for what it cannot show
+kernel_log   its kernel's alarms
+leftovers    what a test left behind in its process
+"""

@@ -10,8 +10,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.kvm.run import slow_machine_factor
-
+#: The variable by which a machine is said to be slow ("yes"), as netdev's CI does.
+SLOW = "KSFT_MACHINE_SLOW"
 _SYS = Path("/sys")
 _PROC = Path("/proc")
 
@@ -23,8 +23,9 @@ class Host:
     `kernel` is the release and `kernel_build` the version string (`uname -r`, `-v`); `backend` the
     module that serves /dev/kvm ("built in" where KVM is no module); `virtualization` names what
     this host itself runs under ("none" on bare metal); `tier` is "hardware" (also nested),
-    "emulated" or "emulated-instruction-clock"; `time_scale` stretches every bound on time.
-    `emulator` is what a tool said that booted this host in an emulator, else None.
+    "emulated" or "emulated-instruction-clock"; `time_scale` is the factor of its pace
+    (`harness.host.pace`); `emulator` is what a tool said that booted this host in an emulator, else
+    None.
     """
 
     kernel: str
@@ -114,19 +115,29 @@ def tier(cpuinfo: str) -> str:
     return "emulated" if "QEMU TCG" in cpuinfo else "hardware"
 
 
+def time_scale() -> float:
+    """How much longer everything may take: 1, or 10 by netdev's sign of a slow machine."""
+    return 10.0 if os.environ.get(SLOW, "").lower() in ("yes", "1", "true") else 1.0
+
+
+def cpuinfo() -> str:
+    """What the kernel says of the processors; empty where it says nothing."""
+    return _read(_PROC / "cpuinfo")
+
+
 @functools.cache
 def describe() -> Host:
     """This host, looked at once a process."""
-    cpuinfo = _read(_PROC / "cpuinfo")
+    processors = cpuinfo()
     return Host(
         kernel=platform.release(),
         kernel_build=platform.version(),
         architecture=platform.machine(),
         backend=backend(),
-        cpu=cpu_model(cpuinfo),
+        cpu=cpu_model(processors),
         cpus=len(os.sched_getaffinity(0)),
-        virtualization=virtualization(cpuinfo),
-        tier=tier(cpuinfo),
-        time_scale=slow_machine_factor(),
+        virtualization=virtualization(processors),
+        tier=tier(processors),
+        time_scale=time_scale(),
         emulator=os.environ.get("KVM_CONFORMANCE_EMULATOR") or None,
     )

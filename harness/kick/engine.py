@@ -11,12 +11,13 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from harness.host import pace
 from harness.kick import realtime
 from harness.kick.plan import DELIVERY_NUMBERS, PROTOCOL_NUMBERS, Delivery, Plan, Protocol
 from harness.kick.slots import Slot, check_processors
 from harness.kick.summary import Summary, read
 from harness.kvm.guest import Guest
-from harness.kvm.run import NS, slow_machine_factor
+from harness.kvm.run import NS
 from harness.kvm.running import Running
 from harness.kvm.vcpu import all_signals_but
 from harness.native import ffi, lib
@@ -192,8 +193,8 @@ def _native_plan(guest: Guest, plan: Plan, slot: Slot, speed: int, late: int) ->
     native.sleeps, native.exits = plan.halts, plan.exits
     # The clock is there for what sleeps, and for a slow machine's timer whose interrupt comes late.
     # A control's loss is the guest's progress after a handler that ran in the window.
-    slow = 1.0 if plan.protocol is Protocol.CONTROL else slow_machine_factor()
-    native.lost_ns = int(LOST_S * slow * NS)
+    lost_s = LOST_S if plan.protocol is Protocol.CONTROL else pace.here().stretched(LOST_S)
+    native.lost_ns = int(lost_s * NS)
     native.lost_turns = max(1, int(speed * LOST_S))
     judged = not plan.halts and not plan.exits
     native.late_turns = late if judged else 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from harness.host import pace
 from harness.kick.engine import run
 from harness.kick.plan import (
     ENOUGH_LOSSES,
@@ -21,7 +22,6 @@ from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kick.verdict import fired, lacking, landed
 from harness.kvm.guest import Guest
-from harness.kvm.run import slow_machine_factor
 
 CONTROL_KICKS = 4
 """A control at a time: each loss takes some 60 ms to be sure of, and every second one is to be."""
@@ -109,9 +109,9 @@ class Race:
 def control_plan(plan: Plan, turn: int = 0) -> Plan:
     """What the control of a plan does, in its first turn or a later one."""
     itself = plan.delivery is Delivery.ITSELF
-    wide, latest = _WIDE_NS, _LATEST_NS
-    if slow_machine_factor() != 1:
-        wide, latest = _WIDE_EMULATED_NS, _WIDE_EMULATED_NS // 2
+    wide, latest = pace.here().choose(
+        usual=(_WIDE_NS, _LATEST_NS), slow=(_WIDE_EMULATED_NS, _WIDE_EMULATED_NS // 2)
+    )
     if plan.placement == "together":
         wide = _WIDE_TOGETHER_NS
     return replace(

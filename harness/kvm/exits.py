@@ -127,7 +127,7 @@ class Other:
     reason: int
 
 
-Exit = (
+VcpuExit = (
     Io
     | Mmio
     | Hlt
@@ -177,7 +177,7 @@ def _internal(run: Any) -> InternalError:
     return InternalError(run.internal.suberror, tuple(run.internal.data[0:count]))
 
 
-_DECODERS: Mapping[int, Callable[[Any], Exit]] = {
+_DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     constant("KVM_EXIT_IO"): _io,
     constant("KVM_EXIT_MMIO"): _mmio,
     constant("KVM_EXIT_HLT"): lambda run: Hlt(),
@@ -200,7 +200,7 @@ _DECODERS: Mapping[int, Callable[[Any], Exit]] = {
 }
 
 
-def decode(run: Any) -> Exit:
+def decode(run: Any) -> VcpuExit:
     """The exit that a `struct kvm_run *` describes. Meaningful after KVM_RUN returned 0 only."""
     reason = int(run.exit_reason)
     decoder = _DECODERS.get(reason)

@@ -13,15 +13,11 @@ import resource
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.host import pace
 from harness.kvm import exits
 from harness.native import ffi, lib
 
 NS = 1_000_000_000
-
-
-def slow_machine_factor() -> float:
-    """How much longer everything may take: 1, or 10 where KSFT_MACHINE_SLOW=yes (netdev's sign)."""
-    return 10.0 if os.environ.get("KSFT_MACHINE_SLOW", "").lower() in ("yes", "1", "true") else 1.0
 
 
 @dataclass
@@ -29,13 +25,12 @@ class Bounds:
     """How long a run may last, seconds, and where the guest's words are (`uint32_t *` or None).
 
     The bounds tell a hang from a run; no verdict rests on them where the guest moved on, for then
-    the rescue comes at once (`progress_forbidden`). Patience is counted in the time of who waits,
-    which a starved host stretches by itself; so a slow one gets twice as much, not ten times. The
-    time from the first signal to the end of the process is counted in signals, 150 on any host.
+    the rescue comes at once (`progress_forbidden`). The time from the first signal to the end of
+    the process is counted in signals, 150 on any host.
     """
 
-    patience_s: float = field(default_factory=lambda: 10.0 * min(slow_machine_factor(), 2.0))
-    signal_after_s: float = field(default_factory=lambda: 1.0 * min(slow_machine_factor(), 2.0))
+    patience_s: float = field(default_factory=lambda: pace.here().patience(10.0))
+    signal_after_s: float = field(default_factory=lambda: pace.here().patience(1.0))
     end_after_s: float = 3.0
     heartbeat: Any = None
     stop: Any = None
@@ -90,7 +85,7 @@ class RunResult:
     value: int
     errno: int
     exit_reason: int
-    exit: exits.Exit | None
+    exit: exits.VcpuExit | None
     rescue: Rescue | None
     heartbeats: tuple[int, int]
     elapsed_ns: int

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.kvm.exits import Exit
+from harness.kvm.exits import VcpuExit
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -66,8 +66,8 @@ class Channel:
 
     program: str
     first: int
-    is_read: Callable[[Exit | None], bool]
-    is_write: Callable[[Exit | None], bool]
+    is_read: Callable[[VcpuExit | None], bool]
+    is_write: Callable[[VcpuExit | None], bool]
     give: Callable[[Vcpu, Any, int], None]
     written: Callable[[Any], int]
     take: Callable[[Vcpu, Any], None] = lambda vcpu, told: None

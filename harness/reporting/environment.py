@@ -8,12 +8,11 @@ consumers look at one test at a time.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import os
 from collections.abc import Mapping
 
 import pytest
 
+from harness.host import description
 from harness.reporting import variants
 from harness.reporting.markers import is_suite_test
 
@@ -21,27 +20,20 @@ _ENVIRONMENT = pytest.StashKey[dict[str, str]]()
 
 
 def describe() -> dict[str, str]:
-    """The host's properties, flat; only kernel and machine where the host cannot be looked at."""
-    try:
-        # Not at the top: it loads the native extension, which a listing does without.
-        host = importlib.import_module("harness.host")
-        return flatten(host.describe())
-    except ImportError:
-        name = os.uname()
-        return {"kernel": name.release, "architecture": name.machine}
+    """The host's properties, flat."""
+    return flatten(description.describe())
 
 
-def flatten(description: object) -> dict[str, str]:
+def flatten(described: object) -> dict[str, str]:
     """A mapping, or a dataclass of plain values, as texts. ``None`` is left out."""
-    if isinstance(description, Mapping):
-        pairs = dict(description)
-    elif dataclasses.is_dataclass(description) and not isinstance(description, type):
+    if isinstance(described, Mapping):
+        pairs = dict(described)
+    elif dataclasses.is_dataclass(described) and not isinstance(described, type):
         pairs = {
-            field.name: getattr(description, field.name)
-            for field in dataclasses.fields(description)
+            field.name: getattr(described, field.name) for field in dataclasses.fields(described)
         }
     else:
-        raise TypeError(f"a host's description is a mapping or a dataclass, not {description!r}")
+        raise TypeError(f"a host's description is a mapping or a dataclass, not {described!r}")
     return {str(key): _text(value) for key, value in pairs.items() if value is not None}
 
 

@@ -25,13 +25,13 @@ from harness.reporting import output, whole
 from harness.reporting.markers import is_suite_test, property_of
 from harness.reporting.selection import Rest
 
-Plan = dict[str, tuple[str, str]]
+TestPlan = dict[str, tuple[str, str]]
 
 _KEY = "conformance_plan"
 _LOANS = pytest.StashKey[dict[str, int]]()
 
 
-def of_items(items: Iterable[pytest.Item]) -> Plan:
+def of_items(items: Iterable[pytest.Item]) -> TestPlan:
     """The plan of collected tests; those outside the suites are left out."""
     return {
         item.nodeid: (property_of(item, "id"), property_of(item, "claim"))
@@ -93,7 +93,7 @@ def lend(config: pytest.Config, node: Any) -> None:
     node.workerinput[_KEY] = f"/proc/{os.getpid()}/fd/{loans[name]}"
 
 
-def take_back(config: pytest.Config, node: Any) -> tuple[Plan, Rest] | None:
+def take_back(config: pytest.Config, node: Any) -> tuple[TestPlan, Rest] | None:
     """What a worker that has collected told; None where it could not."""
     loans = config.stash.setdefault(_LOANS, {})
     fd = loans.get(node.gateway.id)

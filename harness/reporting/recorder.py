@@ -49,7 +49,7 @@ class Recorder:
         self._assembler = results.Assembler(proof=self._proof)
         self._results: list[results.Result] = []
         self._collection_errors = 0
-        self._plan: plan.Plan = {}
+        self._plan: plan.TestPlan = {}
         self._rest = Rest()
         self._is_planned = False
         self._begun: dict[str, None] = {}
@@ -125,7 +125,7 @@ class Recorder:
         elif not self._is_planned:
             self._planned(*found)
 
-    def _planned(self, found: plan.Plan, rest: Rest) -> None:
+    def _planned(self, found: plan.TestPlan, rest: Rest) -> None:
         self._plan, self._rest, self._is_planned = found, rest, True
         if self._journal and (found or rest):
             self._journal.planned(dict(found.values()), rest)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.closing import Closing
+from harness.host import pace
 from harness.kvm import abi, arch, exits
 from harness.kvm import guest as guests
 from harness.kvm.guest import Guest
-from harness.kvm.run import NS, slow_machine_factor
+from harness.kvm.run import NS
 from harness.kvm.system import System
 from harness.kvm.vcpu import all_signals_but
 from harness.native import ffi, lib
@@ -38,7 +39,7 @@ class CannotMeasureError(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """`threads`: the numbers of threads to measure with; `batch_s`: seconds a batch lasts.
 
     `mode` is where the guest runs ("": the architecture's last mode); the other bounds, seconds,
@@ -49,9 +50,9 @@ class Settings:
     rounds: int = 30
     batch_s: float = 0.02
     mode: str = ""
-    patience_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
-    signal_after_s: float = field(default_factory=lambda: 1.0 * slow_machine_factor())
-    end_after_s: float = field(default_factory=lambda: 10.0 * slow_machine_factor())
+    patience_s: float = field(default_factory=lambda: pace.here().stretched(10.0))
+    signal_after_s: float = field(default_factory=lambda: pace.here().stretched(1.0))
+    end_after_s: float = field(default_factory=lambda: pace.here().stretched(10.0))
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def schedule(known: Sequence[Case], threads: Sequence[int], number: int) -> list
 class Bench(Closing):
     """The guests of the benchmark, a context manager. Raises `CannotMeasureError`, `BlobError`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BenchSettings) -> None:
         self.settings = settings
         architecture = arch.current()
         self.workload = architecture.SPEECH
@@ -223,7 +224,7 @@ def _why(error: OSError, threads: int) -> str:
     return f"the guest cannot be made: {error}."
 
 
-def run_all(settings: Settings, take: Callable[[Batch], None]) -> None:
+def run_all(settings: BenchSettings, take: Callable[[Batch], None]) -> None:
     """Every batch of a benchmark, handed to `take` one by one. Raises as `Bench` does."""
     with Bench(settings) as bench:
         for batch in bench.batches():

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.benchmark.cases import Case
-from lab.benchmark.measurement import UNDISTURBED, Batch, Settings
+from lab.benchmark.measurement import UNDISTURBED, Batch, BenchSettings
 from lab.benchmark.statistics import (
     Estimate,
-    Summary,
+    Spread,
     difference,
     ratio,
     summarize,
@@ -30,10 +30,10 @@ class Comparison:
     difference: Estimate
 
 
-class Results:
+class BenchResults:
     """All batches so far. `complete` once every round was measured."""
 
-    def __init__(self, settings: Settings, cases: Sequence[Case]) -> None:
+    def __init__(self, settings: BenchSettings, cases: Sequence[Case]) -> None:
         self.settings = settings
         self.cases = tuple(cases)
         self.batches: list[Batch] = []
@@ -71,7 +71,7 @@ class Results:
             if batch.valid and (batch.case, batch.threads) == (case, threads)
         }
 
-    def summary(self, case: str, threads: int) -> Summary | None:
+    def summary(self, case: str, threads: int) -> Spread | None:
         """ns a call; None while no batch counts."""
         values = list(self.times(case, threads).values())
         return summarize(values) if values else None
@@ -148,7 +148,7 @@ class Results:
         }
 
 
-def mask_sentences(results: Results) -> list[str]:
+def mask_sentences(results: BenchResults) -> list[str]:
     """What the numbers say about the signal lock; they report, and do not judge."""
     found = []
     compared = results.mask_comparisons()

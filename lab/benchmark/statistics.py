@@ -13,7 +13,7 @@ _ONE_IN = 40
 
 
 @dataclass(frozen=True)
-class Summary:
+class Spread:
     """Some values: `mad` is the median distance from the median, the rest is in order of size."""
 
     count: int
@@ -37,7 +37,7 @@ class Estimate:
     high: float | None
 
 
-def summarize(values: Sequence[float]) -> Summary:
+def summarize(values: Sequence[float]) -> Spread:
     """Raises ValueError without values."""
     if not values:
         raise ValueError("no values")
@@ -46,7 +46,7 @@ def summarize(values: Sequence[float]) -> Summary:
         lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
     else:
         lower = upper = median
-    return Summary(
+    return Spread(
         count=len(values),
         minimum=min(values),
         lower_quartile=lower,

@@ -285,7 +285,7 @@ def _ended(run: Task, code: int, why: str) -> None:
         return
     state.write(
         run.folder,
-        state.Record(
+        state.TaskRecord(
             asked=run.asked,
             suites=state.suites_version(),
             release=run.release,

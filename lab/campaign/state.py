@@ -25,7 +25,7 @@ _SUITES = ("conftest.py", "pytest.ini", "guest_blobs", "harness", "suites", "lab
 
 
 @dataclass(frozen=True)
-class Record:
+class TaskRecord:
     """A run that has ended.
 
     asked      what it was asked for, machine and choice of tests
@@ -71,15 +71,15 @@ def suites_version() -> str:
     return digest.hexdigest()[:16]
 
 
-def read(folder: Path) -> Record | None:
+def read(folder: Path) -> TaskRecord | None:
     """The record, or None where there is none or none that this version wrote."""
     try:
-        return Record(**json.loads((folder / NAME).read_text(encoding="utf-8")))
+        return TaskRecord(**json.loads((folder / NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
-def write(folder: Path, record: Record) -> None:
+def write(folder: Path, record: TaskRecord) -> None:
     """Writes the record, whole or not at all. Raises OSError."""
     files.replace(folder / NAME, json.dumps(asdict(record), indent=2) + "\n")
 

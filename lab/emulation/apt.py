@@ -20,7 +20,7 @@ from pathlib import Path
 from harness.signs import Signs
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from lab.emulation.errors import KernelError, NotInArchiveError, OfflineError
-from lab.emulation.pace import Pace
+from lab.emulation.throughput import Throughput
 
 # Under another name once it holds other packages: lists of an earlier version lack those.
 _PACKAGES = "packages-2"
@@ -205,11 +205,11 @@ _KERNEL = re.compile(r"linux-(?:image|binary|modules|base|headers|kbuild|source)
 
 def _look(signs: Signs, suite: Suite, folder: Path) -> Look:
     """Says signs of life while `folder` gets what a suite has; raises OfflineError if it drips."""
-    pace = Pace(suite.uri, lambda: _size(folder))
+    throughput = Throughput(suite.uri, lambda: _size(folder))
 
     def look() -> None:
         signs.look()
-        pace.look()
+        throughput.look()
 
     return look
 

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.host import description
 from harness.reporting import variants
 from lab.emulation import bundle, cache
 from lab.emulation.kernel import Kernel
-from lab.emulation.machine import Ended, Job, Limits, Machine, run
+from lab.emulation.machine import Job, Limits, Machine, MachineEnd, run
 from lab.emulation.share import Mirror, Share, fresh
 from lab.emulation.stopping import StoppedError, held_off, stoppable
 from lab.launch import finish
@@ -37,10 +38,10 @@ VARIANTS = variants.ONE
 
 
 @dataclass(frozen=True)
-class Done:
+class EmulatedRun:
     """What came of it. `ended` is None where a signal stopped us, which is `stopped_by`."""
 
-    ended: Ended | None
+    ended: MachineEnd | None
     stopped_by: signal.Signals | None = None
 
     @property
@@ -65,7 +66,7 @@ def boot_and_test(
     limits: Limits,
     text: int = 1,
     modules: Path | None = None,
-) -> Done:
+) -> EmulatedRun:
     """Boots the kernel and runs the suites in it; `output` then holds journal and console.
 
     `modules` is a folder with KVM's modules to load instead of the kernel's own.
@@ -97,8 +98,8 @@ def boot_and_test(
                 say=to.say,
             )
     except StoppedError as stopped:
-        return Done(None, stopped.number)
-    return Done(ended)
+        return EmulatedRun(None, stopped.number)
+    return EmulatedRun(ended)
 
 
 @contextlib.contextmanager
@@ -131,7 +132,7 @@ def environment(machine: Machine) -> dict[str, str]:
     return {
         "KVM_CONFORMANCE_TIER": machine.tier,
         "KVM_CONFORMANCE_EMULATOR": machine.describe(),
-        "KSFT_MACHINE_SLOW": "yes",
+        description.SLOW: "yes",
         "PYTHONDONTWRITEBYTECODE": "1",
         "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",

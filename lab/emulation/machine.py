@@ -24,11 +24,11 @@ from lab.emulation.errors import EmulationError
 from lab.emulation.kernel import Kernel
 from lab.emulation.share import CONTROL, Share
 from lab.emulation.stopping import held_off
-from lab.emulation.watch import Limits, Watch
+from lab.emulation.watch import Limits, MachineWatch
 from lab.launch import keeper
 from lab.launch.lost import LostVm
 
-__all__ = ["CONTROL", "Ended", "Job", "Limits", "Machine", "command", "run"]
+__all__ = ["CONTROL", "Job", "Limits", "Machine", "MachineEnd", "command", "run"]
 
 TEMPORARY = "tmp"  # in the control folder: virtme-ng leaves files behind when it is killed
 RULES = "rules.d"
@@ -85,7 +85,7 @@ class Machine:
 
     @property
     def tier(self) -> str:
-        """The tier of results from this machine (harness.host)."""
+        """The tier of results from this machine (harness.host.description)."""
         return "emulated-instruction-clock" if self.instruction_clock else "emulated"
 
     def check(self) -> None:
@@ -154,7 +154,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ended:
+class MachineEnd:
     """How a machine ended: the job's exit code, or `lost`. `booted_s` is None if it never was up.
 
     `has_kvm`: /dev/kvm was there when the job began.
@@ -212,7 +212,7 @@ def run(
     output: int = 1,
     tick: Callable[[bool], None] = lambda _up: None,
     say: Callable[[str], None] = lambda _text: None,
-) -> Ended:
+) -> MachineEnd:
     """Boots the kernel, runs the job, and ends everything.
 
     `share` is the folder that the job can write, by its own path, and the only one. The console
@@ -240,7 +240,7 @@ def run(
         started = time.monotonic()
         words = command(kernel, machine, job, share, bundle)
         with _kept(words, share, console.fileno(), output) as child:
-            watch = Watch(share, limits, signs_of_life, started)
+            watch = MachineWatch(share, limits, signs_of_life, started)
             why = ""
             while child.poll() is None and not why:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -250,7 +250,7 @@ def run(
         watch.look()
         seconds = time.monotonic() - started
     if watch.status is not None:
-        return Ended(watch.status, None, watch.booted_s, seconds, watch.has_kvm)
+        return MachineEnd(watch.status, None, watch.booted_s, seconds, watch.has_kvm)
     lines = last_lines(place / CONSOLE)
     if watch.refused is not None:
         raise EmulationError(_refused(kernel, job, watch.refused, refusal(lines)))
@@ -265,7 +265,7 @@ def run(
         if watch.booted_s is None:
             why += " before it reached user space"
     lost = LostVm(why, said, tuple(lines), booted=watch.booted_s is not None)
-    return Ended(None, lost, watch.booted_s, seconds, watch.has_kvm)
+    return MachineEnd(None, lost, watch.booted_s, seconds, watch.has_kvm)
 
 
 def _refused(kernel: Kernel, job: Job, insmod: str, said: str) -> str:

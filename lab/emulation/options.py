@@ -33,7 +33,7 @@ def read(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.M))
 
 
-def missing(options: dict[str, str], of: arch.Architecture) -> list[str]:
+def missing(options: dict[str, str], of: arch.EmulatedArchitecture) -> list[str]:
     """What an emulated host needs and this kernel lacks, each as a person would write it.
 
     It is KVM for the processor that QEMU emulates, and 9p over virtio's PCI devices, by which it

@@ -27,7 +27,7 @@ class Limits:
     total_s: float = 3600.0
 
 
-class Watch:
+class MachineWatch:
     """Follows a machine by the lines of its state file."""
 
     def __init__(

@@ -14,15 +14,15 @@ from junit_xml import TestCase, TestSuite
 from lab.launch import junit
 from lab.launch.exit_codes import Exit
 from lab.mutation.judge import Fate
-from lab.mutation.result import Cell, Column, Found
+from lab.mutation.result import Cell, KillColumn, KillMatrix
 
 
-def render(found: Found) -> str:
+def render(found: KillMatrix) -> str:
     """The file."""
     return junit.text([_suite(each) for each in found.columns])
 
 
-def _suite(column: Column) -> TestSuite:
+def _suite(column: KillColumn) -> TestSuite:
     label = re.sub(r"[^a-z0-9]+", "_", column.source.label.lower()).strip("_")
     return TestSuite(
         f"mutants.{label}",

@@ -38,7 +38,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class KillColumn:
     """One kernel: its stock KVMs and its mutants, in the catalogue's order, and its own bugs."""
 
     source: Source
@@ -53,10 +53,10 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Found:
+class KillMatrix:
     """All kernels."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[KillColumn, ...]
 
     @property
     def code(self) -> Exit:
@@ -128,7 +128,7 @@ def _plural(word: str, number: int) -> str:
     return word.replace("does not", "do not") if number > 1 else word
 
 
-def of_runs(runs: Mapping[Source, Sequence[MutantTask]]) -> Found:
+def of_runs(runs: Mapping[Source, Sequence[MutantTask]]) -> KillMatrix:
     """Reads what the runs left."""
     columns = []
     for source, each in runs.items():
@@ -137,11 +137,11 @@ def of_runs(runs: Mapping[Source, Sequence[MutantTask]]) -> Found:
         ]
         stock = tuple(cell for cell in cells if cell.mutant is None)
         mutants = tuple(cell for cell in cells if cell.mutant is not None)
-        columns.append(Column(source, stock, mutants, of_version(source.version)))
-    return Found(tuple(columns))
+        columns.append(KillColumn(source, stock, mutants, of_version(source.version)))
+    return KillMatrix(tuple(columns))
 
 
-def as_json(found: Found, code: int) -> dict[str, Any]:
+def as_json(found: KillMatrix, code: int) -> dict[str, Any]:
     """Everything, for programs."""
     return {
         "version": 1,

@@ -21,7 +21,7 @@ JOURNAL = "soak.jsonl"
 VERSION = 1
 
 
-class Journal:
+class SoakJournal:
     """One line a slice, on the disk before the next one begins.
 
     Raises OSError, FileExistsError for a folder that holds a journal already.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from guest_blobs import BlobError
 from harness.kick import engine
-from harness.kick.apart import RaceApart
 from harness.kick.guest_kind import GuestKind
 from harness.kick.race import control_of
+from harness.kick.race_process import RaceProcess
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
 from harness.kvm import arch
@@ -28,7 +28,7 @@ _ANY_SPEED = 100_000_000
 
 
 @dataclass
-class Done:
+class SliceDone:
     """What a slice gave. `control` is None beside guests that leave KVM_RUN by themselves.
 
     `stops` is how often the race's process was stopped and continued.
@@ -58,10 +58,10 @@ class Workshop:
 
     def run(
         self, what: Combination, slot: Slot, seconds: float, seed: int, cancel: engine.Cancel
-    ) -> Done:
+    ) -> SliceDone:
         """Races for so long, then the control.
 
-        Raises `KvmError`, `EngineError`, `BlobError`, `NotSeenError` and `RaceApartError`.
+        Raises `KvmError`, `EngineError`, `BlobError`, `NotSeenError` and `RaceProcessError`.
         """
         kind = GUESTS[what.guest]
         count = min(SHAPES[what.shape].count(), 64)
@@ -69,12 +69,12 @@ class Workshop:
             speed = self._speed(guests[0], kind, what.mode)
             plans = [what.plan(seed=seed + index) for index in range(count)]
             if SHAPES[what.shape].stops:
-                with RaceApart(
+                with RaceProcess(
                     plans[0], slot, what.mode, kind=kind, speed=speed, time_limit_s=seconds
                 ) as apart:
                     done = _stop_and_continue(apart, cancel)
             else:
-                done = Done(
+                done = SliceDone(
                     engine.run(
                         guests, plans, slot=slot, speed=speed, time_limit_s=seconds, cancel=cancel
                     )
@@ -101,7 +101,7 @@ class Workshop:
         return self.speeds.get(mode, _ANY_SPEED)
 
 
-def _stop_and_continue(apart: RaceApart, cancel: engine.Cancel) -> Done:
+def _stop_and_continue(apart: RaceProcess, cancel: engine.Cancel) -> SliceDone:
     """Until the race is over, or cancelled."""
     stops = 0
     apart.wait_for_begin()
@@ -111,7 +111,7 @@ def _stop_and_continue(apart: RaceApart, cancel: engine.Cancel) -> Done:
         stops += 1
     if cancel.word[0]:
         apart.cancel()
-    return Done([apart.summary()], stops=stops)
+    return SliceDone([apart.summary()], stops=stops)
 
 
 def last_mode() -> str:

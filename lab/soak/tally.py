@@ -26,7 +26,7 @@ _FIRST = ("soak", "session")
 _NEEDED = ("plan", "kicks", "landings", "latency")
 
 
-class ResultsError(ValueError):
+class RaceResultsError(ValueError):
     """The file or folder holds no results that can be used; the sentence says why."""
 
 
@@ -120,7 +120,7 @@ def summaries_in(value: object) -> Iterator[dict[str, Any]]:
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a journal, one at a time; a last line that is torn is left out.
 
-    Raises `ResultsError` for a line before the last that is no JSON object or contradicts those
+    Raises `RaceResultsError` for a line before the last that is no JSON object or contradicts those
     before it, as a run's journal does, and OSError.
     """
     with os.fdopen(files.open_regular(path), "rb") as file:
@@ -130,31 +130,33 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 if len(line) < _LONGEST_LINE:
                     return
-                raise ResultsError(f"{path}, line {number}: too long for a journal's line")
+                raise RaceResultsError(f"{path}, line {number}: too long for a journal's line")
             try:
                 entry = decoded(line)
             except (ValueError, RecursionError):
                 entry = None
             if not isinstance(entry, dict):
-                raise ResultsError(f"{path}, line {number}: damaged, not a line of a journal")
+                raise RaceResultsError(f"{path}, line {number}: damaged, not a line of a journal")
             event = entry.get("event")
             if ended or (event in _FIRST and number > 1):
-                raise ResultsError(f"{path}, line {number}: {event!r} does not follow these lines")
+                raise RaceResultsError(
+                    f"{path}, line {number}: {event!r} does not follow these lines"
+                )
             ended = event == "end"
             yield entry
 
 
 @dataclass
-class Results:
+class RaceResults:
     """What a journal says about races: a tally a protocol, and the host's properties."""
 
     tallies: dict[str, Tally]
     environment: dict[str, str]
 
 
-def read(path: Path) -> Results:
-    """Adds up all summaries of a journal. Raises `ResultsError` and OSError."""
-    results = Results({}, {})
+def read(path: Path) -> RaceResults:
+    """Adds up all summaries of a journal. Raises `RaceResultsError` and OSError."""
+    results = RaceResults({}, {})
     for number, entry in enumerate(lines(path), start=1):
         environment = entry.get("environment")
         if isinstance(environment, dict):
@@ -165,5 +167,5 @@ def read(path: Path) -> Results:
                 tally = results.tallies.setdefault(protocol, Tally())
                 tally.take(summary)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ResultsError(f"{path}, line {number}: {error}") from error
+            raise RaceResultsError(f"{path}, line {number}: {error}") from error
     return results

@@ -22,7 +22,7 @@ from harness.kvm.running import NotSeenError, warm_up
 from harness.kvm.system import System
 from harness.kvm.vcpu import all_signals_but
 from harness.native import ffi, lib
-from lab.benchmark.measurement import Batch, CannotMeasureError, Settings, run_all
+from lab.benchmark.measurement import Batch, BenchSettings, CannotMeasureError, run_all
 from lab.sweep import tracing
 from lab.sweep.tracing import TracingError
 from lab.sweep.ways import PROTOCOLS, WAYS, Way
@@ -125,7 +125,7 @@ def cost() -> dict[str, float]:
         if batch.valid:
             least[batch.case] = min(batch.ns_per_call, least.get(batch.case, batch.ns_per_call))
 
-    run_all(Settings(threads=(1,), rounds=12, batch_s=0.005), take)
+    run_all(BenchSettings(threads=(1,), rounds=12, batch_s=0.005), take)
     return least
 
 

@@ -16,7 +16,7 @@ from lab.emulation import kernel as kernels
 from lab.emulation.conformance import booting, environment
 from lab.emulation.errors import KernelError
 from lab.emulation.kernel import Kernel
-from lab.emulation.machine import CONSOLE, Ended, Job, Limits, Machine, run
+from lab.emulation.machine import CONSOLE, Job, Limits, Machine, MachineEnd, run
 from lab.emulation.share import Share, fresh
 from lab.emulation.stopping import StoppedError, stoppable
 from lab.launch import output_folder
@@ -126,7 +126,7 @@ def _boot(
     modules: Path | None,
     sweeps: list[tuple[str, str, int, int, int]],
     to: Speaker,
-) -> Ended:
+) -> MachineEnd:
     job = Job(
         [sys.executable, "-m", "lab.sweep.inside", str(share.path)],
         ROOT,
@@ -164,7 +164,7 @@ def _boot(
     )
 
 
-def _nothing(kernel: Kernel, folder: Path, ended: Ended, to: Speaker) -> int:
+def _nothing(kernel: Kernel, folder: Path, ended: MachineEnd, to: Speaker) -> int:
     """Why there is nothing to judge, as an exit code; 0 if there is."""
     if ended.lost:
         to.refuse(f"{ended.lost.describe()}.", Exit.LOST_VM)

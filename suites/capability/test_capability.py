@@ -12,7 +12,7 @@ import pytest
 from harness.kvm import abi, arch
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
-from harness.verdicts import require_eintr, require_runs_on
+from harness.require import require_eintr, require_runs_on
 from suites.dimensions import every_guest_mode, every_irqchip
 
 CAPABILITY = "KVM_CAP_IMMEDIATE_EXIT"

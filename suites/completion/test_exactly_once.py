@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 from harness.devices import Device
-from harness.verdicts import (
+from harness.require import (
     require_accumulator,
     require_completion,
     require_immediate,

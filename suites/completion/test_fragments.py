@@ -9,7 +9,7 @@ import pytest
 
 from harness.devices import CrossingWindow
 from harness.kvm.run import RunResult
-from harness.verdicts import require_accumulator, require_eintr, require_no_progress
+from harness.require import require_accumulator, require_eintr, require_no_progress
 from suites.dimensions import every_guest_mode, first_and_later_turn, pin_device
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio_cross")]

@@ -6,12 +6,13 @@ from __future__ import annotations
 import pytest
 
 from harness.devices import Device
-from harness.kvm.guest import create
 from harness.kvm.system import System
-from harness.verdicts import require_accumulator, require_completion
+from suites.completion.completed import Accesses, require_read_completed, require_read_saved
 from suites.dimensions import every_guest_mode, every_irqchip, first_and_later_turn, pin_device
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_device("hypercall")]
+
+CALL = Accesses("hypercall", "a hypercall")
 
 
 @pytest.mark.claim("completion.hypercall")
@@ -20,23 +21,11 @@ pytestmark = [pytest.mark.usefixtures("capability"), pin_device("hypercall")]
 @first_and_later_turn
 def test_hypercall(device: Device, turns: int) -> None:
     """api.rst, note under KVM_EXIT_MMIO, and KVM_EXIT_HYPERCALL: "ret" is what the guest gets."""
-    device.turns(turns)
-    value = device.answer(device.run_to_read("At the hypercall"))
-    require_completion(device.guest, "After a hypercall")
-    require_accumulator(device.guest, value, "After a hypercall that was completed")
-    device.run_to_read("In a normal run after a completed hypercall")
-    device.require_stored(value, "After a completed hypercall and a normal run")
-    device.require_in_step(turns + 1, 0, "After a completed hypercall and a normal run")
+    require_read_completed(device, turns, CALL)
 
 
 @pytest.mark.claim("completion.hypercall")
 @every_guest_mode
 def test_hypercall_then_saved(device: Device, kvm: System) -> None:
     """Registers and memory taken now are the whole of it elsewhere: the call is not made again."""
-    value = device.answer(device.run_to_read("At the hypercall"))
-    require_completion(device.guest, "After a hypercall")
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_read("In another VM, after a completed hypercall")
-        device.require_stored(value, "In another VM, after a completed hypercall")
-        device.require_in_step(1, 0, "In another VM, after a completed hypercall")
+    require_read_saved(device, kvm, CALL)

@@ -6,12 +6,19 @@ from __future__ import annotations
 import pytest
 
 from harness.devices import Device
-from harness.kvm.guest import create
 from harness.kvm.system import System
-from harness.verdicts import require_accumulator, require_completion
+from suites.completion.completed import (
+    Accesses,
+    require_read_completed,
+    require_read_saved,
+    require_write_completed,
+    require_write_saved,
+)
 from suites.dimensions import every_guest_mode, every_irqchip, first_and_later_turn, pin_device
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio")]
+
+MMIO = Accesses("load", "a load from MMIO", "store", "a store to MMIO")
 
 
 @pytest.mark.claim("completion.mmio")
@@ -21,13 +28,7 @@ pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio")]
 def test_load(device: Device, turns: int) -> None:
     """api.rst, note under KVM_EXIT_MMIO: "the immediate_exit field set to complete pending
     operations without allowing any further instructions to be executed"."""
-    device.turns(turns)
-    value = device.answer(device.run_to_read("At the load"))
-    require_completion(device.guest, "After a load from MMIO")
-    require_accumulator(device.guest, value, "After a load from MMIO that was completed")
-    device.run_to_write("In a normal run after a completed load")
-    device.require_stored(value, "After a completed load and a normal run")
-    device.require_in_step(turns + 1, turns, "After a completed load and a normal run")
+    require_read_completed(device, turns, MMIO)
 
 
 @pytest.mark.claim("completion.mmio")
@@ -36,35 +37,18 @@ def test_load(device: Device, turns: int) -> None:
 @first_and_later_turn
 def test_store(device: Device, turns: int) -> None:
     """The same for a store."""
-    device.turns(turns)
-    device.answer(device.run_to_read("At the load"))
-    device.run_to_write("At the store")
-    require_completion(device.guest, "After a store to MMIO")
-    device.run_to_read("In a normal run after a completed store")
-    device.require_in_step(turns + 1, turns + 1, "After a completed store and a normal run")
+    require_write_completed(device, turns, MMIO)
 
 
 @pytest.mark.claim("completion.mmio")
 @every_guest_mode
 def test_load_then_saved(device: Device, kvm: System) -> None:
     """What the note is for: registers and memory taken now are the whole of it elsewhere."""
-    value = device.answer(device.run_to_read("At the load"))
-    require_completion(device.guest, "After a load from MMIO")
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_write("In another VM, after a completed load")
-        device.require_stored(value, "In another VM, after a completed load")
-        device.require_in_step(1, 0, "In another VM, after a completed load")
+    require_read_saved(device, kvm, MMIO)
 
 
 @pytest.mark.claim("completion.mmio")
 @every_guest_mode
 def test_store_then_saved(device: Device, kvm: System) -> None:
     """The same for a store: the other VM does not repeat it."""
-    device.answer(device.run_to_read("At the load"))
-    device.run_to_write("At the store")
-    require_completion(device.guest, "After a store to MMIO")
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_read("In another VM, after a completed store")
-        device.require_in_step(1, 1, "In another VM, after a completed store")
+    require_write_saved(device, kvm, MMIO)

@@ -14,8 +14,7 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running, warm_up
 from harness.kvm.signals import CountingHandler
 from harness.kvm.system import System
-from harness.undisturbed import Tried, kicked_run, undisturbed
-from harness.verdicts import (
+from harness.require import (
     require_eintr,
     require_immediate,
     require_left,
@@ -23,6 +22,7 @@ from harness.verdicts import (
     require_runs_on,
     require_signal_exit,
 )
+from harness.undisturbed import Tried, kicked_run, undisturbed
 from suites.dimensions import every_guest_mode, every_irqchip
 
 pytestmark = pytest.mark.usefixtures("capability")

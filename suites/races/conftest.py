@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from harness.host import describe
+from harness.host import pace
 from harness.kick.plan import Landing
 from harness.kick.race import Race
 from harness.kick.summary import Summary, latency_percentile
@@ -30,10 +30,7 @@ def require_no_loss(record_property: Callable[[str, object], None]) -> Judge:
         control: Summary | None = None,
     ) -> None:
         __tracebackhide__ = True
-        minima = minima or {}
-        if describe().tier.startswith("emulated"):
-            # Processors that take turns meet seldom: a kick comes where the vCPU's turn ended.
-            minima = {place: least // 50 for place, least in minima.items()}
+        minima = {place: pace.here().meetings(least) for place, least in (minima or {}).items()}
         planned = len(races)
         races = race.until_landed(races, minima)
         control = control or race.control(races[0].plan)

@@ -14,7 +14,7 @@ from harness.kick.verdict import InconclusiveError
 from harness.kvm.flipping import Flipping
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
-from harness.verdicts import require_eintr, require_left
+from harness.require import require_eintr, require_left
 from suites.dimensions import every_dialogue
 
 pytestmark = pytest.mark.usefixtures("capability")

@@ -13,7 +13,7 @@ from harness.kick.race import Race
 from harness.kick.slots import Slot
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
-from harness.verdicts import require_immediate
+from harness.require import require_immediate
 from suites.dimensions import every_dialogue, every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.races.conftest import Judge
 

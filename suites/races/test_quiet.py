@@ -8,7 +8,7 @@ import pytest
 from harness.host.features import reason
 from harness.kick.budget import Budget
 from harness.kvm.guest import RAM_SLOT, Guest
-from harness.verdicts import require_eintr
+from harness.require import require_eintr
 from suites.dimensions import every_irqchip
 
 pytestmark = pytest.mark.usefixtures("capability")

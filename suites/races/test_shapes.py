@@ -10,17 +10,17 @@ from contextlib import ExitStack
 import pytest
 
 from harness.host.features import reason
-from harness.kick.apart import RaceApart
 from harness.kick.budget import Budget
 from harness.kick.plan import ENOUGH_LOSSES, Delays, Landing, Plan, Protocol
 from harness.kick.race import Race
+from harness.kick.race_process import RaceProcess
 from harness.kick.realtime import obstacle
 from harness.kick.slots import Slot
 from harness.kick.verdict import InconclusiveError
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import warm_up
 from harness.kvm.system import System
-from harness.verdicts import require_eintr
+from harness.require import require_eintr
 from suites.races.conftest import Judge
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -147,7 +147,7 @@ def test_process_that_stops(
         enough_losses=ENOUGH_LOSSES,
     )
     stops = 0
-    with RaceApart(plan, race.slot, race.guest.mode) as apart:
+    with RaceProcess(plan, race.slot, race.guest.mode) as apart:
         apart.wait_for_begin()
         while apart.wait_for_processor_time(2) and apart.stop_and_continue():
             stops += 1

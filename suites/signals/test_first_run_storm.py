@@ -7,17 +7,17 @@ import threading
 
 import pytest
 
+from harness.host import pace
 from harness.kvm.guest import create
-from harness.kvm.run import slow_machine_factor
 from harness.kvm.signals import CountingHandler, ThreadTimer
 from harness.kvm.system import System
-from harness.verdicts import require_runs_on, require_signal_exit
+from harness.require import require_runs_on, require_signal_exit
 from suites.dimensions import KICK
 
 pytestmark = pytest.mark.usefixtures("capability")
 
 # A slow machine is as long in the first KVM_RUN as the steps between signals are longer there.
-VMS = 200 if slow_machine_factor() == 1 else 30
+VMS = pace.here().choose(usual=200, slow=30)
 US = 1000  # nanoseconds
 SHORTEST_US, LONGEST_US = 20, 200
 
@@ -27,7 +27,7 @@ def test_storm_on_fresh_vms(kvm: System, guest_mode: str) -> None:
     """Between commits 931656b9e2ff and 916b7f42b3b3 a signal that met the creation of a kernel
     thread in the first KVM_RUN made this and every later one fail with ENOMEM."""
     thread = threading.get_native_id()
-    unit = int(US * slow_machine_factor())
+    unit = int(pace.here().stretched(US))
     with CountingHandler(KICK) as handler:
         for number in range(VMS):
             # The first signal and the distance of the others sweep the range, each at its pace.
@@ -48,7 +48,7 @@ def test_storm_on_ten_runs(kvm: System, guest_mode: str) -> None:
     """A VM whose first runs all met signals is as good as any: its guest counts on."""
     with create(kvm) as guest:
         guest.load("heartbeat", guest_mode)
-        unit = int(US * slow_machine_factor())
+        unit = int(pace.here().stretched(US))
         thread = threading.get_native_id()
         with (
             CountingHandler(KICK),

@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from harness.kvm.apart import GuestApart
 from harness.kvm.guest import Guest
+from harness.kvm.guest_process import GuestProcess
 from harness.kvm.running import KickOnProgress, Running
 from harness.kvm.signals import CountingHandler, Disposition
+from harness.require import require_left, require_runs_on, require_signal_exit
 from harness.undisturbed import Tried, undisturbed
-from harness.verdicts import require_left, require_runs_on, require_signal_exit
 from suites.dimensions import (
     KICK,
     every_guest_mode,
@@ -148,7 +148,7 @@ def test_spurious_stopped_and_continued(
     What must not be: another result, or a guest that does not run on. Here the whole process of
     the guest stops, so it is not this one. `loaded` has shown that the mode can be had.
     """
-    with GuestApart(guest_mode) as apart:
+    with GuestProcess(guest_mode) as apart:
         answer = apart.ask("progress")
         for number in range(1, PAUSES + 1):
             assert not answer.outcome, f"Before pause {number}, {answer.outcome}"

@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.kvm.apart import GuestApart
 from harness.kvm.guest import Guest
+from harness.kvm.guest_process import GuestProcess
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked, CountingHandler, Disposition, thread_mask
 from harness.kvm.speech import Word
 from harness.kvm.vcpu import KERNEL_SIGSET_BYTES, all_signals_but
-from harness.verdicts import (
+from harness.require import (
     require_eintr,
     require_errno,
     require_left,
@@ -145,7 +145,7 @@ def test_mask_kicks_fatal_by_default(loaded: Guest, guest_mode: str) -> None:
 
     So it is another process that is kicked. `loaded` has shown that the mode can be had.
     """
-    with GuestApart(guest_mode, kicked_by=KICK) as apart:
+    with GuestProcess(guest_mode, kicked_by=KICK) as apart:
         apart.ask("progress")
         kicked = apart.ask("kick")
         assert kicked.interrupted, f"KVM_RUN must return -1 with EINTR, but {kicked.outcome}"

@@ -16,7 +16,7 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.speech import Word
 from harness.kvm.vm import Vm
-from harness.verdicts import (
+from harness.require import (
     require_eintr,
     require_exit,
     require_immediate,

@@ -9,7 +9,7 @@ from harness.host.features import reason
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.verdicts import require_immediate, require_no_progress, require_signal_exit
+from harness.require import require_immediate, require_no_progress, require_signal_exit
 from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.interrupts import require_ticks
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
-from harness.verdicts import require_immediate, require_left
+from harness.require import require_immediate, require_left
 from suites.dimensions import every_guest_mode, every_irqchip, pin_guest_program
 from suites.interrupts import require_ticks
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.kvm.guest import Guest
 from harness.kvm.other_process import run_raw_in_child
-from harness.verdicts import (
+from harness.require import (
     require_errno,
     require_immediate,
     require_no_progress,

@@ -8,7 +8,7 @@ import pytest
 from harness.host.features import reason
 from harness.kvm import exits
 from harness.kvm.guest import Guest
-from harness.verdicts import require_exit, require_immediate, require_left
+from harness.require import require_exit, require_immediate, require_left
 from suites.dimensions import every_guest_mode, pin_guest_program
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("steps")]

@@ -10,7 +10,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.verdicts import require_left, require_signal_exit
+from harness.require import require_left, require_signal_exit
 from suites.dimensions import KICK, every_guest_mode, every_irqchip
 
 pytestmark = pytest.mark.usefixtures("without_capability")

@@ -15,7 +15,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked, CountingHandler
 from harness.kvm.vcpu import all_signals_but
-from harness.verdicts import require_runs_on, require_signal_exit
+from harness.require import require_runs_on, require_signal_exit
 from suites.dimensions import (
     KICK,
     every_guest_mode,

@@ -18,7 +18,7 @@ from harness.kvm.vcpu import Vcpu
 _by_ports = x86_64.said
 
 
-def _said(found: exits.Exit | None) -> Said | None:
+def _said(found: exits.VcpuExit | None) -> Said | None:
     if isinstance(found, exits.Mmio):
         word = Word.WRITE if found.is_write else Word.READ
         return Said(word, int.from_bytes(found.data, sys.byteorder))

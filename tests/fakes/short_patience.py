@@ -6,6 +6,6 @@ For kernels that are known to hang; with a sound one it would mistake a busy hos
 
 from __future__ import annotations
 
-from harness.kvm import run
+from harness.host import pace
 
-run.slow_machine_factor = lambda: 0.2
+pace.here = lambda: pace.Pace(0.2)

@@ -160,7 +160,7 @@ def test_a_machine_that_fills_the_disk_is_ended(
     left = [100 * files.MEGABYTE]
     monkeypatch.setattr(share.Share, "free", lambda _share: left[0])
     with share.fresh(tmp_path) as folder:
-        seen = watch.Watch(folder, watch.Limits(), lambda: 0.0, time.monotonic())
+        seen = watch.MachineWatch(folder, watch.Limits(), lambda: 0.0, time.monotonic())
         assert seen.look() == ""
         left[0] = 49 * files.MEGABYTE
         assert "before it filled this host's disk" in seen.look()
@@ -300,7 +300,7 @@ def test_files_that_options_name(tmp_path: Path) -> None:
 def test_json_in_the_state_is_read_line_by_line(tmp_path: Path) -> None:
     """A state without end or without sense is none."""
     with share.fresh(tmp_path) as folder:
-        seen = watch.Watch(folder, watch.Limits(), lambda: 0.0, 0.0)
+        seen = watch.MachineWatch(folder, watch.Limits(), lambda: 0.0, 0.0)
         (folder.path / "state").write_text(
             f"up\nkvm\nstatus 99999\nstatus x\nrefused {json.dumps('x')}\x1b[31m\n"
         )

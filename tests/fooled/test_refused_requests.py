@@ -19,7 +19,7 @@ import pytest
 
 from harness.claims import catalogue
 from harness.devices.plain import HYPERCALL, Hypercalls
-from harness.host import preflight
+from harness.host.obstacles import preflight
 from harness.kick import realtime
 from harness.kvm import userfault
 from harness.kvm.abi import IOCTLS, constant

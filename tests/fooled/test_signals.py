@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import host
+from harness.host import obstacles
 from harness.reporting import journal
 from lab.launch.exit_codes import Exit
 from lab.soak import tally
@@ -120,7 +120,7 @@ def test_words_that_pytest_refuses_are_wrong_usage(tmp_path: Path, words: list[s
     assert "othing" not in done.stdout + done.stderr
 
 
-@pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
+@pytest.mark.skipif(obstacles.preflight() is not None, reason="there is no KVM to race on")
 @pytest.mark.usefixtures("own_processors")
 def test_a_soak_that_cannot_judge_accuses_nobody(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

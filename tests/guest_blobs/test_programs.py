@@ -36,7 +36,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("built")
     try:
         blobs.build(out)
-    except blobs.BuildError as error:
+    except blobs.BlobBuildError as error:
         if "not installed" in str(error):
             pytest.skip(f"no_tools: {error}")
         raise
@@ -262,7 +262,7 @@ def test_command_without_tools_names_the_packages(
 @pytest.mark.usefixtures("built")
 def test_source_that_does_not_build_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "x86_64" / "heartbeat.S").write_text("\tnonsense\n")
-    with pytest.raises(blobs.BuildError, match=r"(?s)clang.* failed:.*heartbeat\.S"):
+    with pytest.raises(blobs.BlobBuildError, match=r"(?s)clang.* failed:.*heartbeat\.S"):
         blobs.build(tmp_path, folder)
 
 

@@ -7,6 +7,7 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -72,6 +73,37 @@ def test_nothing_uses_the_ioctl_of_python() -> None:
             if found:
                 wrong.append(where(path, node.lineno))
     assert wrong == [], "fcntl.ioctl is banned: use harness.native"
+
+
+def test_only_the_pace_says_what_a_slow_host_gets() -> None:
+    """Its factor, and the sign that a host is slow, are read in one place each."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path, tree in parsed()
+        if room(path) != "tests"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Constant) and node.value == "KSFT_MACHINE_SLOW")
+        or (isinstance(node, ast.Attribute) and node.attr == "time_scale")
+        or (isinstance(node, ast.ImportFrom) and "time_scale" in [each.name for each in node.names])
+    }
+    assert found == {"harness/host/description.py", "harness/host/pace.py"}
+
+
+SLEEPS = {"sleep", "nanosleep", "usleep", "sigtimedwait"}
+
+
+def test_no_test_of_a_claim_sleeps() -> None:
+    """A sleep makes a race rarer, not impossible: a test waits for what guest or kernel shows."""
+    wrong = [
+        where(path, node.lineno)
+        for path, tree in parsed()
+        if room(path) in ("suites", "conftest")
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in SLEEPS)
+        or (isinstance(node, ast.ImportFrom) and SLEEPS & {each.name for each in node.names})
+        or (isinstance(node, ast.Name) and node.id in SLEEPS)
+    ]
+    assert wrong == [], "docs/add-a-test.md says what there is to wait for"
 
 
 #: A process with one thread: it only collects tests, and its forks run them.
@@ -202,6 +234,38 @@ def test_unknown_check_is_wrong_usage() -> None:
     )
     assert done.returncode == 64
     assert "unknown check 'nonsense'" in done.stderr
+
+
+#: Files that a page has the reader write.
+EXAMPLES = {"suites/preset/test_after_a_kick.py", "guest_blobs/x86_64/doubler.S"}
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_in_the_documents_exist(page: Path) -> None:
+    """Paths from the top, names of files, and modules; what has <name> or * in it is a pattern."""
+    tops = {path.name for path in ROOT.iterdir()} - {"results", "build", ".venv", ".git"}
+    suffixes = (".py", ".c", ".h", ".cdef", ".toml", ".sh", ".S", ".inc")
+    names = {path.name for path in files(*suffixes)}
+    wrong = []
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        for said in re.findall(r"`([\w./-]+)`", line):
+            if re.match(r"(harness|lab|tools|suites|guest_blobs)\.\w", said):
+                # A module, and perhaps a name in it.
+                paths = [ROOT.joinpath(*said.split(".")), ROOT.joinpath(*said.split(".")[:-1])]
+                found = any(path.is_dir() or path.with_suffix(".py").exists() for path in paths)
+            elif "/" in said and said.split("/")[0] in tops:
+                found = (ROOT / said).exists() or said in EXAMPLES
+            elif "/" not in said and said.endswith(suffixes) and re.match(r"\w", said):
+                found = said in names
+            else:
+                continue
+            if not found:
+                wrong.append(f"{page.name}:{number}: {said}")
+        for link in re.findall(r"\]\(([^)#:]+)\)", line):
+            if not (page.parent / link).exists():
+                wrong.append(f"{page.name}:{number}: {link}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

@@ -123,6 +123,34 @@ def test_lab_knows_no_terminal() -> None:
 
 
 STREAMS = ("sys.stdout", "sys.stderr")
+
+
+#: Names that two modules give, and why.
+NAMED_TWICE = {"Progress": "the bar of a campaign and the lines of a soak: to become one"}
+
+
+def test_a_name_means_one_thing() -> None:
+    """No public class has another's name: who reads it elsewhere knows what it is."""
+    named: dict[str, set[str]] = {}
+    for path, tree in parsed():
+        if room(path) not in ("harness", "lab", "tools", "guest_blobs"):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                name = node.name
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id  # a type by another name: Plan = dict[str, str]
+                if not re.fullmatch(r"[A-Z][a-z]\w*", name) or isinstance(node.value, ast.Call):
+                    continue
+            else:
+                continue
+            if not name.startswith("_"):
+                named.setdefault(name, set()).add(where(path, node.lineno))
+    assert len(named) > 100
+    twice = {name: sorted(places) for name, places in named.items() if len(places) > 1}
+    assert twice.keys() == NAMED_TWICE.keys(), f"two things of one name: {twice}"
+
+
 MOST_OF_A_PREFIX = 3
 
 
@@ -140,7 +168,7 @@ def test_a_prefix_that_many_share_is_a_folder() -> None:
 
 # What neutral code must not say: it has another name for it in harness.kvm.arch.interface.
 NEUTRAL = (
-    *("conftest.py", "suites", "harness/verdicts.py", "harness/undisturbed.py"),
+    *("conftest.py", "suites", "harness/require.py", "harness/undisturbed.py"),
     *("harness/kvm", "harness/kick", "harness/devices", "harness/native"),
     *("lab/sweep", "lab/benchmark", "lab/soak", "tools/soak.py"),
 )

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from harness.claims import catalogue, chapters
-from harness.host import preflight
+from harness.host.obstacles import preflight
 from harness.reporting import journal
 from harness.reporting.results import TestOutcome
 from harness.reporting.selection import select

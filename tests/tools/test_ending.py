@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.host import preflight
+from harness.host.obstacles import preflight
 from harness.kick import realtime
 from harness.reporting import journal
 from lab.launch.exit_codes import Exit, untold

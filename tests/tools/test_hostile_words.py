@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 import click
 import pytest
 
-from harness import host
-from harness.host import Obstacle
+from harness.host import obstacles
+from harness.host.obstacles import Obstacle
 from lab.emulation import kernel
 from lab.emulation import launch as emulated
 from lab.emulation.stopping import StoppedError
@@ -93,7 +93,7 @@ def played(played_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "find", find)
     monkeypatch.setattr(mutants, "read", lambda ways: every_mutant())
     monkeypatch.setattr(source, "of_debian", lambda spec, say: find(spec))
-    monkeypatch.setattr(host, "preflight", lambda: Obstacle("no_device", "None.", "None."))
+    monkeypatch.setattr(obstacles, "preflight", lambda: Obstacle("no_device", "None.", "None."))
     for module in (launched, emulated, matrix, mutate):
         monkeypatch.setattr(module, "_launch", accept)
     monkeypatch.setattr(swept, "_clear", stop)

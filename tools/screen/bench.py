@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.benchmark.measurement import UNDISTURBED
-from lab.benchmark.results import Comparison, Results, mask_sentences
+from lab.benchmark.results import BenchResults, Comparison, mask_sentences
 from lab.benchmark.statistics import Estimate
 
 #: Columns, also where the terminal is wider or there is none.
@@ -32,7 +32,7 @@ def console(stderr: bool = False) -> Console:
     )
 
 
-def show(results: Results, headline: str, out: Console) -> None:
+def show(results: BenchResults, headline: str, out: Console) -> None:
     """Everything that a person reads."""
     settings = results.settings
     out.print(headline, style="bold")
@@ -55,7 +55,7 @@ def show(results: Results, headline: str, out: Console) -> None:
         out.print(f"Note: {note}", style="yellow")
 
 
-def _cases(results: Results) -> Table:
+def _cases(results: BenchResults) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     table.add_column("threads", justify="right")
     table.add_column("case", no_wrap=True)
@@ -80,7 +80,7 @@ def _cases(results: Results) -> Table:
     return table
 
 
-def _comparisons(results: Results) -> Table:
+def _comparisons(results: BenchResults) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("threads", justify="right", no_wrap=True)
     table.add_column("compared, paired by round", no_wrap=True)
@@ -126,7 +126,7 @@ def _ns(value: float) -> str:
     return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
 
 
-def _notes(results: Results) -> list[str]:
+def _notes(results: BenchResults) -> list[str]:
     notes = []
     if results.disturbed:
         notes.append(

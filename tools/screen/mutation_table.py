@@ -11,14 +11,14 @@ from rich.text import Text
 from harness.claims import catalogue, chapters
 from lab.launch.exit_codes import Exit
 from lab.mutation.judge import LEGEND, Fate
-from lab.mutation.result import Cell, Column, Found
+from lab.mutation.result import Cell, KillColumn, KillMatrix
 from tools.screen import bench
 
 _ASKED = (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE, Fate.SURVIVED)
 _MOST = 4  # claims of a mutant that the terminal names
 
 
-def show(found: Found) -> None:
+def show(found: KillMatrix) -> None:
     """Prints outcomes, what the words mean, what went wrong, and the sentence."""
     console = bench.console()
     console.print()
@@ -35,7 +35,7 @@ def show(found: Found) -> None:
     console.print(Text(found.sentence(), style="green" if good else "red"))
 
 
-def _table(found: Found) -> Table:
+def _table(found: KillMatrix) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column("mutant", no_wrap=True)
     for column in found.columns:
@@ -50,7 +50,7 @@ def _table(found: Found) -> Table:
     return made
 
 
-def _rows(found: Found) -> Iterator[tuple[str, list[Cell | None]]]:
+def _rows(found: KillMatrix) -> Iterator[tuple[str, list[Cell | None]]]:
     """A cell a kernel; None where the stock kernel had no mutant beside it."""
     by_name = [{cell.name: cell for cell in column.cells} for column in found.columns]
     for name in dict.fromkeys(name for column in by_name for name in column):
@@ -77,11 +77,11 @@ def _failed(cells: list[Cell]) -> str:
     return ", ".join(named[:_MOST]) + more
 
 
-def _outcomes(found: Found) -> set[Fate]:
+def _outcomes(found: KillMatrix) -> set[Fate]:
     return {cell.judged.outcome for column in found.columns for cell in column.cells}
 
 
-def _troubles(found: Found) -> Iterator[tuple[str, str]]:
+def _troubles(found: KillMatrix) -> Iterator[tuple[str, str]]:
     """What is not as it should be, with the reason."""
     for column in found.columns:
         for cell in column.cells:
@@ -90,7 +90,7 @@ def _troubles(found: Found) -> Iterator[tuple[str, str]]:
                 yield head, f"{cell.judged.outcome.value}: {cell.judged.why}"
 
 
-def markdown(found: Found) -> str:
+def markdown(found: KillMatrix) -> str:
     """The kill matrix of each kernel: mutants by claims, these in the columns of their chapters."""
     lines = [f"{found.sentence()}.", ""]
     for column in found.columns:
@@ -107,7 +107,7 @@ def markdown(found: Found) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _matrix(column: Column) -> Iterator[str]:
+def _matrix(column: KillColumn) -> Iterator[str]:
     broken = {name for cell in column.cells for name in cell.judged.failed}
     broken |= {name for cell in column.mutants if cell.mutant for name in cell.mutant.claims}
     prefixes = [

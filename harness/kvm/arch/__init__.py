@@ -13,7 +13,7 @@ from harness.kvm.arch.interface import (
     NoIrqchipError,
     NoNestedGuestError,
 )
-from harness.kvm.exits import Exit
+from harness.kvm.exits import VcpuExit
 from harness.kvm.speech import Word
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def dialogue() -> str:
     return current().SPEECH.program if platform.machine() in _PACKAGES else "mmio"
 
 
-def word_of(found: Exit | None) -> Word | None:
+def word_of(found: VcpuExit | None) -> Word | None:
     """The word that a program of this machine says by an exit; None when it is none."""
     told = current().said(found)
     return told.word if told else None

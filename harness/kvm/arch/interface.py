@@ -8,7 +8,7 @@ from typing import Protocol
 
 from guest_blobs import Blob
 from harness.kvm.abi import LackingError
-from harness.kvm.exits import Exit
+from harness.kvm.exits import VcpuExit
 from harness.kvm.memory import Memory
 from harness.kvm.speech import Channel, Said, Speech
 from harness.kvm.vcpu import Vcpu
@@ -71,10 +71,10 @@ class Architecture(Protocol):
 
     # ---- what a guest says
 
-    def said(self, found: Exit | None) -> Said | None:
+    def said(self, found: VcpuExit | None) -> Said | None:
         """The word that a program says by this exit; None when it is none."""
 
-    def answer(self, vcpu: Vcpu, asked: Exit, value: int) -> None:
+    def answer(self, vcpu: Vcpu, asked: VcpuExit, value: int) -> None:
         """Answers a read, in as many bytes as it wants. ValueError for any other exit."""
 
     # ---- registers

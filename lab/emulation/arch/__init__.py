@@ -29,7 +29,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class EmulatedArchitecture:
     """One architecture of emulated hosts.
 
     machine     its name, as in `uname -m`
@@ -68,7 +68,7 @@ class Architecture:
 
 
 @functools.cache
-def known() -> Mapping[str, Architecture]:
+def known() -> Mapping[str, EmulatedArchitecture]:
     """Every architecture with a module here, by its machine."""
     names = [each.name for each in pkgutil.iter_modules(__path__)]
     found = (importlib.import_module(f"{__name__}.{name}").ARCHITECTURE for name in names)
@@ -76,7 +76,7 @@ def known() -> Mapping[str, Architecture]:
 
 
 @functools.cache
-def here() -> Architecture:
+def here() -> EmulatedArchitecture:
     """This host's, whose programs run in the machine. Raises `EmulationError`."""
     machine = platform.machine()
     if machine not in known():

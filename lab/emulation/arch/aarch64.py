@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from lab.emulation.arch import Architecture, Header
+from lab.emulation.arch import EmulatedArchitecture, Header
 
 
 def _header(data: bytes) -> Header | None:
@@ -15,7 +15,7 @@ def _header(data: bytes) -> Header | None:
     return Header(found.group(1) if found else b"")
 
 
-ARCHITECTURE = Architecture(
+ARCHITECTURE = EmulatedArchitecture(
     machine="aarch64",
     qemu="qemu-system-aarch64",
     qemu_package="qemu-system-arm",

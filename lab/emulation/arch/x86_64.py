@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lab.emulation.arch import Architecture, Header
+from lab.emulation.arch import EmulatedArchitecture, Header
 
 # The boot protocol (Documentation/arch/x86/boot.rst); offsets in the file.
 _SETUP_SECTORS = 0x1F1  # u8, 512 bytes each; 0 means 4; the boot sector comes on top
@@ -22,7 +22,7 @@ def _header(data: bytes) -> Header | None:
     return Header(text, text.split(b"\0")[0].decode("ascii", "replace"), size)
 
 
-ARCHITECTURE = Architecture(
+ARCHITECTURE = EmulatedArchitecture(
     machine="x86_64",
     qemu="qemu-system-x86_64",
     qemu_package="qemu-system-x86",

@@ -9,9 +9,16 @@ from harness.devices import Device
 from harness.kvm import exits
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.arch.x86_64.devices import refuse_msr
-from harness.kvm.guest import Guest, create
+from harness.kvm.guest import Guest
 from harness.kvm.system import System
-from harness.verdicts import require_completion, require_immediate
+from harness.require import require_completion, require_immediate
+from suites.completion.completed import (
+    Accesses,
+    require_read_completed,
+    require_read_saved,
+    require_write_completed,
+    require_write_saved,
+)
 from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
@@ -37,19 +44,16 @@ def require_read(guest: Guest, value: int, circumstance: str) -> None:
     )
 
 
+MSR = Accesses("RDMSR", "an RDMSR", "WRMSR", "a WRMSR", holds=require_read)
+
+
 @pytest.mark.claim("completion.msr")
 @every_guest_mode
 @every_irqchip
 @first_and_later_turn
 def test_rdmsr(device: Device, turns: int) -> None:
     """api.rst, note under KVM_EXIT_MMIO, which names KVM_EXIT_X86_RDMSR and KVM_EXIT_X86_WRMSR."""
-    device.turns(turns)
-    value = device.answer(device.run_to_read("At the RDMSR"))
-    require_completion(device.guest, "After an RDMSR", also=device.destination)
-    require_read(device.guest, value, "After an RDMSR that was completed")
-    device.run_to_write("In a normal run after a completed RDMSR")
-    device.require_stored(value, "After a completed RDMSR and a normal run")
-    device.require_in_step(turns + 1, turns, "After a completed RDMSR and a normal run")
+    require_read_completed(device, turns, MSR)
 
 
 @pytest.mark.claim("completion.msr")
@@ -58,12 +62,7 @@ def test_rdmsr(device: Device, turns: int) -> None:
 @first_and_later_turn
 def test_wrmsr(device: Device, turns: int) -> None:
     """The same for a write, which changes nothing but the program counter."""
-    device.turns(turns)
-    device.answer(device.run_to_read("At the RDMSR"))
-    device.run_to_write("At the WRMSR")
-    require_completion(device.guest, "After a WRMSR")
-    device.run_to_read("In a normal run after a completed WRMSR")
-    device.require_in_step(turns + 1, turns + 1, "After a completed WRMSR and a normal run")
+    require_write_completed(device, turns, MSR)
     assert exceptions(device) == 0, "The host took the write, but the guest got a #GP"
 
 
@@ -71,32 +70,20 @@ def test_wrmsr(device: Device, turns: int) -> None:
 @every_guest_mode
 def test_rdmsr_then_saved(device: Device, kvm: System) -> None:
     """Registers and memory taken now are the whole of it elsewhere."""
-    value = device.answer(device.run_to_read("At the RDMSR"))
-    require_completion(device.guest, "After an RDMSR", also=device.destination)
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_write("In another VM, after a completed RDMSR")
-        device.require_stored(value, "In another VM, after a completed RDMSR")
-        device.require_in_step(1, 0, "In another VM, after a completed RDMSR")
+    require_read_saved(device, kvm, MSR)
 
 
 @pytest.mark.claim("completion.msr")
 @every_guest_mode
 def test_wrmsr_then_saved(device: Device, kvm: System) -> None:
     """The same for a write: the other VM does not repeat it."""
-    device.answer(device.run_to_read("At the RDMSR"))
-    device.run_to_write("At the WRMSR")
-    require_completion(device.guest, "After a WRMSR")
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_read("In another VM, after a completed WRMSR")
-        device.require_in_step(1, 1, "In another VM, after a completed WRMSR")
+    require_write_saved(device, kvm, MSR)
 
 
 # ---- answered with an error
 
 
-def refuse(device: Device, asked: exits.Exit) -> None:
+def refuse(device: Device, asked: exits.VcpuExit) -> None:
     """The guest gets a #GP."""
     refuse_msr(device.guest.vcpu, asked)
 

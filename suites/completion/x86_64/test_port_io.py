@@ -6,9 +6,14 @@ from __future__ import annotations
 import pytest
 
 from harness.devices import Device
-from harness.kvm.guest import create
 from harness.kvm.system import System
-from harness.verdicts import require_accumulator, require_completion
+from suites.completion.completed import (
+    Accesses,
+    require_read_completed,
+    require_read_saved,
+    require_write_completed,
+    require_write_saved,
+)
 from suites.dimensions import (
     every_guest_mode,
     every_irqchip,
@@ -19,6 +24,8 @@ from suites.dimensions import (
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_device("port_io")]
 
+PORT = Accesses("IN", "an IN", "OUT", "an OUT")
+
 
 @pytest.mark.claim("completion.pio")
 @every_guest_mode
@@ -27,13 +34,7 @@ pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_devi
 def test_in(device: Device, turns: int) -> None:
     """api.rst, note under KVM_EXIT_MMIO: "the immediate_exit field set to complete pending
     operations without allowing any further instructions to be executed"."""
-    device.turns(turns)
-    value = device.answer(device.run_to_read("At the IN"))
-    require_completion(device.guest, "After an IN")
-    require_accumulator(device.guest, value, "After an IN that was completed")
-    device.run_to_write("In a normal run after a completed IN")
-    device.require_stored(value, "After a completed IN and a normal run")
-    device.require_in_step(turns + 1, turns, "After a completed IN and a normal run")
+    require_read_completed(device, turns, PORT)
 
 
 @pytest.mark.claim("completion.pio")
@@ -42,35 +43,18 @@ def test_in(device: Device, turns: int) -> None:
 @first_and_later_turn
 def test_out(device: Device, turns: int) -> None:
     """The same for an OUT."""
-    device.turns(turns)
-    device.answer(device.run_to_read("At the IN"))
-    device.run_to_write("At the OUT")
-    require_completion(device.guest, "After an OUT")
-    device.run_to_read("In a normal run after a completed OUT")
-    device.require_in_step(turns + 1, turns + 1, "After a completed OUT and a normal run")
+    require_write_completed(device, turns, PORT)
 
 
 @pytest.mark.claim("completion.pio")
 @every_guest_mode
 def test_in_then_saved(device: Device, kvm: System) -> None:
     """What the note is for: registers and memory taken now are the whole of it elsewhere."""
-    value = device.answer(device.run_to_read("At the IN"))
-    require_completion(device.guest, "After an IN")
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_write("In another VM, after a completed IN")
-        device.require_stored(value, "In another VM, after a completed IN")
-        device.require_in_step(1, 0, "In another VM, after a completed IN")
+    require_read_saved(device, kvm, PORT)
 
 
 @pytest.mark.claim("completion.pio")
 @every_guest_mode
 def test_out_then_saved(device: Device, kvm: System) -> None:
     """The same for an OUT: the other VM does not repeat it."""
-    device.answer(device.run_to_read("At the IN"))
-    device.run_to_write("At the OUT")
-    require_completion(device.guest, "After an OUT")
-    with create(kvm) as other:
-        device.move_to(other)
-        device.run_to_read("In another VM, after a completed OUT")
-        device.require_in_step(1, 1, "In another VM, after a completed OUT")
+    require_write_saved(device, kvm, PORT)

@@ -18,7 +18,7 @@ from harness.kvm.arch.x86_64.devices import (
 )
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
-from harness.verdicts import require_eintr, require_exit
+from harness.require import require_eintr, require_exit
 from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 
 pytestmark = [

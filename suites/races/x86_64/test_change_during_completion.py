@@ -20,7 +20,7 @@ from harness.kvm.arch.x86_64.devices import PORT_STRING_IN, answer_io
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
-from harness.verdicts import require_exit
+from harness.require import require_exit
 from suites.dimensions import only_on, pin_guest_mode
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]

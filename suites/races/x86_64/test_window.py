@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.host import pace
 from harness.kick.plan import Delivery, Landing, Plan, Protocol
 from harness.kick.race import Race
 from harness.kick.verdict import InconclusiveError
-from harness.kvm.run import slow_machine_factor
 from suites.dimensions import only_on
 from suites.races.conftest import Judge
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 # More than the engine keeps would hide steps. Each one's turn comes 50 times, on a slow machine 12:
 # there every step is a trap that is emulated.
-KICKS = 1000 if slow_machine_factor() == 1 else 250
+KICKS = pace.here().choose(usual=1000, slow=250)
 LEAST_IN_WINDOW = KICKS // 2
 
 

@@ -12,7 +12,7 @@ from harness.kvm.arch import x86_64
 from harness.kvm.guest import Guest
 from harness.kvm.signals import Blocked, thread_mask
 from harness.kvm.vcpu import Vcpu, all_signals_but
-from harness.verdicts import require_eintr, require_errno, require_mask, require_signal_exit
+from harness.require import require_eintr, require_errno, require_mask, require_signal_exit
 from suites.dimensions import KICK, irqchip_in_kernel, only_on
 from suites.vcpu_states.x86_64.woken import run_woken
 

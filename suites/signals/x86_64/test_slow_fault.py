@@ -14,7 +14,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import NotSeenError, Running
 from harness.kvm.signals import CountingHandler
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
-from harness.verdicts import require_left, require_signal_exit
+from harness.require import require_left, require_signal_exit
 from suites.dimensions import KICK, only_on, pin_guest_mode
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]

@@ -8,7 +8,7 @@ import pytest
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
-from harness.verdicts import require_immediate, require_runs_on
+from harness.require import require_immediate, require_runs_on
 from suites.dimensions import every_guest_mode, every_irqchip, only_on
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]

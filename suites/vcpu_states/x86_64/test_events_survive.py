@@ -13,7 +13,7 @@ from harness.kvm import exits
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running, warm_up
-from harness.verdicts import require_exit, require_immediate, require_left, require_runs_on
+from harness.require import require_exit, require_immediate, require_left, require_runs_on
 from suites.dimensions import (
     every_guest_mode,
     every_irqchip,

@@ -9,7 +9,7 @@ import pytest
 
 from harness.host.features import reason
 from harness.kvm.guest import Guest
-from harness.verdicts import (
+from harness.require import (
     require_errno,
     require_immediate,
     require_no_progress,

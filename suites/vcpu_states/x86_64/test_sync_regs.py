@@ -11,7 +11,7 @@ from harness.host.features import reason
 from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
-from harness.verdicts import require_eintr, require_immediate, require_left, require_runs_on
+from harness.require import require_eintr, require_immediate, require_left, require_runs_on
 from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 from suites.interrupts import require_ticks
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,8 +16,8 @@ from harness.host.features import reason
 from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
-from harness.kvm.signals import CountingHandler
-from harness.verdicts import require_eintr
+from harness.kvm.signals import Blocked, CountingHandler, ThreadTimer
+from harness.require import require_eintr
 from suites.dimensions import every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
 
 pytestmark = [
@@ -29,7 +30,7 @@ KICK = 40  # a real-time signal that nothing else uses
 PERIOD = 0  # the program's data word: cycles from the arming to the deadline, 32 bits
 FAR = 0xFFFF_FFFF
 NEAR_MS = 10
-FIRED_S = 0.001  # behind the host's timer that KVM arms for the deadline
+BEHIND_NS = 1_000_000  # the host's timer that KVM arms for the deadline
 PAUSES = 5  # one before each of the four steps of a save and restore, one behind the last
 REPEATS = 20
 ARMED = 2  # the program's phase
@@ -106,23 +107,31 @@ def expires_in_pause(guest: Guest, order: str, pause: int, cycles: int) -> bool:
     halt_with_timer_armed(guest)
     deadline = guest_clock(guest) + cycles
     ioctls.set_msr(guest.vcpu, ioctls.TSC_DEADLINE, deadline)
-    armed_s = cycles / ioctls.tsc_khz(guest.vcpu) / 1000
+    armed_ns = cycles * 1_000_000 // ioctls.tsc_khz(guest.vcpu)
     in_time = False
 
     def wait(number: int) -> None:
         nonlocal in_time
         if number == pause:
             in_time = deadline_of(guest) != 0 and guest_clock(guest) < deadline
-            # For as long as KVM can have armed the host's timer, by that timer's clock. Both stand
-            # in the queue of one processor, which serves what is over in one interrupt: when this
-            # sleep ends KVM's timer has fired, on a host that was starved meanwhile too.
-            time.sleep(armed_s + FIRED_S)
+            wait_for_a_timer_behind(armed_ns)
 
     save_and_restore(guest, order, wait)
     circumstance = f"that expired in pause {pause} of a save and restore"
     require_kept(guest, circumstance)
     require_fires(guest, circumstance)
     return in_time
+
+
+def wait_for_a_timer_behind(armed_ns: int) -> None:
+    """Until a timer of this thread has fired that is due behind the one that KVM has armed.
+
+    KVM shows nothing of its own. But both go by one clock and stand in the queue of one processor,
+    which serves what is over in one interrupt: behind this thread's signal KVM's timer has fired,
+    on a host that was starved meanwhile too.
+    """
+    with Blocked(KICK), ThreadTimer(KICK, threading.get_native_id(), armed_ns + BEHIND_NS):
+        signal.sigwait({KICK})
 
 
 def require_kept(guest: Guest, circumstance: str) -> None:

@@ -11,7 +11,7 @@ from harness.kvm.abi import constant
 from harness.kvm.guest import Guest, SecondProcessor
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.verdicts import require_eintr, require_errno, require_left, require_signal_exit
+from harness.require import require_eintr, require_errno, require_left, require_signal_exit
 from suites.dimensions import (
     every_guest_mode,
     irqchip_in_kernel,

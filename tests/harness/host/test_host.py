@@ -14,9 +14,10 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from harness.host import description, features, leftovers, obstacles
+from harness.host import description, features, leftovers, obstacles, pace
 from harness.host.obstacles import preflight
 from harness.kvm.abi import KvmError
+from harness.kvm.run import Bounds
 from harness.reporting import environment, verdict_text
 
 
@@ -240,6 +241,39 @@ def test_tier(monkeypatch: pytest.MonkeyPatch) -> None:
     assert description.tier("model name : QEMU TCG") == "emulated-instruction-clock"
     monkeypatch.setenv("KVM_CONFORMANCE_TIER", "nonsense")
     assert description.tier("model name : AMD EPYC") == "hardware"
+
+
+@pytest.mark.parametrize(
+    ("environment", "factor", "patience_s", "count", "least"),
+    [
+        ({}, 1, 10, 200, 100),
+        ({"KSFT_MACHINE_SLOW": "no"}, 1, 10, 200, 100),
+        ({"KSFT_MACHINE_SLOW": "Yes"}, 10, 20, 30, 100),
+        ({"KVM_CONFORMANCE_TIER": "emulated"}, 1, 10, 200, 2),
+        ({"KSFT_MACHINE_SLOW": "1", "KVM_CONFORMANCE_TIER": "emulated"}, 10, 20, 30, 2),
+    ],
+    ids=["usual", "no", "slow", "emulated", "both"],
+)
+def test_pace(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    factor: int,
+    patience_s: int,
+    count: int,
+    least: int,
+) -> None:
+    for name in ("KSFT_MACHINE_SLOW", "KVM_CONFORMANCE_TIER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(description, "cpuinfo", lambda: "model name : AMD EPYC")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    here = pace.here.__wrapped__()
+    assert here.stretched(7) == 7 * factor
+    assert here.patience(10) == patience_s
+    assert here.choose(usual=200, slow=30) == count
+    assert here.meetings(100) == least
+    monkeypatch.setattr(pace, "here", lambda: here)
+    assert Bounds().patience_s == patience_s
 
 
 def test_emulator_is_named_in_place_of_what_this_host_runs_under(

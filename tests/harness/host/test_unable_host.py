@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.host import preflight
+from harness.host.obstacles import preflight
 from harness.reporting import journal
 from harness.reporting.results import TestOutcome
 from tests.fakes import real_suites

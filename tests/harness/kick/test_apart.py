@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 LENGTH = 1 << 20  # more than a pipe takes at once
-SENDER = f"from harness.kick.apart import send; send(1, bytes({LENGTH}))"
+SENDER = f"from harness.kick.race_process import send; send(1, bytes({LENGTH}))"
 
 
 def test_message_is_whole_though_its_sender_is_stopped_again_and_again() -> None:

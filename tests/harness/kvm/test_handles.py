@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from guest_blobs import memory_map as at
-from harness.host import preflight
 from harness.host.features import reason
+from harness.host.obstacles import preflight
 from harness.kvm import abi, arch, exits
 from harness.kvm.arch import x86_64
 from harness.kvm.arch.x86_64 import ioctls

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import host
+from harness.host import obstacles
 from harness.host.features import reason
 from harness.reporting import journal
 from harness.reporting.results import TestOutcome
@@ -36,7 +36,7 @@ def test_every_test_is_skipped_for_the_architecture(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason=reason("other_architecture"))
-@pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to speak on")
+@pytest.mark.skipif(obstacles.preflight() is not None, reason="there is no KVM to speak on")
 def test_neutral_suites_know_no_port(tmp_path: Path) -> None:
     chosen = ("completion", "signals/test_mask.py", "vcpu_states/test_dirty_ring.py")
     read, said, _ = run("other_speech", tmp_path, *chosen)

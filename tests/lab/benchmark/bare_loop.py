@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.benchmark import measurement
-from lab.benchmark.measurement import Bench, Settings
+from lab.benchmark.measurement import Bench, BenchSettings
 from lab.benchmark.statistics import Estimate, estimate
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +60,7 @@ def bare(program: Path, kind: str, milliseconds: float, cpu: int) -> Times:
 
 def batch(kind: str, milliseconds: float) -> Times:
     """The benchmark's batch, with a guest as fresh as the bare loop's."""
-    with Bench(Settings(threads=(1,), batch_s=milliseconds / 1000, mode="real")) as bench:
+    with Bench(BenchSettings(threads=(1,), batch_s=milliseconds / 1000, mode="real")) as bench:
         (case,) = (one for one in bench.cases if one.name == kind)
         found = bench.run(case, 1)
     assert found.valid, found.problem

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import host, signs
+from harness import signs
+from harness.host import description, obstacles
 from harness.kvm import arch
 from harness.kvm.speech import Speech
 from lab.benchmark import cases, measurement
-from lab.benchmark.measurement import Batch, Bench, CannotMeasureError, Settings, ThreadTimes
-from lab.benchmark.results import Results, mask_sentences
+from lab.benchmark.measurement import Batch, Bench, BenchSettings, CannotMeasureError, ThreadTimes
+from lab.benchmark.results import BenchResults, mask_sentences
 from lab.benchmark.statistics import difference, estimate, ratio, summarize
 from tests.lab.benchmark import bare_loop
 from tools import bench as command
@@ -32,7 +33,9 @@ from tools.screen import bench as bench_report
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--rounds", "2", "--batch-time", "1"]
 
-needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to measure")
+needs_kvm = pytest.mark.skipif(
+    obstacles.preflight() is not None, reason="there is no KVM to measure"
+)
 
 
 # ---- statistics
@@ -90,9 +93,9 @@ def batch(case: str, threads: int, number: int, ns: float, problem: str = "") ->
     return Batch(case, threads, number, times, problem)
 
 
-def results(prices: Sequence[tuple[int, float]], rounds: int = 20) -> Results:
+def results(prices: Sequence[tuple[int, float]], rounds: int = 20) -> BenchResults:
     """Every case at 100 ns, masked ones at 100 ns + a price by threads, with a little noise."""
-    found = Results(Settings(tuple(one for one, _ in prices), rounds), CASES)
+    found = BenchResults(BenchSettings(tuple(one for one, _ in prices), rounds), CASES)
     for number in range(rounds):
         for threads, price in prices:
             for case in CASES:
@@ -133,7 +136,7 @@ def test_invalid_batches_are_left_out_and_told(capsys: pytest.CaptureFixture[str
 
 
 def test_nothing_measured_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    found = Results(Settings((1, 2), 5), CASES)
+    found = BenchResults(BenchSettings((1, 2), 5), CASES)
     bench_report.show(found, "host", bench_report.console())
     assert "0 rounds of 5, stopped early" in capsys.readouterr().out
     assert json.dumps(found.document({}))
@@ -157,7 +160,9 @@ def case_named(name: str) -> cases.Case:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_case_makes_calls(mode: str, threads: int) -> None:
     """Three threads have a processor by turns here and there, so the batch is long enough."""
-    with Bench(Settings((threads,), batch_s=0.002 if threads == 1 else 0.1, mode=mode)) as bench:
+    with Bench(
+        BenchSettings((threads,), batch_s=0.002 if threads == 1 else 0.1, mode=mode)
+    ) as bench:
         for case in bench.cases:
             found = bench.run(case, threads)
             assert found.problem == ""
@@ -173,7 +178,7 @@ def test_a_batch_leaves_nothing() -> None:
 
     before, mask, cpus = fds(), signal.pthread_sigmask(0, ()), os.sched_getaffinity(0)
     threads = len(list(Path("/proc/self/task").iterdir()))
-    with Bench(Settings((2,), batch_s=0.001)) as bench:
+    with Bench(BenchSettings((2,), batch_s=0.001)) as bench:
         for case in bench.cases:
             bench.run(case, 2)
     assert fds() == before
@@ -184,7 +189,7 @@ def test_a_batch_leaves_nothing() -> None:
 
 @needs_kvm
 def test_an_unexpected_result_makes_the_batch_invalid() -> None:
-    with Bench(Settings((1,), batch_s=0.01)) as bench:
+    with Bench(BenchSettings((1,), batch_s=0.01)) as bench:
         bench.workload = dataclasses.replace(bench.workload, exit_reason="KVM_EXIT_HLT")
         found = bench.run(case_named("pio"), 1)
     assert found.problem == "thread 0: call 1 returned 0 with KVM_EXIT_IO, not 0 with KVM_EXIT_HLT"
@@ -193,7 +198,7 @@ def test_an_unexpected_result_makes_the_batch_invalid() -> None:
 
 def hanging(**changes: object) -> Bench:
     """A benchmark whose guest never leaves by itself."""
-    bench = Bench(Settings((2,), batch_s=0.001, patience_s=0.05, signal_after_s=0.1))
+    bench = Bench(BenchSettings((2,), batch_s=0.001, patience_s=0.05, signal_after_s=0.1))
     for guest in bench._guests:
         guest.load("heartbeat", arch.current().MODES[-1])
         for name, value in changes.items():
@@ -238,7 +243,7 @@ def test_threads_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None
             return getattr(real, name)
 
     real = measurement.lib
-    with Bench(Settings((1,))) as bench:
+    with Bench(BenchSettings((1,))) as bench:
         monkeypatch.setattr(measurement, "lib", Refuses())
         with pytest.raises(CannotMeasureError, match="fewer --threads"):
             bench.run(CASES[0], 1)
@@ -289,8 +294,8 @@ def test_more_threads_than_a_guest_has_vcpus(capsys: pytest.CaptureFixture[str])
 
 
 def test_no_kvm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    obstacle = host.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
-    monkeypatch.setattr(host, "preflight", lambda: obstacle)
+    obstacle = obstacles.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
+    monkeypatch.setattr(obstacles, "preflight", lambda: obstacle)
     assert main(["bench"]) == 4
     assert "Error: There is no /dev/kvm. Load the module." in capsys.readouterr().err
 
@@ -313,7 +318,7 @@ def test_tables_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     output = tmp_path / "out.json"
     assert main(["bench", "--threads", "1,2", "--output", str(output), *QUICK]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(host.describe().headline())
+    assert text.startswith(description.describe().headline())
     assert max(map(len, text.splitlines())) <= 100
     assert "\x1b" not in text
     assert "460df4c1fc7c" in text

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from harness import signs
-from lab.emulation import apt, cache, debian, kernel, pace
+from lab.emulation import apt, cache, debian, kernel, throughput
 from lab.emulation.errors import KernelError, NotInArchiveError, OfflineError
 from tests.fakes import archive as fake_archive
 from tests.fakes.archive import CONFIG, Archive, Key, vmlinuz
@@ -297,7 +297,7 @@ def test_a_mirror_that_drips_is_given_up(
     """It answers all the time, so that no time-out of apt's is ever over."""
     archive.add_kernel("new", RELEASE, "6.1.9-1")
     archive.publish("new")
-    monkeypatch.setattr(pace, "WINDOW_S", 1.0)
+    monkeypatch.setattr(throughput, "WINDOW_S", 1.0)
     with fake_archive.served(archive.root, cut=10_000, drips=drips) as (uri, _):
         monkeypatch.setenv(apt.MIRROR, uri)
         with pytest.raises(OfflineError, match=r"is too slow: \d+ bytes in \d+ s"):
@@ -305,16 +305,16 @@ def test_a_mirror_that_drips_is_given_up(
     assert whole(home) == []
 
 
-def test_a_pace_that_will_do() -> None:
+def test_a_throughput_that_will_do() -> None:
     now, size = [0.0], [0]
-    watched = pace.Pace("http://mirror", lambda: size[0], clock=lambda: now[0])
+    watched = throughput.Throughput("http://mirror", lambda: size[0], clock=lambda: now[0])
     for _ in range(10):
-        now[0] += pace.WINDOW_S
-        size[0] += pace.LEAST
+        now[0] += throughput.WINDOW_S
+        size[0] += throughput.LEAST
         watched.look()
-    size[0] += pace.LEAST - 1
+    size[0] += throughput.LEAST - 1
     watched.look()
-    now[0] += pace.WINDOW_S
+    now[0] += throughput.WINDOW_S
     with pytest.raises(OfflineError, match="119999 bytes in 120 s"):
         watched.look()
 

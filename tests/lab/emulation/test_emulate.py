@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.host import Obstacle
+from harness.host.obstacles import Obstacle
 from harness.reporting import journal, variants
 from harness.reporting.results import TestOutcome
 from lab.emulation import cache, conformance, kernel, machine, programs

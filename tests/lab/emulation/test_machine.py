@@ -14,7 +14,7 @@ import pytest
 
 from lab.emulation import console, machine, programs, reach
 from lab.emulation.errors import EmulationError
-from lab.emulation.machine import Ended, Job, Limits, Machine, run
+from lab.emulation.machine import Job, Limits, Machine, MachineEnd, run
 from lab.emulation.share import fresh, make
 from lab.emulation.stopping import StoppedError, held_off, stoppable
 from lab.launch import keeper
@@ -26,7 +26,7 @@ JOB = Job(["/bin/sh", "-c", 'echo "said $WORD in $PWD"; exit 7'], Path("/"), {"W
 pytestmark = pytest.mark.usefixtures("played_programs")
 
 
-def boot(share: Path, ending: str, limits: Limits | None = None, job: Job = JOB) -> Ended:
+def boot(share: Path, ending: str, limits: Limits | None = None, job: Job = JOB) -> MachineEnd:
     """A machine from boot to end, of which then nothing may be left but its console."""
     read, write = os.pipe()
     try:

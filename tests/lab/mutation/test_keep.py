@@ -14,7 +14,7 @@ import pytest
 from lab.emulation import share as shares
 from lab.emulation.errors import KernelError
 from lab.emulation.kernel import Kernel
-from lab.emulation.machine import CONSOLE, Ended, Job, Limits, Machine
+from lab.emulation.machine import CONSOLE, Job, Limits, Machine, MachineEnd
 from lab.emulation.share import Share
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
@@ -26,7 +26,7 @@ from tools.screen.terminal import TERMINAL
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
-Boots = Callable[[Job, Limits, Path], Ended]
+Boots = Callable[[Job, Limits, Path], MachineEnd]
 SOURCE = Source(
     boot="debian:6.1",
     release="6.1.0",
@@ -49,7 +49,9 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
         SOURCE.write(source)
         made = shares.make(place)
 
-        def run(kernel: Kernel, machine: Machine, job: Job, share: Share, **given: object) -> Ended:
+        def run(
+            kernel: Kernel, machine: Machine, job: Job, share: Share, **given: object
+        ) -> MachineEnd:
             assert share.path == made.path
             assert job.reads, "where the mutants' modules are"
             assert "softlockup_panic=1" in machine.kernel_parameters
@@ -72,13 +74,13 @@ def test_machine_waits_for_mutants_and_has_no_last_words(
 ) -> None:
     """Neither silence nor age ends it; a crash of one mutant's test must not speak for another."""
 
-    def boots(job: Job, limits: Limits, place: Path) -> Ended:
+    def boots(job: Job, limits: Limits, place: Path) -> MachineEnd:
         assert job.command[1:4] == ["-m", "lab.mutation.guest", str(shares.at(place).path)]
         assert not any(word.startswith(("--results", "--junit")) for word in job.command)
         assert finish.LAST_WORDS not in job.environment
         assert job.environment["KSFT_MACHINE_SLOW"] == "yes"
         assert (limits.boot_s, limits.silence_s, limits.total_s) == (300, math.inf, math.inf)
-        return Ended(None, LostVm("the machine hung", "", ()), 1.0, 2.0, True)
+        return MachineEnd(None, LostVm("the machine hung", "", ()), 1.0, 2.0, True)
 
     assert keep(boots)[0] == Exit.LOST_VM
 
@@ -87,7 +89,7 @@ def test_lost_machine_is_told_as_it_was_lost(
     keep: Callable[[Boots], tuple[int, Lane]],
 ) -> None:
     lost = LostVm("the kernel panicked", "Kernel panic - not syncing: oops", ("a", "b"))
-    code, lane = keep(lambda *_: Ended(None, lost, 1.0, 2.0, True))
+    code, lane = keep(lambda *_: MachineEnd(None, lost, 1.0, 2.0, True))
     assert (code, lane.lost()) == (Exit.LOST_VM, lost)
 
 
@@ -96,9 +98,9 @@ def test_tests_that_end_are_a_loss_without_a_panic(
 ) -> None:
     """What the console says then is no kernel's panic, so it is no evidence against a mutant."""
 
-    def boots(_job: Job, _limits: Limits, place: Path) -> Ended:
+    def boots(_job: Job, _limits: Limits, place: Path) -> MachineEnd:
         (place / CONSOLE).write_text("one\ntwo\n")
-        return Ended(-signal.SIGSEGV, None, 1.0, 2.0, True)
+        return MachineEnd(-signal.SIGSEGV, None, 1.0, 2.0, True)
 
     lost = keep(boots)[1].lost()
     assert lost.why == "the tests' own process ended with status -11"
@@ -109,7 +111,7 @@ def test_tests_that_end_are_a_loss_without_a_panic(
 def test_machine_that_never_was_is_an_error_and_no_loss(
     keep: Callable[[Boots], tuple[int, Lane]],
 ) -> None:
-    def boots(*_: object) -> Ended:
+    def boots(*_: object) -> MachineEnd:
         raise KernelError("no program qemu-system-x86_64")
 
     code, lane = keep(boots)
@@ -130,7 +132,7 @@ def _signals_of_a_process_that_goes_on() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_signals_of_a_process_that_goes_on")
 def test_stopped_machine_is_no_loss(keep: Callable[[Boots], tuple[int, Lane]]) -> None:
-    def boots(*_: object) -> Ended:
+    def boots(*_: object) -> MachineEnd:
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("the signal must end the wait")
 

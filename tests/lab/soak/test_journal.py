@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from lab.soak import tally
-from lab.soak.journal import JOURNAL, Journal
-from lab.soak.tally import ResultsError
+from lab.soak.journal import JOURNAL, SoakJournal
+from lab.soak.tally import RaceResultsError
 from tests.lab.soak.test_soak import a_summary
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+    journal = SoakJournal(tmp_path)
     for number in range(3):
         journal.line("slice", number=number, summaries=[a_summary(), a_summary("signal_mask")])
     journal.close()
@@ -53,7 +53,7 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
 def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "soak.jsonl"
     path.write_text('{"event": "soak"}\n' + line + "\n", encoding="utf-8")
-    with pytest.raises(ResultsError, match="line 2"):
+    with pytest.raises(RaceResultsError, match="line 2"):
         tally.read(path)
 
 
@@ -63,5 +63,5 @@ def test_nothing_follows_the_end(tmp_path: Path) -> None:
     assert tally.read(path).tallies == {}
     with path.open("a") as file:
         file.write('{"event": "slice"}\n')
-    with pytest.raises(ResultsError, match="line 3: 'slice' does not follow"):
+    with pytest.raises(RaceResultsError, match="line 3: 'slice' does not follow"):
         tally.read(path)

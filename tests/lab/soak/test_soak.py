@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from harness import host, signs
+from harness import signs
+from harness.host import obstacles
 from harness.kick import engine
 from harness.kick.plan import Protocol
 from harness.kvm.abi import KvmError, LackingError
@@ -34,7 +35,9 @@ from tools.cli import main
 from tools.screen.soak import MOST_TOLD, Progress, SoakState, report
 
 pytestmark = pytest.mark.usefixtures("own_processors")
-needs_kvm = pytest.mark.skipif(host.preflight() is not None, reason="there is no KVM to race on")
+needs_kvm = pytest.mark.skipif(
+    obstacles.preflight() is not None, reason="there is no KVM to race on"
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SLICE = ["--guest", "spin", "--delivery", "thread", "--slice", "1s"]
@@ -115,8 +118,8 @@ def test_bad_input_is_a_sentence(
 
 
 def test_without_kvm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    obstacle = host.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
-    monkeypatch.setattr("tools.soak.host.preflight", lambda: obstacle)
+    obstacle = obstacles.Obstacle("no_kvm", "There is no /dev/kvm.", "Load the module.")
+    monkeypatch.setattr("tools.soak.obstacles.preflight", lambda: obstacle)
     assert main(["soak", "--for", "5s"]) == Exit.NOTHING_TESTED
     assert "There is no /dev/kvm. Load the module." in capsys.readouterr().err
 

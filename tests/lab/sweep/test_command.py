@@ -15,7 +15,7 @@ from harness.kvm.running import NotSeenError
 from harness.native import ffi
 from lab.emulation.errors import EmulationError
 from lab.emulation.kernel import Kernel
-from lab.emulation.machine import Ended, Job, Machine
+from lab.emulation.machine import Job, Machine, MachineEnd
 from lab.emulation.share import Share, at
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
@@ -25,7 +25,7 @@ from tools.cli import main
 
 pytestmark = pytest.mark.usefixtures("played_programs")
 
-Act = Callable[[Job, Path], Ended]
+Act = Callable[[Job, Path], MachineEnd]
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
     """Replaces kernel and machine: what the machine does is told by a function."""
 
     def install(act: Act, release: str = "6.1.0-amd64") -> None:
-        def run(kernel: Kernel, machine: Machine, job: Job, share: Share, **_: object) -> Ended:
+        def run(
+            kernel: Kernel, machine: Machine, job: Job, share: Share, **_: object
+        ) -> MachineEnd:
             assert machine.instruction_clock
             assert machine.cpus == 1
             return act(job, share.path)
@@ -46,8 +48,8 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
     return install
 
 
-def lost(panic: str) -> Ended:
-    return Ended(None, LostVm("the machine hung", panic, ("last words",)), 1.0, 2.0, True)
+def lost(panic: str) -> MachineEnd:
+    return MachineEnd(None, LostVm("the machine hung", panic, ("last words",)), 1.0, 2.0, True)
 
 
 def test_realtime_kernel_is_refused(
@@ -78,7 +80,7 @@ def test_lost_machine(
 def test_sweep_that_broke_off_is_no_verdict(
     tmp_path: Path, machine_that: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine_that(lambda *_: Ended(1, None, 1.0, 2.0, True))
+    machine_that(lambda *_: MachineEnd(1, None, 1.0, 2.0, True))
     assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
     assert "broke off with exit code 1" in capsys.readouterr().err
 
@@ -86,9 +88,9 @@ def test_sweep_that_broke_off_is_no_verdict(
 def test_sweep_that_says_why_it_broke_off(
     tmp_path: Path, machine_that: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def act(_job: Job, share: Path) -> Ended:
+    def act(_job: Job, share: Path) -> MachineEnd:
         (share / inside.ERROR).write_text("this kernel has no kprobe events")
-        return Ended(1, None, 1.0, 2.0, True)
+        return MachineEnd(1, None, 1.0, 2.0, True)
 
     machine_that(act)
     assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
@@ -154,10 +156,10 @@ def test_kernel_without_kvm(
     error: EmulationError | None,
     why: str,
 ) -> None:
-    def act(_job: Job, _share: Path) -> Ended:
+    def act(_job: Job, _share: Path) -> MachineEnd:
         if error:
             raise error
-        return Ended(1, None, 1.0, 2.0, False)
+        return MachineEnd(1, None, 1.0, 2.0, False)
 
     machine_that(act)
     assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
@@ -170,10 +172,10 @@ def test_files_of_an_earlier_sweep_are_not_taken_for_this_one(
     (tmp_path / "done").touch()
     (tmp_path / "spinning-handler_writes-0.rounds").write_bytes(b"old")
 
-    def act(_job: Job, share: Path) -> Ended:
+    def act(_job: Job, share: Path) -> MachineEnd:
         assert not list(share.glob("*.rounds"))
         (share / "done").touch()
-        return Ended(0, None, 1.0, 2.0, True)
+        return MachineEnd(0, None, 1.0, 2.0, True)
 
     machine_that(act)
     assert main(["sweep", "--output", str(tmp_path)]) == Exit.SUITE_ERROR
@@ -185,12 +187,12 @@ def test_request_tells_way_and_modules(tmp_path: Path, machine_that: Callable[..
     modules.mkdir()
     seen: list[Job] = []
 
-    def act(job: Job, share: Path) -> Ended:
+    def act(job: Job, share: Path) -> MachineEnd:
         seen.append(job)
         request = json.loads((share / "request.json").read_text())
         assert {each[0] for each in request["sweeps"]} == {"halted"}
         assert [each[4] for each in request["sweeps"]] == [2, 2, 2]
-        return Ended(1, None, 1.0, 2.0, True)
+        return MachineEnd(1, None, 1.0, 2.0, True)
 
     machine_that(act)
     main(
@@ -219,11 +221,11 @@ def test_bad_input(words: list[str], said: str, capsys: pytest.CaptureFixture[st
 def test_sweep_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(*_: object, tick: Callable[[bool], None], **__: object) -> Ended:
+    def run(*_: object, tick: Callable[[bool], None], **__: object) -> MachineEnd:
         tick(False)
         (at(tmp_path).path / "halted-handler_writes-0.rounds").touch()
         tick(True)
-        return Ended(1, None, 1.0, 2.0, True)
+        return MachineEnd(1, None, 1.0, 2.0, True)
 
     kernel = Kernel(Path("/vmlinuz"), "6.1.0", "made up 6.1.0", None, "x")
     monkeypatch.setattr(sweep, "run", run)
@@ -257,7 +259,7 @@ def test_files_that_the_kernel_under_test_made_up(
 ) -> None:
     """A sentence each, and no verdict."""
 
-    def act(_job: Job, share: Path) -> Ended:
+    def act(_job: Job, share: Path) -> MachineEnd:
         good = {"calibration.json": "[0, 1]", "cost.json": "{}", "symbols": "ff t a", "done": ""}
         for each, text in {**good, name: content or ""}.items():
             (share / each).write_text(text)
@@ -265,7 +267,7 @@ def test_files_that_the_kernel_under_test_made_up(
             (share / name).write_bytes(b"\xff" * ffi.sizeof("struct sw_round"))
             line = "a-1 [000] d. 5: interrupt: ip=0x5\na-1 [000] d. 6: signal_generate: x\n"
             (share / name).with_suffix(".trace").write_text(line)
-        return Ended(0, None, 1.0, 2.0, True)
+        return MachineEnd(0, None, 1.0, 2.0, True)
 
     machine_that(act)
     words = ["sweep", "--way", "spinning", "--output", str(tmp_path)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.kvm.arch.x86_64 import ioctls
-from harness.kvm.exits import Exit, Io, Rdmsr, Wrmsr
+from harness.kvm.exits import Io, Rdmsr, VcpuExit, Wrmsr
 from harness.kvm.speech import Channel, Said, Speech, Word
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
@@ -29,14 +29,14 @@ _MSR = 0xC0001F00  # an MSR that no processor has: the filter speaks before KVM 
 _MSR_INDEX = 5  # a data word of the program msr
 
 
-def said(found: Exit | None) -> Said | None:
+def said(found: VcpuExit | None) -> Said | None:
     """A byte to or from a port."""
     if not isinstance(found, Io) or (found.port, found.is_write) not in _WORDS:
         return None
     return Said(_WORDS[found.port, found.is_write], int.from_bytes(found.data, "little"))
 
 
-def answer(vcpu: Vcpu, asked: Exit, value: int) -> None:
+def answer(vcpu: Vcpu, asked: VcpuExit, value: int) -> None:
     """An IN."""
     if not isinstance(asked, Io):
         raise ValueError(f"{asked} is no read of a port")
@@ -58,14 +58,14 @@ def answer_msr(vcpu: Vcpu, asked: Rdmsr | Wrmsr, value: int = 0) -> None:
         vcpu.run_page.msr.data = value
 
 
-def refuse_msr(vcpu: Vcpu, asked: Exit) -> None:
+def refuse_msr(vcpu: Vcpu, asked: VcpuExit) -> None:
     """The guest gets a #GP instead (api.rst, KVM_EXIT_X86_RDMSR: "error")."""
     if not isinstance(asked, (Rdmsr, Wrmsr)):
         raise ValueError(f"{asked} cannot be refused")
     vcpu.run_page.msr.error = 1
 
 
-def _says(found: Exit | None, word: Word) -> bool:
+def _says(found: VcpuExit | None, word: Word) -> bool:
     told = said(found)
     return told is not None and told.word is word
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A race in a process of its own, for whoever stops and continues that process.
 
-`RaceApart` is the caller's end. The other end is this module run as a program: it reads the task
+`RaceProcess` is the caller's end. The other end is this module run as a program: it reads the task
 from its standard input, races, and writes the summary to its standard output. The end of its
 standard input cancels the race: so does the death of the caller.
 """
@@ -19,12 +19,12 @@ import time
 from pathlib import Path
 
 from harness.closing import Closing
+from harness.host import pace
 from harness.kick.engine import Cancel, measure_speed, run
 from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Plan
 from harness.kick.slots import Slot
 from harness.kick.summary import Summary
-from harness.kvm.run import slow_machine_factor
 from harness.kvm.system import System
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -33,11 +33,11 @@ _POLL_S = 0.001
 _OUT = 1  # standard output, without Python's own buffer
 
 
-class RaceApartError(Exception):
+class RaceProcessError(Exception):
     """The other process did not do its work. No verdict about the kernel."""
 
 
-class RaceApart(Closing):
+class RaceProcess(Closing):
     """A context manager: starts the process and the race; at its end the process is gone.
 
     `speed` is the guest's turns a second; 0 has it measured, which needs one that spins.
@@ -56,9 +56,9 @@ class RaceApart(Closing):
     ) -> None:
         task = pickle.dumps((plan, slot, mode, kind, speed, time_limit_s))
         if len(task) > select.PIPE_BUF:  # the other end takes it with one read
-            raise RaceApartError(f"a task of {len(task)} bytes is too long for a pipe")
+            raise RaceProcessError(f"a task of {len(task)} bytes is too long for a pipe")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.kick.apart"],
+            [sys.executable, "-m", "harness.kick.race_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # select(2) sees the pipe only
@@ -66,14 +66,14 @@ class RaceApart(Closing):
             start_new_session=True,  # a Ctrl-C on the terminal is for the caller alone
         )
         if self._process.stdin is None or self._process.stdout is None:
-            raise RaceApartError("the process with the race has no pipes")
+            raise RaceProcessError("the process with the race has no pipes")
         self._in, self._out = self._process.stdin, self._process.stdout
         self._in.write(task)
 
     def wait_for_begin(self) -> None:
         """Returns once the process is about to race."""
         if self._out.read(1) != b"!":
-            raise RaceApartError(f"the process with the race ended with {self._process.wait()}")
+            raise RaceProcessError(f"the process with the race ended with {self._process.wait()}")
 
     def cancel(self) -> None:
         """Ends the race early: the summary counts what was done."""
@@ -86,7 +86,7 @@ class RaceApart(Closing):
         bound = _bound()
         while (found := os.waitid(os.P_PID, self._process.pid, flags)) is None:
             if time.monotonic() > bound:
-                raise RaceApartError("SIGSTOP did not stop the process with the race")
+                raise RaceProcessError("SIGSTOP did not stop the process with the race")
             time.sleep(_POLL_S / 10)
         self._process.send_signal(signal.SIGCONT)
         return found.si_code == os.CLD_STOPPED
@@ -101,7 +101,7 @@ class RaceApart(Closing):
             if select.select([self._out], [], [], _POLL_S)[0]:
                 return False
             if time.monotonic() > bound:
-                raise RaceApartError("the process with the race got no processor time")
+                raise RaceProcessError("the process with the race got no processor time")
         return True
 
     def summary(self) -> Summary:
@@ -110,16 +110,16 @@ class RaceApart(Closing):
         self._in.close()
         if self._process.wait() or not text:
             status = self._process.returncode
-            raise RaceApartError(f"the process with the race ended with status {status}")
+            raise RaceProcessError(f"the process with the race ended with status {status}")
         try:
             found = pickle.loads(text)
         except (pickle.UnpicklingError, EOFError) as error:
-            raise RaceApartError(
+            raise RaceProcessError(
                 f"the process with the race sent {len(text)} bytes that are no summary "
                 f"({error}): {text[:40]!r} ... {text[-40:]!r}"
             ) from error
         if not isinstance(found, Summary):
-            raise RaceApartError(f"the process with the race sent {found!r}, which is no summary")
+            raise RaceProcessError(f"the process with the race sent {found!r}, which is no summary")
         return found
 
     def _used(self) -> int:
@@ -138,7 +138,7 @@ class RaceApart(Closing):
 
 def _bound() -> float:
     """When patience ends that begins now."""
-    return time.monotonic() + _PATIENCE_S * slow_machine_factor()
+    return time.monotonic() + pace.here().stretched(_PATIENCE_S)
 
 
 def send(descriptor: int, text: bytes) -> None:

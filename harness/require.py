@@ -52,7 +52,7 @@ def require_exit(result: RunResult, kind: type[E], circumstance: str) -> E:
     return result.exit
 
 
-def require_said(result: RunResult, wanted: Word, circumstance: str) -> exits.Exit:
+def require_said(result: RunResult, wanted: Word, circumstance: str) -> exits.VcpuExit:
     """KVM_RUN gave 0 and the exit by which the program says this word; the exit."""
     __tracebackhide__ = True
     found = result.exit

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest in a process of its own, for what a test must not do to the process of all tests.
 
-`GuestApart` is the test's end. The other end is this module run as a program: it takes words on
+`GuestProcess` is the test's end. The other end is this module run as a program: it takes words on
 its standard input, one a line, and answers each with one line of JSON:
 
     progress   runs until the guest has counted on; KVM_RUN is entered anew after each EINTR
@@ -50,7 +50,7 @@ class Answer:
     pending: tuple[int, ...]
 
 
-class GuestApartError(Exception):
+class GuestProcessError(Exception):
     """The process with the guest is gone: no verdict on the kernel, unless it left last words."""
 
 
@@ -58,13 +58,13 @@ def _death(status: int) -> str:
     return f"ended with status {status}" if status >= 0 else f"was killed by signal {-status}"
 
 
-class GuestApart(Closing):
+class GuestProcess(Closing):
     """A context manager: starts the process; at its end the process is gone."""
 
     def __init__(self, mode: str, kicked_by: int = 0) -> None:
         self._kicked_by = int(kicked_by)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.kvm.apart", mode, str(self._kicked_by)],
+            [sys.executable, "-m", "harness.kvm.guest_process", mode, str(self._kicked_by)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,12 +72,12 @@ class GuestApart(Closing):
         )
 
     def ask(self, word: str) -> Answer:
-        """One of the words above. `GuestApartError` when the process died instead of answering.
+        """One of the words above. `GuestProcessError` when the process died instead of answering.
 
         `NotSeenError` when it died of the kick: what the thread blocks was let in, and taken.
         """
         if self._process.stdin is None or self._process.stdout is None:
-            raise GuestApartError("the process with the guest has no pipes")
+            raise GuestProcessError("the process with the guest has no pipes")
         try:
             self._process.stdin.write(f"{word}\n")
             self._process.stdin.flush()
@@ -88,7 +88,7 @@ class GuestApart(Closing):
             status = self._process.wait()
             text = f"the process with the guest {_death(status)}, when it was asked for: {word}"
             kicked = word == "kick" and status == -self._kicked_by
-            raise NotSeenError(text) if kicked else GuestApartError(text)
+            raise NotSeenError(text) if kicked else GuestProcessError(text)
         found = json.loads(line)
         return Answer(**{**found, "pending": tuple(found["pending"])})
 

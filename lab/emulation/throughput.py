@@ -13,7 +13,7 @@ LEAST = 120_000
 WINDOW_S = 120.0
 
 
-class Pace:
+class Throughput:
     """Looks at what was fetched from `uri` so far; `size` gives it in bytes."""
 
     def __init__(

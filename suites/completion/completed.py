@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A read or a write of a device's program, finished by a re-entry with the byte set.
+
+The same for every device whose accesses take one exit each: what differs is what they are called,
+and where a read ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.devices import Device
+from harness.kvm.guest import Guest, create
+from harness.kvm.system import System
+from harness.require import require_accumulator, require_completion
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """The words of a device for sentences: its read and its write, without an article and with one.
+
+    `holds` requires that the guest's registers hold what was read.
+    """
+
+    read: str
+    a_read: str
+    write: str = ""
+    a_write: str = ""
+    holds: Callable[[Guest, int, str], None] = require_accumulator
+
+
+def require_read_completed(device: Device, turns: int, words: Accesses) -> None:
+    """The value is in its register, and the guest goes on behind the read: once, and with it."""
+    device.turns(turns)
+    value = device.answer(device.run_to_read(f"At the {words.read}"))
+    require_completion(device.guest, f"After {words.a_read}", also=device.destination)
+    words.holds(device.guest, value, f"After {words.a_read} that was completed")
+    device.run_past_read(f"In a normal run after a completed {words.read}")
+    said = f"After a completed {words.read} and a normal run"
+    device.require_stored(value, said)
+    device.require_in_step(turns + 1, turns, said)
+
+
+def require_write_completed(device: Device, turns: int, words: Accesses) -> None:
+    """Nothing but the program counter changes, and the guest goes on behind the write."""
+    device.turns(turns)
+    device.answer(device.run_to_read(f"At the {words.read}"))
+    device.run_to_write(f"At the {words.write}")
+    require_completion(device.guest, f"After {words.a_write}")
+    device.run_to_read(f"In a normal run after a completed {words.write}")
+    said = f"After a completed {words.write} and a normal run"
+    device.require_in_step(turns + 1, turns + 1, said)
+
+
+def require_read_saved(device: Device, kvm: System, words: Accesses) -> None:
+    """Registers and memory taken behind the completion are the whole of it in another VM."""
+    value = device.answer(device.run_to_read(f"At the {words.read}"))
+    require_completion(device.guest, f"After {words.a_read}", also=device.destination)
+    with create(kvm) as other:
+        device.move_to(other)
+        said = f"In another VM, after a completed {words.read}"
+        device.run_past_read(said)
+        device.require_stored(value, said)
+        device.require_in_step(1, 0, said)
+
+
+def require_write_saved(device: Device, kvm: System, words: Accesses) -> None:
+    """The same for a write: the other VM does not repeat it."""
+    device.answer(device.run_to_read(f"At the {words.read}"))
+    device.run_to_write(f"At the {words.write}")
+    require_completion(device.guest, f"After {words.a_write}")
+    with create(kvm) as other:
+        device.move_to(other)
+        said = f"In another VM, after a completed {words.write}"
+        device.run_to_read(said)
+        device.require_in_step(1, 1, said)
