@@ -127,13 +127,18 @@ MOST_OF_A_PREFIX = 3
 
 
 def test_a_prefix_that_many_share_is_a_folder() -> None:
+    """A .c and its .h are one module."""
+    modules: dict[Path, set[str]] = {}
+    for path in files(".py", ".c", ".h", ".cdef", ".S"):
+        if room(path) not in ("tests", "suites"):
+            modules.setdefault(path.parent.relative_to(ROOT), set()).add(path.stem)
     wrong = []
-    for folder in {path.parent for path, _ in parsed() if room(path) not in ("tests", "suites")}:
-        names = [path.stem.split("_")[0] for path in folder.glob("*_*.py")]
+    for folder, names in modules.items():
+        prefixes = [name.split("_")[0] for name in names if "_" in name.strip("_")]
         wrong += [
-            f"{folder.relative_to(ROOT)}/{prefix}_*"
-            for prefix in sorted(set(names) - {""})
-            if names.count(prefix) > MOST_OF_A_PREFIX
+            f"{folder}/{prefix}_*"
+            for prefix in sorted(set(prefixes))
+            if prefixes.count(prefix) > MOST_OF_A_PREFIX
         ]
     assert wrong == []
 
