@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the guest executes: programs as built binaries, checked against a manifest when loaded.
 
-The sources stand beside the binaries, one a program and architecture; ``tools/blobs.py`` builds
-them and writes the manifest. ``memory_map`` has the addresses that programs and host share.
+The sources stand beside the binaries, one a program and architecture; ``build`` makes these and the
+manifest. ``memory_map`` has the addresses that programs and host share.
 """
 
 from __future__ import annotations

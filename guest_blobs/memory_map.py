@@ -2,8 +2,9 @@
 """The memory map that every guest program shares, as numbers for the host.
 
 Addresses are offsets in bytes from where guest RAM lies. Mailbox words are 64 bits wide and in the
-host's byte order; 16-bit and 32-bit programs write the low half only, so a host reads that. Each
-architecture's ``program.inc`` repeats these numbers and a test compares them.
+host's byte order; 16-bit and 32-bit programs write the low half only, so a host reads that. What an
+architecture has besides stands in its folder's ``memory_map``. Its ``program.inc`` repeats the
+numbers of both, and a test compares them.
 """
 
 from __future__ import annotations
@@ -27,30 +28,26 @@ DATA: Final = 0x1020
 DATA_WORDS: Final = 28
 
 SECOND_PROGRAM: Final = 0x2000
-"""Where the second processor starts (x86: SIPI vector 2)."""
+"""Where the second processor starts."""
 STACK_TOP: Final = 0x4000
 SECOND_STACK_TOP: Final = 0x5000
 PROGRAM: Final = 0x8000
 """Where a program is loaded and entered; it ends below PROGRAM_END."""
 PROGRAM_END: Final = 0x10000
-PAGE_TABLES: Final = 0x10000
-"""x86 long mode: three pages of page tables, written by the harness."""
-SMI_HANDLER: Final = 0x38000
-"""x86: entry of the SMI handler, SMBASE 0x30000 + 0x8000."""
 RAM_SIZE: Final = 0x80000
-"""Bytes of RAM slot 0, from 0 on."""
+"""Bytes of RAM slot 0, from 0 on. Above the program, it is the architecture's."""
 MMIO_BASE: Final = 0xD0000
 """No memory behind it, up to MMIO_END: an access leaves the guest."""
 MMIO_END: Final = 0xE0000
 EXTRA_RAM: Final = 0x400000
-"""Where a test adds RAM when it needs many pages. Real mode does not reach it."""
+"""Where a test adds RAM when it needs many pages. A 16-bit program does not reach it."""
 
 DONE: Final = 0
 """With a program's last exit: it came to its ordinary end."""
 DONE_STOPPED: Final = 1
 """The program saw the stop word."""
 DONE_UNEXPECTED: Final = 2
-"""x86: what the program has no handler for came: real mode a vector, nested_svm an exit of L2."""
+"""What the program has no handler for came, and it could tell."""
 
 
 def data_word(index: int) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from harness.host import arch
+
 # kernel/panic.c
 _PANIC = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic")
 # What a process's name begins: arch/*/mm/fault.c and others (NAME[7]: segfault ...), mm/oom_kill.c,
@@ -22,11 +24,11 @@ _OF_A_PROCESS = re.compile(
 # kernel/hung_task.c, mm/kasan/report.c, kernel/kcsan/report.c.
 _GRAVE = re.compile(
     r"(?:watchdog: )?BUG: |kernel BUG at \S+:\d+|(?:Internal error: )?Oops: "
-    r"|general protection fault(?:, |: [0-9a-f]{4} \[#)|(?:traps: )?PANIC: double fault"
-    r"|double fault: [0-9a-f]{4} \[#|[Uu]nable to handle kernel "
+    r"|[Uu]nable to handle kernel "
     r"|(?:NMI )?(?:watchdog: )?Watchdog detected hard LOCKUP on cpu "
     r"|(?:rcu: )?(?:INFO: )?rcu_\w+ (?:self-)?detected (?:expedited )?stall"
     r"|INFO: task .{0,15}:\d+ blocked for more than \d+ seconds"
+    + "".join(f"|{fault}" for words in arch.known().values() for fault in words.faults)
 )
 # kernel/panic.c (__warn, before and since it names no processor), kernel/locking/lockdep.c,
 # lib/ubsan.c, kernel/rcu/update.c.

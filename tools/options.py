@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import platform
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from harness.reporting import variants
+from lab.emulation import arch
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -45,6 +47,12 @@ class Number(click.FloatRange):
         return number
 
 
+def _modules() -> str:
+    """KVM's modules by name, where it has some: `kvm.ko and ...`."""
+    here = arch.known().get(platform.machine())
+    return " and ".join(f"{name}.ko" for name in here.modules) if here else ""
+
+
 EXTRA = "tools.options.pytest_arguments"
 
 suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
@@ -55,7 +63,7 @@ kvm_modules = click.option(
     "--kvm-modules",
     type=Place(exists=True, file_okay=False),
     metavar="DIR",
-    help="Load kvm.ko and kvm-amd.ko from here instead of the kernel's own.",
+    help=f"Load {_modules() or 'KVM'} from here instead of the kernel's own.",
 )
 
 

@@ -24,6 +24,7 @@ else:
 __all__ = [
     "ARCHITECTURES",
     "KINDS",
+    "MACHINES",
     "Catalogue",
     "CatalogueError",
     "Chapter",
@@ -40,6 +41,10 @@ KINDS: Mapping[str, str] = MappingProxyType({"D": "documented", "F": "de facto",
 
 #: The names that this project gives to architectures (the kernel's, with the word size).
 ARCHITECTURES = ("x86_64", "arm64", "riscv64", "ppc64le", "s390x", "mips64", "loongarch64")
+#: uname's name of a machine, where this project's differs.
+MACHINES: Mapping[str, str] = MappingProxyType(
+    {"aarch64": "arm64", "ppc64": "ppc64le", "i686": "x86_64", "mips": "mips64"}
+)
 
 _WORD = re.compile(r"[a-z0-9_]+")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-REASONS: Mapping[str, str] = {
+from harness.host import arch
+
+_OF_ALL: Mapping[str, str] = {
     "no_kvm": "there is no usable /dev/kvm",
     "no_permission": "/dev/kvm may not be opened by this user",
     "kvm_busy": "another hypervisor holds the processor",
@@ -19,17 +21,12 @@ REASONS: Mapping[str, str] = {
     "has_capability": "this KVM offers KVM_CAP_IMMEDIATE_EXIT",
     "no_irqchip": "this KVM has no interrupt controller in the kernel of that kind",
     "no_guest_mode": "this KVM does not run a guest in that mode",
-    "no_msr_exits": "this KVM does not hand MSR accesses to userspace",
     "no_hypercall_exits": "this KVM does not hand hypercalls to userspace",
     "no_userfaultfd": "userfaultfd(2) is not there, or not for this user",
     "no_interruptible_fault": "this KVM reads guest memory where no signal interrupts the wait",
     "no_dirty_ring": "this KVM has no dirty ring",
     "no_sync_regs": "this KVM does not share registers through kvm_run",
     "no_guest_debug": "this KVM does not single-step a guest",
-    "no_smm": "this KVM has no system management mode",
-    "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
-    "no_triple_fault_event": "this KVM does not show a pending triple fault",
-    "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     "no_stats": "this KVM has no binary statistics",
     "no_halt_polling": "this KVM does not let a VM's halt-polling time be set",
     "repeated_interrupt": "the emulated processor may have delivered an interrupt twice",
@@ -38,6 +35,12 @@ REASONS: Mapping[str, str] = {
     "no_realtime": "this process may not take a realtime priority",
     "no_second_cpu": "this process may use one processor only",
     "no_second_vcpu": "this KVM allows one vCPU only",
+}
+
+#: Each word, also of other architectures than this machine's, with its prose.
+REASONS: Mapping[str, str] = {
+    **_OF_ALL,
+    **{word: prose for words in arch.known().values() for word, prose in words.lacking.items()},
 }
 
 #: Those of harness/host/obstacles.py: a run has such a word for all of its tests, or it contradicts

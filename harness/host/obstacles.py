@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.host import arch as words
 from harness.kvm import arch
 from harness.kvm.abi import OUT_OF_RESOURCES
 from harness.kvm.system import DEVICE, System
@@ -52,8 +53,8 @@ def _open_error(device: Path, error: OSError) -> Obstacle:
 
 
 _LOAD_ADVICE = (
-    "Load the module for this processor (on x86 `modprobe kvm_intel` or `modprobe kvm_amd`), and "
-    "turn virtualization on in the firmware, or in the hypervisor that this machine runs under."
+    f"{words.here().loading}, and turn virtualization on in the firmware, or in the hypervisor "
+    "that this machine runs under."
 )
 _BUSY_ADVICE = (
     "End the other hypervisor (VirtualBox, VMware, ...) or unload its module, then try again."

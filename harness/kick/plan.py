@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from harness.native import lib
 
 MOST_KICKERS = 16
-"""As many threads as a lane's memory has room for (kick_lane.h)."""
+"""As many threads as a lane's memory has room for (kick/lane.h)."""
 MOST_KICKS = 10**12
 MOST_BURST = 10_000
 ENOUGH_LOSSES = 20

@@ -32,7 +32,7 @@
 #endif
 
 /*
- * KVM_RUN as an instruction with a name (kick_enter.h), and the program counter of an interrupted
+ * KVM_RUN as an instruction with a name (kick/enter.h), and the program counter of an interrupted
  * context. Without: progress and the result say where a kick landed.
  */
 #ifndef KE_ARCH_NAMES_CALL

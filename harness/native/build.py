@@ -13,13 +13,13 @@ SOURCES = (
     "bench.c",
     "flip.c",
     "ioctls.c",
-    "kick_enter.c",
-    "kick_kicker.c",
-    "kick_landing.c",
-    "kick_record.c",
-    "kick_run.c",
-    "kick_signal.c",
-    "kick_vcpu.c",
+    "kick/enter.c",
+    "kick/kicker.c",
+    "kick/landing.c",
+    "kick/record.c",
+    "kick/run.c",
+    "kick/signal.c",
+    "kick/vcpu.c",
     "last_words.c",
     "other_process.c",
     "run.c",
@@ -35,9 +35,9 @@ HEADERS = (
     "compat.h",
     "disposition.h",
     "flip.h",
-    "kick.h",
-    "kick_enter.h",
-    "kick_lane.h",
+    "kick/enter.h",
+    "kick/kick.h",
+    "kick/lane.h",
     "last_words.h",
     "native.h",
     "running.h",
@@ -48,7 +48,7 @@ HEADERS = (
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick.cdef", "sweep.cdef"]
+    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef", "sweep.cdef"]
     texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
     own = HERE / "arch" / f"{machine}.cdef"  # what only its <asm/kvm.h> has
     if own.exists():
@@ -60,7 +60,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick.h"\n#include "flip.h"\n#include "sweep.h"',
+    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n#include "sweep.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "disposition.h"
-#include "kick_enter.h"
+#include "kick/enter.h"
 #include "sweep.h"
 #include "thread_timer.h"
 

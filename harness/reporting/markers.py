@@ -24,19 +24,11 @@ _SEEN = pytest.StashKey[dict[str, str]]()
 _COLLECTED = pytest.StashKey[list[pytest.Item]]()
 _VARIANTS = pytest.StashKey[dict[str, int]]()
 
-#: uname's name of a machine, where this project's differs.
-_MACHINES = {
-    "aarch64": "arm64",
-    "ppc64": "ppc64le",
-    "i686": "x86_64",
-    "mips": "mips64",
-}
-
 
 def host_architecture() -> str:
     """This project's name of the host's architecture."""
     machine = os.uname().machine
-    return _MACHINES.get(machine, machine)
+    return claims.MACHINES.get(machine, machine)
 
 
 def chosen(config: pytest.Config) -> Selection:

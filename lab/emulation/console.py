@@ -3,22 +3,30 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.kernel_texts import has_time, is_grave, is_panic, without_time
 from harness.plain_text import plain
+from lab.emulation import arch
 
 LINES = 40
 _MOST_BYTES = 1 << 20
 # Why a module is not taken: kernel/module/main.c and version.c (kernel/module.c until 5.18). That
 # it is unsigned or built out of the tree is said of modules that do load.
-_REFUSAL = re.compile(
+_REFUSALS = (
     r"version magic|disagrees about version|no symbol version|Unknown symbol"
     r"|exports duplicate symbol|Exec format|[Ii]nvalid (?:module|ELF|relocation)"
-    r"|module_layout|key was rejected|SVM (?:not supported|disabled)|[Nn]o hardware support"
+    r"|module_layout|key was rejected|[Nn]o hardware support"
 )
+
+
+@functools.cache
+def _refusals() -> re.Pattern[str]:
+    own = (architecture.refusals for architecture in arch.known().values())
+    return re.compile("|".join((_REFUSALS, *filter(None, own))))
 
 
 def last_lines(path: Path, count: int = LINES) -> list[str]:
@@ -47,6 +55,6 @@ def panic(lines: Sequence[str]) -> str:
 def refusal(lines: Sequence[str]) -> str:
     """The last line in which the kernel said why it does not take a module; else an empty text."""
     for line in reversed(lines):
-        if has_time(line) and _REFUSAL.search(line):
+        if has_time(line) and _refusals().search(line):
             return without_time(line)
     return ""

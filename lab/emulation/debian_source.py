@@ -129,7 +129,7 @@ def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Packag
 
 
 def _compilers(headers: Package) -> set[str]:
-    """The compilers that a package of headers depends on: `linux-compiler-gcc-12-x86`, `gcc-12`."""
+    """The compilers that a package of headers depends on: `linux-compiler-gcc-12-...`, `gcc-12`."""
     names = (name for alternatives in headers.depends for name in alternatives[:1])
     return {found[0] for name in names if (found := re.search(r"gcc-\d+", name))}
 

@@ -30,8 +30,7 @@ GUESTS = {
     "halt_no_polling": GuestKind("halt", irqchip="least", halts=True, polling=False, data={0: 1}),
     arch.dialogue(): GuestKind(arch.dialogue(), exits=True),
     "mmio": GuestKind("mmio", exits=True),
-    "deadline": GuestKind("deadline_writer", irqchip="least"),
-    "icr": GuestKind("icr_writer", irqchip="least"),
+    **{name: GuestKind(program, irqchip="least") for name, program in arch.fast_paths().items()},
 }
 
 

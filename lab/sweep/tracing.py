@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.kvm import arch
+from lab.emulation import arch
 
 _FOLDER = Path("/sys/kernel/tracing")
 _BUFFER_KB = 65536
@@ -41,9 +41,9 @@ def probes(signo: int) -> Iterator[None]:
         raise TracingError("this kernel has no kprobe events (CONFIG_KPROBE_EVENTS)")
     _write("tracing_on", "0")
     # Of the instruction clock: one an instruction.
-    _write("trace_clock", arch.current().TRACE_CLOCK)
+    _write("trace_clock", arch.here().trace_clock)
     _write("buffer_size_kb", str(_BUFFER_KB))
-    _write("kprobe_events", f"p:sweep/interrupt {arch.current().TIMER_PROBE}")
+    _write("kprobe_events", f"p:sweep/interrupt {arch.here().timer_probe}")
     try:
         _write("events/sweep/interrupt/filter", f"common_pid == {os.getpid()}")
         _write("events/signal/signal_generate/filter", f"sig == {signo}")

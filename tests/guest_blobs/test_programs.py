@@ -2,20 +2,23 @@
 """The guest programs: the loader refuses what is not right, and the sources give the binaries."""
 
 import hashlib
+import importlib.util
 import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import guest_blobs
-from guest_blobs import BlobError, memory_map
+from guest_blobs import BlobError, build, memory_map
+from guest_blobs.toolchain import known
+from guest_blobs.x86_64.memory_map import SMI_HANDLER
 from harness.kvm.arch.x86_64 import devices
 from tools import blobs
 
-ARCHITECTURES = [architecture.name for architecture in blobs.ARCHITECTURES]
 EVERY_BLOB = [
     pytest.param(entry, id=f"{entry.architecture}-{entry.program}-{entry.mode}")
     for entry in guest_blobs.manifest()
@@ -35,8 +38,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build of every program from the sources where they stand."""
     out = tmp_path_factory.mktemp("built")
     try:
-        blobs.build(out)
-    except blobs.BlobBuildError as error:
+        build.build_all(out)
+    except build.BlobBuildError as error:
         if "not installed" in str(error):
             pytest.skip(f"no_tools: {error}")
         raise
@@ -65,7 +68,7 @@ def test_programs_and_modes() -> None:
 
 
 def test_special_placement() -> None:
-    assert guest_blobs.load("smi", "x86_64", "real").load_address == memory_map.SMI_HANDLER
+    assert guest_blobs.load("smi", "x86_64", "real").load_address == SMI_HANDLER
     second = guest_blobs.load("second_processor_ap", "x86_64", "real")
     assert second.load_address == second.entry == memory_map.SECOND_PROGRAM
 
@@ -160,7 +163,15 @@ def test_manifest_field_of_the_wrong_type_is_named(folder: Path) -> None:
         guest_blobs.manifest(folder)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def _own_map(architecture: str) -> dict[str, Any]:
+    """What an architecture's memory map has besides the one of all."""
+    name = f"guest_blobs.{architecture}.memory_map"
+    if importlib.util.find_spec(name) is None:
+        return {}
+    return vars(importlib.import_module(name))
+
+
+@pytest.mark.parametrize("architecture", known())
 def test_memory_map_is_the_sources(architecture: str) -> None:
     text = (guest_blobs.FOLDER / architecture / "program.inc").read_text()
     defined = {
@@ -171,7 +182,7 @@ def test_memory_map_is_the_sources(architecture: str) -> None:
     }
     python = {
         name: value
-        for name, value in vars(memory_map).items()
+        for name, value in (vars(memory_map) | _own_map(architecture)).items()
         if name.isupper() and isinstance(value, int)
     }
     # The number of words is in the source's comment only: no program needs it.
@@ -192,7 +203,7 @@ def test_data_word() -> None:
 
 
 def test_rebuild_gives_the_committed_bytes(built: Path) -> None:
-    assert blobs.differences(built, guest_blobs.FOLDER) == []
+    assert build.differences(built, guest_blobs.FOLDER) == []
 
 
 def test_build_does_not_depend_on_folder_or_environment(
@@ -207,8 +218,8 @@ def test_build_does_not_depend_on_folder_or_environment(
     monkeypatch.chdir(elsewhere)
     out = elsewhere / "out"
     out.mkdir()
-    blobs.build(out, folder)
-    assert blobs.differences(out, built) == []
+    build.build_all(out, folder)
+    assert build.differences(out, built) == []
 
 
 def test_differences_name_each_file(built: Path, folder: Path) -> None:
@@ -216,7 +227,7 @@ def test_differences_name_each_file(built: Path, folder: Path) -> None:
     (x86 / "halt.real.bin").write_bytes(b"\x90")
     (x86 / "mmio.long.bin").unlink()
     (x86 / "stray.long.bin").write_bytes(b"\x90")
-    found = blobs.differences(built, folder)
+    found = build.differences(built, folder)
     assert [sentence.split(":")[0] for sentence in found] == [
         "x86_64/halt.real.bin",
         "x86_64/mmio.long.bin",
@@ -228,11 +239,11 @@ def test_differences_name_each_file(built: Path, folder: Path) -> None:
 def test_command_compares_and_writes(
     built: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(out: Path) -> tuple[guest_blobs.Entry, ...]:
+    def build_all(out: Path) -> tuple[guest_blobs.Entry, ...]:
         shutil.copytree(built, out, dirs_exist_ok=True)
         return guest_blobs.manifest(out)
 
-    monkeypatch.setattr(blobs, "build", build)
+    monkeypatch.setattr(build, "build_all", build_all)
     monkeypatch.setattr(guest_blobs, "FOLDER", folder)
     runner = CliRunner()
     assert runner.invoke(blobs.blobs, []).exit_code == 0
@@ -262,15 +273,15 @@ def test_command_without_tools_names_the_packages(
 @pytest.mark.usefixtures("built")
 def test_source_that_does_not_build_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "x86_64" / "heartbeat.S").write_text("\tnonsense\n")
-    with pytest.raises(blobs.BlobBuildError, match=r"(?s)clang.* failed:.*heartbeat\.S"):
-        blobs.build(tmp_path, folder)
+    with pytest.raises(build.BlobBuildError, match=r"(?s)clang.* failed:.*heartbeat\.S"):
+        build.build_all(tmp_path, folder)
 
 
 def test_versioned_tools_are_found(tmp_path: Path) -> None:
     for name in ("clang-9", "clang-14", "clang-tidy-20", "clang-15.txt"):
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(0o755)
-    assert blobs._find_tool("clang", str(tmp_path)) == str(tmp_path / "clang-14")
+    assert build._find_tool("clang", str(tmp_path)) == str(tmp_path / "clang-14")
     (tmp_path / "clang").write_text("")
     (tmp_path / "clang").chmod(0o755)
-    assert blobs._find_tool("clang", str(tmp_path)) == str(tmp_path / "clang")
+    assert build._find_tool("clang", str(tmp_path)) == str(tmp_path / "clang")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.kvm.arch.interface import (
@@ -30,6 +31,7 @@ __all__ = [
     "UnsupportedArchitectureError",
     "current",
     "dialogue",
+    "fast_paths",
     "supported",
     "word_of",
 ]
@@ -64,6 +66,11 @@ def dialogue() -> str:
     Also where there is no package, for lists that are made before a host is looked at.
     """
     return current().SPEECH.program if platform.machine() in _PACKAGES else "mmio"
+
+
+def fast_paths() -> Mapping[str, str]:
+    """`FAST_PATHS` of this machine; none where there is no package, as `dialogue()`."""
+    return current().FAST_PATHS if platform.machine() in _PACKAGES else {}
 
 
 def word_of(found: VcpuExit | None) -> Word | None:

@@ -34,13 +34,9 @@ class Architecture(Protocol):
     CHANNELS: tuple[Channel, ...]
     """Ways in which only its programs read and write; mmio, hypercall and mmio_cross are there on
     every one."""
-
-    # ---- data for sweeps: empty where the C of this architecture has none
-
-    TRACE_CLOCK: str
-    """The trace clock that is the counter of a sweep's times."""
-    TIMER_PROBE: str
-    """A kprobe at the timer's interrupt: function, and `ip` and `cs` of what it interrupted."""
+    FAST_PATHS: Mapping[str, str]
+    """Programs that spin, with exits after which KVM enters the guest again at once: a soak's name
+    for such a guest, and the program."""
 
     # ---- life
 

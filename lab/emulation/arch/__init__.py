@@ -43,6 +43,10 @@ class EmulatedArchitecture:
     options     what a kernel must be configured with, and what people call each
     unbuilt     options to be switched off where KVM is built for the emulated processor alone
     no_kvm      the sentence for a kernel without /dev/kvm
+    refusals    how its modules say that they do not take a processor, a regular expression
+    trace_clock the trace clock that is the counter of a sweep's times
+    timer_probe a kprobe at the timer's interrupt: function, and `ip` and `cs` of what it
+                interrupted; this and the clock are empty where no sweep can be made
     header      reads an image's header; None for what is no image of this architecture
     """
 
@@ -59,6 +63,9 @@ class EmulatedArchitecture:
     options: Mapping[str, str]
     unbuilt: tuple[str, ...]
     no_kvm: str
+    refusals: str
+    trace_clock: str
+    timer_probe: str
     header: Callable[[bytes], Header | None]
 
     @property

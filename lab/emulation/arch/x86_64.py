@@ -39,5 +39,10 @@ ARCHITECTURE = EmulatedArchitecture(
     options={"KVM": "KVM", "KVM_AMD": "AMD's KVM"},
     unbuilt=("CONFIG_KVM_INTEL",),
     no_kvm="this kernel brought up no KVM for the emulated AMD processor",
+    refusals="SVM (?:not supported|disabled)",
+    trace_clock="x86-tsc",
+    # Linux 5.8 on: arch/x86/kernel/apic/apic.c. ip is the 17th word of pt_regs, cs the next
+    # (arch/x86/include/asm/ptrace.h).
+    timer_probe="__sysvec_apic_timer_interrupt ip=+128(%di):x64 cs=+136(%di):x64",
     header=_header,
 )

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../../../harness/native/kick.h"
+#include "../../../harness/native/kick/kick.h"
 #include "fakes.h"
 
 #define SIGNAL 42

@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from harness.host import description, features, leftovers, obstacles, pace
+from harness.host import arch, description, features, leftovers, obstacles, pace
 from harness.host.obstacles import preflight
 from harness.kvm.abi import KvmError
 from harness.kvm.run import Bounds
@@ -360,6 +360,16 @@ def test_a_reason_has_its_prose_and_unknown_words_are_refused() -> None:
     assert features.reason("no_dirty_ring").startswith("no_dirty_ring: this KVM has no dirty ring")
     with pytest.raises(KeyError):
         features.reason("no_such_word")
+
+
+def test_what_one_architecture_can_lack_is_known_on_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report may come from another machine. No word is said twice."""
+    own = [word for words in arch.known().values() for word in words.lacking]
+    assert "no_smm" in own
+    assert len(features.REASONS) == len(features._OF_ALL) + len(own)
+    monkeypatch.setattr("platform.machine", lambda: "alpha")
+    assert arch.here().loading == "Load the module for this processor"
+    assert arch.here().lacking == {}
 
 
 def test_every_skip_word_is_explained_with_what_to_do() -> None:

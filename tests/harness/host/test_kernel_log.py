@@ -126,6 +126,8 @@ def test_what_a_process_did_is_no_alarm(text: str) -> None:
         "BUG: unable to handle page fault for address: ffffc90000000000",
         "Oops: general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP",
         "general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP",
+        "traps: PANIC: double fault, error_code: 0x0",
+        "double fault: 0000 [#1] SMP",
         "WARNING: possible recursive locking detected",
         "[ BUG: Invalid wait context ]",
         "INFO: task WARNING: KVM:77 blocked for more than 120 seconds.",

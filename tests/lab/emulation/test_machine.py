@@ -242,10 +242,11 @@ def test_the_kernels_own_line_is_found(tmp_path: Path, text: str, line: str) -> 
         (fake.REFUSES, fake.MAGIC),
         ("[ 1.0] kvm: Unknown symbol foo (err -2)\n", "kvm: Unknown symbol foo (err -2)"),
         ("[ 1.0][ T9] kvm_amd: disagrees about version of symbol x\n", "kvm_amd: disagrees"),
+        ("[ 1.0] kvm_amd: SVM not supported by CPU 0\n", "kvm_amd: SVM not supported"),
         ("[ 1.0] kvm: module verification failed: signature and/or required key missing\n", ""),
         ("insmod: ERROR: could not insert module: Unknown symbol in module\n", ""),
     ],
-    ids=["magic", "symbol", "version", "unsigned", "not_the_kernel"],
+    ids=["magic", "symbol", "version", "processor", "unsigned", "not_the_kernel"],
 )
 def test_why_a_module_is_refused(tmp_path: Path, text: str, line: str) -> None:
     path = tmp_path / "console"

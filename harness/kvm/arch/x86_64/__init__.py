@@ -37,14 +37,13 @@ from harness.native import ffi, lib
 __all__ = [
     "CHANNELS",
     "COMPLETION_REGISTERS",
+    "FAST_PATHS",
     "IRQCHIPS",
     "MODES",
     "NAME",
     "RAM_BASE",
     "SPEECH",
     "STATISTICS",
-    "TIMER_PROBE",
-    "TRACE_CLOCK",
     "accumulator",
     "answer",
     "complete_vm",
@@ -73,10 +72,7 @@ IRQCHIPS: tuple[str, ...] = ("none", "split", "full")
 # RFLAGS for its resume flag only, which some processors set at an exit.
 COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip", "rflags")
 STATISTICS: Mapping[str, str] = {"interrupts": "irq_injections", "halts": "halt_exits"}
-TRACE_CLOCK = "x86-tsc"
-# Linux 5.8 on: arch/x86/kernel/apic/apic.c. ip is the 17th word of pt_regs, cs the next
-# (arch/x86/include/asm/ptrace.h).
-TIMER_PROBE = "__sysvec_apic_timer_interrupt ip=+128(%di):x64 cs=+136(%di):x64"
+FAST_PATHS: Mapping[str, str] = {"deadline": "deadline_writer", "icr": "icr_writer"}
 
 _CPUID_VMX, _CPUID_SVM = 1 << 5, 1 << 2  # ecx of leaf 1, ecx of leaf 0x80000001
 _TSS_ADDRESS, _IDENTITY_MAP_ADDRESS = 0xFFFBD000, 0xFFFBC000

@@ -10,6 +10,7 @@ from typing import Any
 
 from guest_blobs import Blob
 from guest_blobs import memory_map as at
+from guest_blobs.x86_64.memory_map import PAGE_TABLES
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.interface import NoGuestModeError
 from harness.kvm.arch.x86_64.ioctls import get_regs, get_sregs, set_regs, set_sregs
@@ -50,7 +51,7 @@ def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
         if long_mode:
             _identity_map(ram)
             sregs.cr0 |= _CR0_PG
-            sregs.cr3, sregs.cr4 = at.PAGE_TABLES, _CR4_PAE
+            sregs.cr3, sregs.cr4 = PAGE_TABLES, _CR4_PAE
             sregs.efer = _EFER_LME | _EFER_LMA
     if vm.irqchip != "none":
         # Then the local APIC's registers are MSRs, which a program reaches in every mode.
@@ -86,7 +87,7 @@ def _flat(segment: Any, selector: int, kind: int, long_mode: bool) -> None:
 
 def _identity_map(ram: Memory) -> None:
     """The first GiB by pages of 2 MiB, in the three pages that the memory map keeps for it."""
-    top, middle, bottom = (at.PAGE_TABLES + _PAGE_BYTES * level for level in range(3))
+    top, middle, bottom = (PAGE_TABLES + _PAGE_BYTES * level for level in range(3))
     ram.write64(top, middle | _PAGE | _WRITABLE)
     ram.write64(middle, bottom | _PAGE | _WRITABLE)
     entries = (index << 21 | _PAGE | _WRITABLE | _LARGE for index in range(512))

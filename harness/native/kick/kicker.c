@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "compat.h"
-#include "kick_lane.h"
+#include "../child.h"
+#include "../compat.h"
+#include "lane.h"
 
 #define SPIN_BEFORE_YIELD 2000
 #define FIRST_NAP_NS 4000L

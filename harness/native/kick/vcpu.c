@@ -8,10 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "disposition.h"
-#include "kick_enter.h"
-#include "kick_lane.h"
-#include "thread_timer.h"
+#include "../disposition.h"
+#include "enter.h"
+#include "lane.h"
+#include "../thread_timer.h"
 
 #define MOST_UNEXPECTED 100
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is kept of a round: counts, histograms by powers of two, the last and the bad ones. */
-#include "kick_lane.h"
+#include "lane.h"
 
 /* 0 for 0, else 1 + the place of the highest bit. */
 static unsigned int bucket(uint64_t value)

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-#include "arch.h"
+#include "../arch.h"
 
 #if KE_ARCH_NAMES_CALL
 extern const char ke_enter_call[] __attribute__((visibility("hidden")));

@@ -11,9 +11,9 @@
 #include <signal.h>
 #include <string.h>
 
-#include "disposition.h"
-#include "kick_enter.h"
-#include "kick_lane.h"
+#include "../disposition.h"
+#include "enter.h"
+#include "lane.h"
 
 #define MOST_STEPS 200 /* the way to the system call is far shorter */
 

@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "disposition.h"
-#include "kick_lane.h"
-#include "last_words.h"
+#include "../clock.h"
+#include "../disposition.h"
+#include "lane.h"
+#include "../last_words.h"
 
 #define LOOK_EVERY_NS 2000000L
 #define MOST_A_LOOK_NS 50000000ULL /* who was stopped for longer could not look */

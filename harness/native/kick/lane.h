@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "arch.h"
+#include "../arch.h"
 #include "kick.h"
 
 #define KE_MOST_KICKERS 16
@@ -121,21 +121,21 @@ static inline int ke_one_at_a_time(const struct ke_lane *lane)
 	return lane->plan.kickers <= 1 && lane->plan.burst <= 1;
 }
 
-/* kick_landing.c */
+/* landing.c */
 int ke_has_sampled_kicker(const struct ke_lane *lane);
 uint32_t ke_landing_by_clock(struct ke_lane *lane, uint32_t heartbeat);
 uint32_t ke_landing_of(struct ke_lane *lane, uint32_t seen, uint32_t heartbeat);
 uint32_t ke_progress_after(struct ke_lane *lane, uint32_t heartbeat);
 
-/* kick_signal.c */
+/* signal.c */
 void ke_handler_lane(struct ke_lane *lane);
-/* kick_vcpu.c */
+/* vcpu.c */
 void *ke_vcpu_main(void *lane);
 int ke_handler_check(const struct ke_lane *lane);
 int ke_handler_begin(struct ke_lane *lane);
 int ke_handler_end(struct ke_lane *lane);
 
-/* kick_kicker.c */
+/* kicker.c */
 void *ke_kicker_main(void *lane);
 int ke_kicker_process(struct ke_lane *lane);
 void ke_kick_once(struct ke_lane *lane, uint64_t delay_ns);
@@ -145,7 +145,7 @@ int ke_pin(pid_t tid, int cpu);
 void ke_fail(struct ke_lane *lane, int error);
 void ke_wait_a_little(unsigned int *turns);
 
-/* kick_record.c */
+/* record.c */
 void ke_record(struct ke_lane *lane, const struct ke_round *round);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Where a kick landed, and what the guest did after it. */
-#include "kick_lane.h"
+#include "lane.h"
 
 /* Whether somebody looked at the guest around the one kick under way. */
 int ke_has_sampled_kicker(const struct ke_lane *lane)

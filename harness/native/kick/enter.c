@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM_RUN, where the instruction of the system call has a name: see kick_enter.h. */
+/* KVM_RUN, where the instruction of the system call has a name: see enter.h. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/ioctl.h>
 
-#include "kick_enter.h"
+#include "enter.h"
 
 #if KE_ARCH_NAMES_CALL
 /* noinline: the labels must stand in the program once. */

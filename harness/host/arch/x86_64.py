@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""x86-64."""
+
+from __future__ import annotations
+
+from harness.host.arch import Words
+
+WORDS = Words(
+    lacking={
+        "no_msr_exits": "this KVM does not hand MSR accesses to userspace",
+        "no_smm": "this KVM has no system management mode",
+        "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
+        "no_triple_fault_event": "this KVM does not show a pending triple fault",
+        "no_tsc_deadline": "this KVM has no TSC-deadline timer",
+    },
+    loading=(
+        "Load the module for this processor (on x86 `modprobe kvm_intel` or `modprobe kvm_amd`)"
+    ),
+    # arch/x86/kernel/traps.c
+    faults=(
+        r"general protection fault(?:, |: [0-9a-f]{4} \[#)",
+        r"(?:traps: )?PANIC: double fault",
+        r"double fault: [0-9a-f]{4} \[#",
+    ),
+)
