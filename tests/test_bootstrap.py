@@ -41,7 +41,7 @@ def test_first_set_up_installs_by_hashes(project: Project) -> None:
     assert project.is_ready
     installs = [call for call in project.calls() if " -m pip install " in call]
     packages, checkout_itself = installs
-    assert packages.endswith("--require-hashes -r setup/requirements.txt")
+    assert packages.endswith("--require-hashes -r setup/requirements-test.txt")
     assert checkout_itself.endswith("--no-build-isolation --no-deps -e .")
 
 
@@ -201,7 +201,7 @@ def test_a_step_that_takes_long_gives_signs_that_end_with_it(
     for line in process.stdout:
         if line.endswith(" (Collecting cffi)\n"):
             break
-    doing = r"set-up: \.\.\. \d+ s: installing the packages of setup/requirements\.txt \("
+    doing = r"set-up: \.\.\. \d+ s: installing the packages of setup/requirements-test\.txt \("
     assert re.match(doing, line), line
     process.send_signal(number)
     # Standard output ends only when nobody holds it any more.

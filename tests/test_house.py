@@ -124,32 +124,41 @@ def project_table() -> dict[str, object]:
     return table
 
 
-def requirements(*, dev: bool = True) -> list[Requirement]:
+def requirements(extra: str) -> list[Requirement]:
+    """What pyproject.toml takes: bare, with this extra, and with those that the extra has in it."""
     table = project_table()
     direct = table["dependencies"]
     extras = table["optional-dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extras, dict)
-    return [Requirement(text) for text in [*direct, *(extras["dev"] if dev else [])]]
+    found, wanted = [], {"", extra}
+    while wanted:
+        for requirement in map(Requirement, {**extras, "": direct}[wanted.pop()]):
+            if requirement.name == table["name"]:
+                wanted |= requirement.extras
+            else:
+                found.append(requirement)
+    return found
 
 
-def pins(extra: str = "") -> dict[Requirement, list[str]]:
+def pins(extra: str) -> dict[Requirement, list[str]]:
     """Each pinned requirement with the hashes of its files."""
-    text = (ROOT / "setup" / f"requirements{extra}.txt").read_text().replace("\\\n", " ")
+    name = f"requirements-{extra}.txt".replace("-.", ".")
+    text = (ROOT / "setup" / name).read_text().replace("\\\n", " ")
     lines = [line.split(" --hash=") for line in text.splitlines() if not line.startswith("#")]
     return {Requirement(line[0]): [each.strip() for each in line[1:]] for line in lines}
 
 
 def test_every_dependency_has_a_lower_bound_and_a_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
-    for requirement in requirements():
+    for requirement in requirements("dev"):
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators == {">="}, f"{requirement}: a lower bound and nothing else"
         before = text[: text.index(f'    "{requirement.name}>=')].splitlines()[-1]
         assert before.lstrip().startswith("#"), f"{requirement}: a comment says what it is for"
 
 
-@pytest.mark.parametrize("extra", ["", "-dev"], ids=["run", "dev"])
+@pytest.mark.parametrize("extra", ["", "lab", "test", "dev"], ids=["run", "lab", "test", "dev"])
 @pytest.mark.parametrize("python", SUPPORTED_PYTHONS)
 def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> None:
     versions: dict[str, str] = {}
@@ -163,7 +172,7 @@ def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> 
             name = canonicalize_name(pin.name)
             assert name not in versions, f"{name} is pinned twice for Python {python}"
             versions[name] = specifier.version
-    for requirement in requirements(dev=bool(extra)):
+    for requirement in requirements(extra):
         name = canonicalize_name(requirement.name)
         if requirement.marker is None or requirement.marker.evaluate(environment):
             assert name in versions, f"{name} is not pinned: `make pins`"

@@ -386,7 +386,7 @@ quietly() {
 }
 
 # An environment that has `dev` keeps it.
-requirements=setup/requirements.txt
+requirements=setup/requirements-test.txt
 if ((dev)) || { [[ -f "$venv/.packages" ]] && grep -qx 'dev 1' "$venv/.packages"; }; then
 	dev=1
 	requirements=setup/requirements-dev.txt
