@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import itertools
 import re
 import subprocess
 import sys
@@ -179,6 +181,34 @@ def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> 
             assert requirement.specifier.contains(versions[name]), (
                 f"{requirement}: {versions[name]}"
             )
+
+
+def test_an_extra_changes_no_pin_of_the_one_before_it() -> None:
+    """Set-up adds its packages to an environment in which a command may run."""
+
+    def versions(extra: str) -> set[tuple[str, str]]:
+        return {(pin.name, str(pin.specifier)) for pin in pins(extra)}
+
+    for less, more in itertools.pairwise(["", "lab", "test", "dev"]):
+        assert versions(less) <= versions(more), f"setup/requirements-{more}.txt"
+
+
+#: What takes an extra, and is imported only by what has looked for it.
+TAKES_AN_EXTRA = {"tools/screen/race_pictures.py", "tools/screen/sweep_picture.py"}
+
+
+def test_a_bare_set_up_runs_all_but_the_pictures() -> None:
+    bare = {canonicalize_name(pin.name) for pin in pins("")}
+    distributions = importlib.metadata.packages_distributions()
+    wrong = [
+        f"{where(path, line)}: {name}"
+        for path, tree in parsed()
+        for line, name in imports(tree)
+        if room(path) != "tests" and str(path.relative_to(ROOT)) not in TAKES_AN_EXTRA
+        for each in distributions.get(name.split(".")[0], ())
+        if canonicalize_name(each) not in {*bare, project_table()["name"]}
+    ]
+    assert wrong == [], "an extra's package stands in no module that a bare set-up imports"
 
 
 # -------------------------------------------------------------------------------------------------

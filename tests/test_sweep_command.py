@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
 
 def lost(panic: str) -> Ended:
     return Ended(None, LostVm("the machine hung", panic, ("last words",)), 1.0, 2.0, True)
+
+
+def test_without_pictures_nothing_is_booted(
+    tmp_path: Path,
+    machine_that: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine_that(lambda *_: pytest.fail("it must not boot"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["sweep", "--output", str(tmp_path / "out")]) == Exit.SUITE_ERROR
+    assert "matplotlib is missing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_realtime_kernel_is_refused(

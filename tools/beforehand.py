@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 import click
 
@@ -22,6 +23,13 @@ def chosen(request: Request) -> Selection:
         raise click.UsageError(str(error)) from None
     except CatalogueError as error:
         raise click.ClickException(str(error)) from None
+
+
+def missing_pictures() -> str:
+    """Why no picture can be drawn, or an empty text."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return "matplotlib is missing, which draws the pictures. Run `make setup-lab`."
+    return ""
 
 
 def missing_extension() -> str:

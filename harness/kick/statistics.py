@@ -25,7 +25,7 @@ def clopper_pearson(losses: int, kicks: int, confidence: float) -> float:
     If it were the probability, so few losses would be seen with the probability 1 - `confidence`.
     The logarithm of that is concave, so Newton's steps close in on it from one side.
     """
-    if losses == kicks:
+    if losses >= kicks:
         return 1.0
     aim = math.log1p(-confidence)
     bound = losses / kicks
