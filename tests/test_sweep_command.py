@@ -60,7 +60,9 @@ def test_without_pictures_nothing_is_booted(
     machine_that(lambda *_: pytest.fail("it must not boot"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["sweep", "--output", str(tmp_path / "out")]) == Exit.SUITE_ERROR
-    assert "matplotlib is missing" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("Error: matplotlib is missing")
+    assert said.endswith("Run `make setup-emulation`.\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -25,10 +25,10 @@ def chosen(request: Request) -> Selection:
         raise click.ClickException(str(error)) from None
 
 
-def missing_pictures() -> str:
-    """Why no picture can be drawn, or an empty text."""
+def missing_pictures(setup: str) -> str:
+    """Why no picture can be drawn, or an empty text; `setup` brings all that the command takes."""
     if importlib.util.find_spec("matplotlib") is None:
-        return "matplotlib is missing, which draws the pictures. Run `make setup-lab`."
+        return f"matplotlib is missing, which draws the pictures. Run `{setup}`."
     return ""
 
 
