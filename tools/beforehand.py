@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 import click
 
@@ -22,6 +23,13 @@ def chosen(request: Request) -> Selection:
         raise click.UsageError(str(error)) from None
     except CatalogueError as error:
         raise click.ClickException(str(error)) from None
+
+
+def missing_pictures(setup: str) -> str:
+    """Why no picture can be drawn, or an empty text; `setup` brings all that the command takes."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return f"matplotlib is missing, which draws the pictures. Run `{setup}`."
+    return ""
 
 
 def missing_extension() -> str:

@@ -6,7 +6,9 @@
 # second call has to cost next to nothing: it compares a stamp and starts no Python.
 #
 # A set-up that was interrupted never passes as ready: the stamp .venv/.ready is removed first
-# and written last.  Two set-ups at once wait for each other.
+# and written last.  Two set-ups at once wait for each other.  Packages of an extra are added to the
+# environment that is there, also while a command runs in it: each extra has the pins of the one
+# before it, so nothing that is there changes, and nothing is lost where that fails.
 #
 # Exit codes: 0 ready, 64 wrong usage, 70 could not set up (a sentence says why and what to do),
 # 130 and 143 interrupted.
@@ -15,8 +17,10 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: tools/bootstrap.sh [--emulation] [--mutants] [--dev] [--no-apt]
+Usage: tools/bootstrap.sh [--lab] [--test] [--emulation] [--mutants] [--dev] [--no-apt]
 
+  --lab        also the Python packages of emulated hosts and of pictures
+  --test       the same, and the Python packages of the project's own tests
   --emulation  also what emulated hosts need: QEMU, and what boots a kernel in it
   --mutants    also what broken KVMs are built with: Coccinelle, a compiler of Debian's kernels
   --dev        what emulated hosts need, and what the checks and the guest programs need: linters, clang, lld, llvm
@@ -30,16 +34,24 @@ Environment:
 EOF
 }
 
+# The extras of pyproject.toml, each with those before it: how many of them are wanted.
+pins=("" -lab -test -dev)
+extras=0
 dev=0
 emulation=0
 mutants=0
 may_apt=1
 [[ -z "${KVM_CONFORMANCE_NO_APT:-}" ]] || may_apt=0
+want_extras() {
+	((extras >= $1)) || extras=$1
+}
 for argument in "$@"; do
 	case "$argument" in
-	--dev) dev=1 emulation=1 ;;
-	--emulation) emulation=1 ;;
-	--mutants) mutants=1 emulation=1 ;;
+	--lab) want_extras 1 ;;
+	--test) want_extras 2 ;;
+	--emulation) emulation=1; want_extras 1 ;;
+	--mutants) mutants=1 emulation=1; want_extras 1 ;;
+	--dev) dev=1 emulation=1; want_extras 3 ;;
 	--no-apt) may_apt=0 ;;
 	-h | --help)
 		usage
@@ -109,7 +121,7 @@ digest() {
 	printf '%s' "${sum%% *}"
 }
 
-# Everything that decides what is installed, except `dev` and the name of the Python asked for.
+# Everything that decides what is installed, except the extras and the name of the Python asked for.
 # Prints nothing, and fails, if there is no environment that could be ready.
 state() {
 	local python headers=() native=()
@@ -127,31 +139,36 @@ state() {
 	printf 'native %s\n' "$(sha256sum -- "${headers[@]}" "${native[@]}" 2>&1 | digest)"
 }
 
-# Whether the environment is ready for this call: the stamp equals the present state, it has the
-# extra `dev` if that is wanted, and it was made by the Python that PYTHON names, if it names one.
+# Whether the environment is ready for this call: it is built, has the extras that are wanted, and
+# the host has the programs.
 is_ready() {
-	local stamp=() now
-	[[ -f "$venv/.ready" ]] || return 1
-	compgen -G 'harness/native/_native*.so' >/dev/null || return 1
-	mapfile -t stamp <"$venv/.ready"
-	((${#stamp[@]} == 6)) || return 1
-	now=$(state) || return 1
-	[[ "$now" == "$(printf '%s\n' "${stamp[@]:0:4}")" ]] || return 1
-	((dev == 0)) || [[ "${stamp[4]}" == "dev 1" ]] || return 1
-	((${#uses[@]} == 0)) || [[ -z "$(lacking_for "${uses[@]}")" ]] || return 1
-	[[ -z "${PYTHON:-}" || "${stamp[5]}" == "asked $PYTHON" ]]
+	is_built || return 1
+	((installed_extras >= extras)) || return 1
+	((${#uses[@]} == 0)) || [[ -z "$(lacking_for "${uses[@]}")" ]]
 }
 
-# Whether the environment only lacks a new build of the extension: its packages were installed
-# completely, from the same files, in the same place, for the same Python.
+# Whether packages and extension are those of the present state.
+is_built() {
+	local stamp=()
+	has_packages || return 1
+	compgen -G 'harness/native/_native*.so' >/dev/null || return 1
+	[[ -f "$venv/.ready" ]] || return 1
+	mapfile -t stamp <"$venv/.ready"
+	[[ "$now" == "$(printf '%s\n' "${stamp[@]}")" ]]
+}
+
+# Whether the environment's packages were installed completely, from the same files, in the same
+# place, for the same Python, which is the one that PYTHON names, if it names one. Sets `now` to the
+# state, and `installed_extras`, also where the rest does not fit.
 has_packages() {
-	local stamp=() now
+	local stamp=()
+	installed_extras=0
 	[[ -f "$venv/.packages" ]] || return 1
 	mapfile -t stamp <"$venv/.packages"
-	((${#stamp[@]} == 5)) || return 1
+	((${#stamp[@]} == 5)) && [[ "${stamp[3]}" == "extras "[0-3] ]] || return 1
+	installed_extras=${stamp[3]#extras }
 	now=$(state) || return 1
 	[[ "${now%$'\n'native *}" == "$(printf '%s\n' "${stamp[@]:0:3}")" ]] || return 1
-	((dev == 0)) || [[ "${stamp[3]}" == "dev 1" ]] || return 1
 	[[ -z "${PYTHON:-}" || "${stamp[4]}" == "asked $PYTHON" ]]
 }
 
@@ -385,21 +402,14 @@ quietly() {
 	return "$status"
 }
 
-# An environment that has `dev` keeps it.
-requirements=setup/requirements.txt
-if ((dev)) || { [[ -f "$venv/.packages" ]] && grep -qx 'dev 1' "$venv/.packages"; }; then
-	dev=1
-	requirements=setup/requirements-dev.txt
-fi
 export CC=$compiler
+fitting=0
+has_packages && fitting=1
+# An environment that has extras keeps them.
+want_extras "$installed_extras"
+requirements=setup/requirements${pins[extras]}.txt
 
-if has_packages; then
-	say "building the native extension again"
-	rm -f -- "$venv/.ready"
-	rm -rf -- build
-	rm -f -- harness/native/_native*.so
-	install_checkout
-else
+if ((!fitting)); then
 	rm -f -- "$venv/.ready" "$venv/.packages" 2>/dev/null || true
 	rm -rf -- "$venv" build 2>/dev/null || true
 	[[ ! -e "$venv" ]] ||
@@ -409,9 +419,17 @@ else
 	say "making .venv with $("$python" --version) and $compiler"
 	quietly "$python" -m venv "$venv" ||
 		fail_with_log "cannot make the virtual environment $venv"
+fi
+if ((!fitting || extras > installed_extras)); then
 	say_other_index
 	say "installing the packages of $requirements"
 	pip_install --require-hashes -r "$requirements"
+fi
+if ! is_built; then
+	((!fitting)) || say "building the native extension again"
+	rm -f -- "$venv/.ready"
+	rm -rf -- build
+	rm -f -- harness/native/_native*.so
 	install_checkout
 fi
 kvm_headers >"$venv/.headers"
@@ -420,10 +438,10 @@ quietly "$venv/bin/python" -c 'import harness.native._native' ||
 
 # Written under another name and then renamed: there is never a stamp in part.
 stamp() {
-	printf '%s\n' "$2" "dev $dev" "asked ${PYTHON:-}" >"$venv/$1.new"
+	printf '%s\n' "${@:2}" >"$venv/$1.new"
 	mv -f -- "$venv/$1.new" "$venv/$1"
 }
 now=$(state)
-stamp .packages "${now%$'\n'native *}"
+stamp .packages "${now%$'\n'native *}" "extras $extras" "asked ${PYTHON:-}"
 stamp .ready "$now"
 say "ready after $((SECONDS - started)) s"

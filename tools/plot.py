@@ -14,6 +14,7 @@ from lab.soak import journal
 from lab.soak import tally as race_tally
 from lab.soak.tally import RaceResults, RaceResultsError
 from tools import options
+from tools.beforehand import missing_pictures
 from tools.screen.terminal import TERMINAL
 
 FORMATS = ("svg", "png")
@@ -60,6 +61,8 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
             f"{path} holds no kicks to draw. `kvm-conformance soak --for 60s` makes some.",
             Exit.SUITE_ERROR,
         )
+    if message := missing_pictures("make setup-lab"):
+        return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     folder = output or path.parent
     pictures = importlib.import_module("tools.screen.race_pictures")
     try:

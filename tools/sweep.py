@@ -16,7 +16,7 @@ from lab.sweep import run as swept
 from lab.sweep.report import Report
 from lab.sweep.ways import WAYS
 from tools import options
-from tools.beforehand import missing_extension
+from tools.beforehand import missing_extension, missing_pictures
 from tools.screen import sweep as sweep_report
 from tools.screen import sweep_picture
 from tools.screen.terminal import TERMINAL
@@ -67,7 +67,7 @@ def sweep(
     Needs no /dev/kvm: on an emulated host one nanosecond is one instruction, so a timer meets
     each instruction of the kernel in turn. No guest may run on after a kick that came before it.
     """
-    if message := missing_extension():
+    if message := missing_extension() or missing_pictures("make setup-emulation"):
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     machine = Machine(
         cpus=1,

@@ -94,7 +94,7 @@ def check(qemu: str, *more: str) -> None:
         for each in listed()
         if each.uses.intersection(("emulation", *more)) and (not own or each.name != here.qemu)
     ]
-    _need([*own, *wanted], SETUP[more[0] if more else "emulation"])
+    _need([*own, *wanted], SETUP[more[0] if more else "emulation"], boots=True)
     found = qemu_version(qemu)
     if _numbers(found) < OLDEST_QEMU:
         raise EmulationError(
@@ -105,18 +105,20 @@ def check(qemu: str, *more: str) -> None:
     if _numbers(vng_found) < OLDEST_VNG:
         raise EmulationError(
             f"virtme-ng is {vng_found}, and {_text(OLDEST_VNG)} or later is needed: run "
-            "`make setup`"
+            f"`{SETUP['emulation']}`"
         )
 
 
-def _need(wanted: Sequence[Program], setup: str) -> None:
+def _need(wanted: Sequence[Program], setup: str, *, boots: bool = False) -> None:
     lacking = [each for each in wanted if not each.is_here()]
-    if lacking:
-        packages = " ".join(dict.fromkeys(each.package for each in lacking))
-        raise EmulationError(
-            f"missing on this host: {', '.join(each.describe() for each in lacking)}; run "
-            f"`{setup}`, or install Debian's packages {packages}"
-        )
+    names = [each.describe() for each in lacking]
+    packages = " ".join(dict.fromkeys(each.package for each in lacking))
+    way_out = f"run `{setup}`, or install Debian's packages {packages}"
+    if boots and _found_vng() is None:
+        names.append("virtme-ng, a Python package")
+        way_out = f"run `{setup}`"
+    if names:
+        raise EmulationError(f"missing on this host: {', '.join(names)}; {way_out}")
 
 
 @functools.cache
@@ -135,11 +137,16 @@ def qemu_version(qemu: str) -> str:
 
 def vng() -> Path:
     """virtme-ng's command. Raises `EmulationError` where it is missing."""
+    found = _found_vng()
+    if found is None:
+        raise EmulationError(f"virtme-ng is missing (the command vng): run `{SETUP['emulation']}`")
+    return found
+
+
+def _found_vng() -> Path | None:
     beside = Path(sys.executable).with_name("vng")
-    other = shutil.which("vng")
-    if not beside.exists() and other is None:
-        raise EmulationError("virtme-ng is missing (the command vng): run `make setup`")
-    return beside if beside.exists() else Path(str(other))
+    found = beside if beside.exists() else shutil.which("vng")
+    return Path(found) if found else None
 
 
 def _vng_version() -> str:

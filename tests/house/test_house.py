@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import itertools
 import re
 import subprocess
 import sys
@@ -156,32 +158,41 @@ def project_table() -> dict[str, object]:
     return table
 
 
-def requirements(*, dev: bool = True) -> list[Requirement]:
+def requirements(extra: str) -> list[Requirement]:
+    """What pyproject.toml takes: bare, with this extra, and with those that the extra has in it."""
     table = project_table()
     direct = table["dependencies"]
     extras = table["optional-dependencies"]
     assert isinstance(direct, list)
     assert isinstance(extras, dict)
-    return [Requirement(text) for text in [*direct, *(extras["dev"] if dev else [])]]
+    found, wanted = [], {"", extra}
+    while wanted:
+        for requirement in map(Requirement, {**extras, "": direct}[wanted.pop()]):
+            if requirement.name == table["name"]:
+                wanted |= requirement.extras
+            else:
+                found.append(requirement)
+    return found
 
 
-def pins(extra: str = "") -> dict[Requirement, list[str]]:
+def pins(extra: str) -> dict[Requirement, list[str]]:
     """Each pinned requirement with the hashes of its files."""
-    text = (ROOT / "setup" / f"requirements{extra}.txt").read_text().replace("\\\n", " ")
+    name = f"requirements-{extra}.txt".replace("-.", ".")
+    text = (ROOT / "setup" / name).read_text().replace("\\\n", " ")
     lines = [line.split(" --hash=") for line in text.splitlines() if not line.startswith("#")]
     return {Requirement(line[0]): [each.strip() for each in line[1:]] for line in lines}
 
 
 def test_every_dependency_has_a_lower_bound_and_a_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
-    for requirement in requirements():
+    for requirement in requirements("dev"):
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators == {">="}, f"{requirement}: a lower bound and nothing else"
         before = text[: text.index(f'    "{requirement.name}>=')].splitlines()[-1]
         assert before.lstrip().startswith("#"), f"{requirement}: a comment says what it is for"
 
 
-@pytest.mark.parametrize("extra", ["", "-dev"], ids=["run", "dev"])
+@pytest.mark.parametrize("extra", ["", "lab", "test", "dev"], ids=["run", "lab", "test", "dev"])
 @pytest.mark.parametrize("python", SUPPORTED_PYTHONS)
 def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> None:
     versions: dict[str, str] = {}
@@ -195,13 +206,41 @@ def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> 
             name = canonicalize_name(pin.name)
             assert name not in versions, f"{name} is pinned twice for Python {python}"
             versions[name] = specifier.version
-    for requirement in requirements(dev=bool(extra)):
+    for requirement in requirements(extra):
         name = canonicalize_name(requirement.name)
         if requirement.marker is None or requirement.marker.evaluate(environment):
             assert name in versions, f"{name} is not pinned: `make pins`"
             assert requirement.specifier.contains(versions[name]), (
                 f"{requirement}: {versions[name]}"
             )
+
+
+def test_an_extra_changes_no_pin_of_the_one_before_it() -> None:
+    """Set-up adds its packages to an environment in which a command may run."""
+
+    def versions(extra: str) -> set[tuple[str, str]]:
+        return {(pin.name, str(pin.specifier)) for pin in pins(extra)}
+
+    for less, more in itertools.pairwise(["", "lab", "test", "dev"]):
+        assert versions(less) <= versions(more), f"setup/requirements-{more}.txt"
+
+
+#: What takes an extra, and is imported only by what has looked for it.
+TAKES_AN_EXTRA = {"tools/screen/race_pictures.py", "tools/screen/sweep_picture.py"}
+
+
+def test_a_bare_set_up_runs_all_but_the_pictures() -> None:
+    bare = {canonicalize_name(pin.name) for pin in pins("")}
+    distributions = importlib.metadata.packages_distributions()
+    wrong = [
+        f"{where(path, line)}: {name}"
+        for path, tree in parsed()
+        for line, name in imports(tree)
+        if room(path) != "tests" and str(path.relative_to(ROOT)) not in TAKES_AN_EXTRA
+        for each in distributions.get(name.split(".")[0], ())
+        if canonicalize_name(each) not in {*bare, project_table()["name"]}
+    ]
+    assert wrong == [], "an extra's package stands in no module that a bare set-up imports"
 
 
 # -------------------------------------------------------------------------------------------------

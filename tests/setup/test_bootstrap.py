@@ -147,22 +147,63 @@ def test_moved_checkout_is_set_up_anew(project: Project) -> None:
     assert project.run() == (0, "")
 
 
-def test_dev_is_added_and_then_kept(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("option", "extra"),
+    [("--lab", "lab"), ("--emulation", "lab"), ("--test", "test"), ("--dev", "dev")],
+)
+def test_an_extra_is_added_and_then_kept(project: Project, option: str, extra: str) -> None:
     for tool in (*fake_programs.packages("blobs", "tests", "fresh"), *EMULATION):
         project.command(tool, COMPILER)
     project.run()
     project.calls()
-    assert project.run("--dev")[0] == 0
-    assert any(call.endswith("-r setup/requirements-dev.txt") for call in project.calls())
+    assert project.run(option)[0] == 0
+    calls = project.calls()
+    (install,) = [call for call in calls if " -m pip install " in call]
+    assert install.endswith(f"--require-hashes -r setup/requirements-{extra}.txt")
+    assert not made_anew(calls)
     assert project.run() == (0, "")
-    assert project.run("--dev") == (0, "")
+    assert project.run(option) == (0, "")
     (project.root / "harness" / "native" / "run.c").write_text("/* 2 */\n")
     assert project.run()[0] == 0
-    project.calls()
-    assert project.run("--dev") == (0, "")
+    assert built_again(project.calls())
+    assert project.run(option) == (0, "")
     (project.root / "setup" / "requirements.txt").write_text("# changed\n")
     assert project.run()[0] == 0
-    assert any(call.endswith("-r setup/requirements-dev.txt") for call in project.calls())
+    calls = project.calls()
+    assert made_anew(calls)
+    assert any(call.endswith(f"-r setup/requirements-{extra}.txt") for call in calls)
+
+
+def test_each_extra_has_the_one_before_it(project: Project) -> None:
+    assert project.run("--test")[0] == 0
+    assert project.run("--lab") == (0, "")
+    project.calls()
+    (project.root / "pyproject.toml").write_text("# changed\n")
+    assert project.run("--lab")[0] == 0
+    assert any(call.endswith("-r setup/requirements-test.txt") for call in project.calls())
+
+
+def test_an_extra_that_cannot_be_had_leaves_the_rest_ready(project: Project) -> None:
+    project.run()
+    project.calls()
+    code, said = project.run("--lab", PIP_SAYS="NewConnectionError: Network is unreachable")
+    assert code == 70
+    assert "no network" in said
+    assert project.run() == (0, "")
+    assert project.run("--lab")[0] == 0
+    assert not made_anew(project.calls())
+
+
+@pytest.mark.parametrize("line", ["dev 1", "extras 9", "extras a[$(touch made)]", ""])
+def test_a_stamp_that_says_something_else_is_none(project: Project, line: str) -> None:
+    """That of an older set-up, say."""
+    project.run()
+    project.calls()
+    stamp = project.root / ".venv" / ".packages"
+    stamp.write_text(stamp.read_text().replace("extras 0", line))
+    assert project.run()[0] == 0
+    assert made_anew(project.calls())
+    assert not (project.root / "made").exists()
 
 
 def test_other_python_makes_it_anew(project: Project) -> None:

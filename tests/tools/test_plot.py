@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -44,6 +45,17 @@ def write(folder: Path, *entries: object, name: str = "soak.jsonl") -> Path:
 
 def text_of(path: Path) -> str:
     return " ".join(ElementTree.fromstring(path.read_text(encoding="utf-8")).itertext())
+
+
+def test_a_bare_set_up_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = write(tmp_path / "results", {"event": "slice", "summaries": [a_summary("signal_mask")]})
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["plot", str(found), "--output", str(tmp_path / "out")]) == Exit.SUITE_ERROR
+    said = capsys.readouterr().err
+    assert said == "Error: matplotlib is missing, which draws the pictures. Run `make setup-lab`.\n"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["soak.jsonl", "journal.jsonl"])

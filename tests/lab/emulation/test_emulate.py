@@ -310,10 +310,10 @@ def test_virtme_ng_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
         programs.check("qemu-system-x86_64")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("emulate",), ("sweep",), ("matrix",), ("mutate",), ("emulate", "--kernel", "debian:sid")],
-)
+BOOT = [("emulate",), ("sweep",), ("matrix",), ("mutate",), ("emulate", "--kernel", "debian:sid")]
+
+
+@pytest.mark.parametrize("command", BOOT)
 def test_programs_are_looked_for_before_anything_is_fetched(
     command: tuple[str, ...],
     played_programs: Path,
@@ -324,12 +324,25 @@ def test_programs_are_looked_for_before_anything_is_fetched(
     monkeypatch.setattr(programs, "places", lambda: str(played_programs))
     monkeypatch.setattr(cache, "run", lambda *_, **__: pytest.fail("nothing may be fetched"))
     monkeypatch.setattr(kernel, "find", lambda *_, **__: pytest.fail("no kernel is looked for"))
+    monkeypatch.setattr(programs, "_found_vng", lambda: None)
     (played_programs / "file").unlink()
     (played_programs / "mke2fs").unlink()
     assert main([*command, "--output", str(tmp_path / "out")]) == 70
     said = capsys.readouterr().err
     assert "missing on this host: " in said
     assert "mke2fs, file" in said
+    setup = "make setup-mutants" if "mutate" in command else "make setup-emulation"
+    assert said.endswith(f"virtme-ng, a Python package; run `{setup}`.\n")
+
+
+@pytest.mark.usefixtures("played_programs")
+def test_a_bare_set_up_boots_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(programs, "_found_vng", lambda: None)
+    assert main(["emulate"]) == 70
+    lacking = "missing on this host: virtme-ng, a Python package"
+    assert capsys.readouterr().err == f"Error: {lacking}; run `make setup-emulation`.\n"
 
 
 def test_results_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def machine_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act, str], None]:
 
 def lost(panic: str) -> MachineEnd:
     return MachineEnd(None, LostVm("the machine hung", panic, ("last words",)), 1.0, 2.0, True)
+
+
+def test_without_pictures_nothing_is_booted(
+    tmp_path: Path,
+    machine_that: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine_that(lambda *_: pytest.fail("it must not boot"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["sweep", "--output", str(tmp_path / "out")]) == Exit.SUITE_ERROR
+    said = capsys.readouterr().err
+    assert said.startswith("Error: matplotlib is missing")
+    assert said.endswith("Run `make setup-emulation`.\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_realtime_kernel_is_refused(
