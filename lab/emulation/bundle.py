@@ -26,7 +26,9 @@ from lab.emulation.cache import Look, Say
 from lab.emulation.reach import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
-_DISTRIBUTIONS = ("pytest", "pytest-xdist", "junit-xml", "click", "rich", "cffi", "defusedxml")
+_DISTRIBUTIONS = (
+    *("pytest", "pytest-xdist", "junit-xml", "click", "rich", "cffi", "defusedxml", "msgspec"),
+)
 # Not imported by a run, and large.
 _LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages"}
 _KEPT_IMAGES = 4
