@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 FOLDER = Path(__file__).resolve().parent
 MANIFEST = "manifest.json"
@@ -60,27 +60,10 @@ class Blob:
     code: bytes
 
 
-def _entry(path: Path, number: int, fields: object) -> Entry:
-    if not isinstance(fields, dict):
-        raise BlobError(f"{path}: blob {number} is not an object; rebuild with `{REBUILD}`")
-    types = {
-        "program": str,
-        "architecture": str,
-        "mode": str,
-        "file": str,
-        "sha256": str,
-        "size": int,
-        "load_address": int,
-        "entry": int,
-    }
-    for name, kind in types.items():
-        # bool is an int to Python, but true is no size.
-        if type(fields.get(name)) is not kind:
-            raise BlobError(
-                f"{path}: blob {number} has no {name} that is "
-                f"{'a string' if kind is str else 'a number'}; rebuild with `{REBUILD}`"
-            )
-    return Entry(**{name: fields[name] for name in types})
+@dataclass(frozen=True)
+class _Manifest:
+    schema: int
+    blobs: list[Entry]
 
 
 def manifest(folder: Path = FOLDER) -> tuple[Entry, ...]:
@@ -98,15 +81,13 @@ def manifest(folder: Path = FOLDER) -> tuple[Entry, ...]:
 def _parsed(path: Path, text: bytes) -> tuple[Entry, ...]:
     """The entries in a manifest's text; kept, for each guest asks for them."""
     try:
-        document: Any = json.loads(text.decode("utf-8"))
-    except ValueError as error:
-        raise BlobError(f"{path}: not JSON: {error}; rebuild with `{REBUILD}`") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise BlobError(f"{path}: not of schema {SCHEMA}; rebuild with `{REBUILD}`")
-    blobs = document.get("blobs")
-    if not isinstance(blobs, list):
-        raise BlobError(f"{path}: has no list of blobs; rebuild with `{REBUILD}`")
-    return tuple(_entry(path, number, fields) for number, fields in enumerate(blobs))
+        found = msgspec.json.decode(text, type=_Manifest)
+    except (ValueError, RecursionError) as error:
+        why = f"no manifest of schema {SCHEMA}: {error}"
+        raise BlobError(f"{path}: {why}; rebuild with `{REBUILD}`") from None
+    if found.schema != SCHEMA:
+        raise BlobError(f"{path}: no manifest of schema {SCHEMA}; rebuild with `{REBUILD}`")
+    return tuple(found.blobs)
 
 
 def _of(architecture: str, folder: Path) -> Mapping[str, Mapping[str, Entry]]:

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from harness.shapes import ShapeError, from_toml
 
 __all__ = [
     "ARCHITECTURES",
@@ -100,6 +96,12 @@ class Catalogue:
     claims: Mapping[str, Claim]
 
 
+@dataclass(frozen=True)
+class _Document:
+    chapters: dict[str, dict[str, str]] = field(default_factory=dict)
+    claim: list[dict[str, Any]] = field(default_factory=list)
+
+
 def catalogue() -> Mapping[str, Claim]:
     """The project's claims by id, in the order of the contract."""
     return _project().claims
@@ -121,16 +123,13 @@ def load(text: str, *, where: str = "claims.toml") -> Catalogue:
     :raises CatalogueError: the text is no TOML, or an entry breaks a rule.
     """
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogueError(f"{where}: not valid TOML: {error}") from error
-    unknown = sorted(set(document) - {"chapters", "claim"})
-    if unknown:
-        raise CatalogueError(f"{where}: unknown table {unknown[0]!r}; known: chapters, claim")
-    found_chapters = _chapters(document.get("chapters", {}), where)
+        document = from_toml(text, _Document)
+    except ShapeError as error:
+        raise CatalogueError(f"{where}: {error}") from error
+    found_chapters = _chapters(document.chapters, where)
     by_prefix = {chapter.prefix: chapter for chapter in found_chapters.values()}
     claims: dict[str, Claim] = {}
-    for number, entry in enumerate(document.get("claim", []), start=1):
+    for number, entry in enumerate(document.claim, start=1):
         claim = _claim(entry, by_prefix, f"{where}: claim {entry.get('id', f'number {number}')!r}")
         if claim.id in claims:
             raise CatalogueError(f"{where}: claim {claim.id!r} stands twice")
@@ -138,7 +137,7 @@ def load(text: str, *, where: str = "claims.toml") -> Catalogue:
     return Catalogue(MappingProxyType(found_chapters), MappingProxyType(claims))
 
 
-def _chapters(tables: dict[str, Any], where: str) -> dict[str, Chapter]:
+def _chapters(tables: Mapping[str, Mapping[str, str]], where: str) -> dict[str, Chapter]:
     found: dict[str, Chapter] = {}
     for name, entry in tables.items():
         place = f"{where}: chapter {name!r}"

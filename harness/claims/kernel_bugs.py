@@ -7,18 +7,12 @@ about a mutant, so a mutation leaves it out there.
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from harness.claims import CatalogueError
 from harness.claims.versions import VERSION, is_between
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from harness.shapes import ShapeError, from_toml, shaped
 
 FILE = Path(__file__).with_name("kernel_bugs.toml")
 
@@ -46,11 +40,16 @@ class KernelBug:
         return f"{number} left out, for a bug of this kernel ({self.commit}): {self.defect}"
 
 
+@dataclass(frozen=True)
+class _Bugs:
+    bug: list[dict[str, object]] = field(default_factory=list)
+
+
 def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
     """The bugs of a kernel such as 6.12. Raises `CatalogueError` for a file that is none."""
     try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("bug", [])
-    except (OSError, ValueError) as error:
+        entries = from_toml(file.read_bytes(), _Bugs).bug
+    except (OSError, ShapeError) as error:
         raise CatalogueError(f"{file}: {error}") from None
     return tuple(
         bug
@@ -59,17 +58,17 @@ def of_version(version: str, file: Path = FILE) -> tuple[KernelBug, ...]:
     )
 
 
-def _bug(entry: dict[str, Any], file: Path) -> KernelBug:
-    names = {each.name for each in fields(KernelBug)}
-    whole = set(entry) == names and all(entry.values()) and isinstance(entry["tests"], list)
-    if not whole or not all(isinstance(each, str) for each in _texts(entry)):
-        what = ", ".join(sorted(names))
-        raise CatalogueError(f"{file}: a bug has {what}, all of them texts, and nothing else")
+def _bug(entry: dict[str, object], file: Path) -> KernelBug:
+    try:
+        bug = shaped(entry, KernelBug)
+        if not all(entry.values()):
+            raise ShapeError("one of them is empty")
+    except ShapeError as error:
+        what = ", ".join(sorted(each.name for each in fields(KernelBug)))
+        raise CatalogueError(
+            f"{file}: a bug has {what}, all of them texts, and nothing else: {error}"
+        ) from None
     for key in ("since", "until"):
-        if not VERSION.fullmatch(entry[key]):
-            raise CatalogueError(f"{file}: {key!r} is a version such as 6.12, not {entry[key]!r}")
-    return KernelBug(**{**entry, "tests": tuple(entry["tests"])})
-
-
-def _texts(entry: dict[str, Any]) -> list[Any]:
-    return [*entry["tests"], *(value for name, value in entry.items() if name != "tests")]
+        if not VERSION.fullmatch(text := getattr(bug, key)):
+            raise CatalogueError(f"{file}: {key!r} is a version such as 6.12, not {text!r}")
+    return bug

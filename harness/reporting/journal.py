@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The journal: one JSON object a line, on disk before the next test starts.
+"""The journal: a line a test (harness/json_lines.py), on disk before the next test starts.
 
-Every other format is rendered from it, also after the machine was lost. So a line is written
-with one write(2) and fsync'ed, and a reader takes a file that was cut at any byte. Lines:
+Every other format is rendered from it, also after the machine was lost. Lines:
 
 ``{"event": "session", "version": 1, "run", "time", "environment": {...}}`` with the run's id
 ``{"event": "planned", "ids": [...], "claims": {id: claim}, "not_chosen": {id: claim},
@@ -14,34 +13,31 @@ with one write(2) and fsync'ed, and a reader takes a file that was cut at any by
 ``{"event": "end", "exit", "time"}`` with pytest's exit status
 
 A journal in which two lines contradict each other is refused as a whole: who reads a verdict from
-it could be told anything. Numbers are finite, for strict readers of JSON know no others.
+it could be told anything.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import math
 import os
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from harness import files
+from harness import files, json_lines
 from harness.closing import Closing
-from harness.plain_text import plain
-from harness.reporting.results import Result, TestOutcome
+from harness.reporting.results import Result
 from harness.reporting.selection import Rest
+from harness.shapes import ShapeError, shaped
 
 VERSION = 1
 NAME = "journal.jsonl"
 #: Bytes; a run of all tests has less than a megabyte, a soak of days some more.
 LIMIT = 256 * files.MEGABYTE
-# RecursionError: brackets without end. OverflowError: a number that is infinite.
-_NO_LINE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
 class JournalError(ValueError):
@@ -119,40 +115,15 @@ class Writer(Closing):
         self._line("end", exit=status, time=now())
 
     def _line(self, event: str, **fields: Any) -> None:
-        # ASCII with escapes: valid whatever bytes a guest or the kernel log put into a message.
         if self._is_full:
             return
-        data = memoryview(encoded({"event": event, **fields}))
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-            os.fsync(self._fd)
+            json_lines.append(self._fd, {"event": event, **fields})
         except OSError as error:
             if self._full is None:
                 raise
             self._is_full = True
             self._full(error)
-
-
-def encoded(entry: Mapping[str, Any]) -> bytes:
-    """A line, in strict JSON whatever the values are."""
-    return f"{json.dumps(_as_json(entry), allow_nan=False)}\n".encode("ascii")
-
-
-def decoded(line: bytes) -> Any:
-    """What a line says, in plain texts. Raises ValueError and RecursionError for no strict JSON."""
-    return _plain(json.loads(line, parse_constant=_no_number))
-
-
-def _as_json(value: Any) -> Any:
-    """What JSON can say; all else as a text, infinity and NaN among it."""
-    if isinstance(value, Mapping):
-        return {str(key): _as_json(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_json(each) for each in value]
-    if value is None or isinstance(value, (str, int)):
-        return value
-    return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
 def _cut_torn_line(fd: int) -> None:
@@ -178,7 +149,6 @@ class Journal:
     exit_status: int | None = None
     has_session: bool = False
     run: str = ""
-    torn: bool = False
 
     @property
     def unfinished(self) -> list[str]:
@@ -202,92 +172,85 @@ def read(path: Path) -> Journal:
         it, or the version is a later one.
     :raises OSError: the file cannot be read, is no regular one, or is far too long.
     """
-    lines = files.read_regular(path, LIMIT).split(b"\n")
-    journal = Journal(torn=bool(lines[-1]))
+    journal = Journal()
     done: set[str] = set()
-    for number, line in enumerate(lines[:-1], start=1):
+    for number, entry in enumerate(json_lines.read(path, JournalError, LIMIT), start=1):
         try:
-            _take(journal, decoded(line), done)
-        except JournalError as error:
+            _take(journal, entry, done)
+        except (JournalError, ShapeError) as error:
             raise JournalError(f"{path}, line {number}: {error}") from error
-        except _NO_LINE as error:
-            why = f"not a line of a journal: {error}"
-            raise JournalError(f"{path}, line {number}: {why}") from error
     return journal
 
 
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
+@dataclass
+class _Session:
+    version: int
+    environment: dict[str, str]
+    run: str = ""
 
 
-def _plain(value: Any) -> Any:
-    """What JSON holds, with plain texts."""
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, dict):
-        return {plain(key): _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+@dataclass
+class _Planned:
+    ids: list[str]
+    claims: dict[str, str]
+    not_chosen: dict[str, str] = field(default_factory=dict)
+    not_found: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Start:
+    id: str
+    time: str = ""
+
+
+@dataclass
+class _CollectionError:
+    where: str
+    message: str
 
 
 def _take(journal: Journal, entry: dict[str, Any], done: set[str]) -> None:
     """Add one line; ``done`` are the tests with a result so far."""
-    event = entry.pop("event")
+    event = entry.get("event")
     if journal.exit_status is not None:
         raise JournalError(f"{event!r} after the journal's end")
     if event == "session":
         if journal.has_session:
             raise JournalError("a second session: two runs wrote this journal")
-        if entry["version"] > VERSION:
-            raise JournalError(f"the journal has version {entry['version']}, known: {VERSION}")
-        journal.environment = _texts(entry["environment"])
-        journal.run = str(entry.get("run", ""))
+        session = shaped(entry, _Session, others=True)
+        if session.version > VERSION:
+            raise JournalError(f"the journal has version {session.version}, known: {VERSION}")
+        journal.environment, journal.run = session.environment, session.run
         journal.has_session = True
     elif event == "planned":
         if journal.planned or journal.results:
             raise JournalError("a plan that comes late, or a second time")
-        journal.planned = _texts(entry["claims"])
-        if list(journal.planned) != entry["ids"]:
+        plan = shaped(entry, _Planned, others=True)
+        if list(plan.claims) != plan.ids:
             raise JournalError("a plan whose tests are not those whose claims it tells")
-        not_found = [str(name) for name in entry.get("not_found", [])]
-        journal.rest = Rest(_texts(entry.get("not_chosen", {})), not_found)
+        journal.planned, journal.rest = plan.claims, Rest(plan.not_chosen, plan.not_found)
     elif event == "start":
-        journal.started[str(entry["id"])] = str(entry.get("time", ""))
+        start = shaped(entry, _Start, others=True)
+        journal.started[start.id] = start.time
     elif event == "result":
-        result = _result(entry)
+        result = shaped(entry, Result, others=True)
         if result.id in done:
             raise JournalError(f"a second result of {result.id}")
         if journal.planned and journal.planned.get(result.id) != result.claim:
             raise JournalError(
                 f"a result of {result.id} for {result.claim!r}, which nobody planned"
             )
+        if not 0 <= result.duration_s < math.inf:
+            raise JournalError(f"a test that took {result.duration_s} s")
         done.add(result.id)
         journal.results.append(result)
     elif event == "collection_error":
-        journal.collection_errors.append((str(entry["where"]), str(entry["message"])))
+        wrong = shaped(entry, _CollectionError, others=True)
+        journal.collection_errors.append((wrong.where, wrong.message))
     elif event == "stopped_early":
-        journal.left_out = int(entry["left_out"])
+        journal.left_out = shaped(entry.get("left_out"), int)
     elif event == "end":
-        journal.exit_status = int(entry["exit"])
+        journal.exit_status = shaped(entry.get("exit"), int)
+    elif event is None:
+        raise JournalError("not a line of a journal: it has no 'event'")
     # An event of a later minor version is no error: the lines known here still hold.
-
-
-def _texts(found: dict[str, str]) -> dict[str, str]:
-    for key, value in found.items():
-        if not isinstance(value, str):
-            raise JournalError(f"{key} must be a text, not {value!r:.40}")
-    return dict(found)
-
-
-def _result(entry: dict[str, Any]) -> Result:
-    """Its fields, each of its type."""
-    known = {member.name: member.type for member in dataclasses.fields(Result)}
-    values = {name: value for name, value in entry.items() if name in known}
-    for name, value in values.items():
-        if known[name] == "str" and not isinstance(value, str):
-            raise JournalError(f"{name} must be a text, not {value!r}")
-    values["outcome"] = TestOutcome(values["outcome"])
-    values["properties"] = dict(values.get("properties", {}))
-    values["duration_s"] = float(values["duration_s"])
-    if not 0 <= values["duration_s"] < math.inf:
-        raise JournalError(f"a test that took {values['duration_s']} s")
-    return Result(**values)

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from harness import files, plain_text
+from harness.json_lines import decoded
 from harness.reporting.results import TestOutcome
 
 #: As many running tests are named.
@@ -92,7 +92,7 @@ class Follower:
     def _take(self, line: bytes) -> None:
         """Whoever judges the run reads the journal again, and strictly: here a bad line is none."""
         try:
-            entry = json.loads(line)
+            entry = decoded(line)
             event = entry["event"]
             if event == "planned":
                 self.standing.planned = len(entry["ids"])
@@ -103,5 +103,5 @@ class Follower:
                 self.standing.finish(plain_text.line(entry["id"])[:_LONGEST_NAME], failed=failed)
             elif event == "end":
                 self.standing.ended = True
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             pass

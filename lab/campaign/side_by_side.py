@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import json
 import os
 import signal
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.reporting import journal as journals
+from harness.shapes import ShapeError, from_json
 from lab.campaign import child as children
 from lab.campaign import state
 from lab.launch import finish, process_group
@@ -259,8 +259,8 @@ def _look(runs: Sequence[Task], fresh: bool, stop: process_group.Watch) -> None:
 
 def _found(run: Task, code: int, fresh: bool) -> None:
     told: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        told = json.loads((run.folder / _FOUND).read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ShapeError):
+        told = from_json((run.folder / _FOUND).read_bytes(), dict[str, str])
     (run.folder / _FOUND).unlink(missing_ok=True)
     if code != Exit.HELD or not {"release", "name", "digest"} <= set(told):
         run.stage, run.code = Stage.ABSENT, Exit.SUITE_ERROR

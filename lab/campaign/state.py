@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import files
+from harness.shapes import ShapeError, from_json
 from lab.launch.request import ROOT
 
 NAME = "kernel.json"
@@ -74,8 +75,8 @@ def suites_version() -> str:
 def read(folder: Path) -> TaskRecord | None:
     """The record, or None where there is none or none that this version wrote."""
     try:
-        return TaskRecord(**json.loads((folder / NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return from_json((folder / NAME).read_bytes(), TaskRecord)
+    except (OSError, ShapeError):
         return None
 
 

@@ -14,11 +14,11 @@ import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 from harness.kernel_texts import complains
 from harness.plain_text import line, plain
 from harness.reporting import journal as journals
+from harness.shapes import ShapeError, shaped
 from lab.campaign import state
 from lab.emulation import conformance
 from lab.emulation.console import last_lines
@@ -30,7 +30,7 @@ from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.launch.request import Request
 from lab.launch.speaker import Written
-from lab.mutation.guest import answer_file, request_file
+from lab.mutation.guest import Answer, answer_file, request_file
 from lab.mutation.judge import evidence_in
 from lab.mutation.keep import machine
 from lab.mutation.lane import Lane
@@ -92,7 +92,7 @@ class Asked:
         why = self._too_long()
         answer = self._lane.share.load(answer_file(self._number))
         if answer is not None:
-            self._answered(answer if isinstance(answer, dict) else {})
+            self._answered(_shaped(answer))
         elif self._lane.child.poll() is not None:
             try:
                 self._lost(self._lane.lost())
@@ -118,18 +118,14 @@ class Asked:
             return f"the machine hung: no sign of life for {silence_s:.0f} s"
         return ""
 
-    def _answered(self, answer: dict[str, Any]) -> None:
+    def _answered(self, answer: Answer) -> None:
         lines = self._take_console()
-        # The kernel under test may have written it: an answer of another shape is none.
-        told = answer.get("status")
-        status = told if isinstance(told, int) else -signal.SIGKILL
+        status = -signal.SIGKILL if answer.status is None else answer.status
         self.odd = bool(
-            answer.get("left", "no answer")
-            or status not in _VERDICTS
-            or any(complains(line) for line in lines)
+            answer.left or status not in _VERDICTS or any(complains(line) for line in lines)
         )
-        if refused := answer.get("refused"):
-            self._refused(f"it does not load the KVM in its folder: {line(str(refused))}")
+        if answer.refused:
+            self._refused(f"it does not load the KVM in its folder: {line(answer.refused)}")
         else:
             self._end(status, None)
         if self.odd or self._lane.served >= MOST_SERVED:
@@ -202,3 +198,11 @@ class Asked:
             return []
         (self._folder / CONSOLE).write_bytes(marker + since)
         return last_lines(self._folder / CONSOLE, _ALL_LINES)
+
+
+def _shaped(answer: object) -> Answer:
+    """The kernel under test may have written it: an answer of another shape is none."""
+    try:
+        return shaped(answer, Answer, others=True)
+    except ShapeError:
+        return Answer()

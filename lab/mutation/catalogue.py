@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,7 @@ from harness.claims import CatalogueError
 from harness.claims import catalogue as known_claims
 from harness.claims import chapters as known_chapters
 from harness.claims.versions import VERSION, is_between
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from harness.shapes import ShapeError, from_toml
 
 FOLDER = Path(__file__).resolve().parents[2] / "mutants"
 NAME = "catalogue.toml"
@@ -67,7 +62,6 @@ _OPTIONAL = (
     *("kind", "claims", "claims_held", "commit", "places", "since", "until", "ways"),
     "equivalent",
 )
-_TEXTS = ("id", "class", "defect", "stands_for", "tier", "kind", "commit", "since", "until")
 _LISTS = ("files", "claims", "claims_held", "ways")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
@@ -124,6 +118,11 @@ class Mutant:
     def applies_to(self, version: str) -> bool:
         """Whether a kernel of this version, such as 6.1, has what the patch changes."""
         return is_between(version, self.since, self.until)
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    mutant: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read(folder: Path = FOLDER, *, ways: Iterable[str] = ()) -> dict[str, Mutant]:
@@ -193,19 +192,17 @@ def _chapter(folder: Path, ways: frozenset[str]) -> list[Mutant]:
     path = folder / NAME
     patches = {each.stem: each for each in sorted(folder.glob("*.cocci"))}
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = from_toml(path.read_bytes(), _Catalogue).mutant
     except FileNotFoundError:
         raise CatalogueError(f"{folder} has no {NAME}") from None
     except OSError as error:
         raise CatalogueError(f"{path} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise CatalogueError(f"{path} is no TOML: {error}") from None
-    entries = content.get("mutant", [])
-    if set(content) - {"mutant"} or not isinstance(entries, list):
-        raise CatalogueError(f"{path}: only [[mutant]] entries stand in a catalogue")
+    except ShapeError as error:
+        only = "only [[mutant]] entries stand in a catalogue"
+        raise CatalogueError(f"{path}: {error}; {only}") from None
     mutants = []
     for number, entry in enumerate(entries, start=1):
-        name = entry.get("id") if isinstance(entry, dict) else None
+        name = entry.get("id")
         where = f"{path}: mutant {name!r}" if isinstance(name, str) else f"{path}: mutant {number}"
         mutants.append(_mutant(entry, folder, patches, ways, where))
     ids = [mutant.id for mutant in mutants]
@@ -217,13 +214,16 @@ def _chapter(folder: Path, ways: frozenset[str]) -> list[Mutant]:
 
 
 def _mutant(
-    entry: Any, folder: Path, patches: Mapping[str, Path], ways: frozenset[str], where: str
+    entry: Mapping[str, Any],
+    folder: Path,
+    patches: Mapping[str, Path],
+    ways: frozenset[str],
+    where: str,
 ) -> Mutant:
     def need(condition: object, rule: str) -> None:
         if not condition:
             raise CatalogueError(f"{where}: {rule}")
 
-    need(isinstance(entry, dict), "write [[mutant]] above each entry")
     for key in _REQUIRED:
         need(key in entry, f"has no {key!r}")
     for key, value in entry.items():

@@ -8,9 +8,7 @@ modules, and a fork of it runs the tests: what they leave in the process is gone
 Requests and answers are files of the folder that is the first argument, `request-N.json` and
 `answer-N.json`, both written whole; the other arguments are pytest's for all suites. A request has
 `modules`, a folder; `words` for pytest; `environment`; `output`, a file; and `marker`, a line for
-the kernel's log before the modules are loaded. An answer has pytest's `status`; or `refused`, in
-whose words the modules were not taken; and `left`, why KVM could not be removed again: then this
-kernel is used up.
+the kernel's log before the modules are loaded. An answer is an :class:`Answer`.
 """
 
 from __future__ import annotations
@@ -23,11 +21,26 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import files
 from lab.emulation import arch
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a request.
+
+    `status` is pytest's; or in the words of `refused` the modules were not taken. `left` tells why
+    KVM could not be removed again: then this kernel is used up.
+    """
+
+    status: int | None = None
+    refused: str = ""
+    left: str = "no answer"
+
 
 LOADED = Path("/sys/module")
 _LOOK_S = 0.05
@@ -52,22 +65,22 @@ def main(place: Path, words: Sequence[str]) -> NoReturn:
         while not file.exists():
             time.sleep(_LOOK_S)
         request = json.loads(file.read_text(encoding="utf-8"))
-        files.replace(place / answer_file(number), json.dumps(serve(request)))
+        files.replace(place / answer_file(number), json.dumps(asdict(serve(request))))
     raise AssertionError
 
 
-def serve(request: Mapping[str, Any]) -> dict[str, Any]:
+def serve(request: Mapping[str, Any]) -> Answer:
     """The answer to a request."""
     if marker := request.get("marker"):
         Path("/dev/kmsg").write_text(f"<4>{marker}\n", encoding="ascii")
     refused = load(Path(request["modules"]))
     if refused:
-        return {"refused": refused, "left": remove()}
+        return Answer(refused=refused, left=remove())
     child = os.fork()
     if child == 0:
         _test(request)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return {"status": status, "left": remove()}
+    return Answer(status, left=remove())
 
 
 def load(folder: Path) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.shapes import ShapeError, from_json, shaped
 from lab.campaign import child as children
 from lab.campaign import state
 from lab.emulation import share as shares
@@ -54,11 +54,11 @@ class Lane:
 
     def lost(self) -> LostVm:
         """How it was lost, after its process has ended. Raises `KernelError` if it never was."""
-        with contextlib.suppress(OSError, ValueError):
-            told: dict[str, Any] = json.loads((self.place / LOST).read_text(encoding="utf-8"))
+        with contextlib.suppress(OSError, ShapeError):
+            told = from_json((self.place / LOST).read_bytes(), dict[str, Any])
             if "error" in told:
-                raise KernelError(told["error"])
-            return LostVm(**{**told, "console": tuple(told["console"])})
+                raise KernelError(str(told["error"]))
+            return shaped(told, LostVm)
         said = last_lines(self.place / state.OUTPUT, 1)
         return self.given_up(f"the machine's process ended without a verdict ({' '.join(said)})")
 

@@ -15,10 +15,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness import files
+from harness.shapes import ShapeError, from_json
 from lab.emulation import cache as caches
 from lab.mutation.catalogue import OR, Mutant
 from lab.mutation.errors import MutationError, PatchError
@@ -48,14 +49,12 @@ def apply(mutant: Mutant, source: Source, folder: Path) -> Patched:
     ).hexdigest()[:16]
     known = folder / "patched" / f"{mutant.id}-{key}.json"
     try:
-        stored = json.loads(known.read_text(encoding="utf-8"))
-        return Patched(stored["difference"], stored["files"])
-    except (OSError, ValueError, KeyError, RecursionError):
+        return from_json(known.read_bytes(), Patched)
+    except (OSError, ShapeError):
         pass
     made = _apply(mutant, Path(source.tree), source.release)
     caches.make_folder(known.parent)
-    content = {"difference": made.difference, "files": dict(made.files)}
-    files.replace(known, json.dumps(content))
+    files.replace(known, json.dumps(asdict(made)))
     return made
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness import files
+from harness.shapes import from_json
 from lab.emulation import arch, debian_source, image, kernel, options, programs
 from lab.emulation import cache as caches
 from lab.emulation.cache import Say
@@ -62,8 +63,8 @@ class Source:
 
     @staticmethod
     def load(path: Path) -> Source:
-        """Reads what `write` wrote. Raises OSError."""
-        return Source(**json.loads(path.read_text(encoding="utf-8")))
+        """Reads what `write` wrote. Raises OSError, ShapeError."""
+        return from_json(path.read_bytes(), Source)
 
 
 def of_debian(spec: str, say: Say) -> Source:

@@ -15,7 +15,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.reporting.journal import encoded, now
+from harness import json_lines
+from harness.reporting.journal import now
 
 JOURNAL = "soak.jsonl"
 VERSION = 1
@@ -34,10 +35,7 @@ class SoakJournal:
 
     def line(self, event: str, **fields: Any) -> None:
         """Appends and waits for the disk."""
-        data = memoryview(encoded({"event": event, "time": now(), **fields}))
-        while data:
-            data = data[os.write(self._fd, data) :]
-        os.fsync(self._fd)
+        json_lines.append(self._fd, {"event": event, "time": now(), **fields})
 
     def close(self) -> None:
         """Closes the file."""

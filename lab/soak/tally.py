@@ -7,20 +7,20 @@ read are added up by the same lines.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from harness import files
+from msgspec import Meta
+
+from harness import json_lines
 from harness.kick.plan import LANDINGS
 from harness.kick.summary import upper_bound
-from harness.reporting.journal import decoded
+from harness.shapes import ShapeError, shaped
 
 LANDING_WORDS = tuple(landing.value for landing in LANDINGS)
-_LONGEST_LINE = 64 << 20
 #: Of a soak's journal, and of a run's.
 _FIRST = ("soak", "session")
 _NEEDED = ("plan", "kicks", "landings", "latency")
@@ -28,6 +28,26 @@ _NEEDED = ("plan", "kicks", "landings", "latency")
 
 class RaceResultsError(ValueError):
     """The file or folder holds no results that can be used; the sentence says why."""
+
+
+_Count = Annotated[int, Meta(ge=0)]
+_Bucket = Annotated[int, Meta(ge=0, lt=64)]
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """What is added up of a summary."""
+
+    kicks: _Count
+    landings: dict[str, _Count]
+    latency: dict[_Bucket, _Count]
+    lost: dict[str, _Count] = field(default_factory=dict)
+    late: dict[str, _Count] = field(default_factory=dict)
+    preempted: _Count = 0
+    spurious: _Count = 0
+    unexpected: _Count = 0
+    swallowed: _Count = 0
+    last_error: _Count = 0
 
 
 @dataclass
@@ -49,24 +69,19 @@ class Tally:
     def take(self, summary: Mapping[str, Any]) -> None:
         """Adds one summary, without its time. Raises ValueError for one that is damaged."""
         try:
-            landings = _counts(summary["landings"])
-            latency = {int(bucket): _whole(n) for bucket, n in summary["latency"].items()}
-            lost, late = _counts(summary.get("lost", {})), _counts(summary.get("late", {}))
-            kicks = _whole(summary["kicks"])
-            others = {name: _whole(summary.get(name, 0)) for name in _OTHERS}
-            error = _whole(summary.get("last_error", 0))
-        except (KeyError, TypeError, AttributeError, OverflowError) as damage:
-            raise ValueError(f"a damaged summary ({damage!r})") from damage
-        if any(not 0 <= bucket < 64 for bucket in latency):
-            raise ValueError("a damaged summary (numbers out of range)")
-        self.kicks += kicks
-        self.landings.update(landings)
-        self.lost.update(lost)
-        self.late.update(late)
-        self.latency.update(latency)
-        for name, value in others.items():
-            setattr(self, name, getattr(self, name) + value)
-        self.last_error = error or self.last_error
+            found = shaped(summary, _Summary, others=True)
+        except ShapeError as error:
+            raise ValueError(f"a damaged summary ({error})") from error
+        self.kicks += found.kicks
+        self.landings.update(found.landings)
+        self.lost.update(found.lost)
+        self.late.update(found.late)
+        self.latency.update(found.latency)
+        self.preempted += found.preempted
+        self.spurious += found.spurious
+        self.unexpected += found.unexpected
+        self.swallowed += found.swallowed
+        self.last_error = found.last_error or self.last_error
 
     def take_slice(self, summaries: list[dict[str, Any]]) -> None:
         """Adds summaries of lanes that ran side by side: their time counts once."""
@@ -90,20 +105,6 @@ class Tally:
         return upper_bound(self.losses, self.kicks)
 
 
-_OTHERS = ("preempted", "spurious", "unexpected", "swallowed")
-
-
-def _counts(found: Mapping[str, Any]) -> dict[str, int]:
-    return {str(key): _whole(value) for key, value in found.items()}
-
-
-def _whole(value: object) -> int:
-    """A count: text, a fraction or a truth in its place is damage."""
-    if type(value) is not int or value < 0:
-        raise ValueError(f"a damaged summary ({value!r:.40} is no count)")
-    return value
-
-
 def summaries_in(value: object) -> Iterator[dict[str, Any]]:
     """Every summary in a journal's line, wherever it stands."""
     if isinstance(value, dict):
@@ -123,27 +124,13 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
     Raises `RaceResultsError` for a line before the last that is no JSON object or contradicts those
     before it, as a run's journal does, and OSError.
     """
-    with os.fdopen(files.open_regular(path), "rb") as file:
-        number, ended = 0, False
-        while line := file.readline(_LONGEST_LINE):
-            number += 1
-            if not line.endswith(b"\n"):
-                if len(line) < _LONGEST_LINE:
-                    return
-                raise RaceResultsError(f"{path}, line {number}: too long for a journal's line")
-            try:
-                entry = decoded(line)
-            except (ValueError, RecursionError):
-                entry = None
-            if not isinstance(entry, dict):
-                raise RaceResultsError(f"{path}, line {number}: damaged, not a line of a journal")
-            event = entry.get("event")
-            if ended or (event in _FIRST and number > 1):
-                raise RaceResultsError(
-                    f"{path}, line {number}: {event!r} does not follow these lines"
-                )
-            ended = event == "end"
-            yield entry
+    ended = False
+    for number, entry in enumerate(json_lines.read(path, RaceResultsError), start=1):
+        event = entry.get("event")
+        if ended or (event in _FIRST and number > 1):
+            raise RaceResultsError(f"{path}, line {number}: {event!r} does not follow these lines")
+        ended = event == "end"
+        yield entry
 
 
 @dataclass

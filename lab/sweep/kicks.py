@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from harness.native import ffi, lib
 from harness.plain_text import line, plain
+from harness.shapes import ShapeError, from_json
+
+_T = TypeVar("_T")
 
 _LINE = re.compile(r"^\s*\S.*-\d+\s+\[\d+\] \S+\s+(?P<time>\d+): (?P<event>\w+): (?P<rest>.*)$")
 _COUNTER = re.compile(r"\bip=(0x[0-9a-f]+)")
@@ -140,24 +142,18 @@ _EARLY = 2000  # instructions: far less than from one round to the next
 
 def load_nops(path: Path) -> list[int]:
     """The file of a calibration. Raises `SweepError`."""
-    found = _load(path)
-    if not isinstance(found, list) or not all(type(each) is int for each in found):
-        raise SweepError(f"{path} is damaged: it is no list of numbers")
-    return found
+    return _load(path, list[int])
 
 
 def load_cost(path: Path) -> dict[str, float]:
     """The file of instructions by case. Raises `SweepError`."""
-    found = _load(path)
-    if not isinstance(found, dict) or not all(type(each) is float for each in found.values()):
-        raise SweepError(f"{path} is damaged: it tells no numbers by their names")
-    return {line(name): value for name, value in found.items()}
+    return {line(name): value for name, value in _load(path, dict[str, float]).items()}
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, shape: type[_T]) -> _T:
     try:
-        return json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
+        return from_json(_text(path), shape)
+    except ShapeError as error:
         raise SweepError(f"{path} is damaged: {error}") from error
 
 

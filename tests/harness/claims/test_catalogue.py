@@ -73,9 +73,11 @@ def test_meanings_are_told_apart() -> None:
         ('kind = "D"', 'kind = "D"\nplanned = "yes"', "true or false"),
         ('"It does not."', '"It does not"', "full stop"),
         ('"It does not."', '""', "must be a text"),
-        ("[[claim]]", "[[claims]]", "unknown table"),
-        ("[[claim]]", "[[claim", "not valid TOML"),
+        ("[[claim]]", "[[claims]]", "unknown key 'claims'; known: chapters, claim"),
+        ("[[claim]]", "[[claim", "it is no TOML"),
         ('title = "Preset"', "", "prefix"),
+        ('title = "Preset"', "title = 3", "'chapters[...][...]' must be a text"),
+        ("[[claim]]", "[claim]", "'claim' must be a list, not a table"),
     ],
 )
 def test_a_damaged_catalogue_is_refused(old: str, new: str, why: str) -> None:

@@ -122,7 +122,6 @@ def test_a_journal_comes_back_as_written(tmp_path: Path) -> None:
     read = journal.read(tmp_path / "j")
     assert read.environment == HOST
     assert read.exit_status == 1
-    assert not read.torn
     assert not read.unfinished
     assert not read.not_run
     assert [r.outcome for r in read.results] == [TestOutcome.FAILED, TestOutcome.PASSED]
