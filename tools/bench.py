@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,15 +22,12 @@ from lab.benchmark import measurement
 from lab.benchmark.measurement import Bench, CannotMeasureError, Settings
 from lab.benchmark.results import Results
 from lab.launch.exit_codes import Exit
+from lab.launch.stopping import Stop, StoppedError
 from tools import options
 from tools.screen import bench as bench_report
 from tools.screen.terminal import TERMINAL
 
 _DEFAULT_THREADS = "doubling"
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends the measurement as Ctrl-C does."""
 
 
 @click.command(
@@ -171,14 +167,20 @@ def _measure_and_report(settings: Settings, file: _File, as_json: bool) -> int:
     results: Results | None = None
     code: int = Exit.HELD
     try:
-        with _terminable(), Bench(settings) as machine:
+        # SIGTERM ends the measurement as Ctrl-C does, and each further one what is left of it.
+        with (
+            Stop(Stop.raise_it).taken((signal.SIGTERM,), ignored_after=False),
+            Bench(settings) as machine,
+        ):
             results = Results(settings, machine.cases)
             code = _measure(machine, results, settings.batch_s)
     except (CannotMeasureError, BlobError) as error:
         click.echo(f"Error: {error}", err=True)
         code = Exit.SUITE_ERROR
-    except KeyboardInterrupt as error:
-        code = Exit.SIGTERM if isinstance(error, _Terminated) else Exit.SIGINT
+    except StoppedError as stopped:
+        code = Exit.of_signal(stopped.number)
+    except KeyboardInterrupt:
+        code = Exit.SIGINT
     if results is None:
         return code
     described = host.describe()
@@ -230,15 +232,3 @@ def _measure(machine: Bench, results: Results, batch_s: float) -> int:
                 return Exit.SUITE_ERROR
     results.complete = True
     return Exit.HELD
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    def take(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, take)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -22,6 +22,7 @@ from lab.campaign import child as children
 from lab.campaign import state
 from lab.launch import finish, process_group
 from lab.launch.exit_codes import Exit
+from lab.launch.stopping import Stop
 
 TICK_S = 0.2
 MACHINE_SPARE_MB = 512  # QEMU's own, beside the memory of its machine
@@ -189,7 +190,7 @@ def run_all(
     program: Sequence[str],
     parallel: int,
     fresh: bool,
-    stop: process_group.Watch,
+    stop: Stop,
     show: Callable[[], None],
 ) -> None:
     """Runs what is to be run, until all are over or a signal came.
@@ -240,7 +241,7 @@ def _test(run: Task) -> None:
     run.stage = Stage.RUNNING
 
 
-def _look(runs: Sequence[Task], fresh: bool, stop: process_group.Watch) -> None:
+def _look(runs: Sequence[Task], fresh: bool, stop: Stop) -> None:
     """Takes what has ended, and ends what takes too long."""
     for run in runs:
         if run.child is None:
@@ -307,7 +308,7 @@ def _take_back(run: Task) -> None:
     run.why = "interrupted before its run had ended"
 
 
-def _end(runs: Sequence[Task], stop: process_group.Watch) -> None:
+def _end(runs: Sequence[Task], stop: Stop) -> None:
     """Ends processes: in order by SIGINT, then their groups by SIGTERM and SIGKILL."""
     children = [run.child for run in runs if run.child]
     for child in children:
