@@ -83,13 +83,23 @@ def create(path: Path | str, *, folder: int | None = None, mode: int = 0o666) ->
         return os.open(path, flags, mode, dir_fd=folder)
 
 
+def check_place(path: Path) -> None:
+    """Raises OSError where `replacing` could not even begin, and leaves all as it was."""
+    os.close(create(_beside(path)))
+    _beside(path).unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}-{os.getpid()}")
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A new file beside `path`, which takes its place, whole, when the block has ended well.
 
     Of a block that raises nothing stays. Raises OSError.
     """
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    fresh = _beside(path)
     os.close(create(fresh))
     try:
         yield fresh

@@ -25,7 +25,7 @@ E = TypeVar("E")
 def require_eintr(result: RunResult, circumstance: str) -> None:
     """KVM_RUN gave -1 and EINTR by itself. `circumstance` says with what it was called."""
     __tracebackhide__ = True
-    if result.value != -1 or result.errno != errno.EINTR or result.rescue:
+    if not result.gave_eintr:
         raise AssertionError(
             f"{circumstance}, KVM_RUN must return -1 with EINTR, but {result.describe()}"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kick import slots
+from harness import file_lock
 from lab.emulation import programs
 from tests.fakes import programs as fake_programs
 
@@ -46,4 +46,4 @@ def played_programs(
 @pytest.fixture
 def own_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For races that judge no kernel: neither they nor their children wait for other races."""
-    monkeypatch.setenv(slots.SESSION, str(tmp_path))
+    monkeypatch.setenv(file_lock.SESSION, str(tmp_path))

@@ -3,35 +3,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from guest_blobs import BlobError
+from harness import files
 from harness.host import description, obstacles
 from harness.signs import Signs
 from lab.benchmark import measurement
 from lab.benchmark.measurement import Bench, BenchSettings, CannotMeasureError
 from lab.benchmark.results import BenchResults
 from lab.launch.exit_codes import Exit
+from lab.launch.stopping import Stop, StoppedError
 from tools import options
 from tools.screen import bench as bench_report
 from tools.screen.terminal import TERMINAL
 
 _DEFAULT_THREADS = "doubling"
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends the measurement as Ctrl-C does."""
 
 
 @click.command(
@@ -72,8 +66,9 @@ def bench(
     _check_limit(counts)
     settings = BenchSettings(threads=counts, rounds=rounds, batch_s=batch_ms / 1000, mode=mode)
     try:
-        with _writable(output) as file:
-            return _measure_and_report(settings, file, as_json)
+        if output is not None:
+            _check_writable(output)
+        return _measure_and_report(settings, output, as_json)
     except OSError as error:
         return TERMINAL.refuse(
             f"{output} cannot be written: {error.strerror}. Choose another --output.",
@@ -121,69 +116,51 @@ def _check_limit(counts: tuple[int, ...]) -> None:
         )
 
 
-class _File:
-    """Where the JSON goes: nowhere, into a device or pipe, or to a file that appears complete."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._fresh: Path | None = None
-        if path is None:
-            return
-        if path.exists() and not path.is_file():
-            with path.open("a", encoding="utf-8"):
-                return
-        if path.exists() and not os.access(path, os.W_OK):
-            path.open("a", encoding="utf-8").close()  # raises what is in the way
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(descriptor)
-        self._fresh = Path(name)
-
-    def write(self, text: str) -> None:
-        """Raises OSError."""
-        if self._path is None:
-            return
-        if self._fresh is None:
-            self._path.write_text(text, encoding="utf-8")
-            return
-        self._fresh.write_text(text, encoding="utf-8")
-        umask = os.umask(0)
-        os.umask(umask)
-        self._fresh.chmod(0o666 & ~umask)
-        self._fresh.replace(self._path)
-        self._fresh = None
-
-    def close(self) -> None:
-        """Leaves no half-written file."""
-        if self._fresh is not None:
-            self._fresh.unlink(missing_ok=True)
+def _check_writable(path: Path) -> None:
+    """Before anything is measured. Raises OSError."""
+    if _is_stream(path) or (path.exists() and not os.access(path, os.W_OK)):
+        path.open("a", encoding="utf-8").close()  # raises what is in the way
+    else:
+        files.check_place(path)
 
 
-@contextlib.contextmanager
-def _writable(path: Path | None) -> Iterator[_File]:
-    file = _File(path)
-    try:
-        yield file
-    finally:
-        file.close()
+def _write(path: Path, text: str) -> None:
+    """Whole, or not at all. Raises OSError."""
+    if _is_stream(path):
+        path.write_text(text, encoding="utf-8")
+    else:
+        files.replace(path, text)
 
 
-def _measure_and_report(settings: BenchSettings, file: _File, as_json: bool) -> int:
+def _is_stream(path: Path) -> bool:
+    """A device, or a pipe: nothing takes its place."""
+    return path.exists() and not path.is_file()
+
+
+def _measure_and_report(settings: BenchSettings, output: Path | None, as_json: bool) -> int:
     results: BenchResults | None = None
     code: int = Exit.HELD
     try:
-        with _terminable(), Bench(settings) as machine:
+        # SIGTERM ends the measurement as Ctrl-C does, and each further one what is left of it.
+        with (
+            Stop(Stop.raise_it).taken((signal.SIGTERM,), ignored_after=False),
+            Bench(settings) as machine,
+        ):
             results = BenchResults(settings, machine.cases)
             code = _measure(machine, results, settings.batch_s)
     except (CannotMeasureError, BlobError) as error:
         click.echo(f"Error: {error}", err=True)
         code = Exit.SUITE_ERROR
-    except KeyboardInterrupt as error:
-        code = Exit.SIGTERM if isinstance(error, _Terminated) else Exit.SIGINT
+    except StoppedError as stopped:
+        code = Exit.of_signal(stopped.number)
+    except KeyboardInterrupt:
+        code = Exit.SIGINT
     if results is None:
         return code
     described = description.describe()
     text = json.dumps(results.document(described.properties()), indent=1) + "\n"
-    file.write(text)
+    if output is not None:
+        _write(output, text)
     if as_json:
         click.echo(text, nl=False)
     else:
@@ -230,15 +207,3 @@ def _measure(machine: Bench, results: BenchResults, batch_s: float) -> int:
                 return Exit.SUITE_ERROR
     results.complete = True
     return Exit.HELD
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    def take(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, take)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

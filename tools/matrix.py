@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from lab.campaign import side_by_side, state
 from lab.emulation import conformance, programs
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
-from lab.launch import process_group
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
+from lab.launch.stopping import Stop
 from lab.matrix import junit, kernel_list, result
 from lab.matrix import runs as matrix_runs
 from tools import options, run_child
@@ -122,7 +121,7 @@ def _launch(
     parallel = parallel or side_by_side.most_at_once(largest)
     click.echo(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
     click.echo(f"Results go to {nearest(folder)}")
-    with process_group.Watch().installed() as stop:
+    with Stop().taken() as stop:
         with Progress(runs) as progress:
             side_by_side.run_all(
                 runs,
@@ -134,7 +133,7 @@ def _launch(
             )
         # Signals are still held off: the results are written whole.
         found = result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
-        code = _exit_code(found, stop.first)
+        code = stop.code or found.code
         _write(found, folder, asked, code)
     click.echo()
     click.echo(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
@@ -145,12 +144,6 @@ def _launch(
             err=True,
         )
     return code
-
-
-def _exit_code(found: result.Matrix, stopped_by: signal.Signals | None) -> Exit:
-    if stopped_by is None:
-        return found.code
-    return Exit.SIGINT if stopped_by is signal.SIGINT else Exit.SIGTERM
 
 
 def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
-from lab.launch import process_group
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
+from lab.launch.stopping import Stop
 from lab.mutation import catalogue, junit, result, source
 from lab.mutation import runs as mutate_runs
 from lab.mutation.catalogue import Mutant
@@ -191,7 +190,7 @@ def _launch(
         f"tier {Machine().tier}"
     )
     click.echo(f"Results go to {nearest(folder)}")
-    with process_group.Watch().installed() as stop:
+    with Stop().taken() as stop:
         with (
             contextlib.closing(
                 Lanes(run_child.PROGRAM, parallel, [folder / each.label for each in sources])
@@ -210,9 +209,7 @@ def _launch(
             )
         # Signals are still held off: the results are written whole.
         found = result.of_runs(runs)
-        code = found.code
-        if stop.first is not None:
-            code = Exit.SIGINT if stop.first is signal.SIGINT else Exit.SIGTERM
+        code = stop.code or found.code
         known = result.as_json(found, code)
         files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
         files.replace(folder / MARKDOWN, mutation_table.markdown(found))

@@ -26,12 +26,13 @@ from harness.kvm.abi import KvmError
 from harness.kvm.running import NotSeenError
 from harness.kvm.system import System
 from lab.launch.exit_codes import Exit
+from lab.launch.stopping import SIGNALS, StoppedError
 from lab.soak import journal as soak_journal
 from lab.soak import plan
 from lab.soak.journal import JOURNAL, SoakJournal
 from lab.soak.plan import Combination
 from lab.soak.slices import SliceDone, Workshop, last_mode
-from lab.soak.stop import Stop, StopError
+from lab.soak.stop import SoakStop, TimeIsUpError
 from lab.soak.tally import Tally
 from tools import options
 from tools.screen import bench
@@ -210,7 +211,7 @@ def _soak(workshop: Workshop, settings: SoakSettings, output: Path | None) -> in
                 slice_s=settings.slice_s,
                 combinations=len(settings.combinations),
             )
-            with runner.stop.installed():
+            with runner.stop.taken(SIGNALS[:2]):
                 code = runner.run()
                 text = report(runner.state, runner.elapsed, described.headline(), runner.why)
                 journal.line("end", exit=int(code), verdicts=runner.state.words())
@@ -218,8 +219,8 @@ def _soak(workshop: Workshop, settings: SoakSettings, output: Path | None) -> in
             # Broken between words on a terminal, and not at all elsewhere.
             bench.console().print(text, soft_wrap=not sys.stdout.isatty())
             return code
-        except StopError:
-            return runner.stop.exit_code() or Exit.SUITE_ERROR  # a second signal: no report
+        except StoppedError as stopped:
+            return Exit.of_signal(stopped.number)  # a second signal: no report
         except OSError as error:
             return _cannot_write(error, folder)
 
@@ -232,7 +233,7 @@ class Runner:
         self._settings = settings
         self._journal = journal
         self._began = time.monotonic()
-        self.stop = Stop()
+        self.stop = SoakStop()
         self.why = ""
         protocols = dict.fromkeys(each.protocol for each in settings.combinations)
         self.state = SoakState({p: Tally() for p in protocols}, {p: Tally() for p in protocols})
@@ -251,7 +252,7 @@ class Runner:
                 # One slice at least: a starved host may need all of a short time to begin.
                 least = 0.0 if self.state.slices else _SHORTEST_S
                 left = max(least, total - self.elapsed)
-                if self.stop.signal or left < _SHORTEST_S:
+                if self.stop.first or left < _SHORTEST_S:
                     break
                 progress.show(self.elapsed, what, min(self._settings.slice_s, left))
                 try:
@@ -261,11 +262,11 @@ class Runner:
                         self.state.waited_s += time.monotonic() - waits
                         left = max(_SHORTEST_S, total - self.elapsed)
                         self._slice(what, place, min(self._settings.slice_s, left), progress)
-                except StopError:
+                except (StoppedError, TimeIsUpError):
                     break
                 except _BROKEN as problem:
                     # A Ctrl-C may meet a race's process while it is being made.
-                    if not (self.stop.exit_code() and isinstance(problem, RaceProcessError)):
+                    if not (self.stop.first and isinstance(problem, RaceProcessError)):
                         error = f"{what.describe()}: {problem}"
                     break
                 if self._settings.until_lost and self.state.broken:
@@ -323,7 +324,7 @@ class Runner:
         return counts.late_before >= LATE_LEAST and counts.p() < LATE_P / (number * (number + 1))
 
     def _code(self, error: str) -> Exit:
-        stopped = self.stop.exit_code()
+        stopped = self.stop.code
         if error:
             self.why = ", ended by an error of the suite"
             click.echo(f"Error: {error}", err=True)

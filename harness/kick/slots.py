@@ -7,30 +7,17 @@ pair of processors is a slot with a lock file; whoever finds none free waits for
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import stat
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import file_lock
 from harness.kick.plan import PlanError
-from harness.plain_text import line
 
 PROCESSORS = Path("/sys/devices/system/cpu")
-# Where each user has a folder of its own: as the session names it (XDG Base Directory
-# Specification), or where systemd makes it. Without one it is made in the temporary folder.
-SESSION = "XDG_RUNTIME_DIR"
-RUNTIME = Path("/run/user")
-TEMPORARY = Path("/tmp")
-NAME = "kvm-conformance"
-WORD_S = 5.0
-#: So long the same races may hold all processors before whoever waits gives up.
-LIMIT_S = 1800.0
-_TICK_S = 0.05
+_NAME = "kvm-conformance"
 
 
 @dataclass(frozen=True)
@@ -71,92 +58,49 @@ def pairs(cpus: list[int]) -> list[Slot]:
 def slot(say: Callable[[str], None] = lambda _text: None) -> Iterator[Slot]:
     """Holds a slot of this process's processors for the body. Waits if all are taken.
 
-    `say` gets a line when that takes long. Raises `PlanError` where no lock can be had, or nothing
-    moved for `LIMIT_S`.
+    A user's races exclude each other; those of two users do not, for either could then stop the
+    other for ever. `say` gets a line when it takes long. Raises `PlanError` where no lock can be
+    had, or nothing moved for `file_lock.LIMIT_S`.
     """
     slots = pairs(sorted(os.sched_getaffinity(0)))
-    folder = _folder()
-    files = [_open(folder / f"cpu{each.vcpu}.lock") for each in slots]
+    with ExitStack() as stack:
+        locks = []
+        for path in _files(slots):
+            locks.append(_opened(path))
+            stack.callback(os.close, locks[-1])  # which also unlocks
+        yield slots[_first_free(locks, say)]
+
+
+def _files(slots: list[Slot]) -> list[Path]:
     try:
-        yield slots[_lock(files, say)]
-    finally:
-        for descriptor in files:
-            os.close(descriptor)  # which also unlocks
-
-
-def _folder() -> Path:
-    """A folder of this user alone. Raises `PlanError`.
-
-    A user's races exclude each other; those of two users do not, for either could then stop the
-    other for ever.
-    """
-    user = os.geteuid()
-    named = (Path(os.environ.get(SESSION, "")), RUNTIME / str(user))
-    private = next((each for each in named if each.is_absolute() and _is_private(each)), None)
-    folder = private / NAME if private else TEMPORARY / f"{NAME}-{user}"
-    try:
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(0o700)
-        if _is_private(folder):
-            return folder
-        why = "it is not a folder of this user alone"
+        folder = file_lock.private_folder(_NAME)
     except OSError as error:
-        why = str(error.strerror)
-    raise PlanError(f"the locks of races cannot be in {folder}: {why}; remove it")
+        raise PlanError(
+            f"the locks of races cannot be in {error.filename}: {error.strerror}; remove it"
+        ) from error
+    return [folder / f"cpu{each.vcpu}.lock" for each in slots]
 
 
-def _is_private(folder: Path) -> bool:
+def _opened(path: Path) -> int:
     try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    return own and not status.st_mode & 0o077
-
-
-def _open(path: Path) -> int:
-    # Never removed: that would race.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        return os.open(path, flags, 0o600)
+        return file_lock.opened(path, 0o600)
     except OSError as error:
         raise PlanError(f"the lock {path} of races cannot be opened: {error.strerror}") from error
 
 
-def _lock(files: list[int], say: Callable[[str], None]) -> int:
-    since = time.monotonic()
-    holders: list[str] = []
-    told = False
-    while True:
-        for index, descriptor in enumerate(files):
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()} {time.monotonic_ns()}".encode(), 0)
-                return index
-        now = time.monotonic()
-        found = [os.pread(descriptor, 64, 0).decode("ascii", "replace") for descriptor in files]
-        if found != holders:  # others come and go: each has its turn
-            holders, since, told = found, now, False
-        who = ", ".join(_describe(each) for each in found)
-        if now - since >= LIMIT_S:
-            raise PlanError(
-                f"no two processors are free for a race: {who} held them for {LIMIT_S:.0f} s; end "
-                "that, or wait for it"
-            )
-        if now - since >= WORD_S and not told:
-            told = True
-            say(f"waiting for two processors, which are held by {who}")
-        time.sleep(_TICK_S)
+def _first_free(locks: list[int], say: Callable[[str], None]) -> int:
+    """The index of the first one that is free, then taken; waits for one."""
 
+    def attempt() -> int | None:
+        return next((index for index, each in enumerate(locks) if file_lock.signed(each)), None)
 
-def _describe(holder: str) -> str:
-    """The process that holds a lock."""
-    process = holder.split(" ")[0]
-    if not process.isdecimal():
-        return "an unknown process"
+    def word(who: str) -> None:
+        say(f"waiting for two processors, which are held by {who}")
+
     try:
-        name = Path(f"/proc/{process}/comm").read_text(errors="replace")
-    except OSError:
-        return f"process {process}"
-    return f"process {process} ({line(name)})"
+        return file_lock.wait(attempt, file_lock.Patience(locks, word).look)
+    except file_lock.HeldTooLongError as who:
+        raise PlanError(
+            f"no two processors are free for a race: {who} held them for {file_lock.LIMIT_S:.0f} "
+            "s; end that, or wait for it"
+        ) from who

@@ -14,7 +14,6 @@ lets it in, and its disposition is the default one.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -139,8 +138,7 @@ class _Worker:
                 self._running = self._enter()
 
     def _interrupted(self) -> bool:
-        result = self._running.outcome()
-        return result.value == -1 and result.errno == errno.EINTR and not result.rescue
+        return self._running.outcome().gave_eintr
 
     def _stop(self) -> None:
         self._guest.stop()

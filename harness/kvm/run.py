@@ -94,6 +94,11 @@ class RunResult:
     interrupted: bool = False
 
     @property
+    def gave_eintr(self) -> bool:
+        """It returned -1 with EINTR, by itself."""
+        return self.value == -1 and self.errno == errno_module.EINTR and not self.rescue
+
+    @property
     def for_nothing(self) -> bool:
         """It ended by itself, as a signal ends a run. Whether there was one, others know."""
         return self.interrupted and not self.rescue

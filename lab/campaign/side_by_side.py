@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness.reporting import journal as journals
 from harness.shapes import ShapeError, from_json
-from lab.campaign import child as children
 from lab.campaign import state
+from lab.campaign.attempt import Attempt
+from lab.campaign.child import Process
 from lab.launch import finish, process_group
 from lab.launch.exit_codes import Exit
+from lab.launch.stopping import Stop
 
 TICK_S = 0.2
 MACHINE_SPARE_MB = 512  # QEMU's own, beside the memory of its machine
@@ -55,21 +57,6 @@ _ENDINGS: dict[int, str] = {
 }
 
 
-class Child(Protocol):
-    """What a run has under way, as `subprocess.Popen` tells it; `pid` leads its session."""
-
-    @property
-    def pid(self) -> int:
-        """The process that SIGINT ends in order."""
-
-    @property
-    def returncode(self) -> int | Any:
-        """The exit code, once `poll` gave one."""
-
-    def poll(self) -> int | None:
-        """The exit code, None while it goes on."""
-
-
 @dataclass
 class Task:
     """A run: one process prepares it, and a second one tests. A subclass says which they are.
@@ -92,7 +79,7 @@ class Task:
     limit_s: float | None = None
     attempts: int = 0
     program: Sequence[str] = ()
-    child: Child | None = field(default=None, repr=False)
+    attempt: Attempt | None = field(default=None, repr=False)
     since: float = 0.0
 
     @property
@@ -115,11 +102,11 @@ class Task:
         """The words for the process that tests it."""
         raise NotImplementedError
 
-    def begin(self) -> Child:
+    def begin(self) -> Attempt:
         """Begins to test it; its words go to output.txt in its folder."""
         with (self.folder / state.OUTPUT).open("wb") as output:
             words = [*self.program, *self.testing]
-            return children.start(words, output.fileno(), output.fileno())
+            return Process(words, output.fileno(), output.fileno())
 
     @property
     def ending(self) -> str:
@@ -165,7 +152,7 @@ class Task:
     @property
     def age_s(self) -> float:
         """Seconds since its present process began, or that it took."""
-        return time.monotonic() - self.since if self.child else self.seconds
+        return time.monotonic() - self.since if self.attempt else self.seconds
 
 
 def most_at_once(megabytes: int) -> int:
@@ -189,7 +176,7 @@ def run_all(
     program: Sequence[str],
     parallel: int,
     fresh: bool,
-    stop: process_group.Watch,
+    stop: Stop,
     show: Callable[[], None],
 ) -> None:
     """Runs what is to be run, until all are over or a signal came.
@@ -213,7 +200,7 @@ def run_all(
             show()
             time.sleep(TICK_S)
     finally:
-        _end([run for run in runs if run.child], stop)
+        _end([run for run in runs if run.attempt], stop)
         for run in runs:
             if run.stage not in OVER:
                 _take_back(run)
@@ -224,7 +211,7 @@ def _prepare(run: Task) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / _FOUND).open("wb") as found, (run.folder / PREPARED).open("wb") as told:
         words = [*run.program, *run.preparing]
-        run.child = children.start(words, found.fileno(), told.fileno())
+        run.attempt = Process(words, found.fileno(), told.fileno())
     run.since = time.monotonic()
     run.stage = Stage.PREPARING
 
@@ -233,24 +220,25 @@ def _test(run: Task) -> None:
     state.forget(run.folder)
     for name in finish.FILES:  # what is shown meanwhile is not the last run's
         (run.folder / name).unlink(missing_ok=True)
-    run.child = run.begin()
+    run.attempt = run.begin()
     run.since = time.monotonic()
     run.started = journals.now()
     run.attempts += 1
     run.stage = Stage.RUNNING
 
 
-def _look(runs: Sequence[Task], fresh: bool, stop: process_group.Watch) -> None:
+def _look(runs: Sequence[Task], fresh: bool, stop: Stop) -> None:
     """Takes what has ended, and ends what takes too long."""
     for run in runs:
-        if run.child is None:
+        if run.attempt is None:
             continue
         late = run.stage is Stage.RUNNING and run.limit_s is not None and run.age_s > run.limit_s
-        if late and run.child.poll() is None:
+        if late and run.attempt.look() is None:
             _end([run], stop)
-        if run.child.poll() is None:
+        code = run.attempt.look()
+        if code is None:
             continue
-        code, run.seconds, run.child = run.child.returncode, run.age_s, None
+        run.seconds, run.attempt = run.age_s, None
         if run.stage is Stage.PREPARING:
             _found(run, code, fresh)
         else:
@@ -303,23 +291,23 @@ def _ended(run: Task, code: int, why: str) -> None:
 def _take_back(run: Task) -> None:
     """What was not brought to its end. Its results, as far as they go, are kept."""
     run.seconds = run.age_s if run.stage is Stage.RUNNING else 0.0
-    run.stage, run.child = Stage.STOPPED, None
+    run.stage, run.attempt = Stage.STOPPED, None
     run.why = "interrupted before its run had ended"
 
 
-def _end(runs: Sequence[Task], stop: process_group.Watch) -> None:
+def _end(runs: Sequence[Task], stop: Stop) -> None:
     """Ends processes: in order by SIGINT, then their groups by SIGTERM and SIGKILL."""
-    children = [run.child for run in runs if run.child]
-    for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGINT)
-
-    def gone(child: Child) -> bool:
-        return child.poll() is not None and not process_group.members(child.pid)
+    attempts = [run.attempt for run in runs if run.attempt]
+    for attempt in attempts:
+        attempt.interrupt()
 
     def wait(seconds: float, until: Callable[[], bool]) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not all(map(gone, children)) and not until():
+        while (
+            time.monotonic() < end
+            and not all(attempt.is_gone() for attempt in attempts)
+            and not until()
+        ):
             time.sleep(0.05)
 
     interrupts = stop.interrupts
@@ -328,7 +316,7 @@ def _end(runs: Sequence[Task], stop: process_group.Watch) -> None:
         (signal.SIGTERM, process_group.TERMINATE_S),
         (signal.SIGKILL, process_group.KILL_S),
     ):
-        for child in (child for child in children if not gone(child)):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, number)
+        for attempt in attempts:
+            if not attempt.is_gone():
+                attempt.kill(number)
         wait(seconds, lambda: False)

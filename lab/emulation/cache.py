@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import signs
+from harness import file_lock, signs
 from lab.emulation import programs
 from lab.emulation.errors import KernelError
 
@@ -21,7 +19,6 @@ Say = Callable[[str], None]
 Look = Callable[[], None]
 
 VARIABLE = "KVM_CONFORMANCE_CACHE"
-_TICK_S = 0.2
 _NO_SPACE = "No space left on device"
 _TEXTS = {"LC_ALL": "C", "LANGUAGE": "C"}  # errors are recognised by their English texts
 
@@ -70,30 +67,21 @@ def lock(path: Path, say: Say, waiting_for: str, shared: bool = False) -> Iterat
     killed, so that nobody touches what the child still writes.
     """
     make_folder(path.parent)
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = file_lock.opened(path, 0o666)
     except OSError as error:
         raise KernelError(_unwritable(path, error.strerror or str(error))) from error
     try:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not file_lock.taken(descriptor, shared=shared):
             waiting = f"waiting for another process that {waiting_for}"
             say(waiting)
-            _wait(descriptor, kind, signs.Signs(say, lambda: f"still {waiting}").look)
+            file_lock.wait(
+                lambda: file_lock.taken(descriptor, shared=shared) or None,
+                signs.Signs(say, lambda: f"still {waiting}").look,
+            )
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _wait(descriptor: int, kind: int, look: Look) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            look()
-            time.sleep(_TICK_S)
 
 
 def run(

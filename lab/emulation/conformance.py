@@ -24,12 +24,12 @@ from lab.emulation import bundle, cache
 from lab.emulation.kernel import Kernel
 from lab.emulation.machine import Job, Limits, Machine, MachineEnd, run
 from lab.emulation.share import Mirror, Share, fresh
-from lab.emulation.stopping import StoppedError, held_off, stoppable
 from lab.launch import finish
 from lab.launch.lost import LostVm
 from lab.launch.request import ROOT, Request, pytest_command, recording
 from lab.launch.signs import RunSigns
 from lab.launch.speaker import Speaker
+from lab.launch.stopping import StoppedError, held_off, stoppable
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
 BUDGET = "2000"

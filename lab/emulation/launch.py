@@ -13,11 +13,12 @@ from lab.emulation import kernel as kernels
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import CONSOLE, Limits, Machine
-from lab.launch import output_folder, process_group
+from lab.launch import output_folder
 from lab.launch import request as requests
 from lab.launch.exit_codes import Exit
 from lab.launch.request import Request
 from lab.launch.speaker import Speaker
+from lab.launch.stopping import Stop
 
 
 def launch(
@@ -73,11 +74,11 @@ def _launch(
     done = conformance.boot_and_test(
         kernel, machine, request, output, to, limits=limits, modules=modules
     )
-    with process_group.Watch().installed() as late:
+    with Stop().taken() as late:
         how = (done.status, done.stopped_by)
         code = requests.complete(output, request, to, narrowed, *how, lost=done.lost)
-    if late.first is not None and done.stopped_by is None:
-        code = Exit.of_signal(late.first)
+    if late.code is not None and done.stopped_by is None:
+        code = late.code
     if done.ended and not done.lost and not done.ended.has_kvm:
         said = arch.here().no_kvm
         text = said[0].upper() + said[1:]

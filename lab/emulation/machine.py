@@ -23,10 +23,10 @@ from lab.emulation.console import last_lines, panic, refusal
 from lab.emulation.errors import EmulationError
 from lab.emulation.kernel import Kernel
 from lab.emulation.share import CONTROL, Share
-from lab.emulation.stopping import held_off
 from lab.emulation.watch import Limits, MachineWatch
 from lab.launch import keeper
 from lab.launch.lost import LostVm
+from lab.launch.stopping import held_off
 
 __all__ = ["CONTROL", "Job", "Limits", "Machine", "MachineEnd", "command", "run"]
 

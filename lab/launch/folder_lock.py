@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from harness import file_lock
 
 NAME = ".lock"
 
@@ -18,21 +19,16 @@ class HeldError(Exception):
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Holds the folder, which is there, for the block. The kernel lets go when the process ends.
+    """Holds the folder, which is there, for the block.
 
     :raises HeldError: another process holds it.
     :raises OSError: the folder cannot be written.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # it may be another user's folder
-    descriptor = os.open(folder / NAME, flags, 0o644)
+    descriptor = file_lock.opened(folder / NAME, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            process = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-            raise HeldError(f"process {process}" if process.isdigit() else "a process") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        if not file_lock.signed(descriptor):
+            process = file_lock.process_of(file_lock.signature(descriptor))
+            raise HeldError(f"process {process}" if process else "a process")
         yield
     finally:
         os.close(descriptor)

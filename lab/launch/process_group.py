@@ -17,13 +17,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from lab.launch import keeper
-from lab.launch.exit_codes import Exit
+from lab.launch.stopping import Stop
 
 #: Seconds that a child has to end in order, and that its group has after SIGTERM and SIGKILL.
 ORDERLY_S = 12.0
@@ -57,33 +56,6 @@ def members(group: int) -> list[int]:
     return found
 
 
-class Watch:
-    """Remembers the signals that came."""
-
-    def __init__(self) -> None:
-        self.first: signal.Signals | None = None
-        self.interrupts = 0
-
-    def take(self, number: int, _frame: FrameType | None) -> None:
-        """The handler."""
-        self.first = self.first or signal.Signals(number)
-        self.interrupts += number == signal.SIGINT
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[Watch]:
-        """Takes SIGINT, SIGTERM and SIGHUP for the body.
-
-        Once one has come, this process is about to end: more of them change nothing any more.
-        """
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self.take) for number in numbers}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler if self.first is None else signal.SIG_IGN)
-
-
 def run(
     command: Sequence[str],
     *,
@@ -100,8 +72,7 @@ def run(
 
     :raises NotStartedError: the command cannot be started.
     """
-    watch = Watch()
-    with watch.installed():
+    with Stop().taken() as stop:
         try:
             child = subprocess.Popen(
                 [sys.executable, keeper.__file__, "", *command],
@@ -113,20 +84,20 @@ def run(
         except OSError as error:
             raise NotStartedError(error.strerror) from error
         try:
-            while child.poll() is None and watch.first is None:
+            while child.poll() is None and stop.first is None:
                 tick()
                 _pause(child)
-            if watch.first is not None and child.poll() is None:
+            if stop.first is not None and child.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGINT)
-                _until(ORDERLY_S, lambda: child.poll() is not None or watch.interrupts > 1)
+                _until(ORDERLY_S, lambda: child.poll() is not None or stop.interrupts > 1)
         finally:
             _clear(child)
         tick()
-        ended = Ended(child.returncode, watch.first)
+        ended = Ended(child.returncode, stop.first)
         code = afterwards(ended)
-        if ended.stopped_by is None and watch.first is not None:
-            return Exit.of_signal(watch.first)
+        if ended.stopped_by is None and stop.code is not None:
+            return stop.code
         return code
 
 

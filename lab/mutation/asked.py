@@ -42,7 +42,7 @@ _ALL_LINES = 100_000
 
 
 class Asked:
-    """side_by_side takes it for a process.
+    """An `Attempt`, of which the processes are those of its machine.
 
     `had_predecessors`: the machine judged others before. `odd`, at its end: the machine is not as
     it was, for whatever reason, and what it said of a mutant that had predecessors is in doubt.
@@ -51,7 +51,7 @@ class Asked:
     def __init__(
         self, lane: Lane, folder: Path, modules: str, request: Request, limit_s: float
     ) -> None:
-        self.returncode: int | None = None
+        self._code: int | None = None
         self.had_predecessors = lane.served > 0
         self.odd = False
         self._lane = lane
@@ -79,21 +79,28 @@ class Asked:
         self._journal = Mirror(self._share, finish.JOURNAL, folder / finish.JOURNAL)
         lane.share.write(request_file(self._number), json.dumps(asked))
 
-    @property
-    def pid(self) -> int:
-        """The process that keeps the machine."""
-        return self._lane.child.pid
+    def interrupt(self) -> None:
+        """Asks the machine to end in order."""
+        self._lane.child.interrupt()
 
-    def poll(self) -> int | None:
+    def kill(self, number: signal.Signals) -> None:
+        """Sends this signal to all processes of the machine."""
+        self._lane.child.kill(number)
+
+    def is_gone(self) -> bool:
+        """Whether it has ended, and its machine with all processes."""
+        return self.look() is not None and self._lane.child.is_gone()
+
+    def look(self) -> int | None:
         """The exit code that `emulate` would give; None while the tests go on."""
-        if self.returncode is not None:
-            return self.returncode
+        if self._code is not None:
+            return self._code
         self._journal.more()
         why = self._too_long()
         answer = self._lane.share.load(answer_file(self._number))
         if answer is not None:
             self._answered(_shaped(answer))
-        elif self._lane.child.poll() is not None:
+        elif self._lane.child.look() is not None:
             try:
                 self._lost(self._lane.lost())
             except KernelError as error:
@@ -102,7 +109,7 @@ class Asked:
             lost = self._lane.given_up(why)
             self._lane.end()
             self._lost(lost)
-        return self.returncode
+        return self._code
 
     def _too_long(self) -> str:
         """Why the machine is given up, or an empty text."""
@@ -157,7 +164,7 @@ class Asked:
         ) as text:
             to = Written(text)
             try:
-                self.returncode = finish.finish(
+                self._code = finish.finish(
                     self._folder,
                     to,
                     status=status,
@@ -170,7 +177,7 @@ class Asked:
                     lost.show_console(to)
             except Exception:  # a defect of ours must not end all other runs
                 traceback.print_exc(file=text)
-                self.returncode = Exit.SUITE_ERROR
+                self._code = Exit.SUITE_ERROR
         self._lane.busy = False
 
     def _take_results(self) -> None:
@@ -184,7 +191,7 @@ class Asked:
         self._share.close()
         with (self._folder / state.OUTPUT).open("a", encoding="utf-8") as text:
             text.write(f"Error: {why}\n")
-        self.returncode = Exit.SUITE_ERROR
+        self._code = Exit.SUITE_ERROR
         self._lane.busy = False
 
     def _take_console(self) -> list[str]:

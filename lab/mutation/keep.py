@@ -19,12 +19,12 @@ from lab.emulation import share as shares
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import CONSOLE, Job, Limits, Machine, run
-from lab.emulation.stopping import StoppedError, stoppable
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.launch.request import ROOT, Request
 from lab.launch.speaker import Speaker
+from lab.launch.stopping import StoppedError, stoppable
 from lab.mutation import build
 from lab.mutation.source import Source
 

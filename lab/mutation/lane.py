@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.shapes import ShapeError, from_json, shaped
-from lab.campaign import child as children
 from lab.campaign import state
+from lab.campaign.child import Process
 from lab.emulation import share as shares
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
@@ -39,18 +37,16 @@ class Lane:
         self.used_up = False
         with (place / state.OUTPUT).open("wb") as output:
             words = [*program, "lane", str(source_file), str(place), str(boot_limit_s)]
-            self.child = children.start(words, output.fileno(), output.fileno())
+            self.child = Process(words, output.fileno(), output.fileno())
 
     def end(self) -> None:
         """Ends the machine: in order, and if need be at once."""
         self.used_up = True
         for number, seconds in ((signal.SIGINT, 10.0), (signal.SIGKILL, 5.0)):
-            if self.child.poll() is not None:
+            if self.child.look() is not None:
                 return
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.child.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(seconds)
+            self.child.kill(number)
+            self.child.wait(seconds)
 
     def lost(self) -> LostVm:
         """How it was lost, after its process has ended. Raises `KernelError` if it never was."""

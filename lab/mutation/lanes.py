@@ -48,7 +48,7 @@ class Lanes:
         `fresh`: only the latter will do. In a machine that judged others before it has half of the
         time, for it may have to be asked again.
         """
-        for lane in [each for each in self._lanes if each.used_up or each.child.poll() is not None]:
+        for lane in [each for each in self._lanes if each.used_up or each.child.look() is not None]:
             self._remove(lane)
         free = [lane for lane in self._lanes if not lane.busy]
         fitting = next((lane for lane in free if lane.source_file == source_file), None)

@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.claims import kernel_bugs
 from lab.campaign import side_by_side
-from lab.campaign.side_by_side import Child, Stage
+from lab.campaign.attempt import Attempt
+from lab.campaign.side_by_side import Stage
 from lab.emulation import conformance
 from lab.emulation.machine import Limits
 from lab.launch.exit_codes import Exit
@@ -103,7 +104,7 @@ class MutantTask(side_by_side.Task):
             *([f"--without-bugs-of={self.source.version}"] if self.left_out else []),
         ]
 
-    def begin(self) -> Child:
+    def begin(self) -> Attempt:
         """A process of its own for a sweep; the tests share their machines."""
         assert self.plan
         assert self.lanes

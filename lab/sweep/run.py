@@ -18,12 +18,12 @@ from lab.emulation.errors import KernelError
 from lab.emulation.kernel import Kernel
 from lab.emulation.machine import CONSOLE, Job, Limits, Machine, MachineEnd, run
 from lab.emulation.share import Share, fresh
-from lab.emulation.stopping import StoppedError, stoppable
 from lab.launch import output_folder
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
 from lab.launch.request import ROOT
 from lab.launch.speaker import Speaker
+from lab.launch.stopping import StoppedError, stoppable
 from lab.sweep import kicks
 from lab.sweep.inside import ERROR, PASS_SHIFT, Sweep
 from lab.sweep.report import Report

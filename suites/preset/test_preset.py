@@ -23,11 +23,10 @@ from harness.require import (
     require_signal_exit,
 )
 from harness.undisturbed import Tried, kicked_run, undisturbed
-from suites.dimensions import every_guest_mode, every_irqchip
+from suites.dimensions import KICK, every_guest_mode, every_irqchip
 
 pytestmark = pytest.mark.usefixtures("capability")
 
-KICK = 40  # a real-time signal that nothing else uses
 SENTINEL = 0xDEADBEEF
 REPEATS = 1000
 ENTRIES = 20  # one alone may turn back before the guest, where the host has other work

@@ -10,12 +10,11 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.require import require_immediate, require_no_progress, require_signal_exit
-from suites.dimensions import every_guest_mode, irqchip_in_kernel, pin_guest_program
+from suites.dimensions import KICK, every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.interrupts import require_ticks
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("halt")]
 
-KICK = 40  # a real-time signal that nothing else uses
 WITH_IRQCHIP = 0, 1  # the program's data[0]: interrupts end at the controller in the kernel
 REPEATS = 20
 LONGEST_POLL_NS = 2_000_000_000

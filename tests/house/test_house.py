@@ -108,6 +108,30 @@ def test_no_test_of_a_claim_sleeps() -> None:
     assert wrong == [], "docs/add-a-test.md says what there is to wait for"
 
 
+#: Who may take a signal or lock a file: one way for each, and what has another purpose.
+ONE_WAY = {
+    "signal.signal": {
+        "lab/launch/stopping.py": "the taker of stop signals",
+        "lab/launch/keeper.py": "a program of its own, which no signal ends",
+        "lab/soak/stop.py": "SIGALRM",
+        "harness/inherited.py": "SIGCHLD",
+    },
+    "fcntl.flock": {"harness/file_lock.py": "the lock on a file"},
+}
+
+
+@pytest.mark.parametrize("call", ONE_WAY)
+def test_one_way_for_one_thing(call: str) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path, tree in parsed()
+        if room(path) in ("harness", "lab", "tools")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == call
+    }
+    assert found == set(ONE_WAY[call])
+
+
 #: A process with one thread: it only collects tests, and its forks run them.
 MAY_FORK = {"lab/mutation/guest.py", "lab/emulation/confine.py"}
 FORKING = re.compile(

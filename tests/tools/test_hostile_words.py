@@ -22,10 +22,10 @@ from harness.host import obstacles
 from harness.host.obstacles import Obstacle
 from lab.emulation import kernel
 from lab.emulation import launch as emulated
-from lab.emulation.stopping import StoppedError
 from lab.launch import run as launched
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
+from lab.launch.stopping import StoppedError
 from lab.mutation import catalogue as mutants
 from lab.mutation import source
 from lab.sweep import run as swept

@@ -6,12 +6,10 @@ Elsewhere a line for each change, and signs of life when there was none for a wh
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.live import Live
 from rich.table import Table
 
 from harness.reporting.standing import Follower
@@ -19,48 +17,36 @@ from harness.signs import Signs
 from lab.campaign.side_by_side import OVER, PREPARED, Stage, Task
 from lab.emulation.console import last_lines
 from lab.launch import finish
-from tools.screen import bench
+from tools.screen.live import Picture
 
 _REDRAW_S = 0.5
 
 
-class Progress:
+class Progress(Picture):
     """Shows the runs; `busy_only`: on a terminal those that go on, and of the others a count."""
 
     def __init__(self, runs: Sequence[Task], *, busy_only: bool = False) -> None:
+        super().__init__()
         self._runs = runs
         self._busy_only = busy_only
-        self._console = bench.console(stderr=True)
-        self._live: Live | None = None
-        if sys.stderr.isatty():
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._journals = {run.folder: Follower(run.folder / finish.JOURNAL) for run in runs}
         self._stages = {run.folder: "" for run in runs}
         self._signs = Signs(self._print, self._summary)
         self._drawn = 0.0
 
-    def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
     def show(self) -> None:
         """The state now."""
         now = time.monotonic()
-        if self._live is None:
+        if not self.is_live:
             for run in self._runs:
                 self._line(run)
             self._signs.look()
         elif now - self._drawn >= _REDRAW_S:
             self._drawn = now
-            self._live.update(self._table(), refresh=True)
+            self.draw(self._table())
 
     def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
         self._signs.said()
 
     def _line(self, run: Task) -> None:

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from harness.signs import Signs
 from lab.soak.plan import Combination, clock
 from lab.soak.tally import LANDING_WORDS, Tally
-from tools.screen import bench
+from tools.screen.live import Picture
 
 #: As many losses are told in the report. The journal holds all.
 MOST_TOLD = 20
@@ -109,44 +107,28 @@ def _cells(state: SoakState, protocol: str, *, words: bool) -> dict[str, str]:
     return {**cells, "verdict": state.word(protocol)} if words else cells
 
 
-class Progress:
-    """Shows how far a soak is: a table that is drawn anew on a terminal, else signs of life.
-
-    Drawn between slices only: a thread that draws would take a processor from the race.
-    """
+class Progress(Picture):
+    """Shows how far a soak is, between its slices: on a terminal a table, else signs of life."""
 
     def __init__(self, state: SoakState, total_s: float) -> None:
+        super().__init__()
         self._state = state
         self._total = total_s
-        self._console = bench.console(stderr=True)
-        self._live: Live | None = None
-        if sys.stderr.isatty():
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._left = ""
         self._signs = Signs(self.say, lambda: f"{line(state)}; {self._left} left")
 
-    def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
     def say(self, text: str) -> None:
         """A line that stays. In a log it is one, however long."""
-        self._console.print(text, soft_wrap=self._live is None)
+        self.console.print(text, soft_wrap=not self.is_live)
         self._signs.said()
 
     def show(self, elapsed_s: float, doing: Combination | None, ahead_s: float) -> None:
         """The state now, before a slice of `ahead_s`."""
         left = self._left = clock(self._total - elapsed_s)
-        if self._live:
+        if self.is_live:
             head = f"{clock(elapsed_s)} of {clock(self._total)}, {left} left"
             now = f"now {doing.describe()}" if doing else ""
-            drawn = Group(Text(head), Text(now), table(self._state, words=False))
-            self._live.update(drawn, refresh=True)
+            self.draw(Group(Text(head), Text(now), table(self._state, words=False)))
         else:
             self._signs.look(ahead_s)
 

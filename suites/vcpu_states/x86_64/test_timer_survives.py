@@ -18,7 +18,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked, CountingHandler, ThreadTimer
 from harness.require import require_eintr
-from suites.dimensions import every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
+from suites.dimensions import KICK, every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
@@ -26,7 +26,6 @@ pytestmark = [
     pin_guest_program("deadline"),
 ]
 
-KICK = 40  # a real-time signal that nothing else uses
 PERIOD = 0  # the program's data word: cycles from the arming to the deadline, 32 bits
 FAR = 0xFFFF_FFFF
 NEAR_MS = 10

@@ -13,6 +13,7 @@ from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.require import require_eintr, require_errno, require_left, require_signal_exit
 from suites.dimensions import (
+    KICK,
     every_guest_mode,
     irqchip_in_kernel,
     only_on,
@@ -26,7 +27,6 @@ pytestmark = [
     pin_guest_program("second_processor"),
 ]
 
-KICK = 40  # a real-time signal that nothing else uses
 REPEATS = 20
 TARGET = 4  # the program's data word: the APIC id to start
 

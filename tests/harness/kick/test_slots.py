@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from harness import file_lock
 from harness.kick import slots
 from harness.kick.plan import PlanError
 
 HOLD = """
 import sys
 from pathlib import Path
+from harness import file_lock
 from harness.kick import slots
-slots.RUNTIME = slots.TEMPORARY = Path(sys.argv[1])
+file_lock.RUNTIME = file_lock.TEMPORARY = Path(sys.argv[1])
 with slots.slot():
     print("held", flush=True)
     sys.stdin.read()
@@ -27,9 +29,9 @@ with slots.slot():
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the locks go, with one slot for all."""
-    monkeypatch.delenv(slots.SESSION, raising=False)
-    monkeypatch.setattr(slots, "RUNTIME", tmp_path)
-    monkeypatch.setattr(slots, "TEMPORARY", tmp_path)
+    monkeypatch.delenv(file_lock.SESSION, raising=False)
+    monkeypatch.setattr(file_lock, "RUNTIME", tmp_path)
+    monkeypatch.setattr(file_lock, "TEMPORARY", tmp_path)
     monkeypatch.setattr(slots, "pairs", lambda cpus: [slots.Slot(cpus[0], cpus[0])])
     return tmp_path
 
@@ -37,8 +39,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_whoever_waits_says_for_whom_and_ends(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = min(os.sched_getaffinity(0))
     words = ["taskset", "-c", str(cpu), sys.executable, "-c", HOLD, str(place)]
-    monkeypatch.setattr(slots, "WORD_S", 0.1)
-    monkeypatch.setattr(slots, "LIMIT_S", 0.5)
+    monkeypatch.setattr(file_lock, "WORD_S", 0.1)
+    monkeypatch.setattr(file_lock, "LIMIT_S", 0.5)
     said: list[str] = []
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout
@@ -58,7 +60,7 @@ def test_whoever_waits_says_for_whom_and_ends(place: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("how", ["link", "open_to_others", "file"])
 def test_a_folder_of_somebody_else_is_not_used(place: Path, how: str) -> None:
-    folder = place / f"{slots.NAME}-{os.geteuid()}"
+    folder = place / f"kvm-conformance-{os.geteuid()}"
     if how == "link":
         (place / "elsewhere").mkdir(0o700)
         folder.symlink_to("elsewhere")
@@ -72,7 +74,7 @@ def test_a_folder_of_somebody_else_is_not_used(place: Path, how: str) -> None:
 
 
 def test_a_lock_that_is_a_fifo_or_a_link_is_no_wait(place: Path) -> None:
-    folder = place / f"{slots.NAME}-{os.geteuid()}"
+    folder = place / f"kvm-conformance-{os.geteuid()}"
     folder.mkdir(0o700)
     lock = folder / f"cpu{min(os.sched_getaffinity(0))}.lock"
     lock.symlink_to("/dev/zero")
@@ -98,7 +100,7 @@ def test_the_folder_that_the_session_names_is_taken_if_it_is_private(
     if mode is not None:
         named.mkdir(mode)
     monkeypatch.chdir(named if mode is not None else place)
-    monkeypatch.setenv(slots.SESSION, str(named) if name else ".")
+    monkeypatch.setenv(file_lock.SESSION, str(named) if name else ".")
     with slots.slot():
-        assert (named / slots.NAME).exists() == taken
-        assert (place / f"{slots.NAME}-{os.geteuid()}").exists() != taken
+        assert (named / slots._NAME).exists() == taken
+        assert (place / f"{slots._NAME}-{os.geteuid()}").exists() != taken

@@ -314,6 +314,21 @@ def test_output_that_cannot_be_written(
 
 
 @needs_kvm
+def test_what_was_there_stays_where_nothing_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_settings: BenchSettings) -> None:
+        raise CannotMeasureError("no guest")
+
+    monkeypatch.setattr(command, "Bench", refuse)
+    output = tmp_path / "out.json"
+    output.write_text("an earlier one")
+    assert main(["bench", "--output", str(output), *QUICK]) == 70
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert output.read_text() == "an earlier one"
+
+
+@needs_kvm
 def test_tables_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.json"
     assert main(["bench", "--threads", "1,2", "--output", str(output), *QUICK]) == 0

@@ -16,8 +16,8 @@ from lab.emulation import console, machine, programs, reach
 from lab.emulation.errors import EmulationError
 from lab.emulation.machine import Job, Limits, Machine, MachineEnd, run
 from lab.emulation.share import fresh, make
-from lab.emulation.stopping import StoppedError, held_off, stoppable
 from lab.launch import keeper
+from lab.launch.stopping import StoppedError, held_off, stoppable
 from tests.fakes import machine as fake
 
 JOB = Job(["/bin/sh", "-c", 'echo "said $WORD in $PWD"; exit 7'], Path("/"), {"WORD": "a 'b' $c"})

@@ -32,10 +32,9 @@ STALL = "[ 9.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n"
 
 
 class Process:
-    pid = 0
     code: int | None = None
 
-    def poll(self) -> int | None:
+    def look(self) -> int | None:
         return self.code
 
 
@@ -105,7 +104,7 @@ class Case:
         (self.lane.share.path / answer_file(self.number)).write_text(text)
 
     def outcome(self) -> Fate:
-        code = self.asked.poll()
+        code = self.asked.look()
         assert code is not None
         left = Left(self.folder, code, state.why(self.folder, code))
         one = mutant(claims=(CLAIM,))
@@ -118,7 +117,7 @@ def case(tmp_path: Path) -> Case:
 
 
 def test_a_verdict(case: Case) -> None:
-    assert case.asked.poll() is None
+    assert case.asked.look() is None
     case.console(PANIC)
     case.tests(TestOutcome.FAILED, 1)
     case.answer(status=1)
@@ -146,7 +145,7 @@ def test_what_is_odd_is_the_machines_end(
     case.console("", console)
     case.tests(TestOutcome.FAILED, 1)
     case.answer(**answer)
-    case.asked.poll()
+    case.asked.look()
     assert (case.asked.odd, case.lane.ended) == (True, True)
 
 
@@ -207,7 +206,7 @@ def test_silence_before_the_first_test(
     """A fresh machine has the time to boot, one that judged others boots no more."""
     monkeypatch.setattr(asked, "SILENCE_S", -1.0)
     case = Case(tmp_path, served=served)
-    assert (case.asked.poll() is not None) == gives_up
+    assert (case.asked.look() is not None) == gives_up
     assert case.lane.ended == gives_up
     if gives_up:
         assert "no sign of life" in (case.folder / "output.txt").read_text()
@@ -216,7 +215,7 @@ def test_silence_before_the_first_test(
 def test_silence_under_a_test(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     case.console()
     case.tests(None, None)
-    assert case.asked.poll() is None
+    assert case.asked.look() is None
     monkeypatch.setattr(asked, "SILENCE_S", -1.0)
     assert case.outcome() is Fate.LOST
 
@@ -228,7 +227,7 @@ def test_a_defect_of_ours_ends_no_other_run(case: Case, monkeypatch: pytest.Monk
     monkeypatch.setattr(finish, "finish", broken)
     case.console()
     case.answer(status=1)
-    assert case.asked.poll() == Exit.SUITE_ERROR
+    assert case.asked.look() == Exit.SUITE_ERROR
     assert "ValueError: a defect" in (case.folder / "output.txt").read_text()
 
 
@@ -248,7 +247,7 @@ def test_an_answer_of_another_shape_is_no_verdict(case: Case, answer: str) -> No
     case.console()
     case.tests(TestOutcome.PASSED, None)
     case.put_answer(answer)
-    assert case.asked.poll() != 0
+    assert case.asked.look() != 0
     assert case.asked.odd
 
 
@@ -256,11 +255,11 @@ def test_links_in_the_place_of_answers_and_results(case: Case, tmp_path: Path) -
     victim = tmp_path / "victim"
     victim.write_text(json.dumps({"status": 0, "left": ""}))
     (case.lane.share.path / answer_file(case.number)).symlink_to(victim)
-    assert case.asked.poll() is None, "a link is no answer"
+    assert case.asked.look() is None, "a link is no answer"
     for name in (journal.NAME, "junit.xml", state.OUTPUT):
         (case.inside / name).symlink_to(victim)
     (case.lane.share.path / answer_file(case.number)).unlink()
     case.answer(status=0)
-    assert case.asked.poll() != 0
+    assert case.asked.look() != 0
     assert json.loads(victim.read_text())["status"] == 0
     assert not any(path.is_symlink() for path in case.folder.iterdir())

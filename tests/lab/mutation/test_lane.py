@@ -20,10 +20,9 @@ pytestmark = pytest.mark.usefixtures("played_programs")
 class Child:
     """A process that runs until the machine is ended."""
 
-    pid = 0
     code: int | None = None
 
-    def poll(self) -> int | None:
+    def look(self) -> int | None:
         return self.code
 
 
