@@ -28,7 +28,7 @@ from tools import options, run_child
 from tools.beforehand import missing_extension
 from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import matrix_table as tables
-from tools.screen.progress import Progress
+from tools.screen.progress import CampaignProgress
 from tools.screen.terminal import TERMINAL
 
 OUTPUT = Path("results/matrix")
@@ -122,7 +122,7 @@ def _launch(
     click.echo(f"Matrix: {len(runs)} kernels, at most {parallel} at once, tier {Machine().tier}")
     click.echo(f"Results go to {nearest(folder)}")
     with Stop().taken() as stop:
-        with Progress(runs) as progress:
+        with CampaignProgress(runs) as progress:
             side_by_side.run_all(
                 runs,
                 program=run_child.PROGRAM,

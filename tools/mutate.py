@@ -30,7 +30,7 @@ from tools import options, run_child
 from tools.beforehand import missing_extension
 from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import mutation_table
-from tools.screen.progress import Progress
+from tools.screen.progress import CampaignProgress
 from tools.screen.terminal import TERMINAL
 
 OUTPUT = Path("results/mutants")
@@ -195,7 +195,7 @@ def _launch(
             contextlib.closing(
                 Lanes(run_child.PROGRAM, parallel, [folder / each.label for each in sources])
             ) as lanes,
-            Progress(every, busy_only=True) as progress,
+            CampaignProgress(every, busy_only=True) as progress,
         ):
             for run in every:
                 run.lanes = lanes

@@ -36,7 +36,7 @@ from lab.soak.stop import SoakStop, TimeIsUpError
 from lab.soak.tally import Tally
 from tools import options
 from tools.screen import bench
-from tools.screen.soak import Progress, SoakState, report
+from tools.screen.soak import SoakProgress, SoakState, report
 from tools.screen.terminal import TERMINAL
 
 REPORT = "soak.txt"
@@ -247,7 +247,7 @@ class Runner:
         """The exit code. Raises OSError when the journal cannot be written."""
         total = self._settings.seconds
         error = ""
-        with Progress(self.state, total) as progress:
+        with SoakProgress(self.state, total) as progress:
             for what in plan.in_turn(list(self._settings.combinations)):
                 # One slice at least: a starved host may need all of a short time to begin.
                 least = 0.0 if self.state.slices else _SHORTEST_S
@@ -274,7 +274,7 @@ class Runner:
                     break
         return self._code(error)
 
-    def _slice(self, what: Combination, place: Any, seconds: float, progress: Progress) -> None:
+    def _slice(self, what: Combination, place: Any, seconds: float, progress: SoakProgress) -> None:
         state = self.state
         done = self._workshop.run(what, place, seconds, state.slices + 1, self.stop.cancel)
         state.slices += 1

@@ -30,7 +30,7 @@ from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.launch.request import Request
 from lab.launch.speaker import Written
-from lab.mutation.guest import Answer, answer_file, request_file
+from lab.mutation.guest import LaneAnswer, answer_file, request_file
 from lab.mutation.judge import evidence_in
 from lab.mutation.keep import machine
 from lab.mutation.lane import Lane
@@ -125,7 +125,7 @@ class Asked:
             return f"the machine hung: no sign of life for {silence_s:.0f} s"
         return ""
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: LaneAnswer) -> None:
         lines = self._take_console()
         status = -signal.SIGKILL if answer.status is None else answer.status
         self.odd = bool(
@@ -207,9 +207,9 @@ class Asked:
         return last_lines(self._folder / CONSOLE, _ALL_LINES)
 
 
-def _shaped(answer: object) -> Answer:
+def _shaped(answer: object) -> LaneAnswer:
     """The kernel under test may have written it: an answer of another shape is none."""
     try:
-        return shaped(answer, Answer, others=True)
+        return shaped(answer, LaneAnswer, others=True)
     except ShapeError:
-        return Answer()
+        return LaneAnswer()

@@ -8,7 +8,7 @@ modules, and a fork of it runs the tests: what they leave in the process is gone
 Requests and answers are files of the folder that is the first argument, `request-N.json` and
 `answer-N.json`, both written whole; the other arguments are pytest's for all suites. A request has
 `modules`, a folder; `words` for pytest; `environment`; `output`, a file; and `marker`, a line for
-the kernel's log before the modules are loaded. An answer is an :class:`Answer`.
+the kernel's log before the modules are loaded. An answer is an :class:`LaneAnswer`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lab.emulation import arch
 
 
 @dataclass(frozen=True)
-class Answer:
+class LaneAnswer:
     """What became of a request.
 
     `status` is pytest's; or in the words of `refused` the modules were not taken. `left` tells why
@@ -69,18 +69,18 @@ def main(place: Path, words: Sequence[str]) -> NoReturn:
     raise AssertionError
 
 
-def serve(request: Mapping[str, Any]) -> Answer:
+def serve(request: Mapping[str, Any]) -> LaneAnswer:
     """The answer to a request."""
     if marker := request.get("marker"):
         Path("/dev/kmsg").write_text(f"<4>{marker}\n", encoding="ascii")
     refused = load(Path(request["modules"]))
     if refused:
-        return Answer(refused=refused, left=remove())
+        return LaneAnswer(refused=refused, left=remove())
     child = os.fork()
     if child == 0:
         _test(request)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return Answer(status, left=remove())
+    return LaneAnswer(status, left=remove())
 
 
 def load(folder: Path) -> str:

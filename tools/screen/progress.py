@@ -22,7 +22,7 @@ from tools.screen.live import Picture
 _REDRAW_S = 0.5
 
 
-class Progress(Picture):
+class CampaignProgress(Picture):
     """Shows the runs; `busy_only`: on a terminal those that go on, and of the others a count."""
 
     def __init__(self, runs: Sequence[Task], *, busy_only: bool = False) -> None:

@@ -107,7 +107,7 @@ def _cells(state: SoakState, protocol: str, *, words: bool) -> dict[str, str]:
     return {**cells, "verdict": state.word(protocol)} if words else cells
 
 
-class Progress(Picture):
+class SoakProgress(Picture):
     """Shows how far a soak is, between its slices: on a terminal a table, else signs of life."""
 
     def __init__(self, state: SoakState, total_s: float) -> None:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Stand-ins for KVM_RUN. tests/harness/kick/test_engine.py builds this as a library and hands its functions
- * to the engine; tests/fakes/kick/main.c links it for the sanitizers. See fakes.h.
+ * Stand-ins for KVM_RUN. tests/harness/kick/test_engine.py builds this as a library and hands its
+ * functions to the engine; tests/fakes/kick/main.c links it for the sanitizers. See fakes.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>

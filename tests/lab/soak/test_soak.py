@@ -32,7 +32,7 @@ from lab.soak.slices import Workshop
 from lab.soak.tally import Tally
 from tests.fakes.kick.guest import Fakes
 from tools.cli import main
-from tools.screen.soak import MOST_TOLD, Progress, SoakState, report
+from tools.screen.soak import MOST_TOLD, SoakProgress, SoakState, report
 
 pytestmark = pytest.mark.usefixtures("own_processors")
 needs_kvm = pytest.mark.skipif(
@@ -428,7 +428,7 @@ def test_until_lost_on_a_kernel_that_breaks(
 
 
 def test_soak_without_a_terminal_gives_signs(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(SoakState({"window": Tally()}, {"window": Tally()}), 90)
+    progress = SoakProgress(SoakState({"window": Tally()}, {"window": Tally()}), 90)
     progress.show(1, None, signs.EVERY_S - 1)
     assert capsys.readouterr().err == ""
     progress.show(1, None, signs.EVERY_S)
