@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 from typing import NoReturn, TypeVar
 
@@ -21,18 +20,6 @@ else:
     import tomli as tomllib
 
 _T = TypeVar("_T")
-#: msgspec's names of what is expected and of what was found, for people.
-_WORDS = {
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a table",
-    "null": "nothing",
-}
-_MISSING = re.compile(r"Object missing required field `(\w+)`")
-_OTHER = re.compile(r"Expected `([^`]+)`( [<>=]+ \S+)?(?:, got `([^`]+)`)?")
 
 
 class ShapeError(ValueError):
@@ -47,7 +34,7 @@ def shaped(value: object, shape: type[_T], *, others: bool = False) -> _T:
     try:
         made = msgspec.convert(value, shape, str_keys=True)
     except msgspec.ValidationError as error:
-        raise ShapeError(_sentence(*str(error).partition(" - at ")[::2])) from None
+        raise ShapeError(str(error)) from None
     if dataclasses.is_dataclass(shape) and isinstance(value, dict) and not others:
         known = [each.name for each in dataclasses.fields(shape)]
         if unknown := [key for key in value if key not in known]:
@@ -77,18 +64,3 @@ def from_toml(text: str | bytes, shape: type[_T], *, others: bool = False) -> _T
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number of JSON")
-
-
-def _sentence(why: str, place: str) -> str:
-    """msgspec's words in the project's; its place is such as `$.kernel[1].cpus`, in backticks."""
-    where = re.sub(r"`|\$\.?", "", place)
-    if missing := _MISSING.fullmatch(why):
-        return f"{where} has no {missing[1]!r}".lstrip()
-    if other := _OTHER.fullmatch(why):
-        expected, bound, found = other.groups(default="")
-        why = f"must be {_words(expected)}{bound}" + f", not {_words(found)}" * bool(found)
-    return f"{where!r} {why}" if where else f"it {why}"
-
-
-def _words(types: str) -> str:
-    return " or ".join(_WORDS.get(each, each) for each in types.split(" | "))

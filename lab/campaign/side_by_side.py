@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from harness import files
 from harness.reporting import journal as journals
 from harness.shapes import ShapeError, from_json
 from lab.campaign import state
@@ -163,11 +166,7 @@ def most_at_once(megabytes: int) -> int:
 
 def available_megabytes() -> int:
     """Memory that can be had without swapping, as the kernel estimates it (proc_meminfo(5))."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) // 1024
-    return 0
+    return psutil.virtual_memory().available // files.MEGABYTE
 
 
 def run_all(

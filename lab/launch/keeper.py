@@ -23,11 +23,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import psutil
+
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+#: States of a process that only waits to be asked how it ended.
+ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 def main(folder: str, command: Sequence[str]) -> int:
@@ -95,15 +98,16 @@ def _end_descendants(child: subprocess.Popen[bytes]) -> None:
 
 
 def _descendants() -> list[int]:
-    """All processes below this one that still run."""
+    """All processes below this one that still run.
+
+    Process.children() of psutil gives up where one process of another user is hidden (hidepid=1).
+    """
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                # "pid (name with any character) state parent ..."
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                if fields[0] not in "ZX":
-                    children.setdefault(int(fields[1]), []).append(int(entry.name))
+    for number in psutil.pids():
+        with contextlib.suppress(psutil.Error):  # it is gone meanwhile, or another user's
+            process = psutil.Process(number)
+            if process.status() not in ENDED:
+                children.setdefault(process.ppid(), []).append(number)
     found, waiting = [], [os.getpid()]
     while waiting:
         below = children.get(waiting.pop(), [])

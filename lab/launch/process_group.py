@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lab.launch import keeper
 from lab.launch.stopping import Stop
 
@@ -46,13 +48,13 @@ class Ended:
 def members(group: int) -> list[int]:
     """Processes of a group that still run; zombies do not."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                # "pid (name with any character) state parent group ..."
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                if int(fields[2]) == group and fields[0] not in "ZX":
-                    found.append(int(entry.name))
+    for process in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, psutil.Error):
+            if (
+                os.getpgid(process) == group
+                and psutil.Process(process).status() not in keeper.ENDED
+            ):
+                found.append(process)
     return found
 
 

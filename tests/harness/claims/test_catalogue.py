@@ -76,8 +76,8 @@ def test_meanings_are_told_apart() -> None:
         ("[[claim]]", "[[claims]]", "unknown key 'claims'; known: chapters, claim"),
         ("[[claim]]", "[[claim", "it is no TOML"),
         ('title = "Preset"', "", "prefix"),
-        ('title = "Preset"', "title = 3", "'chapters[...][...]' must be a text"),
-        ("[[claim]]", "[claim]", "'claim' must be a list, not a table"),
+        ('title = "Preset"', "title = 3", "Expected `str`, got `int` - at `$.chapters[...][...]`"),
+        ("[[claim]]", "[claim]", "Expected `array`, got `object` - at `$.claim`"),
     ],
 )
 def test_a_damaged_catalogue_is_refused(old: str, new: str, why: str) -> None:
