@@ -125,7 +125,6 @@ def test_lab_knows_no_terminal() -> None:
 STREAMS = ("sys.stdout", "sys.stderr")
 
 
-#: Names that two modules give, and why.
 def test_a_name_means_one_thing() -> None:
     """No public class has another's name: who reads it elsewhere knows what it is."""
     named: dict[str, set[str]] = {}
