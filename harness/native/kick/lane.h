@@ -49,6 +49,13 @@ struct ke_lane {
 	_Atomic int failed;		  /* a thread could not begin: -errno */
 	_Atomic uint64_t rescued_request; /* the request that the supervisor gave up on */
 	_Atomic uint32_t rescued_by;	  /* 1 stop word, 2 signals */
+	/*
+	 * Held by the supervisor from its look whether the kick is answered until stop word or
+	 * signal are there, and by the vCPU's thread while it answers and clears the word. What is
+	 * meant for one kick's run would else, when the supervisor is scheduled out in between, end
+	 * that of the next: a kick that was lost there would look answered.
+	 */
+	pthread_mutex_t rescue;
 	_Atomic uint64_t acknowledged_round;
 	_Atomic uint64_t issued; /* kicks begun, by all kickers */
 	_Atomic uint32_t kickers_left;

@@ -102,6 +102,7 @@ static int start_vcpu(struct ke_lane *lane)
 	int error;
 
 	lane->process = getpid();
+	pthread_mutex_init(&lane->rescue, NULL);
 	error = pthread_create(&lane->vcpu_thread, NULL, ke_vcpu_main, lane);
 	if (error)
 		return -error;
@@ -159,6 +160,11 @@ static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns
 	/* The stop word is seen by a guest that runs. */
 	int signals = lane->plan.sleeps || watch->asleep || waited_ns > 2 * lane->plan.lost_ns;
 
+	pthread_mutex_lock(&lane->rescue);
+	if (atomic_load(&lane->acknowledged) >= watch->request) {
+		pthread_mutex_unlock(&lane->rescue); /* it was answered just now */
+		return;
+	}
 	/* Once signals came into it they stay: a thread that they woke may not have run yet. */
 	if (atomic_load(&lane->rescued_request) == watch->request &&
 	    atomic_load(&lane->rescued_by) == 2)
@@ -171,6 +177,7 @@ static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns
 	} else {
 		__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
 	}
+	pthread_mutex_unlock(&lane->rescue);
 	if (waited_ns > LAST_RESORT_NS)
 		last_resort(lane);
 }
@@ -248,6 +255,7 @@ static void join(struct ke_lane *lane)
 	if (lane->kicker_process > 0)
 		waitpid(lane->kicker_process, NULL, 0);
 	pthread_join(lane->vcpu_thread, NULL);
+	pthread_mutex_destroy(&lane->rescue);
 	__atomic_store_n(lane->plan.stop, 0, __ATOMIC_RELEASE);
 }
 

@@ -130,6 +130,7 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 	if (usage.ru_nivcsw != lane->preemptions)
 		round.flags |= KE_PREEMPTED;
 	lane->preemptions = usage.ru_nivcsw;
+	pthread_mutex_lock(&lane->rescue);
 	if (given_up(lane, request)) {
 		round.flags |= KE_LOST;
 		if (atomic_load(&lane->rescued_by) == 2)
@@ -152,6 +153,7 @@ finish(struct ke_lane *lane, uint64_t request, uint32_t landing, long result, ui
 	clear_stop(lane);
 	atomic_store(&lane->acknowledged_round, atomic_load(&lane->round));
 	atomic_store(&lane->acknowledged, request);
+	pthread_mutex_unlock(&lane->rescue);
 }
 
 /* Of a round whose check met no kick: one before it came behind its load, before that was noted. */
