@@ -67,7 +67,7 @@ def read(
             try:
                 entry = decoded(line)
             except ShapeError as error:
-                why = f"not a line of a journal: {error}"
+                why = f"damaged, not a line of a journal: {error}"
                 raise damage(f"{path}, line {number}: {why}") from None
             yield entry
 
