@@ -18,6 +18,7 @@ from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import thread_mask
 from harness.kvm.speech import Word
+from harness.kvm.whole import WholeState, told
 
 E = TypeVar("E")
 
@@ -103,6 +104,16 @@ def require_no_progress(before: Witness, after: Witness, circumstance: str) -> N
         raise AssertionError(
             f"{circumstance}, the guest must not execute anything, but {'; '.join(found)}"
         )
+
+
+def require_same_state(
+    before: WholeState, after: WholeState, circumstance: str, may_change: Collection[str] = ()
+) -> None:
+    """Nothing that KVM lets userspace read has changed between the two, but these names."""
+    __tracebackhide__ = True
+    found = before.differences(after, without=may_change)
+    if found:
+        raise AssertionError(f"{circumstance}, the vCPU's state must stay, but {told(found)}")
 
 
 def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:

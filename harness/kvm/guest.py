@@ -18,6 +18,7 @@ from harness.kvm.stats import Stats
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
+from harness.kvm.whole import WholeState
 
 RAM_SLOT = 0
 
@@ -147,6 +148,13 @@ class Guest(Closing):
             exits=self._stats.read("exits") if self._stats else None,
             signal_exits=self._stats.read("signal_exits") if self._stats else None,
         )
+
+    def whole(self) -> WholeState:
+        """All that KVM lets userspace read, and all memory. Only while no KVM_RUN is under way."""
+        values = self.architecture.whole(self.vcpu, self.vm)
+        timeless = values.keys() - self.architecture.COUNTS_TIME.keys()
+        memory = self.ram.read(0, self.ram.size)
+        return WholeState({name: values[name] for name in timeless}, memory)
 
     def statistic(self, name: str) -> int | None:
         """One of KVM's statistics of the vCPU; None where this kernel has it not.

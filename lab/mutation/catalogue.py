@@ -46,6 +46,7 @@ CLASSES: Mapping[str, str] = {
     "delayed": "a millisecond late",
     "completion": "the pending operation is completed wrongly",
     "events": "pending events, timers, the dirty ring or a single step are lost",
+    "state_lost": "registers, masks or bits that the guest had are lost at an immediate exit",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

@@ -38,6 +38,11 @@ class Architecture(Protocol):
     """Programs that spin, with exits after which KVM enters the guest again at once: a soak's name
     for such a guest, and the program."""
 
+    COUNTS_TIME: Mapping[str, str]
+    """Names of `whole()` that change while the vCPU does not run, each with the reason."""
+    COUNTS_RUNS: Mapping[str, str]
+    """Names of `whole()` that a run ended by the byte may change, each with the reason."""
+
     # ---- life
 
     def prepare_vm(self, vm: Vm, irqchip: str = "none") -> None:
@@ -77,6 +82,12 @@ class Architecture(Protocol):
 
     def registers(self, vcpu: Vcpu) -> Mapping[str, int]:
         """Every register that a guest instruction could change, by name."""
+
+    def whole(self, vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
+        """Everything that KVM lets userspace read of the vCPU and its VM, as numbers by name.
+
+        Slower than `registers()`: for the ends of a loop. Raises `KvmError`.
+        """
 
     def program_counter(self, vcpu: Vcpu) -> int:
         """Address of the next instruction, relative to the base of the code segment."""

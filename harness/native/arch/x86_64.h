@@ -38,7 +38,17 @@
 		SIZED(KVM_SET_LAPIC, struct kvm_lapic_state),                                     \
 		SIZED(KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events),                               \
 		SIZED(KVM_SET_VCPU_EVENTS, struct kvm_vcpu_events),                               \
-		SIZED(KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter),
+		SIZED(KVM_X86_SET_MSR_FILTER, struct kvm_msr_filter),                             \
+		SIZED(KVM_GET_MSR_INDEX_LIST, struct kvm_msr_list),                               \
+		SIZED(KVM_GET_FPU, struct kvm_fpu), SIZED(KVM_GET_XSAVE, struct kvm_xsave),       \
+		SIZED(KVM_SET_XSAVE, struct kvm_xsave), SIZED(KVM_GET_XCRS, struct kvm_xcrs),     \
+		SIZED(KVM_SET_XCRS, struct kvm_xcrs),                                             \
+		SIZED(KVM_GET_DEBUGREGS, struct kvm_debugregs),                                   \
+		SIZED(KVM_SET_DEBUGREGS, struct kvm_debugregs),                                   \
+		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
+		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
+		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
+		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
 static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)

@@ -36,10 +36,12 @@ EVERY_IMMEDIATE = (
     *("preset.no_guest_progress", "preset.any_nonzero_value", "preset.repeats"),
     *("preset.not_written", "preset.per_vcpu", "preset.polled_once"),
     *("preset.exit_reason_untouched", "preset.every_guest_mode", "preset.fast"),
+    "preset.state_untouched",
 )
 PROGRESS = (
     *("capability.truthful", "preset.no_guest_progress", "preset.any_nonzero_value"),
     *("preset.repeats", "preset.polled_once", "preset.every_guest_mode"),
+    "preset.state_untouched",
 )
 COMPLETION = ("completion.pio", "completion.mmio", "completion.msr", "completion.failed_msr")
 VALUES = ("preset.any_nonzero_value",)
@@ -47,6 +49,7 @@ VALUES_ALSO = ("preset.not_written", "capability.layout")
 VALUES_HOLD = ("preset.returns_eintr", "preset.no_guest_progress", "preset.exit_reason_untouched")
 NOT_WRITTEN = ("preset.not_written",)
 UNHARMED = ("preset.returns_eintr", "preset.no_guest_progress")
+STATE, STATES_ALSO = ("preset.state_untouched",), ("states.*",)
 TRUTHFUL = ("capability.truthful",)
 
 BYTE = (
@@ -160,6 +163,8 @@ BYTE = (
         also=EVERY_IMMEDIATE,
         hangs=True,
     ),
+    Defect("loses_breakpoints", "clears DR0 to DR3 at an immediate exit", STATE, x86=True),
+    Defect("unmasks_nmis", "unmasks NMIs at an immediate exit", STATE, STATES_ALSO, x86=True),
     Defect(
         "not_in_real_mode",
         "looks at the byte on its way into protected and long mode only",

@@ -94,6 +94,33 @@ static int refused_msr_succeeds(struct call *call)
 	return plain(call);
 }
 
+/* ---- state that the guest's program does not use */
+
+static int loses_breakpoints(struct call *call)
+{
+	int value = plain(call);
+	struct kvm_debugregs registers;
+
+	if (is_immediate_exit(call, value) && !kernel(call->fd, KVM_GET_DEBUGREGS, &registers)) {
+		memset(registers.db, 0, sizeof(registers.db));
+		kernel(call->fd, KVM_SET_DEBUGREGS, &registers);
+	}
+	return value;
+}
+
+static int unmasks_nmis(struct call *call)
+{
+	int value = plain(call);
+	struct kvm_vcpu_events events;
+
+	if (is_immediate_exit(call, value) && !kernel(call->fd, KVM_GET_VCPU_EVENTS, &events)) {
+		events.nmi.masked = 0;
+		events.flags = 0;
+		kernel(call->fd, KVM_SET_VCPU_EVENTS, &events);
+	}
+	return value;
+}
+
 /* ---- modes and states */
 
 static int not_in_real_mode(struct call *call)
@@ -259,6 +286,8 @@ const struct defect state_defects[] = {
 	{"completes_twice", completes_twice, NULL},
 	{"skips_after_completion", skips_after_completion, NULL},
 	{"refused_msr_succeeds", refused_msr_succeeds, NULL},
+	{"loses_breakpoints", loses_breakpoints, NULL},
+	{"unmasks_nmis", unmasks_nmis, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},
 	{"uninitialized_interrupts", uninitialized_interrupts, NULL},

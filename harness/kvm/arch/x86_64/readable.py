@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""x86-64: everything that KVM lets userspace read of a vCPU and its VM.
+
+Each part is what one ioctl gives, as numbers by name: `whole()` of a vCPU that did not run is twice
+the same, but for what `COUNTS_TIME` names. A part that this KVM does not have is left out.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Callable, Iterator, Mapping
+
+from harness.kvm import abi
+from harness.kvm.abi import KvmError
+from harness.kvm.arch.x86_64 import ioctls, state
+from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
+from harness.kvm.vm import Vm
+from harness.native import ffi
+
+Part = Mapping[str, int]
+
+#: What goes on by itself while the vCPU does not run, and why: it is not compared.
+COUNTS_TIME: Mapping[str, str] = {
+    "msr 0x10": "the time-stamp counter",
+    "msr 0x40000010": "Hyper-V's run time of the virtual processor (TLFS 4.0, 12.4)",
+    "msr 0x40000020": "Hyper-V's reference counter (TLFS 4.0, 12.4)",
+    "lapic 0x390": "what is left of the APIC timer's count",
+    "clock": "the VM's clock (api.rst 4.29)",
+    "statistic host_state_reload": "each call that puts the vCPU back counts (svm_vcpu_put())",
+    "statistic preemption_reported": "the host's scheduler (kvm_steal_time_set_preempted())",
+    "statistic preemption_other": "the host's scheduler (kvm_steal_time_set_preempted())",
+}
+#: What an immediate run may count, and why.
+COUNTS_RUNS: Mapping[str, str] = {
+    "statistic fpu_reload": "kvm_load_guest_fpu() comes before the check of the byte",
+}
+
+_APIC_STEP = 0x10  # a register of 32 bits at each
+_CHIPS = ("pic_master", "pic_slave", "ioapic")  # chip_id of KVM_GET_IRQCHIP, api.rst 4.25
+_PIC_FIELDS = (
+    *("last_irr", "irr", "imr", "isr", "priority_add", "irq_base", "read_reg_select", "poll"),
+    *("special_mask", "init_state", "auto_eoi", "rotate_on_auto_eoi"),
+    *("special_fully_nested_mode", "init4", "elcr", "elcr_mask"),
+)
+_CHIP_HEAD = 8  # bytes of struct kvm_irqchip before the chip's own
+_IOAPIC_PINS = 24
+_LEGACY_BYTES, _HEADER_BYTES = 512, 64  # of an XSAVE area (Intel SDM volume 1, 13.4)
+_XMM_AT, _MXCSR_AT = 160, 24
+_MOST_COMPONENTS = 63
+_LARGEST_NESTED = 128 + 8192  # header and two pages: VMX's, the larger
+
+
+def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
+    """Every number by name, such as `msr 0x277` and `xsave xmm3`. Raises `KvmError`."""
+    found: dict[str, int] = {}
+    for name, read in _PARTS.items():
+        try:
+            part = read(vcpu, vm)
+        except KvmError as error:
+            # EINVAL, ENXIO: no such chip in this VM; ENOTTY: an ioctl that this KVM has not.
+            if error.errno not in (errno.EINVAL, errno.ENXIO, errno.ENOTTY):
+                raise
+            continue
+        found.update({f"{name} {each}".rstrip(): value for each, value in part.items()})
+    return found
+
+
+def _flat(ioctl: str, kind: str) -> Callable[[Vcpu, Vm], Part]:
+    """A part that is one struct of the vCPU."""
+
+    def read(vcpu: Vcpu, _vm: Vm) -> Part:
+        found = ffi.new(f"struct {kind} *")
+        vcpu.ioctl(ioctl, found)
+        return state.fields(found)
+
+    return read
+
+
+def _xcrs(vcpu: Vcpu, _vm: Vm) -> Part:
+    found = ffi.new("struct kvm_xcrs *")
+    vcpu.ioctl("KVM_GET_XCRS", found)
+    return {f"xcr{each.xcr}": int(each.value) for each in found.xcrs[0 : found.nr_xcrs]}
+
+
+def _xsave(vcpu: Vcpu, _vm: Vm) -> Part:
+    """By register and component; those beyond SSE lie where CPUID says (leaf 0xD)."""
+    found = ffi.new("struct kvm_xsave *")
+    vcpu.ioctl("KVM_GET_XSAVE", found)
+    area = bytes(ffi.buffer(found.region))
+    parts = {
+        "control": _number(area[:_MXCSR_AT]),
+        "mxcsr": _number(area[_MXCSR_AT : _MXCSR_AT + 4]),
+        "xstate_bv": _number(area[_LEGACY_BYTES : _LEGACY_BYTES + 8]),
+        "xcomp_bv": _number(area[_LEGACY_BYTES + 8 : _LEGACY_BYTES + 16]),
+    }
+    for index in range(8):
+        parts[f"st{index}"] = _number(area[32 + 16 * index :][:10])
+    for index in range(16):
+        parts[f"xmm{index}"] = _number(area[_XMM_AT + 16 * index :][:16])
+    for component, size, place in components():
+        for start in range(place, min(place + size, len(area)), 16):
+            name = f"component{component}+{start - place:#x}"
+            parts[name] = _number(area[start : min(start + 16, place + size)])
+    return parts
+
+
+def components() -> Iterator[tuple[int, int, int]]:
+    """Number, bytes and place of each component behind the header that KVM can give a guest."""
+    cpuid = ioctls.supported_cpuid()
+    for entry in cpuid.entries[0 : cpuid.nent]:
+        # ECX bit 0: a supervisor's, which the area of KVM_GET_XSAVE does not have.
+        if entry.function == 0xD and 2 <= entry.index <= _MOST_COMPONENTS and not entry.ecx & 1:
+            yield int(entry.index), int(entry.eax), int(entry.ebx)
+
+
+_indices: list[int] = []
+
+
+def msr_indices() -> list[int]:
+    """KVM_GET_MSR_INDEX_LIST, asked once a process. Raises `KvmError`."""
+    if not _indices:
+        with System() as system:
+            asked = ffi.new("struct kvm_msr_list *", {"indices": 0})
+            asked.nmsrs = 0
+            if abi.ioctl_raw(system.fd, "KVM_GET_MSR_INDEX_LIST", asked) not in (0, -errno.E2BIG):
+                raise KvmError("KVM_GET_MSR_INDEX_LIST", errno.EINVAL)
+            found = ffi.new("struct kvm_msr_list *", {"indices": int(asked.nmsrs)})
+            found.nmsrs = asked.nmsrs
+            abi.ioctl(system.fd, "KVM_GET_MSR_INDEX_LIST", found)
+            _indices.extend(int(found.indices[each]) for each in range(found.nmsrs))
+    return _indices
+
+
+def _msrs(vcpu: Vcpu, _vm: Vm) -> Part:
+    """KVM_GET_MSRS stops at the first that this vCPU does not have: the next call goes on there."""
+    parts: dict[str, int] = {}
+    left = msr_indices()
+    while left:
+        msrs = ffi.new("struct kvm_msrs *", {"entries": len(left)})
+        msrs.nmsrs = len(left)
+        for place, index in enumerate(left):
+            msrs.entries[place].index = index
+        count = vcpu.ioctl("KVM_GET_MSRS", msrs)
+        for entry in msrs.entries[0:count]:
+            parts[f"{entry.index:#x}"] = int(entry.data)
+        left = left[count + 1 :]
+    return parts
+
+
+def _lapic(vcpu: Vcpu, _vm: Vm) -> Part:
+    page = bytes(ffi.buffer(ioctls.get_lapic(vcpu)))
+    return {
+        f"{place:#x}": _number(page[place : place + 4]) for place in range(0, len(page), _APIC_STEP)
+    }
+
+
+def _chips(_vcpu: Vcpu, vm: Vm) -> Part:
+    parts: dict[str, int] = {}
+    for number, name in enumerate(_CHIPS):
+        chip = ffi.new("struct kvm_irqchip *")
+        chip.chip_id = number
+        vm.ioctl("KVM_GET_IRQCHIP", chip)
+        own = bytes(ffi.buffer(chip))[_CHIP_HEAD:]
+        if name == "ioapic":
+            base, select, identity, irr = struct.unpack_from("=QIII", own)
+            pins = struct.unpack_from(f"={_IOAPIC_PINS}Q", own, 24)
+            parts |= {f"{name} base": base, f"{name} ioregsel": select}
+            parts |= {f"{name} id": identity, f"{name} irr": irr}
+            parts |= {f"{name} pin {pin}": bits for pin, bits in enumerate(pins)}
+        else:
+            parts |= {f"{name} {field}": own[at] for at, field in enumerate(_PIC_FIELDS)}
+    return parts
+
+
+def _pit(_vcpu: Vcpu, vm: Vm) -> Part:
+    found = ffi.new("struct kvm_pit_state2 *")
+    vm.ioctl("KVM_GET_PIT2", found)
+    return state.fields(found)
+
+
+def _clock(_vcpu: Vcpu, vm: Vm) -> Part:
+    found = ffi.new("struct kvm_clock_data *")
+    vm.ioctl("KVM_GET_CLOCK", found)
+    return {"": int(found.clock), "flags": int(found.flags)}
+
+
+def _nested(vcpu: Vcpu, vm: Vm) -> Part:
+    """In words of 8 bytes, as many as KVM says that it wrote."""
+    if not vm.check_extension("KVM_CAP_NESTED_STATE"):
+        return {}
+    room = ffi.new("uint64_t[]", _LARGEST_NESTED // 8)
+    found = ffi.cast("struct kvm_nested_state *", room)
+    found.size = _LARGEST_NESTED
+    vcpu.ioctl("KVM_GET_NESTED_STATE", found)
+    return {f"+{8 * word:#x}": int(room[word]) for word in range((found.size + 7) // 8)}
+
+
+def _mp_state(vcpu: Vcpu, _vm: Vm) -> Part:
+    return {"": vcpu.mp_state()}
+
+
+def _statistics(vcpu: Vcpu, vm: Vm) -> Part:
+    stats = vm.stats_of(vcpu)
+    if stats is None:
+        return {}
+    try:
+        return {name: stats.read(name) or 0 for name in stats.names()}
+    finally:
+        stats.close()
+
+
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw, "little")
+
+
+_PARTS: Mapping[str, Callable[[Vcpu, Vm], Part]] = {
+    "regs": _flat("KVM_GET_REGS", "kvm_regs"),
+    "sregs": _flat("KVM_GET_SREGS", "kvm_sregs"),
+    "fpu": _flat("KVM_GET_FPU", "kvm_fpu"),
+    "xsave": _xsave,
+    "xcrs": _xcrs,
+    "debugregs": _flat("KVM_GET_DEBUGREGS", "kvm_debugregs"),
+    "msr": _msrs,
+    "lapic": _lapic,
+    "events": _flat("KVM_GET_VCPU_EVENTS", "kvm_vcpu_events"),
+    "mp_state": _mp_state,
+    "nested": _nested,
+    "chip": _chips,
+    "pit": _pit,
+    "clock": _clock,
+    "statistic": _statistics,
+}

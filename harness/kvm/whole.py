@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The whole state of a vCPU and its VM, taken before and after, and compared by name and bit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+MOST_TOLD = 6
+
+
+@dataclass(frozen=True)
+class WholeState:
+    """What `Architecture.whole` gave, less what counts time, and the guest's memory."""
+
+    values: Mapping[str, int]
+    memory: bytes
+
+    def differences(self, later: WholeState, without: Collection[str] = ()) -> list[str]:
+        """One clause for each name whose value changed, came or went; empty: none."""
+        found = []
+        for name in sorted((self.values.keys() | later.values.keys()) - set(without)):
+            before, after = self.values.get(name), later.values.get(name)
+            if before != after:
+                found.append(_clause(name, before, after))
+        if self.memory != later.memory:
+            place = next(at for at, one in enumerate(self.memory) if one != later.memory[at])
+            found.append(f"the guest's memory changed, first at {place:#x}")
+        return found
+
+
+def told(differences: list[str]) -> str:
+    """Some of them, and how many more there are."""
+    rest = len(differences) - MOST_TOLD
+    text = "; ".join(differences[:MOST_TOLD])
+    return f"{text}; and {rest} more" if rest > 0 else text
+
+
+def _clause(name: str, before: int | None, after: int | None) -> str:
+    if before is None:
+        return f"{name} can be read now, {after:#x}"
+    if after is None:
+        return f"{name} can be read no longer, it was {before:#x}"
+    changed = before ^ after
+    bits = [str(bit) for bit in range(max(changed.bit_length(), 0)) if changed >> bit & 1]
+    which = f" (bit {bits[0]})" if len(bits) == 1 else f" ({len(bits)} bits, lowest {bits[0]})"
+    return f"{name} went from {before:#x} to {after:#x}{which}"
