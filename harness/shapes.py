@@ -33,7 +33,8 @@ def shaped(value: object, shape: type[_T], *, others: bool = False) -> _T:
     """
     try:
         made = msgspec.convert(value, shape, str_keys=True)
-    except (msgspec.ValidationError, RecursionError) as error:
+    # UnicodeEncodeError: half a surrogate pair, which JSON may have, as a key or a word of an enum.
+    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
         raise ShapeError(str(error)) from None
     if dataclasses.is_dataclass(shape) and isinstance(value, dict) and not others:
         known = [each.name for each in dataclasses.fields(shape)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kicks and races: the Python face of the engine in native/kick_*.c.
+"""Kicks and races: the Python face of the engine in native/kick/.
 
 plan          what to do: protocol, delivery, schedule, shape
 slots         which processors a race may have for itself

@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.host import pace
@@ -116,26 +116,50 @@ def _run(lanes: Any, count: int, time_limit_s: float, cancel: Any) -> int:
     there are none, so the call goes to another thread and the main one waits for it.
     """
     answer: list[int] = []
+    guard, over = threading.Lock(), threading.Event()
+    begun = abandoned = False
 
     def body() -> None:
-        answer.append(int(lib.ke_kick_run(lanes, count, int(time_limit_s * NS), cancel)))
+        nonlocal begun
+        with guard:
+            if abandoned:
+                return
+            begun = True
+        try:
+            answer.append(int(lib.ke_kick_run(lanes, count, int(time_limit_s * NS), cancel)))
+        finally:
+            over.set()
 
     worker = threading.Thread(target=body, name="kick engine")
-    worker.start()
     try:
+        worker.start()
+        over.wait()
         worker.join()
     except BaseException:
         cancel[0] = 1
-        _wait_for(worker)
+
+        def settle() -> None:
+            nonlocal abandoned
+            with guard:
+                abandoned = not begun
+            if begun:
+                over.wait()
+                worker.join()
+
+        _through_interrupts(settle)
         raise
     return answer[0]
 
 
-def _wait_for(worker: threading.Thread) -> None:
-    """To its end, also through a second Ctrl-C: the lanes' memory must outlive it."""
-    while worker.is_alive():
+def _through_interrupts(wait: Callable[[], None]) -> None:
+    """To its end, also through a second Ctrl-C: the lanes' memory must outlive the engine.
+
+    Not by Thread.join(): up to Python 3.12 one that is interrupted calls the thread stopped.
+    """
+    while True:
         with contextlib.suppress(KeyboardInterrupt):
-            worker.join()
+            wait()
+            return
 
 
 def _why(error: int, plans: Sequence[Plan], slot: Slot) -> str:

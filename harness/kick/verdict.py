@@ -198,6 +198,8 @@ def describe_round(found: Round, summary: Summary) -> str:
     if found.unclaimed and not found.lost:
         return f"{said}, yet KVM_RUN returned {found.value} (exit_reason {found.exit_reason})"
     ran = f"; the guest then ran on for {_seconds(found.latency_ns)} ({found.after:,} turns)"
+    if found.lost and not found.after:
+        ran = f"; KVM_RUN then held it for {_seconds(found.latency_ns)} without a turn of the guest"
     if found.lost and summary.plan.halts:
         ran = f"; the vCPU then slept on for {_seconds(found.latency_ns)}"
     if not found.lost:

@@ -53,6 +53,12 @@ def test_another_shape_is_named(value: object, why: str) -> None:
     assert str(raised.value) == why
 
 
+@pytest.mark.parametrize("others", [False, True])
+def test_a_key_that_no_file_can_hold_is_another_shape(others: bool) -> None:
+    with pytest.raises(ShapeError, match="surrogates not allowed"):
+        from_json(r'{"name": "a", "\ud800": 1}', Thing, others=others)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "NaN", "[-Infinity]", "[" * 100_000, '{"a": ' * 100_000, b'"\xff"'],

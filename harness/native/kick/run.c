@@ -28,10 +28,13 @@
 #define LAST_RESORT_NS 30000000000ULL /* then the process ends */
 
 /*
- * What the supervisor remembers of a lane. Its times are those that it was awake: while the whole
- * process is stopped (SIGSTOP, or no processor) nobody comes out of KVM_RUN, and the clock goes on.
+ * What the supervisor remembers of a lane. Its times are those in which the vCPU's thread had its
+ * chance (see chance()), as far as the supervisor itself was awake: while the process is stopped
+ * (SIGSTOP) or the thread gets no processor nobody comes out of KVM_RUN, and the clock goes on.
  */
 struct watch {
+	uint64_t own_ns;
+	uint64_t cpu_ns;  /* the thread's processor time at the last look */
 	uint64_t request; /* outstanding since ... */
 	uint64_t since_ns;
 	uint32_t heartbeat;
@@ -111,8 +114,8 @@ static int start_vcpu(struct ke_lane *lane)
 	return 0;
 }
 
-/* Whether the thread sleeps in the kernel: state S, the third field of its stat. */
-static int asleep(const struct ke_lane *lane)
+/* The thread's state, the third field of its stat: S sleeps in the kernel, R runs or would. */
+static char state_of(const struct ke_lane *lane)
 {
 	char path[64], text[256];
 	const char *state;
@@ -127,7 +130,33 @@ static int asleep(const struct ke_lane *lane)
 	close(fd);
 	text[length > 0 ? length : 0] = 0;
 	state = strrchr(text, ')');
-	return state && state[1] && state[2] == 'S';
+	return state && state[1] ? state[2] : 0;
+}
+
+/* The processor time that the vCPU's thread has used, its guest's included; 0 when it is gone. */
+static uint64_t used_ns(const struct ke_lane *lane)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(lane->vcpu_thread, &clock) || clock_gettime(clock, &used))
+		return 0;
+	return (uint64_t)used.tv_sec * 1000000000ULL + (uint64_t)used.tv_nsec;
+}
+
+/*
+ * How much of the time since the last look the thread had to come out of KVM_RUN: all of it where
+ * it sleeps, or is held in the kernel; what it got of a processor where it wants one. On a host
+ * with more to do (a realtime task on its processor, say) that can be nothing for many seconds.
+ */
+static uint64_t chance(const struct ke_lane *lane, struct watch *watch, uint64_t look_ns)
+{
+	uint64_t cpu_ns = used_ns(lane), got_ns = cpu_ns - watch->cpu_ns;
+
+	watch->cpu_ns = cpu_ns;
+	if (!cpu_ns || (!watch->request && !watch->over_ns) || state_of(lane) != 'R')
+		return look_ns;
+	return got_ns < look_ns ? got_ns : look_ns;
 }
 
 /* It is repeated; of a full queue last_resort() tells. A thread that is gone has no excuse. */
@@ -183,9 +212,9 @@ static void rescue(struct ke_lane *lane, struct watch *watch, uint64_t waited_ns
 }
 
 /* Signals come into it only when the stop word was there for long, so the time counts anew. */
-static void begin_rescue(struct ke_lane *lane, struct watch *watch, uint64_t awake_ns)
+static void begin_rescue(struct ke_lane *lane, struct watch *watch)
 {
-	watch->since_ns = awake_ns;
+	watch->since_ns = watch->own_ns;
 	rescue(lane, watch, 0);
 }
 
@@ -198,7 +227,7 @@ static int overdue(const struct ke_lane *lane, uint64_t request)
 }
 
 /* A kick is lost when the guest went on long after it, or the vCPU sleeps with the signal sent. */
-static void look_for_loss(struct ke_lane *lane, struct watch *watch, uint64_t awake_ns)
+static void look_for_loss(struct ke_lane *lane, struct watch *watch)
 {
 	uint64_t request = atomic_load(&lane->requested);
 	uint64_t waited;
@@ -215,34 +244,34 @@ static void look_for_loss(struct ke_lane *lane, struct watch *watch, uint64_t aw
 		return; /* the signal is not yet known to be sent */
 	if (request != watch->request) {
 		watch->request = request;
-		watch->since_ns = awake_ns;
+		watch->since_ns = watch->own_ns;
 		watch->heartbeat = ke_word(lane->plan.heartbeat);
 		watch->asleep = 0;
 		return;
 	}
-	waited = awake_ns - watch->since_ns;
+	waited = watch->own_ns - watch->since_ns;
 	turns = ke_word(lane->plan.heartbeat) - watch->heartbeat;
-	watch->asleep = asleep(lane) ? watch->asleep + 1 : 0;
+	watch->asleep = state_of(lane) == 'S' ? watch->asleep + 1 : 0;
 	if (atomic_load(&lane->rescued_request) == request)
 		rescue(lane, watch, waited);
 	else if (
 		waited > lane->plan.lost_ns &&
 		(watch->asleep >= SLEEPY_LOOKS ||
 		 (!lane->plan.sleeps && turns >= lane->plan.lost_turns)))
-		begin_rescue(lane, watch, awake_ns);
+		begin_rescue(lane, watch);
 	else if (waited > LAST_RESORT_NS / 3)
-		/* Neither ran on nor sleeps: held in the kernel, or no processor for so long. */
-		begin_rescue(lane, watch, awake_ns);
+		/* Neither ran on nor sleeps: held in the kernel. */
+		begin_rescue(lane, watch);
 }
 
 /* The lane has made its kicks: bring its thread out of the last KVM_RUN. */
-static void bring_out(struct ke_lane *lane, struct watch *watch, uint64_t awake_ns)
+static void bring_out(struct ke_lane *lane, struct watch *watch)
 {
 	if (!watch->over_ns)
-		watch->over_ns = awake_ns;
+		watch->over_ns = watch->own_ns + 1; /* 0 is not yet */
 	__atomic_store_n(lane->plan.stop, 1, __ATOMIC_RELEASE);
 	signal_thread(lane);
-	if (awake_ns - watch->over_ns > LAST_RESORT_NS)
+	if (watch->own_ns > watch->over_ns + LAST_RESORT_NS)
 		last_resort(lane);
 }
 
@@ -276,17 +305,17 @@ static void supervise(
 	const volatile uint32_t *cancel, struct watch *watches)
 {
 	const struct timespec moment = {0, LOOK_EVERY_NS};
-	uint64_t began = ke_true_ns(), looked = began, awake_ns = 0;
+	uint64_t began = ke_true_ns(), looked = began;
 	uint32_t index, running = count;
 	int broken;
 
 	while (running) {
-		uint64_t now;
+		uint64_t now, look_ns;
 
 		nanosleep(&moment, NULL);
 		now = ke_true_ns();
 		broken = check_clock();
-		awake_ns += now - looked < MOST_A_LOOK_NS ? now - looked : MOST_A_LOOK_NS;
+		look_ns = now - looked < MOST_A_LOOK_NS ? now - looked : MOST_A_LOOK_NS;
 		looked = now;
 		running = 0;
 		for (index = 0; index < count; index++) {
@@ -300,10 +329,11 @@ static void supervise(
 			if (atomic_load(&lane->ended))
 				continue;
 			running++;
+			watches[index].own_ns += chance(lane, &watches[index], look_ns);
 			if (atomic_load(&lane->over))
-				bring_out(lane, &watches[index], awake_ns);
+				bring_out(lane, &watches[index]);
 			else
-				look_for_loss(lane, &watches[index], awake_ns);
+				look_for_loss(lane, &watches[index]);
 		}
 	}
 }

@@ -240,6 +240,7 @@ def test_a_defect_of_ours_ends_no_other_run(case: Case, monkeypatch: pytest.Monk
         '{"status": "0", "left": ""}',
         '{"status": 0}',
         '{"status": 1e999, "left": ""}',
+        r'{"status": 0, "left": "", "\ud800": 0}',
     ],
 )
 def test_an_answer_of_another_shape_is_no_verdict(case: Case, answer: str) -> None:
