@@ -4,7 +4,7 @@
 expression E;
 @@
  if (!vcpu->wants_to_run) {
-+	asm volatile("pxor %xmm0, %xmm0");
++	asm("pxor %xmm0, %xmm0");
  	r = -EINTR;
  	goto out;
  }
