@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness.host import pace
@@ -20,6 +18,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.run import NS
 from harness.kvm.running import Running
 from harness.kvm.vcpu import all_signals_but
+from harness.lasting_thread import LastingThread
 from harness.native import ffi, lib
 
 # A kick is given up only when the guest has made the progress of so many seconds after it. These
@@ -116,50 +115,21 @@ def _run(lanes: Any, count: int, time_limit_s: float, cancel: Any) -> int:
     there are none, so the call goes to another thread and the main one waits for it.
     """
     answer: list[int] = []
-    guard, over = threading.Lock(), threading.Event()
-    begun = abandoned = False
 
     def body() -> None:
-        nonlocal begun
-        with guard:
-            if abandoned:
-                return
-            begun = True
-        try:
-            answer.append(int(lib.ke_kick_run(lanes, count, int(time_limit_s * NS), cancel)))
-        finally:
-            over.set()
+        answer.append(int(lib.ke_kick_run(lanes, count, int(time_limit_s * NS), cancel)))
 
-    worker = threading.Thread(target=body, name="kick engine")
-    try:
-        worker.start()
-        over.wait()
-        worker.join()
-    except BaseException:
+    def give_up() -> None:
         cancel[0] = 1
 
-        def settle() -> None:
-            nonlocal abandoned
-            with guard:
-                abandoned = not begun
-            if begun:
-                over.wait()
-                worker.join()
-
-        _through_interrupts(settle)
+    worker = LastingThread(body, "kick engine")
+    try:
+        worker.start()
+        worker.join()
+    except BaseException:
+        worker.settle(give_up)  # the lanes' memory must outlive the engine
         raise
     return answer[0]
-
-
-def _through_interrupts(wait: Callable[[], None]) -> None:
-    """To its end, also through a second Ctrl-C: the lanes' memory must outlive the engine.
-
-    Not by Thread.join(): up to Python 3.12 one that is interrupted calls the thread stopped.
-    """
-    while True:
-        with contextlib.suppress(KeyboardInterrupt):
-            wait()
-            return
 
 
 def _why(error: int, plans: Sequence[Plan], slot: Slot) -> str:

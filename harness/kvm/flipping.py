@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import threading
 from types import TracebackType
 
 from harness.kvm.vcpu import Vcpu
+from harness.lasting_thread import LastingThread
 from harness.native import ffi, lib
 
 
@@ -17,10 +17,17 @@ class Flipping:
         self._over = ffi.new("uint32_t *")
         page = ffi.cast("uint8_t *", vcpu.run_page)
         byte = page + ffi.offsetof("struct kvm_run", "immediate_exit")
-        self._thread = threading.Thread(target=lib.ke_flip, args=(byte, self._over), name="flipper")
+        self._thread = LastingThread(lambda: lib.ke_flip(byte, self._over), "flipper")
+
+    def _stop(self) -> None:
+        self._over[0] = 1
 
     def __enter__(self) -> Flipping:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._thread.settle(self._stop)  # kvm_run is unmapped after it
+            raise
         return self
 
     def __exit__(
@@ -29,5 +36,4 @@ class Flipping:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over[0] = 1
-        self._thread.join()
+        self._thread.settle(self._stop)

@@ -20,6 +20,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.run import NS, RunResult
 from harness.kvm.signals import CountingHandler, send
 from harness.kvm.vcpu import Vcpu
+from harness.lasting_thread import LastingThread
 from harness.native import lib
 
 _POLL_S = 0.0005
@@ -92,7 +93,7 @@ class Running:
         self._kicked = False
         self._tid = _NOBODY
         self._started = threading.Event()
-        self._thread = threading.Thread(target=self._body, name="vcpu")
+        self._thread = LastingThread(self._body, "vcpu")
 
     def _body(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, self._blocked)
@@ -109,8 +110,12 @@ class Running:
             signal.sigtimedwait({signo}, 0)
 
     def __enter__(self) -> Running:
-        self._thread.start()
-        self._started.wait()
+        try:
+            self._thread.start()
+            self._started.wait()
+        except BaseException:
+            self._thread.settle(self.guest.stop)  # the guest is freed after it
+            raise
         return self
 
     def __exit__(
@@ -121,9 +126,14 @@ class Running:
     ) -> None:
         if error is not None:
             # The test has failed already: end the run at once, not after the whole patience.
-            self.guest.stop()
-        self._thread.join()
-        if error is None and self._error is not None:
+            self._thread.settle(self.guest.stop)
+            return
+        try:
+            self._thread.join()
+        except BaseException:
+            self._thread.settle(self.guest.stop)
+            raise
+        if self._error is not None:
             raise self._error
 
     @property
@@ -133,7 +143,7 @@ class Running:
 
     def over(self) -> bool:
         """Whether KVM_RUN has returned."""
-        return not self._thread.is_alive()
+        return self._thread.over()
 
     def kick(self, signo: int) -> None:
         """Sends one signal to the thread. Raises OSError when it is gone, or no signal is left."""
@@ -279,7 +289,7 @@ class KickOnProgress:
         self._signo = signo
         self._over = threading.Event()
         self._start = guest.heartbeat
-        self._thread = threading.Thread(target=self._body, name="kicker")
+        self._thread = LastingThread(self._body, "kicker")
 
     def _body(self) -> None:
         while (self._guest.heartbeat - self._start) & 0xFFFFFFFF < 3:
@@ -293,7 +303,11 @@ class KickOnProgress:
             self._guest.stop()
 
     def __enter__(self) -> KickOnProgress:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._thread.settle(self._over.set)
+            raise
         return self
 
     def __exit__(
@@ -302,8 +316,7 @@ class KickOnProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._thread.join()
+        self._thread.settle(self._over.set)
         if self._error is not None:
             raise self._error
 
