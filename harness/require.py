@@ -134,7 +134,8 @@ def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:
 def require_immediate(guest: Guest, circumstance: str, value: int = 1) -> RunResult:
     """A KVM_RUN with the byte preset to `value`: -1, EINTR, and nothing ran. The result.
 
-    For a vCPU with nothing pending to complete.
+    For a vCPU with nothing pending to complete. What it asks of KVM moves nothing there: for loops,
+    and for what KVM still owes the vCPU; `require_untouched` sees more.
     """
     __tracebackhide__ = True
     before = guest.witness()
@@ -145,18 +146,55 @@ def require_immediate(guest: Guest, circumstance: str, value: int = 1) -> RunRes
     return result
 
 
+def require_untouched(
+    guest: Guest,
+    circumstance: str,
+    value: int = 1,
+    times: int = 1,
+    may_change: Collection[str] = (),
+) -> None:
+    """So many runs with the byte preset to `value`, and the whole state is as before.
+
+    It is compared after the first, for what toggles is as before after an even number, and after
+    the last. For a vCPU with nothing pending to complete. To ask for the whole state moves some of
+    it within KVM (KVM_GET_VCPU_EVENTS, KVM_GET_MP_STATE), never for the guest.
+    """
+    __tracebackhide__ = True
+    passed = {*may_change, *guest.architecture.COUNTS_RUNS}
+    before, at_first = guest.whole(), guest.witness()
+    done = 0
+    while done < times:
+        guest.vcpu.immediate_exit = value
+        result = guest.vcpu.run_many_raw(times - done if done else 1)
+        guest.vcpu.immediate_exit = 0
+        done += result.runs
+        said = f"{circumstance} with immediate_exit={value}"
+        said += f", on run {done:,} in a row" if times > 1 else ""
+        require_eintr(result, said)
+        require_no_progress(at_first, guest.witness(), said)
+        require_same_state(before, guest.whole(), said, passed)
+
+
 def require_completion(guest: Guest, circumstance: str, also: Collection[str] = ()) -> RunResult:
     """A KVM_RUN with the byte preset that ends what is pending: -1, EINTR, nothing more.
 
-    The result. Only the registers that the end of one operation may change (and those in `also`)
-    may differ afterwards. What they then hold is for the test to say.
+    The result. Only the registers that the end of one operation may change may differ afterwards,
+    what is in `also` (registers, and names of the whole state), and COMPLETION_CHANGES. What they
+    then hold, and what is in the guest's memory, is for the test to say.
     """
     __tracebackhide__ = True
-    before = guest.witness().without({*guest.architecture.COMPLETION_REGISTERS, *also})
+    passed = {*guest.architecture.COMPLETION_REGISTERS, *also}
+    before, whole = guest.witness().without(passed), guest.whole()
     result = guest.run_immediate()
     said = f"{circumstance} and a re-entry with immediate_exit=1"
     require_eintr(result, said)
     require_no_progress(before, guest.witness(), said)
+    elsewhere = {
+        *guest.architecture.COMPLETION_CHANGES,
+        *also,
+        *(f"regs {each}" for each in passed),
+    }
+    require_same_state(whole, guest.whole(), said, elsewhere)
     return result
 
 

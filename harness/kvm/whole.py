@@ -17,13 +17,19 @@ class WholeState:
     memory: bytes
 
     def differences(self, later: WholeState, without: Collection[str] = ()) -> list[str]:
-        """One clause for each name whose value changed, came or went; empty: none."""
+        """One clause for each name whose value changed, came or went; empty: none.
+
+        `without` has names that do not count, whole or up to a space or a full stop; `memory` is
+        the memory's.
+        """
         found = []
-        for name in sorted((self.values.keys() | later.values.keys()) - set(without)):
+        for name in sorted(self.values.keys() | later.values.keys()):
+            if any(f"{name} ".startswith((f"{each} ", f"{each}.")) for each in without):
+                continue
             before, after = self.values.get(name), later.values.get(name)
             if before != after:
                 found.append(_clause(name, before, after))
-        if self.memory != later.memory:
+        if self.memory != later.memory and "memory" not in without:
             place = next(at for at, one in enumerate(self.memory) if one != later.memory[at])
             found.append(f"the guest's memory changed, first at {place:#x}")
         return found

@@ -14,6 +14,7 @@ from harness.require import (
     require_accumulator,
     require_completion,
     require_immediate,
+    require_untouched,
 )
 from suites.dimensions import (
     every_device,
@@ -40,8 +41,7 @@ def test_runs_after_a_read_change_nothing(device: Device, turns: int) -> None:
     device.turns(turns)
     value = device.answer(device.run_to_read("At the read"))
     require_completion(device.guest, "After a read", also=device.destination)
-    for number in range(REPEATS):
-        require_immediate(device.guest, f"On re-entry {number + 2} after one read")
+    require_untouched(device.guest, "On re-entries after one read", times=REPEATS)
     device.run_past_read("In the normal run after a read and many re-entries")
     device.require_stored(value, "After a read, many re-entries and a normal run")
     device.require_in_step(turns + 1, turns, "After a read, many re-entries and a normal run")
@@ -57,8 +57,7 @@ def test_runs_after_a_write_change_nothing(device: Device, turns: int) -> None:
     device.answer(device.run_to_read("At the read"))
     device.run_to_write("At the write")
     require_completion(device.guest, "After a write")
-    for number in range(REPEATS):
-        require_immediate(device.guest, f"On re-entry {number + 2} after one write")
+    require_untouched(device.guest, "On re-entries after one write", times=REPEATS)
     device.run_to_read("In the normal run after a write and many re-entries")
     device.require_in_step(turns + 1, turns + 1, "After a write, many re-entries and a normal run")
 
@@ -72,10 +71,8 @@ def test_a_later_answer_changes_nothing(device: Device) -> None:
     value = device.answer(asked)
     require_completion(device.guest, "After a read", also=device.destination)
     device.give(asked, value ^ 0x55)
-    for number in range(REPEATS):
-        require_immediate(
-            device.guest, f"On re-entry {number + 2} after one read, with another answer there"
-        )
+    said = "On re-entries after one read, with another answer there"
+    require_untouched(device.guest, said, times=REPEATS)
     device.run_past_read("In the normal run after a read, with another answer there")
     device.require_stored(value, "After a read and a normal run, with another answer there")
 
@@ -91,9 +88,8 @@ def test_registers_set_in_between_survive(device: Device) -> None:
     require_completion(guest, "After a read", also=device.destination)
     guest.architecture.set_accumulator(guest.vcpu, USERSPACE_SET)
     guest.architecture.set_scratch(guest.vcpu, SCRATCH)
-    for number in range(REPEATS):
-        said = f"On re-entry {number + 2} after one read, with registers set since"
-        require_immediate(guest, said)
+    said = "On re-entries after one read, with registers set since"
+    require_untouched(guest, said, times=REPEATS)
     require_accumulator(guest, USERSPACE_SET, "After userspace set it and many re-entries")
     seen = device.with_accumulator(USERSPACE_SET)
     device.run_past_read("In the normal run after registers were set", seen)
@@ -117,8 +113,7 @@ def test_registers_set_after_a_write_survive(device: Device) -> None:
     require_completion(guest, "After a write")
     guest.architecture.set_accumulator(guest.vcpu, USERSPACE_SET)
     guest.architecture.set_scratch(guest.vcpu, SCRATCH)
-    for number in range(REPEATS):
-        require_immediate(guest, f"On re-entry {number + 2} after one write, with registers set")
+    require_untouched(guest, "On re-entries after one write, with registers set", times=REPEATS)
     require_accumulator(guest, USERSPACE_SET, "After userspace set it and many re-entries")
     device.run_to_read("In the normal run after registers were set")
     device.require_in_step(1, 1, "After registers were set and a normal run")

@@ -20,7 +20,9 @@ from harness.require import (
     require_left,
     require_no_progress,
     require_runs_on,
+    require_same_state,
     require_signal_exit,
+    require_untouched,
 )
 from harness.undisturbed import Tried, kicked_run, undisturbed
 from suites.dimensions import KICK, every_guest_mode, every_irqchip
@@ -67,6 +69,7 @@ def test_first_run_executes_nothing(loaded: Guest) -> None:
     """Not one guest instruction, by the guest's counter, its registers and KVM's statistics."""
     for number in range(1, ENTRIES + 1):
         require_immediate(loaded, f"On immediate run {number} before the first run of the guest")
+    require_untouched(loaded, "Before the first run of the guest", times=ENTRIES)
     require_runs_on(loaded, "After an immediate first run, with the byte cleared")
 
 
@@ -77,6 +80,7 @@ def test_later_run_executes_nothing(ready: Guest) -> None:
     """The same for a guest that was interrupted in its loop."""
     for number in range(1, ENTRIES + 1):
         require_immediate(ready, f"On immediate run {number} in a row after the guest has run")
+    require_untouched(ready, "After the guest has run", times=ENTRIES)
     require_runs_on(ready, "After an immediate later run, with the byte cleared")
 
 
@@ -84,8 +88,11 @@ def test_later_run_executes_nothing(ready: Guest) -> None:
 @every_guest_mode
 def test_each_value(ready: Guest) -> None:
     """ "Non-zero" means each of 1 to 255: a kernel that tests one bit, or for 1, fails."""
+    before = ready.whole()
     for value in range(1, 256):
         require_immediate(ready, "On a later run", value)
+    counted = ready.architecture.COUNTS_RUNS
+    require_same_state(before, ready.whole(), "After each value of the byte", counted)
 
 
 @pytest.mark.claim("preset.any_nonzero_value")
@@ -100,12 +107,7 @@ def test_zero_runs_the_guest(loaded: Guest) -> None:
 @every_guest_mode
 def test_many_in_a_row(ready: Guest) -> None:
     """Sticky: the kernel never clears the byte, however often it is seen."""
-    before = ready.witness()
-    ready.vcpu.immediate_exit = 1
-    result = ready.vcpu.run_many_raw(REPEATS)
-    require_eintr(result, f"On run {result.runs:,} in a row with immediate_exit=1 left set")
-    ready.vcpu.immediate_exit = 0
-    require_no_progress(before, ready.witness(), f"In {REPEATS} runs with immediate_exit=1")
+    require_untouched(ready, "On a later run", times=REPEATS)
     require_runs_on(ready, f"After {REPEATS} immediate runs, with the byte cleared")
 
 
@@ -147,7 +149,7 @@ def test_bytes_are_left_alone(ready: Guest) -> None:
 def test_window_request_does_not_matter(ready: Guest, neighbour: int) -> None:
     """request_interrupt_window, at any value, neither hides the byte nor is written."""
     ready.vcpu.run_page.request_interrupt_window = neighbour
-    require_immediate(ready, f"On a run with request_interrupt_window={neighbour}")
+    require_untouched(ready, f"On a run with request_interrupt_window={neighbour}")
     found = int(ready.vcpu.run_page.request_interrupt_window)
     assert found == neighbour, (
         f"KVM_RUN must not write request_interrupt_window, but {neighbour} became {found}"
@@ -206,7 +208,7 @@ def test_set_while_the_guest_runs(ready: Guest) -> None:
     result, taken = kicked_run(ready, KICK, 1, watch)
     require_signal_exit(result, "On a kick, with the byte set while the guest ran,")
     assert taken == 1, f"one kick was sent, but its handler ran {taken} times"
-    require_immediate(ready, "On the next run after the byte was set")
+    require_untouched(ready, "On the next run after the byte was set")
 
 
 @pytest.mark.claim("preset.polled_once")
@@ -265,9 +267,9 @@ def test_after_a_signal_exit(ready: Guest) -> None:
 @every_irqchip
 def test_first_and_later_run(loaded: Guest) -> None:
     """The check comes before KVM looks at the guest's state, so no mode can be special."""
-    require_immediate(loaded, f"On a first run in {loaded.mode} mode")
+    require_untouched(loaded, f"On a first run in {loaded.mode} mode")
     warm_up(loaded)
-    require_immediate(loaded, f"On a later run in {loaded.mode} mode")
+    require_untouched(loaded, f"On a later run in {loaded.mode} mode")
     require_runs_on(loaded, f"In {loaded.mode} mode with the byte cleared")
 
 

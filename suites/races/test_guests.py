@@ -13,7 +13,7 @@ from harness.kick.race import Race
 from harness.kick.slots import Slot
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
-from harness.require import require_immediate
+from harness.require import require_untouched
 from suites.dimensions import every_dialogue, every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.races.conftest import Judge
 
@@ -97,7 +97,7 @@ def test_leaves_by_itself(
 def test_nested(nested: Guest, slot: Slot, kick_budget: Budget, require_no_loss: Judge) -> None:
     """A guest (L1) whose own guest (L2) spins: a kick takes both out, and L1 sees nothing."""
     require_in_second_level(nested)
-    require_immediate(nested, "On a run after the guest's own guest was interrupted")
+    require_untouched(nested, "On a run after the guest's own guest was interrupted")
     race = Race(nested, slot, measure_speed(nested))
     kicks = kick_budget.part(0.04)
     races = race.run(

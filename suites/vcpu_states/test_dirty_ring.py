@@ -19,9 +19,9 @@ from harness.kvm.vm import Vm
 from harness.require import (
     require_eintr,
     require_exit,
-    require_immediate,
     require_left,
     require_said,
+    require_untouched,
 )
 from suites.dimensions import every_guest_mode, guest_modes_with_pages
 
@@ -82,18 +82,17 @@ def test_full(ringed: Guest, guest_mode: str) -> None:
     """Full with the byte set: EINTR. Cleared: full again, until the ring is reset."""
     ringed.load("pages", guest_mode)
     fill(ringed)
-    for _ in range(REPEATS):
-        require_immediate(ringed, "With a full dirty ring")
+    require_untouched(ringed, "With a full dirty ring", times=REPEATS)
     require_still_full(ringed, "With the byte cleared and the ring still full")
-    require_immediate(ringed, "With a full dirty ring")
+    require_untouched(ringed, "With a full dirty ring")
     collected = ringed.vcpu.collect_dirty_ring()
-    require_immediate(ringed, "With a full dirty ring, collected but not reset")
+    require_untouched(ringed, "With a full dirty ring, collected but not reset")
     require_still_full(ringed, "After an immediate run, with the ring collected but not reset")
     taken = ringed.vm.reset_dirty_rings()
     assert taken == len(collected) > 0, (
         f"KVM_RESET_DIRTY_RINGS must take back the {len(collected)} entries, but took {taken}"
     )
-    require_immediate(ringed, "After the reset of a full ring")
+    require_untouched(ringed, "After the reset of a full ring")
     turns = ringed.heartbeat
     fill(ringed)
     assert ringed.heartbeat > turns, "After the reset of a full ring the guest must run on"
@@ -107,11 +106,11 @@ def test_every_page_is_named(ringed: Guest, guest_mode: str) -> None:
     named: set[tuple[int, int]] = set()
     for _ in range(2):
         fill(ringed)
-        require_immediate(ringed, "With a full dirty ring")
+        require_untouched(ringed, "With a full dirty ring")
         named.update(ringed.vcpu.collect_dirty_ring())
-        require_immediate(ringed, "With a full dirty ring that was collected")
+        require_untouched(ringed, "With a full dirty ring that was collected")
         ringed.vm.reset_dirty_rings()
-        require_immediate(ringed, "With a ring that was reset")
+        require_untouched(ringed, "With a ring that was reset")
     # The guest counts the pages, and does not come round to the first one again.
     missing = sorted({(EXTRA_SLOT, page) for page in range(ringed.heartbeat)} - named)
     assert not missing, (
@@ -151,7 +150,7 @@ def test_log_stays_empty(loaded: Guest) -> None:
 def require_nothing_dirty(guest: Guest, dirty: Callable[[], object], circumstance: str) -> None:
     """Immediate runs, and nothing is dirty behind them."""
     for _ in range(REPEATS):
-        require_immediate(guest, circumstance)
+        require_untouched(guest, circumstance)
     found = dirty()
     assert not found, f"{circumstance}, immediate runs dirtied these pages: {found}"
 

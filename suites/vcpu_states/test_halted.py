@@ -9,7 +9,12 @@ from harness.host.features import reason
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.require import require_immediate, require_no_progress, require_signal_exit
+from harness.require import (
+    require_immediate,
+    require_no_progress,
+    require_signal_exit,
+    require_untouched,
+)
 from suites.dimensions import KICK, every_guest_mode, irqchip_in_kernel, pin_guest_program
 from suites.interrupts import require_ticks
 
@@ -139,8 +144,7 @@ def kicked_in_poll(guest: Guest, sleeps: int) -> bool:
 def test_immediate_while_halted(halting: Guest) -> None:
     """With the byte: EINTR at once, each time, and still halted."""
     halt_by_kick(halting)
-    for _ in range(REPEATS):
-        require_immediate(halting, "On a halted vCPU")
+    require_untouched(halting, "On a halted vCPU", times=REPEATS)
     require_halted(halting, "After immediate runs")
     require_woken_by_interrupt_only(halting, "After immediate runs")
 
@@ -154,6 +158,7 @@ def test_immediate_with_interrupt_pending(halting: Guest) -> None:
     before = halting.witness()
     for _ in range(REPEATS):
         require_immediate(halting, "On a halted vCPU with an interrupt pending")
+    require_untouched(halting, "On a halted vCPU with an interrupt pending", times=REPEATS)
     require_no_progress(before, halting.witness(), "In immediate runs of a halted vCPU")
     with CountingHandler(KICK), Running(halting) as running:
         running.wait_until(

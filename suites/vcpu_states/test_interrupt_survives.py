@@ -7,7 +7,7 @@ import pytest
 
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
-from harness.require import require_immediate, require_left
+from harness.require import require_immediate, require_left, require_untouched
 from suites.dimensions import every_guest_mode, every_irqchip, pin_guest_program
 from suites.interrupts import require_ticks
 
@@ -26,6 +26,7 @@ def test_interrupt(loaded: Guest) -> None:
     loaded.architecture.deliver_interrupt(loaded.vm, loaded.vcpu)
     for _ in range(REPEATS):
         require_immediate(loaded, "With an interrupt pending")
+    require_untouched(loaded, "With an interrupt pending", times=REPEATS)
     assert loaded.ticks == 0, "An immediate run delivered the pending interrupt"
     with Running(loaded) as running:
         running.wait_until(lambda: loaded.ticks > 0, "the guest to take the pending interrupt")

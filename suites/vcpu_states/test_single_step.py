@@ -8,7 +8,7 @@ import pytest
 from harness.host.features import reason
 from harness.kvm import exits
 from harness.kvm.guest import Guest
-from harness.require import require_exit, require_immediate, require_left
+from harness.require import require_exit, require_left, require_untouched
 from suites.dimensions import every_guest_mode, pin_guest_program
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("steps")]
@@ -39,8 +39,7 @@ def test_steps(ready: Guest) -> None:
     else:
         raise AssertionError(f"{SEARCH} steps never came to the start of the program's loop")
     for number in range(1, STEPS + 1):
-        for _ in range(REPEATS):
-            require_immediate(ready, "With single-stepping on")
+        require_untouched(ready, "With single-stepping on", times=REPEATS)
         before = ready.witness()
         step(ready, "After immediate runs with single-stepping on")
         after = ready.witness().registers

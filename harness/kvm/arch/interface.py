@@ -40,6 +40,9 @@ class Architecture(Protocol):
 
     COUNTS_TIME: Mapping[str, str]
     """Names of `whole()` that change while the vCPU does not run, each with the reason."""
+    COMPLETION_CHANGES: Mapping[str, str]
+    """Names of `whole()`, or their first words, that the end of an operation may change besides
+    COMPLETION_REGISTERS, each with the reason."""
     COUNTS_RUNS: Mapping[str, str]
     """Names of `whole()` that a run ended by the byte may change, each with the reason."""
 

@@ -11,6 +11,20 @@
 #ifndef KVM_HC_MAP_GPA_RANGE /* 5.14 */
 #define KVM_HC_MAP_GPA_RANGE 12
 #endif
+#ifndef KVM_CAP_SREGS2 /* 5.14 */
+#define KVM_CAP_SREGS2 200
+#define KVM_GET_SREGS2 _IOR(KVMIO, 0xcc, struct kvm_sregs2)
+struct kvm_sregs2 {
+	struct kvm_segment cs, ds, es, fs, gs, ss;
+	struct kvm_segment tr, ldt;
+	struct kvm_dtable gdt, idt;
+	__u64 cr0, cr2, cr3, cr4, cr8;
+	__u64 efer;
+	__u64 apic_base;
+	__u64 flags;
+	__u64 pdptrs[4];
+};
+#endif
 #ifndef KVM_CAP_DISABLE_QUIRKS2 /* 5.18 */
 #define KVM_CAP_DISABLE_QUIRKS2 213
 #endif
@@ -48,7 +62,8 @@
 		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
-		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),
+		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),                             \
+		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
 static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)

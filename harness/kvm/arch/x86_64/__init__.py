@@ -18,7 +18,7 @@ from harness.kvm import abi
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.arch.x86_64.devices import CHANNELS, SPEECH, answer, said
-from harness.kvm.arch.x86_64.readable import COUNTS_RUNS, COUNTS_TIME, whole
+from harness.kvm.arch.x86_64.readable import COMPLETION_CHANGES, COUNTS_RUNS, COUNTS_TIME, whole
 from harness.kvm.arch.x86_64.standstill import standstill
 from harness.kvm.arch.x86_64.state import (
     MODES,
@@ -37,6 +37,7 @@ from harness.native import ffi, lib
 
 __all__ = [
     "CHANNELS",
+    "COMPLETION_CHANGES",
     "COMPLETION_REGISTERS",
     "COUNTS_RUNS",
     "COUNTS_TIME",

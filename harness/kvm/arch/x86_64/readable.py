@@ -37,6 +37,23 @@ COUNTS_RUNS: Mapping[str, str] = {
     "statistic fpu_reload": "kvm_load_guest_fpu() comes before the check of the byte",
 }
 
+#: What the end of an operation may change besides the registers of its program, and why.
+COMPLETION_CHANGES: Mapping[str, str] = {
+    **COUNTS_RUNS,
+    "memory": "an INS, or a MOV from one device to memory, ends there",
+    "events interrupt.shadow": "it lasts one instruction, and that one has ended",
+    "statistic insn_emulation": "the end of an operation may be emulation again",
+}
+#: What userspace cannot read, or only by a call that changes it, and who looks at it instead.
+NOT_READ: Mapping[str, str] = {
+    "guest debug": "KVM_GET_GUEST_DEBUG was never built; states.single_step looks at steps taken",
+    "dirty bitmap": "KVM_GET_DIRTY_LOG clears it; races.quiet looks at it",
+    "dirty ring": "memory shared with KVM; states.dirty_ring looks at it",
+    "AMX tiles": "a guest has them only where its process asked for them (arch_prctl)",
+    "statistics of the VM": "the host's memory management moves them at any time",
+    "requests": "what KVM owes a vCPU shows in the next run: preset.requests_kept",
+}
+
 _APIC_STEP = 0x10  # a register of 32 bits at each
 _CHIPS = ("pic_master", "pic_slave", "ioapic")  # chip_id of KVM_GET_IRQCHIP, api.rst 4.25
 _PIC_FIELDS = (
@@ -47,7 +64,9 @@ _PIC_FIELDS = (
 _CHIP_HEAD = 8  # bytes of struct kvm_irqchip before the chip's own
 _IOAPIC_PINS = 24
 _LEGACY_BYTES, _HEADER_BYTES = 512, 64  # of an XSAVE area (Intel SDM volume 1, 13.4)
-_XMM_AT, _MXCSR_AT = 160, 24
+_MXCSR_AT, _ST_AT, _XMM_AT = 24, 32, 160
+_X87, _SSE = 0, 1
+_FIRST_CONTROL = 0x37F  # FCW after INIT, and zero from FSW to FDP (Intel SDM volume 1, 13.6)
 _MOST_COMPONENTS = 63
 _LARGEST_NESTED = 128 + 8192  # header and two pages: VMX's, the larger
 
@@ -78,6 +97,14 @@ def _flat(ioctl: str, kind: str) -> Callable[[Vcpu, Vm], Part]:
     return read
 
 
+def _sregs2(vcpu: Vcpu, _vm: Vm) -> Part:
+    """What KVM_GET_SREGS has not."""
+    found = ffi.new("struct kvm_sregs2 *")
+    vcpu.ioctl("KVM_GET_SREGS2", found)
+    pdptrs = {f"pdptr{index}": int(value) for index, value in enumerate(found.pdptrs)}
+    return {"flags": int(found.flags), **pdptrs}
+
+
 def _xcrs(vcpu: Vcpu, _vm: Vm) -> Part:
     found = ffi.new("struct kvm_xcrs *")
     vcpu.ioctl("KVM_GET_XCRS", found)
@@ -85,24 +112,34 @@ def _xcrs(vcpu: Vcpu, _vm: Vm) -> Part:
 
 
 def _xsave(vcpu: Vcpu, _vm: Vm) -> Part:
-    """By register and component; those beyond SSE lie where CPUID says (leaf 0xD)."""
+    """By register and component; those beyond SSE lie where CPUID says (leaf 0xD).
+
+    XSTATE_BV, which says what the processor found in use, is no part: a component that is all in
+    its first state may be in use or not. One that is not in use is told as in its first state.
+    """
     found = ffi.new("struct kvm_xsave *")
     vcpu.ioctl("KVM_GET_XSAVE", found)
     area = bytes(ffi.buffer(found.region))
+    in_use = _number(area[_LEGACY_BYTES : _LEGACY_BYTES + 8])
+
+    def number(component: int, start: int, end: int) -> int:
+        return _number(area[start:end]) if in_use >> component & 1 else 0
+
     parts = {
-        "control": _number(area[:_MXCSR_AT]),
+        "control": number(_X87, 0, _MXCSR_AT) or _FIRST_CONTROL,
         "mxcsr": _number(area[_MXCSR_AT : _MXCSR_AT + 4]),
-        "xstate_bv": _number(area[_LEGACY_BYTES : _LEGACY_BYTES + 8]),
         "xcomp_bv": _number(area[_LEGACY_BYTES + 8 : _LEGACY_BYTES + 16]),
     }
     for index in range(8):
-        parts[f"st{index}"] = _number(area[32 + 16 * index :][:10])
+        start = _ST_AT + 16 * index
+        parts[f"st{index}"] = number(_X87, start, start + 10)
     for index in range(16):
-        parts[f"xmm{index}"] = _number(area[_XMM_AT + 16 * index :][:16])
+        start = _XMM_AT + 16 * index
+        parts[f"xmm{index}"] = number(_SSE, start, start + 16)
     for component, size, place in components():
         for start in range(place, min(place + size, len(area)), 16):
             name = f"component{component}+{start - place:#x}"
-            parts[name] = _number(area[start : min(start + 16, place + size)])
+            parts[name] = number(component, start, min(start + 16, place + size))
     return parts
 
 
@@ -201,6 +238,20 @@ def _mp_state(vcpu: Vcpu, _vm: Vm) -> Part:
     return {"": vcpu.mp_state()}
 
 
+def _cpuid(vcpu: Vcpu, _vm: Vm) -> Part:
+    """By leaf and subleaf, with the bits that follow CR4, XCR0 and APIC_BASE."""
+    found = ioctls.get_cpuid(vcpu)
+    parts: dict[str, int] = {}
+    for entry in found.entries[0 : found.nent]:
+        for name in ("eax", "ebx", "ecx", "edx"):
+            parts[f"{entry.function:#x}.{entry.index}.{name}"] = int(getattr(entry, name))
+    return parts
+
+
+def _tsc_khz(vcpu: Vcpu, _vm: Vm) -> Part:
+    return {"": ioctls.tsc_khz(vcpu)}
+
+
 def _statistics(vcpu: Vcpu, vm: Vm) -> Part:
     stats = vm.stats_of(vcpu)
     if stats is None:
@@ -218,6 +269,7 @@ def _number(raw: bytes) -> int:
 _PARTS: Mapping[str, Callable[[Vcpu, Vm], Part]] = {
     "regs": _flat("KVM_GET_REGS", "kvm_regs"),
     "sregs": _flat("KVM_GET_SREGS", "kvm_sregs"),
+    "sregs2": _sregs2,
     "fpu": _flat("KVM_GET_FPU", "kvm_fpu"),
     "xsave": _xsave,
     "xcrs": _xcrs,
@@ -230,5 +282,7 @@ _PARTS: Mapping[str, Callable[[Vcpu, Vm], Part]] = {
     "chip": _chips,
     "pit": _pit,
     "clock": _clock,
+    "cpuid": _cpuid,
+    "tsc_khz": _tsc_khz,
     "statistic": _statistics,
 }
