@@ -256,7 +256,7 @@ def test_init_and_sipi_wait(loaded: Guest, second: SecondProcessor, state: str) 
 @irqchip_in_kernel
 @states("uninitialized", "sipi_received", "init_received")
 def test_init_waits(loaded: Guest, second: SecondProcessor, state: str) -> None:
-    """An INIT alone: KVM_GET_MP_STATE accepts it after the immediate runs; a SIPI then starts it."""
+    """An INIT alone: KVM_GET_MP_STATE accepts it after the immediate runs; a SIPI starts it."""
     second.vcpu.set_mp_state(waiting.number(state))
     ioctls.send_init(loaded.vm, second.number)
     require_not_started(loaded, second, f"that is {state}, with an INIT waiting")
