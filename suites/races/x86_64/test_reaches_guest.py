@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What another thread asks of a vCPU that is in the guest, where nothing but a kick takes it out."""
+"""What another thread asks of a vCPU in the guest, from where nothing but a kick takes it out."""
 
 from __future__ import annotations
 
