@@ -186,7 +186,7 @@ def halted_until(event: str, word: Callable[[Guest], int]) -> object:
 def test_event_ends_halt(looping: Guest, event: str, taken: Callable[[Guest], int]) -> None:
     """The event waits through immediate runs of the halted vCPU, then ends the halt, once.
 
-    Commits ead63640d4e7 and 45405155d876 name kernels whose KVM_RUN ended with KVM_EXIT_UNKNOWN.
+    A way out of vcpu_block() without a reason ends in KVM_EXIT_UNKNOWN (ead63640d4e7 mended one).
     """
     raisers = waiting.raisers(looping.vm)
     if event not in raisers:
