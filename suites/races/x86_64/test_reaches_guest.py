@@ -16,7 +16,7 @@ from harness.kvm.memory import Memory
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.require import require_exit
-from suites.dimensions import KICK, irqchip_in_kernel, only_on, pin_guest_program
+from suites.dimensions import KICK, only_on, pin_guest_program, pin_irqchip
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
@@ -48,7 +48,7 @@ def send_nmi(guest: Guest) -> None:
 
 
 @pytest.mark.claim("races.reaches_guest")
-@irqchip_in_kernel
+@pin_irqchip("full")
 @pytest.mark.parametrize(
     ("send", "taken"),
     [
