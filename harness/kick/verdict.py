@@ -122,7 +122,8 @@ def judge(
     text, evidence = "", _wrong(parts)
     outcome = RaceOutcome.HELD
     if evidence:
-        outcome, text = RaceOutcome.LOST, _text_of_loss(parts, kicks, losses)
+        outcome = RaceOutcome.LOST
+        text = _text_of_loss(parts, kicks, losses, evidence)
     elif (counts := late_counts(parts)).too_late():
         outcome, text = RaceOutcome.LATE, _text_of_late(counts)
         evidence = _rounds(parts, late=True)
@@ -263,7 +264,10 @@ def _rounds(parts: Sequence[Summary], *, late: bool) -> tuple[str, ...]:
     return tuple(found[:MOST_EVIDENCE])
 
 
-def _text_of_loss(parts: Sequence[Summary], kicks: int, losses: int) -> str:
+def _text_of_loss(
+    parts: Sequence[Summary], kicks: int, losses: int, evidence: Sequence[str]
+) -> str:
+    """The sentence says by itself what was seen: `evidence` is not empty, the gravest first."""
     for part in parts:
         for each in part.notable:
             if each.lost:
@@ -273,9 +277,7 @@ def _text_of_loss(parts: Sequence[Summary], kicks: int, losses: int) -> str:
                 return f"{losses:,} of {kicks:,} kicks {was} lost, at most {bound}; {first}"
     if losses:
         return f"{losses:,} of {kicks:,} kicks were lost"
-    if any(part.unclaimed for part in parts):
-        return f"in {kicks:,} kicks KVM_RUN ran although the byte was set before the call"
-    return f"in {kicks:,} kicks KVM_RUN did what it must not"
+    return f"in {kicks:,} kicks: {'; '.join(evidence[:2])}"
 
 
 def _text_of_late(counts: LateCounts) -> str:

@@ -104,7 +104,11 @@ class RunResult:
         return self.interrupted and not self.rescue
 
     def describe(self) -> str:
-        """`KVM_RUN returned -1 with EINTR (exit_reason KVM_EXIT_INTR)`, and the rescue if any."""
+        """`KVM_RUN returned -1 with EINTR (exit_reason KVM_EXIT_INTR)`.
+
+        Of a run that was rescued first that it did not return by itself, and last what it then
+        returned: that may be the very thing that it must return.
+        """
         if self.value < 0:
             name = errno_module.errorcode.get(self.errno, str(self.errno))
             text = f"-1 with {name} (exit_reason {exits.reason_name(self.exit_reason)})"
@@ -112,8 +116,10 @@ class RunResult:
             text = f"{self.value} with {exits.reason_name(self.exit_reason)}: {self.exit}"
         if self.spurious:
             text += f", after {self.spurious:,} times EINTR without a signal"
-        rescued = f"; {self.rescue.sentence()}" if self.rescue else ""
-        return f"KVM_RUN returned {text}{rescued}"
+        if self.rescue:
+            rescued = self.rescue.sentence()
+            return f"KVM_RUN did not return by itself: {rescued}; it then returned {text}"
+        return f"KVM_RUN returned {text}"
 
     def raise_if_rescued(self) -> None:
         """Raises `RescuedError` when the run had to be ended from outside."""

@@ -9,6 +9,9 @@
 
 #include <linux/kvm.h>
 
+#ifndef KVM_MP_STATE_AP_RESET_HOLD /* 5.11 */
+#define KVM_MP_STATE_AP_RESET_HOLD 9
+#endif
 #ifndef KVM_CAP_DIRTY_LOG_RING /* 5.11 */
 #define KVM_CAP_DIRTY_LOG_RING 192
 #endif

@@ -133,6 +133,7 @@ def test_a_loss_outweighs_what_is_missing() -> None:
 def test_what_else_is_lost(changes: dict[str, object], said: str) -> None:
     verdict = verdict_on(a_race(**changes))  # type: ignore[arg-type]
     assert verdict.outcome is RaceOutcome.LOST
+    assert said in verdict.text
     assert said in verdict.explain()
 
 

@@ -19,6 +19,7 @@ INTERRUPT_VECTOR = 0x20
 X2APIC_MSI_ADDRESS = 0xFEE00000
 TSC = 0x10
 TSC_DEADLINE = 0x6E0
+MSI_NMI = 0x400  # delivery mode NMI (4 << 8)
 _MSI_INIT = 0x4500  # delivery mode INIT (5 << 8), level assert (bit 14)
 # Who keeps the interrupt controller, and what says that KVM can.
 _IRQCHIPS = {"none": "", "split": "KVM_CAP_SPLIT_IRQCHIP", "full": "KVM_CAP_IRQCHIP"}

@@ -44,7 +44,17 @@ def fill(vcpu: Vcpu, vm: Vm) -> None:
     For a vCPU that is put at its program's entry: nothing of it changes what a program does before
     an interrupt. A part that this KVM lacks is left out. Raises `KvmError`.
     """
-    for part in (_special, _extended, _debug, _msrs, _lapic, _events):
+    fill_quietly(vcpu, vm)
+    for part in (_lapic, _events):
+        _where_it_is(partial(part, vcpu, vm))
+
+
+def fill_quietly(vcpu: Vcpu, vm: Vm) -> None:
+    """The same without events and APIC: for a vCPU that is to take events afterwards.
+
+    Of extended state that was never used XSAVE may say so or not: patterns leave it no choice.
+    """
+    for part in (_special, _extended, _debug, _msrs):
         _where_it_is(partial(part, vcpu, vm))
 
 
