@@ -78,7 +78,7 @@ def skipped_where_lacking(detail: str) -> Iterator[None]:
     try:
         yield
     except LackingError as error:
-        pytest.skip(reason("no_setting", str(error)))
+        pytest.skip(reason("no_setting", f"{detail}: no {error.ioctl}"))
     except KvmError as error:
         if error.errno != errno.EPERM:
             raise

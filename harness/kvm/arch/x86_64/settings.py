@@ -16,6 +16,15 @@ from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.native import ffi, lib
 
+#: What a guest shares with KVM by a page, each enabled by bit 0 of its MSR
+#: (Documentation/virt/kvm/x86/msr.rst): wall clock, clock, page faults, steal time, EOI.
+SHARED_PAGES = (0x4B564D00, 0x4B564D01, 0x4B564D02, 0x4B564D03, 0x4B564D04)
+CLOCK_PAGE = 0x4B564D01
+#: Hyper-V's (TLFS 4.0, appendix F): what the guest is, and its pages: hypercall, TSC, assist.
+HYPERV_GUEST, HYPERV_PAGES = 0x40000000, (0x40000001, 0x40000021, 0x40000073)
+HYPERV_RESET = 0x40000003
+LINUX_ON_HYPERV = 0x8100_0000_0000_0000
+DEBUGCTL = 0x1D9
 _XEN_MSR = 0x40000000  # where Xen's hypercall page is set up
 _DEBUG_REGISTERS = 8  # where they begin in struct kvm_guest_debug, behind control and pad
 _DR7 = 7
