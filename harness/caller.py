@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-# linux/prctl.h, linux/seccomp.h, linux/filter.h, linux/sched.h, linux/capability.h
-_PR_SET_SECCOMP, _PR_SET_TIMERSLACK, _PR_SET_NO_NEW_PRIVS = 22, 29, 38
+# linux/prctl.h, personality.h, seccomp.h, filter.h, sched.h, capability.h
+_PR_SET_NAME, _PR_SET_SECCOMP, _PR_SET_TIMERSLACK, _PR_SET_NO_NEW_PRIVS = 15, 22, 29, 38
+_ADDR_NO_RANDOMIZE = 0x0040000
 _SECCOMP_MODE_FILTER, _ALLOW = 2, 0x7FFF0000
 _BPF_RETURN = 0x06
 _CLONE_FS, _CLONE_FILES = 0x200, 0x400
@@ -63,6 +64,17 @@ def behind_a_filter() -> None:
 def with_timer_slack(nanoseconds: int) -> None:
     """PR_SET_TIMERSLACK. Raises OSError."""
     _checked(_LIBC.prctl(_PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0))
+
+
+def with_name(name: str) -> None:
+    """PR_SET_NAME. Raises OSError."""
+    _checked(_LIBC.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0))
+
+
+def with_fixed_addresses() -> None:
+    """personality(2): addresses of new mappings are not random. Raises OSError."""
+    if _LIBC.personality(_ADDR_NO_RANDOMIZE) < 0:
+        _checked(-1)
 
 
 def with_own_files() -> None:

@@ -101,9 +101,7 @@ class Vm(Closing):
         api.rst 4.35: bits 16 to 31 of the slot name the address space. One that an architecture
         has besides 0 is empty until then.
         """
-        self._set_region(
-            address_space << 16 | slot, self._addresses[slot], self._memory[slot]
-        )
+        self._set_region(address_space << 16 | slot, self._addresses[slot], self._memory[slot])
 
     def start_dirty_log(self, slot: int) -> None:
         """From now on the writes to a slot are logged. Raises `KvmError`."""

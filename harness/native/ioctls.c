@@ -30,6 +30,7 @@ const struct ke_ioctl ke_ioctls[] = {
 	SIZED(KVM_SIGNAL_MSI, struct kvm_msi),
 	SIZED(KVM_INTERRUPT, struct kvm_interrupt),
 	SIZED(KVM_IRQFD, struct kvm_irqfd),
+	SIZED(KVM_CREATE_DEVICE, struct kvm_create_device),
 	SIZED(KVM_IOEVENTFD, struct kvm_ioeventfd),
 	SIZED(KVM_REGISTER_COALESCED_MMIO, struct kvm_coalesced_mmio_zone),
 	SIZED(KVM_GET_REGS, struct kvm_regs),

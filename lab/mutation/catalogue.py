@@ -47,6 +47,7 @@ CLASSES: Mapping[str, str] = {
     "completion": "the pending operation is completed wrongly",
     "events": "pending events, timers, the dirty ring or a single step are lost",
     "state_lost": "registers, masks or bits that the guest had are lost at an immediate exit",
+    "overlooked": "the byte is not looked at while something unrelated is so",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

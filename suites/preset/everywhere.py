@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What `preset.everywhere` asks of a KVM under each condition.
 
-A condition is a function of a guest. It makes something so and yields; what it does after that takes
-it back, so that the guest can run on. One that has several states yields in each. Its name is the
-word in the results, its docstring the circumstance in the sentence of a failure.
+A condition is a function of a guest. It makes something so and yields; what it does after that
+takes it back, so that the guest can run on. One that has several states yields in each. Its name is
+the word in the results, its docstring the circumstance in the sentence of a failure.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def require_held(guest: Guest, said: str, *, whole: bool = True) -> None:
         guest.vcpu.immediate_exit = VALUE
         result = guest.vcpu.run_many_raw(times)
         guest.vcpu.immediate_exit = 0
-        require_eintr(result, f"{said}, on run {result.runs} of {times} with immediate_exit={VALUE}")
+        require_eintr(
+            result, f"{said}, on run {result.runs} of {times} with immediate_exit={VALUE}"
+        )
         require_no_progress(before, guest.witness(), f"{said}, with immediate_exit={VALUE}")
     if state is not None:
         counted = guest.architecture.COUNTS_RUNS

@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Conditions of a vCPU of x86 for `preset.everywhere`: see suites/preset/everywhere.py.
+"""States of a vCPU of x86 for `preset.everywhere`: see suites/preset/everywhere.py.
 
-The vCPU's state is put back by the test; a condition takes back what is not part of it.
+The test puts the vCPU's state back; a condition takes back what is not part of it. OF_EVERY_VCPU is
+the list.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 
-from harness.kvm import abi, wires
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, patterns, settings
 from harness.kvm.guest import RAM_SLOT, Guest
 
 PAGE = 0x70000  # of the guest's RAM, which no program uses
 BREAKPOINTS = (0x8000, 0x8010, 0x8020, 0x8030)
-_MP_STATES = range(12)
 _RFLAGS_IF, _RFLAGS_TF = 1 << 9, 1 << 8
 
 
@@ -158,7 +156,16 @@ def unused_registers(guest: Guest) -> Iterator[None]:
     """each general register holds all ones, and then nothing"""
     for value in ((1 << 64) - 1, 0):
         regs = kept.read(guest.vcpu, "regs")
-        for name in ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{n}" for n in range(8, 16))):
+        for name in (
+            "rax",
+            "rbx",
+            "rcx",
+            "rdx",
+            "rsi",
+            "rdi",
+            "rbp",
+            *(f"r{n}" for n in range(8, 16)),
+        ):
             setattr(regs, name, value)
         kept.write(guest.vcpu, "regs", regs)
         yield
@@ -198,37 +205,11 @@ def extended_features(guest: Guest) -> Iterator[None]:
             yield
 
 
-def mp_states(guest: Guest) -> Iterator[None]:
-    """the vCPU has one MP state after another"""
-    for state in _MP_STATES:
-        try:
-            guest.vcpu.set_mp_state(state)
-        except KvmError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            continue
-        yield
-
-
-def apic_modes(guest: Guest) -> Iterator[None]:
-    """the local APIC is off, and then on in each of its modes"""
-    for bits in (0, 1 << 11, 3 << 10):
-        sregs = kept.read(guest.vcpu, "sregs")
-        sregs.apic_base = sregs.apic_base & ~(3 << 10) | bits
-        try:
-            kept.write(guest.vcpu, "sregs", sregs)
-        except KvmError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            continue
-        yield
-
-
 # ---- debugging
 
 
 def debugged(guest: Guest) -> Iterator[None]:
-    """the guest is debugged: by nothing more, by software and by hardware breakpoints, and stepped"""
+    """the guest is debugged, by breakpoints of software and of hardware, and stepped"""
     settings.need(guest.vm, "KVM_CAP_SET_GUEST_DEBUG")
     for more in ((), ("USE_SW_BP",), ("USE_HW_BP",), ("USE_SW_BP", "USE_HW_BP", "SINGLESTEP")):
         settings.guest_debug(guest.vcpu, "ENABLE", *more, addresses=BREAKPOINTS)
@@ -280,148 +261,11 @@ def poisoned_outputs(guest: Guest) -> Iterator[None]:
         yield
 
 
-# ---- what the guest shares with its hypervisor, and what else userspace sets
-
-
-def shared_pages(guest: Guest) -> Iterator[None]:
-    """the guest shares a page with KVM: clock, steal time, asynchronous page faults, EOI"""
-    yield from _shared(guest, settings.SHARED_PAGES)
-
-
-def told_of_pause(guest: Guest) -> Iterator[None]:
-    """the guest is told that its clock stood still"""
-    settings.need(guest.vm, "KVM_CAP_KVMCLOCK_CTRL")
-    for _ in _shared(guest, (settings.CLOCK_PAGE,)):
-        with suppress(KvmError):  # EINVAL where the clock only begins with the next normal run
-            settings.paused(guest.vcpu)
-        yield
-
-
-def hyperv_guest(guest: Guest) -> Iterator[None]:
-    """the guest is one of Hyper-V, and shares a page with it"""
-    if not _set_msr(guest, settings.HYPERV_GUEST, settings.LINUX_ON_HYPERV):
-        raise LackingError("Hyper-V's MSRs", errno.EOPNOTSUPP)
-    yield from _shared(guest, settings.HYPERV_PAGES)
-    ioctls.set_msr(guest.vcpu, settings.HYPERV_GUEST, 0)
-
-
-def hyperv_interrupts(guest: Guest) -> Iterator[None]:
-    """Hyper-V's synthetic interrupt controller is on"""
-    settings.need(guest.vm, "KVM_CAP_HYPERV_SYNIC2")
-    settings.capability(guest.vcpu, "KVM_CAP_HYPERV_SYNIC2", 0)
-    yield
-
-
-def cpuid_enforced(guest: Guest) -> Iterator[None]:
-    """the guest may use of KVM's and Hyper-V's features what its CPUID has"""
-    for name in ("KVM_CAP_ENFORCE_PV_FEATURE_CPUID", "KVM_CAP_HYPERV_ENFORCE_CPUID"):
-        if guest.vm.check_extension(name):
-            settings.capability(guest.vcpu, name, 1)
-            yield
-            settings.capability(guest.vcpu, name, 0)
-
-
-def machine_checks(guest: Guest) -> Iterator[None]:
-    """the vCPU has banks for machine checks"""
-    settings.need(guest.vm, "KVM_CAP_MCE")
-    settings.machine_checks(guest.vcpu, 10)
-    yield
-
-
-def tpr_reported(guest: Guest) -> Iterator[None]:
-    """accesses to the TPR are reported, and a page shadows it"""
-    settings.need(guest.vm, "KVM_CAP_VAPIC")
-    settings.tpr_reports(guest.vcpu, enabled=True)
-    yield
-    settings.vapic(guest.vcpu, PAGE)
-    yield
-    settings.vapic(guest.vcpu, 0)
-    settings.tpr_reports(guest.vcpu, enabled=False)
-
-
-def tsc_scaled(guest: Guest) -> Iterator[None]:
-    """the guest's TSC has another rate than the host's, slower and faster"""
-    khz = ioctls.tsc_khz(guest.vcpu)
-    if not guest.vm.check_extension("KVM_CAP_TSC_CONTROL"):
-        raise LackingError("KVM_CAP_TSC_CONTROL", errno.EOPNOTSUPP)
-    for other in (khz // 2, khz * 2):
-        settings.tsc_khz(guest.vcpu, other)
-        yield
-    settings.tsc_khz(guest.vcpu, khz)
-
-
-def tsc_moved(guest: Guest) -> Iterator[None]:
-    """the guest's TSC has another offset"""
-    if not guest.vm.check_extension("KVM_CAP_VCPU_ATTRIBUTES"):
-        raise LackingError("KVM_CAP_VCPU_ATTRIBUTES", errno.EOPNOTSUPP)
-    settings.tsc_offset(guest.vcpu, -(1 << 40) & (1 << 64) - 1)
-    yield
-    ioctls.set_msr(guest.vcpu, ioctls.TSC, 1 << 50)
-    yield
-
-
-def msr_exits(guest: Guest) -> Iterator[None]:
-    """MSR accesses exit, and a filter denies one"""
-    settings.need(guest.vm, "KVM_CAP_X86_MSR_FILTER")
-    ioctls.enable_msr_exits(guest.vm, "INVAL", "UNKNOWN", "FILTER")
-    yield
-    ioctls.deny_msr(guest.vm, settings.DEBUGCTL)
-    yield
-
-
-def interrupt_wired(guest: Guest) -> Iterator[None]:
-    """an eventfd raises an interrupt line"""
-    settings.need(guest.vm, "KVM_CAP_IRQFD")
-    fd = os.eventfd(0)
-    try:
-        wires.interrupt_by(guest.vm, fd, 5)
-        yield
-    finally:
-        os.close(fd)
-
-
-def clock_moved(guest: Guest) -> Iterator[None]:
-    """the VM's clock was set just before"""
-    settings.clock(guest.vm, 1 << 50)
-    yield
-
-
-def few_mmu_pages(guest: Guest) -> Iterator[None]:
-    """the number of the VM's shadow pages was set"""
-    settings.mmu_pages(guest.vm, 64)
-    yield
-
-
-def events_denied(guest: Guest) -> Iterator[None]:
-    """a filter denies counters"""
-    settings.event_filter(guest.vm)
-    yield
-
-
-def xen_guest(guest: Guest) -> Iterator[None]:
-    """the VM is one for Xen's guests"""
-    settings.xen(guest.vm)
-    yield
-
-
-def second_mapping_read(guest: Guest) -> Iterator[None]:
-    """userspace has just read the whole of kvm_run"""
-    with closing(guest.vcpu.map_again()) as page:
-        page[:]
-    yield
-
-
 OF_EVERY_VCPU = (
     *(nmi, nmi_masked, smi, in_smm, exception, exception_pending, triple_fault, interrupt),
     *(interrupts_on, interrupt_shadow, window_wanted, trap_flag, user_mode, paging_off),
     *(compatibility_mode, unused_registers, nowhere, patterns_everywhere, priorities),
     *(extended_features, debugged, own_breakpoints, sync_valid, sync_dirty, poisoned_outputs),
-    *(shared_pages, told_of_pause, hyperv_guest, cpuid_enforced, machine_checks, tsc_scaled, tsc_moved),
-    *(msr_exits, clock_moved, few_mmu_pages, events_denied, xen_guest, second_mapping_read),
-)
-WITH_LOCAL_APIC = (
-    *(mp_states, apic_modes, interrupt, interrupts_on, nmi),
-    *(patterns_everywhere, tpr_reported, hyperv_interrupts, interrupt_wired),
 )
 
 
@@ -435,24 +279,3 @@ def _set_rflags(guest: Guest, bits: int) -> None:
     regs = kept.read(guest.vcpu, "regs")
     regs.rflags |= bits
     kept.write(guest.vcpu, "regs", regs)
-
-
-def _shared(guest: Guest, indices: tuple[int, ...]) -> Iterator[None]:
-    """Yields with each page shared that KVM lets the guest share."""
-    shared = 0
-    for index in indices:
-        if _set_msr(guest, index, PAGE | 1):
-            shared += 1
-            yield
-            ioctls.set_msr(guest.vcpu, index, 0)
-    if not shared:
-        raise LackingError("shared pages", errno.EOPNOTSUPP)
-
-
-def _set_msr(guest: Guest, index: int, value: int) -> bool:
-    """Whether KVM took it."""
-    try:
-        ioctls.set_msr(guest.vcpu, index, value)
-    except KvmError:
-        return False
-    return True

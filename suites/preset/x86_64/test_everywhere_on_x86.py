@@ -29,7 +29,8 @@ from suites.preset.everywhere import (
     require_immediate_runs,
     skipped_where_lacking,
 )
-from suites.preset.x86_64.everywhere_of_vcpu import OF_EVERY_VCPU, PAGE, WITH_LOCAL_APIC
+from suites.preset.x86_64.everywhere_of_services import OF_EVERY_VM, WITH_LOCAL_APIC
+from suites.preset.x86_64.everywhere_of_vcpu import OF_EVERY_VCPU, PAGE
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
@@ -81,7 +82,7 @@ WITH_IRQCHIP = (boot_processor, timer_chip, bus_frequency)
 
 
 @pytest.mark.claim("preset.everywhere")
-@each(OF_EVERY_VCPU)
+@each((*OF_EVERY_VCPU, *OF_EVERY_VM))
 def test_whatever_the_vcpu_is(ready: Guest, condition: Condition) -> None:
     """kvm_arch_vcpu_ioctl_run() comes to the check before it looks at the guest's state."""
     _obeyed(ready, condition)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi, lib
 
