@@ -35,6 +35,7 @@ _OF_ALL: Mapping[str, str] = {
     "no_realtime": "this process may not take a realtime priority",
     "no_second_cpu": "this process may use one processor only",
     "no_second_vcpu": "this KVM allows one vCPU only",
+    "no_setting": "this KVM has not, or does not allow, what the byte is to be tried under",
 }
 
 #: Each word, also of other architectures than this machine's, with its prose.

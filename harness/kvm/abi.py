@@ -116,6 +116,13 @@ def constant(name: str) -> int:
     return int(getattr(lib, name))
 
 
+def run_field(name: str) -> range:
+    """The bytes of a field of struct kvm_run."""
+    begin = int(ffi.offsetof("struct kvm_run", name))
+    field = dict(ffi.typeof("struct kvm_run").fields)[name]
+    return range(begin, begin + int(ffi.sizeof(field.type)))
+
+
 def run_structure_size() -> int:
     """Bytes of struct kvm_run as the header that the extension was built with defines it."""
     return int(ffi.sizeof("struct kvm_run"))

@@ -60,13 +60,13 @@ class Witness:
 
 
 class Guest(Closing):
-    """A VM, its RAM (slot 0), a vCPU, and what was loaded into it."""
+    """A VM, its RAM (slot 0), a vCPU with this number, and what was loaded into it."""
 
-    def __init__(self, vm: Vm, architecture: Architecture) -> None:
+    def __init__(self, vm: Vm, architecture: Architecture, number: int = 0) -> None:
         self.vm = vm
         self.architecture = architecture
         self.ram: Memory = vm.add_memory(RAM_SLOT, self.address(0), at.RAM_SIZE)
-        self.vcpu: Vcpu = vm.create_vcpu(0)
+        self.vcpu: Vcpu = vm.create_vcpu(number)
         architecture.complete_vm(vm)
         self.vcpu.bounds.heartbeat = self.ram.low_half(at.HEARTBEAT)
         self.vcpu.bounds.stop = self.ram.low_half(at.STOP)

@@ -19,12 +19,12 @@ class Memory:
 
     Words have the host's byte order, as every guest of this project does. They have 64 bits, of
     which the low half counts: it is read and written by one access, so a guest may write it
-    meanwhile.
+    meanwhile. `mapping` is memory of another kind than anonymous and shared.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, mapping: mmap.mmap | None = None) -> None:
         self.size = size
-        self._map = mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+        self._map = mapping or mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
         self._view: Any = ffi.from_buffer("uint8_t[]", self._map, require_writable=True)
 
     def address(self, offset: int = 0) -> Any:

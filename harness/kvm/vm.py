@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import Any
 
@@ -63,17 +64,36 @@ class Vm(Closing):
             raise abi.KvmError(f"KVM_ENABLE_CAP({capability})", -value)
 
     def add_memory(
-        self, slot: int, guest_address: int, size: int, *, log_dirty: bool = False
+        self,
+        slot: int,
+        guest_address: int,
+        size: int,
+        *,
+        log_dirty: bool = False,
+        read_only: bool = False,
+        mapping: mmap.mmap | None = None,
     ) -> Memory:
-        """KVM_SET_USER_MEMORY_REGION with fresh memory of `size` bytes. Raises `KvmError`."""
-        memory = Memory(size)
+        """KVM_SET_USER_MEMORY_REGION with fresh memory of `size` bytes, or with this mapping.
+
+        The mapping is then the VM's to close. Raises `KvmError`.
+        """
+        memory = Memory(size, mapping)
         try:
-            self._set_region(slot, guest_address, memory, log_dirty)
+            self._set_region(slot, guest_address, memory, log_dirty, read_only)
         except abi.KvmError:
             memory.close()
             raise
         self._memory[slot], self._addresses[slot] = memory, guest_address
         return memory
+
+    def move_memory(self, slot: int, guest_address: int) -> None:
+        """A slot's memory is somewhere else from now on. Raises `KvmError`."""
+        self._set_region(slot, guest_address, self._memory[slot])
+        self._addresses[slot] = guest_address
+
+    def take_memory(self, slot: int) -> None:
+        """The guest has a slot's memory no longer; the host has, and may move it back in."""
+        self._set_region(slot, self._addresses[slot], self._memory[slot], size=0)
 
     def add_memory_to(self, address_space: int, slot: int) -> None:
         """A slot's memory in another address space as well. Raises `KvmError`.
@@ -81,20 +101,27 @@ class Vm(Closing):
         api.rst 4.35: bits 16 to 31 of the slot name the address space. One that an architecture
         has besides 0 is empty until then.
         """
-        self._set_region(
-            address_space << 16 | slot, self._addresses[slot], self._memory[slot], False
-        )
+        self._set_region(address_space << 16 | slot, self._addresses[slot], self._memory[slot])
 
     def start_dirty_log(self, slot: int) -> None:
         """From now on the writes to a slot are logged. Raises `KvmError`."""
         self._set_region(slot, self._addresses[slot], self._memory[slot], True)
 
-    def _set_region(self, slot: int, guest_address: int, memory: Memory, log_dirty: bool) -> None:
+    def _set_region(
+        self,
+        slot: int,
+        guest_address: int,
+        memory: Memory,
+        log_dirty: bool = False,
+        read_only: bool = False,
+        size: int | None = None,
+    ) -> None:
         region = ffi.new("struct kvm_userspace_memory_region *")
         region.slot = slot
-        region.flags = abi.constant("KVM_MEM_LOG_DIRTY_PAGES") if log_dirty else 0
+        region.flags |= abi.constant("KVM_MEM_LOG_DIRTY_PAGES") if log_dirty else 0
+        region.flags |= abi.constant("KVM_MEM_READONLY") if read_only else 0
         region.guest_phys_addr = guest_address
-        region.memory_size = memory.size
+        region.memory_size = memory.size if size is None else size
         region.userspace_addr = int(ffi.cast("uintptr_t", memory.address()))
         abi.ioctl(self.fd, "KVM_SET_USER_MEMORY_REGION", region)
 

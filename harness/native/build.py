@@ -50,9 +50,8 @@ def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
     names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef", "sweep.cdef"]
     texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
-    own = HERE / "arch" / f"{machine}.cdef"  # what only its <asm/kvm.h> has
-    if own.exists():
-        texts.append(own.read_text(encoding="utf-8"))
+    own = sorted(HERE.glob(f"arch/{machine}*.cdef"))  # what only its <asm/kvm.h> has
+    texts += [path.read_text(encoding="utf-8") for path in own]
     return "\n".join(texts)
 
 

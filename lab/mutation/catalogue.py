@@ -49,6 +49,7 @@ CLASSES: Mapping[str, str] = {
     "state_lost": "registers, masks or bits that the guest had are lost at an immediate exit",
     "mp_state": "an MP state that userspace set, or the event that ends it, is lost",
     "window": "the interrupt window that userspace asked for is lost, doubled or said wrongly",
+    "overlooked": "the byte is not looked at while something unrelated is so",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

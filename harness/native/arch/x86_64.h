@@ -6,6 +6,8 @@
 #include <linux/kvm_para.h>
 #include <sys/syscall.h>
 
+#include "x86_64_settings.h"
+
 /* ---- constants that older headers lack (compat.h) */
 
 #ifndef KVM_HC_MAP_GPA_RANGE /* 5.14 */
@@ -62,8 +64,8 @@ struct kvm_sregs2 {
 		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
-		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),                             \
-		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),
+		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),                                         \
+		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state), KE_ARCH_SETTINGS
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
 static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)

@@ -71,9 +71,9 @@ def triple_fault_pending(events: Any) -> bool:
     return bool(lib.ke_triple_fault(events)[0])
 
 
-def set_triple_fault_pending(events: Any) -> None:
+def set_triple_fault_pending(events: Any, *, pending: bool = True) -> None:
     """The same, set; with the flag that makes KVM_SET_VCPU_EVENTS read it."""
-    lib.ke_triple_fault(events)[0] = 1
+    lib.ke_triple_fault(events)[0] = pending
     events.flags |= lib.KVM_VCPUEVENT_VALID_TRIPLE_FAULT
 
 

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a monitor wires to a VM: writes that signal or are collected, interrupts, devices.
+
+Each function raises `KvmError`.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from harness.kvm import abi
+from harness.kvm.vm import Vm
+from harness.native import ffi
+
+
+def collect_writes(vm: Vm, address: int, size: int) -> None:
+    """KVM_REGISTER_COALESCED_MMIO (api.rst 4.116): such writes do not exit."""
+    zone = ffi.new("struct kvm_coalesced_mmio_zone *", {"addr": address, "size": size})
+    vm.ioctl("KVM_REGISTER_COALESCED_MMIO", zone)
+
+
+def signal_writes(vm: Vm, address: int, eventfd: int) -> None:
+    """KVM_IOEVENTFD (api.rst 4.59): a write of four bytes signals it."""
+    request = ffi.new("struct kvm_ioeventfd *", {"addr": address, "len": 4, "fd": eventfd})
+    vm.ioctl("KVM_IOEVENTFD", request)
+
+
+def interrupt_by(vm: Vm, eventfd: int, line: int) -> None:
+    """KVM_IRQFD (api.rst 4.75): the eventfd raises an interrupt line."""
+    vm.ioctl("KVM_IRQFD", ffi.new("struct kvm_irqfd *", {"fd": eventfd, "gsi": line}))
+
+
+def assigned_devices(vm: Vm) -> int:
+    """KVM_CREATE_DEVICE of KVM_DEV_TYPE_VFIO: a descriptor, which the caller closes.
+
+    `LackingError` where this kernel has no such device.
+    """
+    request = ffi.new("struct kvm_create_device *")
+    request.type = abi.constant("KVM_DEV_TYPE_VFIO")
+    value = abi.ioctl_raw(vm.fd, "KVM_CREATE_DEVICE", request)
+    if value == -errno.ENODEV:  # api.rst 4.79: "device type not supported"
+        raise abi.LackingError("KVM_DEV_TYPE_VFIO", errno.ENODEV)
+    if value < 0:
+        raise abi.KvmError("KVM_CREATE_DEVICE", -value)
+    return int(request.fd)

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The byte is overlooked in a VM with a coalesced zone.
+@@
+expression E;
+@@
+-if (!vcpu->wants_to_run) {
++if (!vcpu->wants_to_run && !(!list_empty(&vcpu->kvm->coalesced_zones))) {
+ 	r = -EINTR;
+ 	goto out;
+ }
+ r = E;

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `preset.everywhere` asks of a KVM under each condition.
+
+A condition is a function of a guest. It makes something so and yields; what it does after that
+takes it back, so that the guest can run on. One that has several states yields in each. Its name is
+the word in the results, its docstring the circumstance in the sentence of a failure.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm.abi import KvmError, LackingError
+from harness.kvm.guest import Guest
+from harness.require import (
+    require_eintr,
+    require_no_progress,
+    require_runs_on,
+    require_same_state,
+)
+
+Condition = Callable[[Guest], Iterator[None]]
+RUNS = (1, 20)  # a defect that toggles cancels out over an even number
+VALUE = 0x81  # neither 1 nor a single bit
+
+
+def each(conditions: Iterable[Condition]) -> pytest.MarkDecorator:
+    """The test runs once under each."""
+    return pytest.mark.parametrize("condition", conditions, ids=lambda each: each.__name__)
+
+
+def circumstance(condition: Callable[..., object]) -> str:
+    """Its docstring as the beginning of a sentence."""
+    return "While " + " ".join((condition.__doc__ or condition.__name__).split())
+
+
+def require_obeyed(guest: Guest, condition: Condition) -> None:
+    """The byte is obeyed in each state of the condition, and the guest runs on afterwards."""
+    __tracebackhide__ = True
+    require_immediate_runs(guest, condition)
+    require_runs_on(guest, f"{circumstance(condition)} or just was, with the byte cleared")
+
+
+def require_immediate_runs(guest: Guest, condition: Condition) -> None:
+    """The byte is obeyed in each state of the condition."""
+    __tracebackhide__ = True
+    with skipped_where_lacking(condition.__name__):
+        for number, _ in enumerate(condition(guest)):
+            # The whole state once, for it is thirty times as dear as a witness.
+            require_held(guest, circumstance(condition), whole=number == 0)
+
+
+def require_held(guest: Guest, said: str, *, whole: bool = True) -> None:
+    """After one immediate run and after twenty more: EINTR each time, and nothing has changed."""
+    __tracebackhide__ = True
+    state = guest.whole() if whole and guest.vm.fd >= 0 else None
+    before = guest.witness()
+    for times in RUNS:
+        guest.vcpu.immediate_exit = VALUE
+        result = guest.vcpu.run_many_raw(times)
+        guest.vcpu.immediate_exit = 0
+        require_eintr(
+            result, f"{said}, on run {result.runs} of {times} with immediate_exit={VALUE}"
+        )
+        require_no_progress(before, guest.witness(), f"{said}, with immediate_exit={VALUE}")
+    if state is not None:
+        counted = guest.architecture.COUNTS_RUNS
+        runs = f"{said}, in {sum(RUNS)} immediate runs"
+        require_same_state(state, guest.whole(), runs, may_change=counted)
+
+
+@contextmanager
+def skipped_where_lacking(detail: str) -> Iterator[None]:
+    """Skips where KVM says that it has not what makes the condition so, or may not have it."""
+    try:
+        yield
+    except LackingError as error:
+        pytest.skip(reason("no_setting", f"{detail}: no {error.ioctl}"))
+    except KvmError as error:
+        if error.errno != errno.EPERM:
+            raise
+        pytest.skip(reason("no_setting", f"{detail}: {error}"))
+    except PermissionError as error:
+        pytest.skip(reason("no_setting", f"{detail}: {error.strerror}"))
