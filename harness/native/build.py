@@ -23,6 +23,7 @@ SOURCES = (
     "last_words.c",
     "other_process.c",
     "run.c",
+    "senders.c",
     "signals.c",
     "sweep.c",
     "userfault.c",
@@ -41,6 +42,7 @@ HEADERS = (
     "last_words.h",
     "native.h",
     "running.h",
+    "senders.h",
     "sweep.h",
     "thread_timer.h",
 )
@@ -48,7 +50,7 @@ HEADERS = (
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef", "sweep.cdef"]
+    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef", "senders.cdef", "sweep.cdef"]
     texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
     own = HERE / "arch" / f"{machine}.cdef"  # what only its <asm/kvm.h> has
     if own.exists():
@@ -60,7 +62,8 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n#include "sweep.h"',
+    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n'
+    '#include "senders.h"\n#include "sweep.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],
