@@ -89,10 +89,12 @@ def run_kicked(
     not come.
     """
     for _ in range(_MOST_ELSEWHERE):
-        with CountingHandler(sender.signo) as handler:
-            with sender.to(threading.get_native_id()) as send_it:
-                with _Kicker(begin(), send_it, handler) as kicker:
-                    result = processor.vcpu.run_raw()
+        with (
+            CountingHandler(sender.signo) as handler,
+            sender.to(threading.get_native_id()) as send_it,
+        ):
+            with _Kicker(begin(), send_it, handler) as kicker:
+                result = processor.vcpu.run_raw()
             if not kicker.sent:
                 raise NotSeenError(
                     f"the moment for the signal did not come ({processor.progress()}), but "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Guest memory: anonymous, shared, mapped into this process."""
+"""Guest memory: shared, mapped into this process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ class Memory:
 
     Words have the host's byte order, as every guest of this project does. They have 64 bits, of
     which the low half counts: it is read and written by one access, so a guest may write it
-    meanwhile.
+    meanwhile. It is anonymous, or of the file `fd`, which another process can map as well.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, fd: int | None = None) -> None:
         self.size = size
-        self._map = mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+        anonymous = mmap.MAP_ANONYMOUS if fd is None else 0
+        self._map = mmap.mmap(-1 if fd is None else fd, size, mmap.MAP_SHARED | anonymous)
         self._view: Any = ffi.from_buffer("uint8_t[]", self._map, require_writable=True)
 
     def address(self, offset: int = 0) -> Any:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Every signal that a process can catch, blocked, sent and taken by its number.
 
-By the system calls themselves: the C library keeps signals 32 and 33 to itself (pthread_cancel() and
-setuid()), refuses them in a mask, and nothing here uses them.
+By the system calls themselves: the C library keeps signals 32 and 33 to itself, for
+pthread_cancel() and setuid(), and refuses them in a mask. Nothing here uses them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NUMBERS = tuple(number for number in range(1, 65) if number not in _NEVER)
 
 
 class BlockedAll:
-    """A context manager: this thread blocks all of `NUMBERS`. At its end none of them is pending."""
+    """A context manager: this thread blocks all of `NUMBERS`; at its end none is pending."""
 
     def __init__(self) -> None:
         self._before = 0
@@ -39,9 +39,10 @@ class BlockedAll:
         self.take_all()
         _block_exactly(self._before)
 
-    def send(self, number: int) -> None:
+    def send(self, number: int, times: int = 1) -> None:
         """Sends a signal to this thread, where it stays pending, also where it is ignored."""
-        send(threading.get_native_id(), number)
+        for _ in range(times):
+            send(threading.get_native_id(), number)
 
     def take(self, number: int) -> int:
         """Takes away what is pending of a signal: how many there were. Raises OSError."""

@@ -74,7 +74,7 @@ class Processor(Protocol):
 
 
 def asleep(processor: Processor, tid: int) -> bool:
-    """Whether the thread sleeps in KVM_RUN, and the vCPU itself, where KVM counts it, is blocked."""
+    """Whether the thread sleeps in KVM_RUN, and the vCPU, where KVM counts it, is blocked."""
     state, in_run = _thread_state(tid)
     return state == "S" and in_run and processor.statistic("blocking") in (1, None)
 

@@ -74,7 +74,11 @@ def _timer(signo: int, *, of_thread: bool) -> Sender:
     def to(tid: int) -> Iterator[Send]:
         with ExitStack() as armed:
             timer = ThreadTimer(signo, tid if of_thread else 0, _SOON_NS)
-            yield lambda: armed.enter_context(timer) and None
+
+            def arm() -> None:
+                armed.enter_context(timer)
+
+            yield arm
 
     return Sender(signo, to)
 
@@ -82,8 +86,11 @@ def _timer(signo: int, *, of_thread: bool) -> Sender:
 def _alarm() -> Sender:
     @contextmanager
     def to(_: int) -> Iterator[Send]:
+        def arm() -> None:
+            signal.setitimer(signal.ITIMER_REAL, _SOON_NS / NS)
+
         try:
-            yield lambda: signal.setitimer(signal.ITIMER_REAL, _SOON_NS / NS) and None
+            yield arm
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
