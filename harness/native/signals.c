@@ -92,8 +92,7 @@ static void count(int signo)
 	if (byte)
 		*(volatile uint8_t *)byte = 1;
 	tell_run();
-	atomic_store_explicit(
-		&taker[signo], (pid_t)syscall(SYS_gettid), memory_order_relaxed);
+	atomic_store_explicit(&taker[signo], (pid_t)syscall(SYS_gettid), memory_order_relaxed);
 	atomic_fetch_add_explicit(&handled[signo], 1, memory_order_relaxed);
 }
 
@@ -153,7 +152,8 @@ int ke_tgkill(int tid, int signo)
 	return syscall(SYS_tgkill, getpid(), tid, signo) ? -errno : 0;
 }
 
-/* A timer that signals one thread, or the process (tid 0); the value is a handle for ke_timer_stop(), or -errno. */
+/* A timer that signals one thread, or the process (tid 0); the value is a handle for
+ * ke_timer_stop(), or -errno. */
 int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns)
 {
 	struct itimerspec when = {

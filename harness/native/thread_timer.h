@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A POSIX timer that signals one thread (timer_create(2), SIGEV_THREAD_ID), or with 0 the process. */
+/* A POSIX timer that signals one thread (timer_create(2), SIGEV_THREAD_ID), or with 0 the process.
+ */
 #ifndef KE_THREAD_TIMER_H
 #define KE_THREAD_TIMER_H
 
