@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import POLL_S, NotSeenError, Processor, asleep
 from harness.kvm.senders import Send, Sender
@@ -39,7 +41,7 @@ def until_asleep(processor: Processor) -> Ready:
 class _Kicker:
     """A context manager: a thread that sends once the moment has come, or gives up at its end."""
 
-    def __init__(self, ready: Ready, send_it: Send, handler: CountingHandler) -> None:
+    def __init__(self, ready: Ready, send_it: Send, handler: CountingHandler | None) -> None:
         self.sent = self.elsewhere = False
         self._ready, self._send, self._handler = ready, send_it, handler
         self._error: BaseException | None = None
@@ -59,7 +61,7 @@ class _Kicker:
                 return
         self._send()
         self.sent = True
-        while not self._over.wait(POLL_S):
+        while self._handler and not self._over.wait(POLL_S):
             if self._handler.count() and self._handler.taken_by() != self._tid:
                 self.elsewhere = True
                 with suppress(ProcessLookupError):
@@ -78,6 +80,29 @@ class _Kicker:
         self._thread.join()
         if self._error is not None:
             raise self._error
+
+
+def run_disturbed(guest: Guest, disturb: Callable[[], None], turns: int) -> RunResult:
+    """KVM_RUN here, `disturb` once the guest runs, and the stop word when it ran on so long.
+
+    The result of the run that the stop word ended. `NotSeenError` when the guest did not run.
+    """
+    on_and_on = until_progress(guest, turns)
+
+    def then_stop() -> None:
+        disturb()
+        bound = int(guest.vcpu.bounds.patience_s / 2 / POLL_S)
+        for _ in range(bound):
+            if on_and_on(0):
+                break
+            time.sleep(POLL_S)
+        guest.stop()
+
+    with _Kicker(until_progress(guest), then_stop, None) as kicker:
+        result = guest.vcpu.run_raw()
+    if not kicker.sent:
+        raise NotSeenError(f"the guest did not run ({guest.progress()}), but {result.describe()}")
+    return result
 
 
 def run_kicked(
