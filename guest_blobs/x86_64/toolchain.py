@@ -16,6 +16,8 @@ TOOLCHAIN = Toolchain(
         "long": ("-DMODE_LONG",),
     },
     placements={
+        # A program of the host, and where Linux has those of 32 bits by custom.
+        "compat_caller": Placement(("protected",), 0x08048000, 0x08049000),
         "nested_svm": Placement(("long",)),
         "pages": Placement(("protected", "long")),
         "reached": Placement(("protected", "long")),

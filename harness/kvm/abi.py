@@ -87,6 +87,11 @@ interrupted: Counter[str] = Counter()
 """How often this process repeated which ioctl."""
 
 
+def ioctl_once_raw(fd: int, name: str, argument: Any = 0) -> int:
+    """Issues an ioctl by name, once: the kernel's value, or the negative errno, EINTR too."""
+    return int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
+
+
 def ioctl_raw(fd: int, name: str, argument: Any = 0) -> int:
     """Issues an ioctl by name. `argument` is a cffi pointer, or a number.
 
@@ -96,7 +101,7 @@ def ioctl_raw(fd: int, name: str, argument: Any = 0) -> int:
     other call it is one only where repeating has no end.
     """
     for _ in range(MOST_REPEATS):
-        value = int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
+        value = ioctl_once_raw(fd, name, argument)
         if value != -errno_module.EINTR or name == "KVM_RUN":
             break
         interrupted[name] += 1

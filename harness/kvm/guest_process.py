@@ -39,7 +39,8 @@ class Answer:
 
     `outcome` describes the last run, "" while it goes on. `interrupted`: it ended with EINTR by
     itself; `stopped`: it ended with 0 and the program's last exit. `eintr` counts the EINTR met
-    so far, `pending` are the signals that were pending on the vCPU's thread after the run.
+    so far, `pending` are the signals that were pending on the vCPU's thread after the run, `thread`
+    is the id of that thread.
     """
 
     outcome: str
@@ -47,6 +48,7 @@ class Answer:
     stopped: bool
     eintr: int
     pending: tuple[int, ...]
+    thread: int
 
 
 class GuestProcessError(Exception):
@@ -90,6 +92,11 @@ class GuestProcess(Closing):
             raise NotSeenError(text) if kicked else GuestProcessError(text)
         found = json.loads(line)
         return Answer(**{**found, "pending": tuple(found["pending"])})
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def pause(self) -> None:
         """SIGSTOP, and returns once the process has stopped."""
@@ -155,7 +162,7 @@ class _Worker:
         else:
             self._await_progress()
         if not self._running.over():
-            return Answer("", False, False, self._eintr, ())
+            return Answer("", False, False, self._eintr, (), self._running.tid)
         result = self._running.outcome()
         return Answer(
             outcome=result.describe(),
@@ -163,6 +170,7 @@ class _Worker:
             stopped=result.value == 0 and not result.rescue and word_of(result.exit) is Word.DONE,
             eintr=self._eintr,
             pending=tuple(sorted(self._running.pending)),
+            thread=self._running.tid,
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Guest memory: anonymous, shared, mapped into this process."""
+"""Guest memory: shared, mapped into this process."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from harness.kvm.vcpu import Vcpu
 from harness.lasting_thread import LastingThread
 from harness.native import lib
 
-_POLL_S = 0.0005
+POLL_S = 0.0005
 _LONGEST_LOOK_S = 0.05  # what took longer was the host's: it was starved, or stopped the process
 _NOBODY = -1
 _LOOK = signal.SIGRTMAX - 5  # ends a run whose vCPU is to be asked; no test and no rescue uses it
@@ -72,6 +72,25 @@ class Processor(Protocol):
 
     def progress(self) -> str:
         """What its program counted, for a bug report."""
+
+
+def asleep(processor: Processor, tid: int) -> bool:
+    """Whether the thread sleeps in KVM_RUN, and the vCPU, where KVM counts it, is blocked."""
+    state, in_run = _thread_state(tid)
+    return state == "S" and in_run and processor.statistic("blocking") in (1, None)
+
+
+def _thread_state(tid: int) -> tuple[str, bool]:
+    """The thread's state as of proc(5), and whether it sleeps in ioctl(KVM_RUN)."""
+    task = Path("/proc/self/task") / str(tid)
+    try:
+        # Field 3 of stat, behind the name, which may hold any character.
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+        call = (task / "syscall").read_text().split()
+    except OSError:  # the thread has ended: who waits for it says so
+        return "gone", False
+    # The number of the call, then its arguments: descriptor and request. Or "running".
+    return state, len(call) > 2 and int(call[2], 16) == abi.IOCTLS["KVM_RUN"]
 
 
 class Running:
@@ -179,7 +198,7 @@ class Running:
                 raise NotSeenError(
                     f"waited {patience_s:.0f} s for {what}, in vain: {self._standstill()}"
                 )
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def _over_before(self, what: str) -> NotSeenError:
         result = self.outcome()
@@ -218,23 +237,9 @@ class Running:
         Where KVM counts it, the vCPU itself must be blocked: it neither polls nor waits for a lock.
         """
 
-        def asleep() -> bool:
-            state, in_run = self._thread_state()
-            return state == "S" and in_run and self.guest.statistic("blocking") in (1, None)
-
-        self.wait_until(asleep, "the vCPU's thread to sleep in the kernel")
-
-    def _thread_state(self) -> tuple[str, bool]:
-        """The thread's state as of proc(5), and whether it sleeps in ioctl(KVM_RUN)."""
-        task = Path("/proc/self/task") / str(self._tid)
-        try:
-            # Field 3 of stat, behind the name, which may hold any character.
-            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
-            call = (task / "syscall").read_text().split()
-        except OSError:  # the thread has ended: wait_until() says so
-            return "gone", False
-        # The number of the call, then its arguments: descriptor and request. Or "running".
-        return state, len(call) > 2 and int(call[2], 16) == abi.IOCTLS["KVM_RUN"]
+        self.wait_until(
+            lambda: asleep(self.guest, self._tid), "the vCPU's thread to sleep in the kernel"
+        )
 
     def _standstill(self) -> str:
         """What thread and vCPU wait in, for a bug report.
@@ -242,7 +247,7 @@ class Running:
         It ends the run by signals first: KVM answers no ioctl of the vCPU before (it holds the
         vCPU's mutex in KVM_RUN), and a monitor would see the same state.
         """
-        state, in_run = self._thread_state()
+        state, in_run = _thread_state(self._tid)
         text = (
             f"{self.guest.progress()}, thread in state {state}{' in KVM_RUN' if in_run else ''}, "
             f"KVM's statistic blocking {self.guest.statistic('blocking')}"
@@ -293,7 +298,7 @@ class KickOnProgress:
 
     def _body(self) -> None:
         while (self._guest.heartbeat - self._start) & 0xFFFFFFFF < 3:
-            if self._over.wait(_POLL_S):
+            if self._over.wait(POLL_S):
                 return
         try:
             send(self._tid, self._signo)

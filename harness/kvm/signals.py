@@ -43,6 +43,10 @@ class CountingHandler:
         """How often the handler ran since it was installed."""
         return int(lib.ke_handler_count(self.signo))
 
+    def taken_by(self) -> int:
+        """The thread on which it ran last, an id as of gettid(2); of no use before it ran."""
+        return int(lib.ke_handler_taker(self.signo))
+
     def sets_immediate_exit(self, guest: Guest) -> None:
         """From now on the handler sets this guest's byte, as api.rst describes the kick."""
         lib.ke_handler_target(self.signo, ffi.addressof(guest.vcpu.run_page, "immediate_exit"))
@@ -50,6 +54,8 @@ class CountingHandler:
 
 class ThreadTimer:
     """A context manager: a POSIX timer that signals one thread (SIGEV_THREAD_ID).
+
+    The process, with `tid` 0 (SIGEV_SIGNAL).
 
     `first_ns` and `interval_ns` are nanoseconds on CLOCK_MONOTONIC; an interval of 0 fires once.
     """

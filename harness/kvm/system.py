@@ -43,6 +43,10 @@ class System(Closing):
         """KVM_CREATE_VM: a descriptor, or the negative errno."""
         return abi.ioctl_raw(self.fd, "KVM_CREATE_VM", machine_type)
 
+    def create_vm_once_raw(self, machine_type: int = 0) -> int:
+        """The same, but EINTR is an answer, and the call not repeated."""
+        return abi.ioctl_once_raw(self.fd, "KVM_CREATE_VM", machine_type)
+
     def create_vm(self, machine_type: int = 0) -> Vm:
         """A new virtual machine. Raises `KvmError`."""
         fd = self.create_vm_raw(machine_type)

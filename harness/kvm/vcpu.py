@@ -79,12 +79,13 @@ class Vcpu(Closing):
         """
         return self._run(argument, progress_forbidden, 1, goes_on)
 
-    def run_many_raw(self, times: int) -> RunResult:
-        """KVM_RUN so often, as long as it gives EINTR by itself: for a byte that is left set.
+    def run_many_raw(self, times: int, *, progress_forbidden: bool = True) -> RunResult:
+        """KVM_RUN so often, as long as it gives EINTR by itself: by a byte that is left set, or by
+        a timer's signals.
 
         What the last one returned, and in `runs` its number. One run's bounds are those of all.
         """
-        return self._run(0, True, times)
+        return self._run(0, progress_forbidden, times)
 
     def _run(
         self, argument: int, progress_forbidden: bool, times: int, goes_on: bool = True

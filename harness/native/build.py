@@ -23,8 +23,10 @@ SOURCES = (
     "last_words.c",
     "other_process.c",
     "run.c",
+    "senders.c",
     "signals.c",
     "sweep.c",
+    "task_work.c",
     "userfault.c",
 )
 HEADERS = (
@@ -41,14 +43,17 @@ HEADERS = (
     "last_words.h",
     "native.h",
     "running.h",
+    "senders.h",
     "sweep.h",
+    "task_work.h",
     "thread_timer.h",
 )
 
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef", "sweep.cdef"]
+    parts = ("abi", "engine", "flip", "kick/kick", "senders", "sweep", "task_work")
+    names = [f"{part}.cdef" for part in parts]
     texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
     own = sorted(HERE.glob(f"arch/{machine}*.cdef"))  # what only its <asm/kvm.h> has
     texts += [path.read_text(encoding="utf-8") for path in own]
@@ -59,7 +64,8 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n#include "sweep.h"',
+    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n'
+    '#include "senders.h"\n#include "sweep.h"\n#include "task_work.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

@@ -68,6 +68,7 @@ int ke_handler_install(int signo, int flags);
 int ke_disposition_set(int signo, int ignored);
 int ke_handler_remove(int signo);
 uint64_t ke_handler_count(int signo);
+int ke_handler_taker(int signo);
 void ke_handler_target(int signo, uint8_t *byte);
 int ke_tgkill(int tid, int signo);
 int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns);

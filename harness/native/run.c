@@ -21,6 +21,7 @@
 #include "last_words.h"
 #include "native.h"
 #include "running.h"
+#include "senders.h"
 
 #define NS_PER_SECOND 1000000000ULL
 #define LOOK_EVERY_NS 10000000ULL   /* how often the standing-by thread looks at the run */
@@ -266,7 +267,7 @@ static int make_condition(struct watch *watch)
 /* 0, or an errno. */
 static int start_watch(struct watch *watch, pthread_t *thread)
 {
-	sigset_t all, before;
+	uint64_t before, all;
 	int error = pthread_mutex_init(&watch->lock, NULL);
 
 	if (error)
@@ -274,13 +275,15 @@ static int start_watch(struct watch *watch, pthread_t *thread)
 	error = make_condition(watch);
 	if (error)
 		goto no_condition;
-	/* The watching thread takes no signal that a test sends to the process. */
-	sigfillset(&all);
-	error = pthread_sigmask(SIG_SETMASK, &all, &before);
+	/*
+	 * The watching thread takes no signal that a test sends to the process. Not by
+	 * pthread_sigmask(), which never blocks signals 32 and 33, and so would let in what pends.
+	 */
+	error = -ke_block_exactly(UINT64_MAX, &before);
 	if (error)
 		goto no_thread;
 	error = pthread_create(thread, NULL, stand_by, watch);
-	if (pthread_sigmask(SIG_SETMASK, &before, NULL))
+	if (ke_block_exactly(before, &all))
 		spoil(watch, -EINVAL); /* the thread may be deaf now */
 	if (!error)
 		return 0;

@@ -20,6 +20,7 @@
 #define TIMERS 16
 
 static _Atomic uint64_t handled[SIGNALS];
+static _Atomic pid_t taker[SIGNALS]; /* the thread that took the last one */
 static _Atomic(uint8_t *) target[SIGNALS];
 static struct sigaction before[SIGNALS];
 static timer_t timers[TIMERS];
@@ -91,6 +92,7 @@ static void count(int signo)
 	if (byte)
 		*(volatile uint8_t *)byte = 1;
 	tell_run();
+	atomic_store_explicit(&taker[signo], (pid_t)syscall(SYS_gettid), memory_order_relaxed);
 	atomic_fetch_add_explicit(&handled[signo], 1, memory_order_relaxed);
 }
 
@@ -134,6 +136,11 @@ uint64_t ke_handler_count(int signo)
 	return signo < 1 || signo >= SIGNALS ? 0 : atomic_load(&handled[signo]);
 }
 
+int ke_handler_taker(int signo)
+{
+	return signo < 1 || signo >= SIGNALS ? 0 : atomic_load(&taker[signo]);
+}
+
 void ke_handler_target(int signo, uint8_t *byte)
 {
 	if (signo >= 1 && signo < SIGNALS)
@@ -145,7 +152,8 @@ int ke_tgkill(int tid, int signo)
 	return syscall(SYS_tgkill, getpid(), tid, signo) ? -errno : 0;
 }
 
-/* A timer that signals one thread; the value is a handle for ke_timer_stop(), or -errno. */
+/* A timer that signals one thread, or the process (tid 0); the value is a handle for
+ * ke_timer_stop(), or -errno. */
 int ke_timer_start(int signo, int tid, uint64_t first_ns, uint64_t interval_ns)
 {
 	struct itimerspec when = {

@@ -14,8 +14,6 @@ from harness.kvm.system import System
 from harness.require import require_runs_on, require_signal_exit
 from suites.dimensions import KICK
 
-pytestmark = pytest.mark.usefixtures("capability")
-
 # A slow machine is as long in the first KVM_RUN as the steps between signals are longer there.
 VMS = pace.here().choose(usual=200, slow=30)
 US = 1000  # nanoseconds

@@ -22,8 +22,6 @@ from suites.dimensions import (
     pin_guest_program,
 )
 
-pytestmark = pytest.mark.usefixtures("capability")
-
 # Turns of the guest's loop: it has run on, well after the signals.
 ON_AND_ON = 500
 PAUSES = 5

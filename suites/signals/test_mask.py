@@ -30,11 +30,12 @@ from harness.require import (
 )
 from suites.dimensions import KICK, every_guest_mode, every_irqchip, pin_dialogue, pin_guest_program
 
-pytestmark = pytest.mark.usefixtures("capability")
-
 ON_AND_ON = 500
 QUEUED = 5
 INPUT = 0x5A
+
+# For the tests that set the byte; the others are about any KVM.
+with_the_byte = pytest.mark.usefixtures("capability")
 
 # What the process does with the kick.
 Reception = Callable[[], CountingHandler | Disposition]
@@ -166,6 +167,7 @@ def test_mask_after_exit_to_userspace(ready: Guest, blocked: Blocked) -> None:
 
 
 @pytest.mark.claim("signals.mask_restored")
+@with_the_byte
 def test_mask_after_immediate_exit(ready: Guest, blocked: Blocked) -> None:
     """The same after the byte."""
     before = thread_mask()
@@ -248,6 +250,7 @@ def test_null_mask_clears(ready: Guest) -> None:
 
 
 @pytest.mark.claim("signals.not_swallowed")
+@with_the_byte
 @pytest.mark.parametrize("let_in", [False, True], ids=["without_mask", "by_mask"])
 @pytest.mark.parametrize("number", [1, QUEUED], ids=["one", "queued"])
 def test_stays_pending(ready: Guest, blocked: Blocked, let_in: bool, number: int) -> None:
@@ -264,6 +267,7 @@ def test_stays_pending(ready: Guest, blocked: Blocked, let_in: bool, number: int
 
 
 @pytest.mark.claim("signals.not_swallowed")
+@with_the_byte
 def test_delivered_once_afterwards(ready: Guest) -> None:
     """Let go after the immediate exit, each of the signals reaches the handler."""
     with CountingHandler(KICK) as handler, Blocked(KICK) as blocked:

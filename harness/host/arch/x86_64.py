@@ -11,6 +11,7 @@ WORDS = Words(
         "no_smm": "this KVM has no system management mode",
         "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
         "no_triple_fault_event": "this KVM does not show a pending triple fault",
+        "no_32_bit": "this host runs no 32-bit programs",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     },
     loading=(

@@ -16,15 +16,16 @@ from harness.require import require_eintr, require_errno, require_mask, require_
 from suites.dimensions import KICK, irqchip_in_kernel, only_on
 from suites.vcpu_states.x86_64.woken import run_woken
 
-pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
+pytestmark = only_on("x86_64")
 
 
 @pytest.fixture
-def uninitialized(guest: Guest, guest_mode: str) -> Vcpu:
+def uninitialized(capability: int, guest: Guest, guest_mode: str) -> Vcpu:
     """A second processor that nobody has started, with a mask for KVM_RUN.
 
     The first one is set up after it: KVM looks for the local APICs anew when one is switched to
-    x2APIC mode, and an INIT finds no processor that came later.
+    x2APIC mode, and an INIT finds no processor that came later. Only where KVM has the byte: of the
+    kernels before it, a signal got EAGAIN of such a processor.
     """
     if guest.vm.check_extension("KVM_CAP_MAX_VCPUS") == 1:
         pytest.skip(reason("no_second_vcpu"))

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A guest that runs is not left for the signal of a timer of its thread.
+@@
+@@
+ vcpu_run(...)
+ {
+ <...
++{
++	struct sigqueue *first = list_first_entry_or_null(
++		&current->pending.list, struct sigqueue, list);
++
++	if (first && first->info.si_code == SI_TIMER)
++		clear_thread_flag(TIF_SIGPENDING);
++}
+ if (__xfer_to_guest_mode_work_pending()) { ... }
+ ...>
+ }
+
+// Forgotten for this run only: the flag of the thread is right again when KVM_RUN has returned.
+@@
+@@
+ r = kvm_arch_vcpu_ioctl_run(vcpu);
+-vcpu->wants_to_run = false;
++vcpu->wants_to_run = 0;
++spin_lock_irq(&current->sighand->siglock);
++recalc_sigpending();
++spin_unlock_irq(&current->sighand->siglock);

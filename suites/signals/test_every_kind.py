@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every kind of signal: however it is sent, whatever its number, wherever the vCPU is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm.guest import Guest
+from harness.kvm.kicked_here import Ready, until_asleep, until_progress
+from harness.kvm.raw_mask import NUMBERS, BlockedAll
+from harness.kvm.running import Running
+from harness.kvm.signals import CountingHandler
+from harness.require import require_left, require_no_progress, require_runs_on, require_signal_exit
+from harness.undisturbed import Tried, first_undisturbed, undisturbed
+from suites.dimensions import KICK, irqchip_in_kernel, pin_guest_program
+from suites.signals.kinds import require_each_kind_ends
+
+WITH_IRQCHIP = 0, 1  # the data word of the program halt: interrupts end at the controller
+LONGEST_POLL_NS = 2_000_000_000
+DOUBLINGS = 10  # a poll lasts 10 us at first and doubles with each halt that outlasts it: 10 ms
+
+
+@pytest.mark.claim("signals.every_kind")
+def test_kinds_while_it_runs(ready: Guest) -> None:
+    """api.rst 4.10, KVM_RUN: "EINTR  an unmasked signal is pending", of whatever kind."""
+    require_each_kind_ends(ready, lambda: until_progress(ready), "while the guest runs")
+    require_runs_on(ready, "After a signal of each kind")
+
+
+@pytest.fixture
+def halting(loaded: Guest) -> Guest:
+    """The program halts as soon as it runs."""
+    loaded.set_data(*WITH_IRQCHIP)
+    return loaded
+
+
+@pytest.mark.claim("signals.every_kind")
+@pin_guest_program("halt")
+@irqchip_in_kernel
+def test_kinds_while_it_is_halted(halting: Guest) -> None:
+    """The same for a vCPU that sleeps in its halt: kvm_vcpu_check_block()."""
+    require_each_kind_ends(halting, lambda: until_asleep(halting), "while the vCPU is halted")
+
+
+@pytest.mark.claim("signals.every_kind")
+@pin_guest_program("halt")
+@irqchip_in_kernel
+def test_kinds_while_it_polls(halting: Guest) -> None:
+    """The same just after the halt, when KVM polls for an interrupt: kvm_vcpu_halt().
+
+    KVM polls the longer the more often a halt outlasted the poll, so the guest first sleeps some
+    times. A busy host cuts polls short: the kick then comes to a vCPU that sleeps.
+    """
+    if not halting.vm.set_halt_poll(LONGEST_POLL_NS):
+        pytest.skip(reason("no_halt_polling"))
+    lengthen_polls(halting)
+
+    def halt_again() -> Ready:
+        halting.architecture.deliver_interrupt(halting.vm, halting.vcpu)
+        return until_progress(halting, turns=1)
+
+    require_each_kind_ends(halting, halt_again, "while KVM polls for a halted vCPU")
+
+
+def lengthen_polls(guest: Guest) -> None:
+    """Prepares: the guest is woken some times, and sleeps after each."""
+    with CountingHandler(KICK), Running(guest) as running:
+        for _ in range(DOUBLINGS):
+            running.wait_for_sleep()
+            turns = guest.heartbeat
+            guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
+            running.wait_until(lambda since=turns: guest.heartbeat > since, "the guest to wake")
+        running.stop_by(KICK)
+
+
+@pytest.mark.claim("signals.every_kind")
+def test_mask_without_one_number(ready: Guest) -> None:
+    """api.rst 4.21: "Any unblocked signal received ... will cause KVM_RUN to return with -EINTR",
+    whatever its number, where the mask blocks all others."""
+    with BlockedAll() as blocked:
+        for number in NUMBERS:
+            ready.vcpu.set_signal_mask(set(NUMBERS) - {number})
+            require_lets_in(ready, blocked, number, "that alone KVM_RUN's mask lets in")
+    ready.clear_stop()
+    ready.vcpu.set_signal_mask(None)
+    require_runs_on(ready, "After signals of each number")
+
+
+@pytest.mark.claim("signals.every_kind")
+def test_mask_of_one_number(ready: Guest) -> None:
+    """The same mask blocks what it names, whatever its number, and lets the others in."""
+    with BlockedAll() as blocked:
+        for number in NUMBERS:
+            ready.vcpu.set_signal_mask({number})
+            require_keeps_out(ready, blocked, number, "that alone KVM_RUN's mask blocks")
+
+
+@pytest.mark.claim("signals.every_kind")
+def test_empty_mask(ready: Guest) -> None:
+    """A mask without a signal lets each of them in."""
+    ready.vcpu.set_signal_mask(())
+    with BlockedAll() as blocked:
+        for number in NUMBERS:
+            require_lets_in(ready, blocked, number, "and an empty mask")
+
+
+@pytest.mark.claim("signals.every_kind")
+def test_full_mask(ready: Guest) -> None:
+    """A mask of all signals lets none in: the run ends by the guest's exit, with each pending."""
+    ready.vcpu.set_signal_mask(range(1, 65))
+    with BlockedAll() as blocked:
+        for number in NUMBERS:
+            require_keeps_out(ready, blocked, number, "and a full mask")
+        for number in NUMBERS:
+            blocked.send(number)
+        result = first_undisturbed(lambda: ready.vcpu.run_raw(goes_on=False))
+        blocked.take_all()
+    require_left(result, "With every signal pending and a full mask, and the stop word")
+
+
+def require_lets_in(guest: Guest, blocked: BlockedAll, number: int, circumstance: str) -> None:
+    """The pending signal ends the run before the guest's first instruction, and stays pending.
+
+    The stop word ends the run of a kernel that keeps it out.
+    """
+    __tracebackhide__ = True
+    said = f"With signal {number} pending, {circumstance}"
+    guest.stop()
+    blocked.send(number)
+    before = guest.witness()
+    result = guest.vcpu.run_raw()
+    found = blocked.take(number)
+    require_signal_exit(result, said)
+    # The one statistic that such a run counts.
+    after = replace(guest.witness(), signal_exits=before.signal_exits)
+    require_no_progress(before, after, said)
+    assert found == 1, f"{said}, it must stay pending once, but it is pending {found} times"
+
+
+def require_keeps_out(guest: Guest, blocked: BlockedAll, number: int, circumstance: str) -> None:
+    """The guest runs to the stop word and leaves by itself; the signal stays pending."""
+    __tracebackhide__ = True
+    said = f"With signal {number} pending, {circumstance}"
+    guest.stop()
+
+    def run(times: int) -> Tried:
+        blocked.send(number, times)
+        result = guest.vcpu.run_raw(goes_on=False)
+        found = blocked.take(number)
+        assert found == times, f"{said}, it must stay pending once, but is pending {found} times"
+        return Tried(result, result.describe() if result.for_nothing else "")
+
+    # A signal that is let in ends a run as if nothing had.
+    found = undisturbed(lambda: run(1), lambda: run(0), said)
+    require_left(found.result, f"{said}, and the stop word")
