@@ -11,6 +11,7 @@ from cffi import FFI
 HERE = Path(__file__).parent
 SOURCES = (
     "bench.c",
+    "calling_thread.c",
     "flip.c",
     "ioctls.c",
     "kick/enter.c",
@@ -30,6 +31,7 @@ SOURCES = (
 HEADERS = (
     "arch.h",
     *(f"arch/{path.name}" for path in sorted(HERE.glob("arch/*.h"))),
+    "calling_thread.h",
     "child.h",
     "clock.h",
     "compat.h",
@@ -48,7 +50,8 @@ HEADERS = (
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef", "sweep.cdef"]
+    names = ["abi.cdef", "calling_thread.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef"]
+    names.append("sweep.cdef")
     texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
     own = HERE / "arch" / f"{machine}.cdef"  # what only its <asm/kvm.h> has
     if own.exists():
@@ -60,7 +63,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n#include "sweep.h"',
+    '#include "native.h"\n#include "calling_thread.h"\n#include "kick/kick.h"\n#include "flip.h"\n#include "sweep.h"',
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

@@ -47,6 +47,8 @@ CLASSES: Mapping[str, str] = {
     "completion": "the pending operation is completed wrongly",
     "events": "pending events, timers, the dirty ring or a single step are lost",
     "state_lost": "registers, masks or bits that the guest had are lost at an immediate exit",
+    "time_moved": "a clock or a timer of the guest is moved by an immediate exit",
+    "leak": "the thread, memory, a reference or a lock is not given back",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",
