@@ -46,6 +46,7 @@ HEADERS = (
     "sweep.h",
     "thread_timer.h",
 )
+INCLUDED = ("native.h", "calling_thread.h", "kick/kick.h", "flip.h", "sweep.h")
 
 
 def declarations(machine: str) -> str:
@@ -63,7 +64,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "calling_thread.h"\n#include "kick/kick.h"\n#include "flip.h"\n#include "sweep.h"',
+    "\n".join(f'#include "{name}"' for name in INCLUDED),
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

@@ -24,6 +24,11 @@
 #define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
 #endif
 
+#ifndef KVM_VCPU_TSC_CTRL /* 5.16 */
+#define KVM_VCPU_TSC_CTRL 0
+#define KVM_VCPU_TSC_OFFSET 0
+#endif
+
 /* ---- KVM's interface */
 
 #define KE_ARCH_IOCTLS                                                                            \
@@ -48,7 +53,8 @@
 		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
-		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),
+		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),                             \
+		SIZED(KVM_GET_DEVICE_ATTR, struct kvm_device_attr),
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
 static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)

@@ -70,9 +70,7 @@ def run_looking(vcpu: Vcpu, times: int = 1) -> ThreadLook:
     if error:
         raise NoExtendedStateError(-error, os.strerror(errno.ENOSYS))
     preset = bool(vcpu.immediate_exit)
-    result = bounded_run(
-        vcpu.fd, vcpu.run_page, vcpu.bounds, 0, preset, times, thread=thread
-    )
+    result = bounded_run(vcpu.fd, vcpu.run_page, vcpu.bounds, 0, preset, times, thread=thread)
     return ThreadLook(result, list(_differences(thread)) if thread.differs else [], thread.calls)
 
 
