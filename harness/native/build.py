@@ -13,6 +13,7 @@ SOURCES = (
     "bench.c",
     "calling_thread.c",
     "flip.c",
+    "fresh_vm.c",
     "ioctls.c",
     "kick/enter.c",
     "kick/kicker.c",
@@ -37,6 +38,7 @@ HEADERS = (
     "compat.h",
     "disposition.h",
     "flip.h",
+    "fresh_vm.h",
     "kick/enter.h",
     "kick/kick.h",
     "kick/lane.h",
@@ -46,13 +48,13 @@ HEADERS = (
     "sweep.h",
     "thread_timer.h",
 )
-INCLUDED = ("native.h", "calling_thread.h", "kick/kick.h", "flip.h", "sweep.h")
+INCLUDED = (*("native.h", "calling_thread.h", "flip.h", "fresh_vm.h", "kick/kick.h", "sweep.h"),)
 
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    names = ["abi.cdef", "calling_thread.cdef", "engine.cdef", "flip.cdef", "kick/kick.cdef"]
-    names.append("sweep.cdef")
+    names = ["abi.cdef", "calling_thread.cdef", "engine.cdef", "flip.cdef"]
+    names += ["fresh_vm.cdef", "kick/kick.cdef", "sweep.cdef"]
     texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
     own = HERE / "arch" / f"{machine}.cdef"  # what only its <asm/kvm.h> has
     if own.exists():

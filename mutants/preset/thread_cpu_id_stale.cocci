@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // KVM_RUN drops the note that the thread's restartable sequence is stale.
 @@
+expression E;
 @@
- int kvm_arch_vcpu_ioctl_run(struct kvm_vcpu *vcpu)
- {
- 	<...
- 	r = vcpu_run(vcpu);
-+	clear_thread_flag(TIF_NOTIFY_RESUME);
- 	...>
- }
++clear_thread_flag(TIF_NOTIFY_RESUME);
+ E = xfer_to_guest_mode_handle_work(vcpu);

@@ -10,8 +10,8 @@ from harness.host.pace import here
 from harness.kvm.arch.x86_64 import clocks, ioctls
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
-from harness.kvm.speech import Word
 from harness.kvm.signals import CountingHandler
+from harness.kvm.speech import Word
 from harness.require import require_eintr, require_said
 from suites.dimensions import KICK, every_irqchip, irqchip_in_kernel, only_on, pin_guest_program
 from suites.interrupts import require_ticks

@@ -9,13 +9,11 @@ AMD's processors keep only for exceptions, and AMX, which a process has to ask f
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
-from harness.kvm.run import RunResult, bounded_run
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import clause
 from harness.native import ffi, lib
@@ -51,27 +49,34 @@ class NoExtendedStateError(OSError):
     """A processor without XSAVE, or an architecture that the C does not know."""
 
 
-@dataclass(frozen=True)
 class ThreadLook:
-    """What the last of the runs gave, and what the first with a difference did to its thread."""
+    """What became of the threads that called KVM_RUN."""
 
-    result: RunResult
-    differences: list[str]
-    calls: int
+    def __init__(self, thread: Any) -> None:
+        self._thread = thread
+
+    @property
+    def calls(self) -> int:
+        """KVM_RUNs that were looked at; the last one is the first with a difference, if any has."""
+        return int(self._thread.calls)
+
+    def differences(self) -> list[str]:
+        """One clause for each thing that was not given back; empty: none."""
+        return list(_differences(self._thread)) if self._thread.differs else []
 
 
-def run_looking(vcpu: Vcpu, times: int = 1) -> ThreadLook:
-    """KVM_RUN on this thread, `times` as long as it gives EINTR, with a look around each.
-
-    With the byte set, or cleared for a run that the guest ends. Raises `NoExtendedStateError`.
-    """
+@contextmanager
+def looked_at(vcpu: Vcpu) -> Iterator[ThreadLook]:
+    """Each KVM_RUN of the vCPU is looked at, on whatever thread. Raises `NoExtendedStateError`."""
     thread = ffi.new("struct ke_calling_thread *")
     error = lib.ke_thread_prepare(thread)
     if error:
-        raise NoExtendedStateError(-error, os.strerror(errno.ENOSYS))
-    preset = bool(vcpu.immediate_exit)
-    result = bounded_run(vcpu.fd, vcpu.run_page, vcpu.bounds, 0, preset, times, thread=thread)
-    return ThreadLook(result, list(_differences(thread)) if thread.differs else [], thread.calls)
+        raise NoExtendedStateError(-error, os.strerror(-error))
+    vcpu.looked_at = thread
+    try:
+        yield ThreadLook(thread)
+    finally:
+        vcpu.looked_at = None
 
 
 def _differences(thread: Any) -> Iterator[str]:

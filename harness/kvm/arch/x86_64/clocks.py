@@ -26,8 +26,8 @@ SYSTEM_TIME, STEAL_TIME = 0x4B564D01, 0x4B564D03  # Documentation/virt/kvm/x86/m
 #: Where a test puts what these two MSRs name, at the end of the guest's memory.
 TIME_PAGE, STEAL_PAGE = 0x7E000, 0x7F000
 _ENABLED = 1  # bit 0 of both; the other bits are the address
-# struct pvclock_vcpu_time_info and struct kvm_steal_time, less what says that the vCPU is preempted:
-# that is written when its thread loses the processor (kvm_steal_time_set_preempted()).
+# struct pvclock_vcpu_time_info and struct kvm_steal_time, less what says that the vCPU is
+# preempted, which is written when its thread loses the processor (kvm_steal_time_set_preempted()).
 _TIME_PAGES = {
     "kvmclock's version": (TIME_PAGE, 4),
     "kvmclock's time stamp": (TIME_PAGE + 8, 8),
