@@ -146,12 +146,14 @@ def bounded_run(
     *,
     goes_on: bool = True,
     masked: int | None = None,
+    thread: Any = None,
 ) -> RunResult:
     """Issues KVM_RUN, `times` as long as each gives EINTR without a rescue; all in one bound.
 
     `masked` are the signals that KVM_SET_SIGNAL_MASK blocks inside, bit 0 for signal 1; None
-    without one. EINTR for nothing is no end of a run that `goes_on`. Raises `WatchError`
-    where the host does not do its part.
+    without one. `thread` is a `struct ke_calling_thread *` to be looked at around each KVM_RUN
+    (harness/kvm/arch/x86_64/calling_thread.py). EINTR for nothing is no end of a run that
+    `goes_on`. Raises `WatchError` where the host does not do its part.
     """
     request = ffi.new("struct ke_run_request *")
     request.vcpu_fd = fd
@@ -165,6 +167,7 @@ def bounded_run(
     request.times = times
     request.run, request.goes_on = run_page, goes_on
     request.masked, request.mask = masked is not None, masked or 0
+    request.thread = thread if thread is not None else ffi.NULL
     result = ffi.new("struct ke_run_result *")
     error = lib.ke_run(request, result)
     if error:

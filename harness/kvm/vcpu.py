@@ -40,6 +40,8 @@ class Vcpu(Closing):
             )
         self._ring_next = 0
         self._masked: int | None = None
+        #: A `struct ke_calling_thread *`, while the threads that call KVM_RUN are looked at.
+        self.looked_at: Any = None
 
     def close(self) -> None:
         """Unmaps and closes; a second call does nothing."""
@@ -99,6 +101,7 @@ class Vcpu(Closing):
             times,
             goes_on=goes_on,
             masked=self._masked,
+            thread=self.looked_at,
         )
 
     def run(self) -> RunResult:

@@ -28,7 +28,7 @@ class WholeState:
                 continue
             before, after = self.values.get(name), later.values.get(name)
             if before != after:
-                found.append(_clause(name, before, after))
+                found.append(clause(name, before, after))
         if self.memory != later.memory and "memory" not in without:
             place = next(at for at, one in enumerate(self.memory) if one != later.memory[at])
             found.append(f"the guest's memory changed, first at {place:#x}")
@@ -42,7 +42,8 @@ def told(differences: list[str]) -> str:
     return f"{text}; and {rest} more" if rest > 0 else text
 
 
-def _clause(name: str, before: int | None, after: int | None) -> str:
+def clause(name: str, before: int | None, after: int | None) -> str:
+    """What became of a number, with the bits that changed; None: it could not be read."""
     if before is None:
         return f"{name} can be read now, {after:#x}"
     if after is None:

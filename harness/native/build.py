@@ -11,7 +11,9 @@ from cffi import FFI
 HERE = Path(__file__).parent
 SOURCES = (
     "bench.c",
+    "calling_thread.c",
     "flip.c",
+    "fresh_vm.c",
     "ioctls.c",
     "kick/enter.c",
     "kick/kicker.c",
@@ -32,11 +34,13 @@ SOURCES = (
 HEADERS = (
     "arch.h",
     *(f"arch/{path.name}" for path in sorted(HERE.glob("arch/*.h"))),
+    "calling_thread.h",
     "child.h",
     "clock.h",
     "compat.h",
     "disposition.h",
     "flip.h",
+    "fresh_vm.h",
     "kick/enter.h",
     "kick/kick.h",
     "kick/lane.h",
@@ -48,24 +52,30 @@ HEADERS = (
     "task_work.h",
     "thread_timer.h",
 )
+INCLUDED = (
+    "native.h",
+    "calling_thread.h",
+    "flip.h",
+    "fresh_vm.h",
+    "kick/kick.h",
+    "senders.h",
+    "sweep.h",
+    "task_work.h",
+)
 
 
 def declarations(machine: str) -> str:
     """The C declarations that Python sees on a machine (`uname -m`)."""
-    parts = ("abi", "engine", "flip", "kick/kick", "senders", "sweep", "task_work")
-    names = [f"{part}.cdef" for part in parts]
-    texts = [(HERE / name).read_text(encoding="utf-8") for name in names]
+    neutral = [*sorted(HERE.glob("*.cdef")), *sorted(HERE.glob("kick/*.cdef"))]
     own = sorted(HERE.glob(f"arch/{machine}*.cdef"))  # what only its <asm/kvm.h> has
-    texts += [path.read_text(encoding="utf-8") for path in own]
-    return "\n".join(texts)
+    return "\n".join(path.read_text(encoding="utf-8") for path in (*neutral, *own))
 
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations(platform.machine()))
 ffibuilder.set_source(
     "harness.native._native",
-    '#include "native.h"\n#include "kick/kick.h"\n#include "flip.h"\n'
-    '#include "senders.h"\n#include "sweep.h"\n#include "task_work.h"',
+    "\n".join(f'#include "{name}"' for name in INCLUDED),
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],

@@ -41,6 +41,7 @@ struct ke_run_request {
 	uint32_t goes_on; /* EINTR for nothing is not its end */
 	uint32_t masked;  /* KVM_SET_SIGNAL_MASK is in force ... */
 	uint64_t mask;	  /* ... and blocks these signals in KVM_RUN; bit 0 is signal 1 */
+	struct ke_calling_thread *thread; /* to be looked at around each KVM_RUN; may be NULL */
 };
 
 struct ke_run_result {

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calling_thread.h"
 #include "clock.h"
 #include "disposition.h"
 #include "last_words.h"
@@ -330,6 +331,18 @@ static int lets_in_a_signal(const struct ke_run_request *request)
 	return 0;
 }
 
+static int issue(const struct ke_run_request *request)
+{
+	long value;
+
+	if (!request->thread)
+		return ioctl(request->vcpu_fd, KVM_RUN, request->argument);
+	value = ke_thread_run(request->thread, request->vcpu_fd, request->argument);
+	if (value < 0)
+		errno = (int)-value;
+	return value < 0 ? -1 : (int)value;
+}
+
 /*
  * One KVM_RUN, and 1 when it ended for nothing: EINTR with KVM_EXIT_INTR, as if by a signal,
  * although the byte was 0 and no handler of ours ran and nothing pends. That is legal: work for the
@@ -352,7 +365,7 @@ static int run_once(
 	marked = clear && run->exit_reason == KVM_EXIT_INTR;
 	if (marked)
 		run->exit_reason = NO_REASON;
-	result->value = ioctl(request->vcpu_fd, KVM_RUN, request->argument);
+	result->value = issue(request);
 	result->error = result->value < 0 ? errno : 0;
 	if (!run)
 		return 0;

@@ -52,6 +52,8 @@ CLASSES: Mapping[str, str] = {
     "mp_state": "an MP state that userspace set, or the event that ends it, is lost",
     "window": "the interrupt window that userspace asked for is lost, doubled or said wrongly",
     "overlooked": "the byte is not looked at while something unrelated is so",
+    "time_moved": "a clock or a timer of the guest is moved by an immediate exit",
+    "leak": "the thread, memory, a reference or a lock is not given back",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

@@ -13,6 +13,7 @@ WORDS = Words(
         "no_triple_fault_event": "this KVM does not show a pending triple fault",
         "no_32_bit": "this host runs no 32-bit programs",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
+        "no_steady_tsc": "the guest's TSC is not what KVM tells of it, without an immediate run",
     },
     loading=(
         "Load the module for this processor (on x86 `modprobe kvm_intel` or `modprobe kvm_amd`)"

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kernel holds: memory by kind, and what it says of this process and thread.
+
+The memory is the whole host's, on which others work too. So growth counts only where it comes with
+each of several spans of what is judged, and not with as long a span of something else beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+_KINDS = ("SUnreclaim", "KernelStack", "PageTables", "VmallocUsed", "Percpu")
+#: What of /proc/meminfo somebody holds by a name of its own; the rest are pages without one.
+_NAMED = ("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable", *_KINDS)
+_PAGES = "pages without a name"
+SPANS = 6
+#: Bytes of a turn that are seen: nearly the smallest that a slab has; half a page.
+LEAST, _LEAST_PAGE = 16, 2048
+_TIMES_OTHERS = 3
+_LOOKS, _LOOK_S = 200, 0.01
+
+# In these a thread cannot be different after a system call that is not about them.
+_STATUS = (
+    *("FDSize", "VmLck", "VmPin", "SigPnd", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm"),
+    *("CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters"),
+    *("Speculation_Store_Bypass", "SpeculationIndirectBranch"),
+)
+_FLAGS_FIELD, _POLICY_FIELD = 9, 41  # of /proc/self/stat, proc(5)
+_PF_SUPERPRIV = 0x100  # a privilege was used, for any reason
+
+
+def memory() -> Mapping[str, int]:
+    """Bytes by kind. Raises OSError."""
+    found: dict[str, int] = {}
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        found[name] = int(rest.split()[0]) * 1024
+    kinds = {name: found[name] for name in _KINDS if name in found}
+    return {**kinds, _PAGES: found["MemTotal"] - sum(found.get(name, 0) for name in _NAMED)}
+
+
+def growing(
+    work: Callable[[], None], other: Callable[[], None], turns: int, least: int = LEAST
+) -> Mapping[str, int]:
+    """Kinds of memory that grow with `work`, which takes so many turns: bytes a turn, by kind.
+
+    Only `least` bytes of a turn count. `other` is repeated for as long as the work took. One span
+    without growth shows that there is none: on a sound kernel it is the first or second.
+    """
+    growth: dict[str, int] = {}
+    suspects = set(memory())
+    for _ in range(SPANS):
+        before, begin = memory(), time.monotonic()
+        work()
+        between, end = memory(), time.monotonic()
+        while time.monotonic() - end < end - begin:
+            other()
+        after = memory()
+        for name in list(suspects):
+            grew, others = between[name] - before[name], after[name] - between[name]
+            enough = turns * max(least, _LEAST_PAGE if name == _PAGES else 0)
+            if grew < enough or grew < _TIMES_OTHERS * others:
+                suspects.discard(name)
+            growth[name] = min(grew // turns, growth.get(name, grew // turns))
+        if not suspects:
+            break
+    return {name: growth[name] for name in sorted(suspects)}
+
+
+def of_this_thread() -> Mapping[str, str]:
+    """What the kernel tells of the calling thread that only the thread itself would change."""
+    place = Path("/proc/thread-self")
+    found: dict[str, str] = {}
+    for line in (place / "status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in _STATUS:
+            found[name] = value.strip()
+    # Fields are counted from 1; the name, which may hold any character, is the second.
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    found["flags"] = hex(int(fields[_FLAGS_FIELD - 3]) & ~_PF_SUPERPRIV)
+    found["policy"] = fields[_POLICY_FIELD - 3]
+    return found
+
+
+def of_this_process() -> Mapping[str, frozenset[str]]:
+    """Its descriptors and threads."""
+    return {
+        name: frozenset(path.name for path in Path("/proc/self", folder).iterdir())
+        for name, folder in (("descriptors", "fd"), ("threads", "task"))
+    }
+
+
+def more_than(before: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
+    """What this process has in addition. A thread that was joined may be seen a moment longer."""
+    for _ in range(_LOOKS):
+        now = of_this_process()
+        more = {name: now[name] - those for name, those in before.items() if now[name] - those}
+        if not more:
+            break
+        time.sleep(_LOOK_S)
+    return more

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * x86-64: a thread's extended state, segment bases and selectors around a system call. Between the
+ * loading of the patterns and the storing of what became of them there is the call and nothing
+ * else: no C, which may use a register, and nothing that reads FS before it is known to be good.
+ */
+#ifndef KE_ARCH_X86_64_THREAD_H
+#define KE_ARCH_X86_64_THREAD_H
+
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <string.h>
+
+#define KE_ARCH_THREAD 1
+
+#define KE_CPUID_1_ECX_OSXSAVE (1u << 27)
+/*
+ * x87, SSE, AVX, the three of AVX-512, PKRU. Not those that a process must ask for (AMX), and not
+ * those that Linux keeps for itself.
+ */
+#define KE_COMPONENTS_KNOWN 0x2e7ULL
+#define KE_PKRU 9
+#define KE_USER_DS 0x2b /* __USER_DS: threads begin with 0, which a lost selector is too */
+#define KE_GS_PATTERN 0x5a5a5a5a1000ULL
+
+static inline __attribute__((always_inline)) long
+ke_raw4(long number, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+	register unsigned long r10 __asm__("r10") = d;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static inline uintptr_t ke_thread_pointer(void)
+{
+	uintptr_t pointer;
+
+	__asm__("movq %%fs:0, %0" : "=r"(pointer));
+	return pointer;
+}
+
+static inline uint64_t ke_arch_components(uint32_t *place, uint32_t *size)
+{
+	uint64_t found = 3;
+	unsigned int eax, ebx, ecx, edx, low, high;
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & KE_CPUID_1_ECX_OSXSAVE))
+		return 0;
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	for (unsigned int each = 2; each < KE_COMPONENTS; each++) {
+		if (!((low & KE_COMPONENTS_KNOWN) >> each & 1))
+			continue;
+		__cpuid_count(0xd, each, size[each], place[each], ecx, edx);
+		if (size[each] && place[each] + size[each] <= KE_EXTENDED_SIZE)
+			found |= 1ULL << each;
+	}
+	return found;
+}
+
+/* No byte is 0, and no two registers are the same; what a processor refuses is left out. */
+static inline void
+ke_arch_fill(uint8_t *area, uint64_t components, const uint32_t *place, const uint32_t *size)
+{
+	const uint32_t mxcsr = 0x1f80 | 1 << 15, pkru = 0x55555550; /* key 0 stays open */
+	const uint16_t control = 0x027f;
+
+	memset(area, 0, KE_EXTENDED_SIZE);
+	for (unsigned int at = 0; at < 256; at++)
+		area[160 + at] = (uint8_t)(1 + (at * 29 + 7) % 255);
+	for (unsigned int at = 0; at < 80; at++)
+		area[32 + 16 * (at / 10) + at % 10] = (uint8_t)(1 + (at * 31 + 3) % 255);
+	area[4] = 0xff; /* each x87 register is in use */
+	memcpy(area, &control, sizeof(control));
+	memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+	for (unsigned int each = 2; each < KE_COMPONENTS; each++) {
+		if (!(components >> each & 1))
+			continue;
+		for (uint32_t at = 0; at < size[each]; at++)
+			area[place[each] + at] = (uint8_t)(1 + (at * 23 + each * 41) % 255);
+	}
+	if (components >> KE_PKRU & 1) {
+		memset(area + place[KE_PKRU], 0, size[KE_PKRU]);
+		memcpy(area + place[KE_PKRU], &pkru, sizeof(pkru));
+	}
+	memcpy(area + 512, &components, sizeof(components));
+}
+
+/* The call with the extended state loaded from `fill`; the thread's own is kept in `own`. */
+static inline __attribute__((always_inline)) long ke_arch_call(
+	uint64_t components, uint8_t *own, const uint8_t *fill, uint8_t *before, uint8_t *after,
+	long number, unsigned long a, unsigned long b, unsigned long c)
+{
+	long result;
+
+	__asm__ volatile("movl %[low], %%eax\n\t"
+			 "movl %[high], %%edx\n\t"
+			 "xsave64 (%[own])\n\t"
+			 "xrstor64 (%[fill])\n\t"
+			 "xsave64 (%[before])\n\t"
+			 "movq %[number], %%rax\n\t"
+			 "movq %[third], %%rdx\n\t"
+			 "syscall\n\t"
+			 "movq %%rax, %%r8\n\t"
+			 "movl %[low], %%eax\n\t"
+			 "movl %[high], %%edx\n\t"
+			 "xsave64 (%[after])\n\t"
+			 "xrstor64 (%[own])\n\t"
+			 "movq %%r8, %%rax"
+			 : "=&a"(result)
+			 : [low] "m"((uint32_t){(uint32_t)components}),
+			   [high] "m"((uint32_t){(uint32_t)(components >> 32)}), [own] "r"(own),
+			   [fill] "r"(fill), [before] "r"(before), [after] "r"(after),
+			   [number] "m"(number), [third] "m"(c), "D"(a), "S"(b)
+			 : "rcx", "rdx", "r8", "r11", "memory", "cc");
+	return result;
+}
+
+/* The selectors of data segments, and the bases as the kernel finds them in the processor. */
+static inline __attribute__((always_inline)) void ke_arch_segments(struct ke_thread_words *words)
+{
+	uint64_t ds, es, fs, gs;
+
+	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
+			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	words->selectors = (ds & 0xffff) | (es & 0xffff) << 16 | (fs & 0xffff) << 32 | gs << 48;
+	(void)ke_raw4(SYS_arch_prctl, ARCH_GET_FS, (unsigned long)&words->fs_base, 0, 0);
+	(void)ke_raw4(SYS_arch_prctl, ARCH_GET_GS, (unsigned long)&words->gs_base, 0, 0);
+}
+
+static inline __attribute__((always_inline)) void ke_arch_set_data_segments(uint16_t selector)
+{
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((uint32_t)selector));
+}
+
+#endif

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_RUN with a pattern in whatever of the calling thread it borrows, and a look at that around
+ * it. What differs afterwards a compiler would hardly notice: to it, the call is a function call,
+ * which may change most registers.
+ */
+#include "calling_thread.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "arch.h"
+
+#if defined(__x86_64__) && !defined(KE_NO_ARCH)
+#include "arch/x86_64_thread.h"
+#endif
+
+#ifdef KE_ARCH_THREAD
+
+#define KERNEL_SIGSET_BYTES 8
+#define LOOKS 100 /* at the processor's number, until it did not change meanwhile */
+
+/* glibc 2.35 registers the area for each thread, and says where it lies from the thread pointer. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+enum {
+	OWN,
+	FILL,
+	BEFORE,
+	AFTER
+};
+
+static uint8_t *area(struct ke_calling_thread *thread, int which)
+{
+	uintptr_t room = ((uintptr_t)thread->room + 63) & ~(uintptr_t)63;
+
+	return (uint8_t *)room + (size_t)which * KE_EXTENDED_SIZE;
+}
+
+int ke_thread_prepare(struct ke_calling_thread *thread)
+{
+	memset(thread, 0, sizeof(*thread));
+	thread->components = ke_arch_components(thread->place, thread->size);
+	if (!thread->components)
+		return -ENOSYS;
+	ke_arch_fill(area(thread, FILL), thread->components, thread->place, thread->size);
+	thread->extended_before = area(thread, BEFORE);
+	thread->extended_after = area(thread, AFTER);
+	return 0;
+}
+
+static void look(struct ke_thread_words *words)
+{
+	stack_t stack = {0};
+
+	ke_arch_segments(words);
+	(void)ke_raw4(
+		SYS_rt_sigprocmask, SIG_BLOCK, 0, (unsigned long)&words->mask, KERNEL_SIGSET_BYTES);
+	(void)ke_raw4(SYS_sigaltstack, 0, (unsigned long)&stack, 0, 0);
+	words->stack = (uintptr_t)stack.ss_sp;
+	words->stack_size = stack.ss_size;
+	words->stack_flags = (uint64_t)(unsigned int)stack.ss_flags;
+}
+
+/* Where the kernel says that the thread runs, in its area and when asked: 1 when they agree. */
+static int same_processor(struct ke_calling_thread *thread)
+{
+	const volatile uint32_t *cpu_id;
+
+	if (!&__rseq_size || !__rseq_size)
+		return 1;
+	thread->rseq = 1;
+	cpu_id = (const volatile uint32_t *)(ke_thread_pointer() + __rseq_offset) + 1;
+	for (int looks = 0; looks < LOOKS; looks++) {
+		thread->rseq_cpu = *cpu_id;
+		(void)ke_raw4(SYS_getcpu, (unsigned long)&thread->cpu, 0, 0, 0);
+		if (thread->rseq_cpu == thread->cpu)
+			return 1;
+	}
+	return 0;
+}
+
+static int first_difference(struct ke_calling_thread *thread)
+{
+	/* The last x87 instruction and operand: AMD's processors keep them for exceptions only. */
+	memset(area(thread, BEFORE) + 6, 0, 18);
+	memset(area(thread, AFTER) + 6, 0, 18);
+	return memcmp(area(thread, BEFORE), area(thread, AFTER), KE_EXTENDED_SIZE) ||
+	       memcmp(&thread->before, &thread->after, sizeof(thread->before));
+}
+
+long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argument)
+{
+	stack_t stack = {.ss_sp = thread->signal_stack, .ss_size = sizeof(thread->signal_stack)};
+	struct ke_thread_words own;
+	stack_t before;
+	long value;
+
+	if (thread->differs)
+		return ke_raw4(SYS_ioctl, (unsigned long)fd, KVM_RUN, argument, 0);
+	look(&own);
+	(void)sigaltstack(&stack, &before);
+	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, KE_GS_PATTERN, 0, 0);
+	ke_arch_set_data_segments(KE_USER_DS);
+	look(&thread->before);
+	value = ke_arch_call(
+		thread->components, area(thread, OWN), area(thread, FILL), area(thread, BEFORE),
+		area(thread, AFTER), SYS_ioctl, (unsigned long)fd, KVM_RUN, argument);
+	look(&thread->after);
+	/* From here on the thread's own variables can be reached again, whatever the kernel did. */
+	if (thread->after.fs_base != own.fs_base)
+		(void)ke_raw4(SYS_arch_prctl, ARCH_SET_FS, own.fs_base, 0, 0);
+	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, own.gs_base, 0, 0);
+	ke_arch_set_data_segments((uint16_t)own.selectors);
+	(void)sigaltstack(&before, NULL);
+	thread->calls++;
+	thread->differs = !same_processor(thread) || first_difference(thread);
+	return value;
+}
+
+#else
+
+int ke_thread_prepare(struct ke_calling_thread *thread)
+{
+	(void)thread;
+	return -ENOSYS;
+}
+
+long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argument)
+{
+	(void)thread;
+	(void)fd;
+	(void)argument;
+	return -ENOSYS;
+}
+
+#endif

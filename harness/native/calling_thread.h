@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a thread has that KVM_RUN borrows: looked at around the call, with no code in between. */
+#ifndef KE_CALLING_THREAD_H
+#define KE_CALLING_THREAD_H
+
+#include <stdint.h>
+
+#define KE_COMPONENTS 20      /* of the extended state that have a number below this */
+#define KE_EXTENDED_SIZE 8192 /* an area with all that are looked at */
+
+/* What the kernel and the processor say of the thread, beside its extended state. */
+struct ke_thread_words {
+	uint64_t fs_base;
+	uint64_t gs_base;
+	uint64_t selectors; /* DS, ES, FS and GS, 16 bits each */
+	uint64_t mask;	    /* blocked signals */
+	uint64_t stack;	    /* the alternate signal stack: begin ... */
+	uint64_t stack_size;
+	uint64_t stack_flags;
+};
+
+struct ke_calling_thread {
+	uint64_t components; /* those of the extended state that are filled and compared */
+	uint32_t place[KE_COMPONENTS], size[KE_COMPONENTS];
+	const uint8_t *extended_before, *extended_after;
+	struct ke_thread_words before, after;
+	uint32_t rseq;	   /* 1: the thread has a restartable sequence's area */
+	uint32_t rseq_cpu; /* the processor that it names after the call ... */
+	uint32_t cpu;	   /* ... and the thread's own */
+	uint32_t differs;  /* the fields above are of the first call with a difference */
+	uint64_t calls;
+	uint8_t room[4 * KE_EXTENDED_SIZE + 64];
+	uint8_t signal_stack[65536];
+};
+
+/* Fills in what is to be seen; 0, or -ENOSYS on a processor that this file does not know. */
+int ke_thread_prepare(struct ke_calling_thread *thread);
+/* ioctl(fd, KVM_RUN, argument): its value, or -errno. */
+long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argument);
+
+#endif

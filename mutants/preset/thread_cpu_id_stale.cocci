@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// KVM_RUN drops the note that the thread's restartable sequence is stale.
+@@
+expression E;
+@@
++clear_thread_flag(TIF_NOTIFY_RESUME);
+ E = xfer_to_guest_mode_handle_work(vcpu);

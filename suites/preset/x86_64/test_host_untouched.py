@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KVM_RUN gives the calling thread back what it borrowed, and an immediate run keeps nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.host import held
+from harness.host.features import reason
+from harness.host.pace import here
+from harness.kvm.alive import vms_alive
+from harness.kvm.arch.x86_64 import patterns
+from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, ThreadLook, looked_at
+from harness.kvm.fresh_vm import run_in_fresh_vm
+from harness.kvm.guest import Guest, create
+from harness.kvm.running import Running
+from harness.kvm.signals import Blocked
+from harness.kvm.system import System
+from harness.require import require_eintr, require_left
+from suites.dimensions import KICK, every_guest_mode, only_on
+
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
+
+TIMES = 20
+MOVES = 6
+MANY, FEW = 10_000, 4_000  # on a usual host, and on an emulated one
+VMS = 3
+VM_BYTES = 8192  # the least that is left of a VM: a vCPU's struct and its pages are more
+PATIENCE_S = 10.0
+
+
+def many() -> int:
+    """As many runs as show 16 bytes that each of them keeps."""
+    return here().choose(MANY, FEW)
+
+
+@pytest.mark.claim("preset.host_untouched")
+def test_no_lock_is_held(kvm: System) -> None:
+    """What a lock or a reader that stayed would hold comes back: memory map, vCPUs, the VM's end.
+
+    It is the first test: on a kernel that fails it, the end of any other's VM may hang for ever.
+    """
+    found = run_in_fresh_vm(TIMES, here().patience(PATIENCE_S))
+    if found.hangs_in:
+        # The same calls without a run: they must come back while the others still hang.
+        without = run_in_fresh_vm(0, here().patience(PATIENCE_S))
+        assert without.hangs_in, (
+            f"After {TIMES} immediate runs, {found.hangs_in} must not wait for ever, but it did "
+            "not come back; without those runs it did"
+        )
+        pytest.skip(reason("busy_host", f"{without.hangs_in} hangs without an immediate run too"))
+    ran = found.values["immediate runs"]
+    assert ran == TIMES, f"Of {TIMES} immediate runs of a fresh VM, {ran} gave EINTR"
+    refused = {name: os.strerror(-value) for name, value in found.values.items() if value < 0}
+    for name in ("an immediate run of another vCPU", "another immediate run"):
+        assert refused.pop(name, "") == os.strerror(errno.EINTR), f"{name} must give EINTR"
+    assert not refused, f"After {TIMES} immediate runs these calls must succeed: {refused}"
+
+
+@pytest.mark.claim("preset.host_untouched")
+def test_vm_can_be_freed(kvm: System, capability: int) -> None:
+    """Closed, a VM is gone: an immediate run keeps no reference to it."""
+    before = vms_alive()
+    guests = [create(kvm) for _ in range(VMS)]
+    for guest in guests:
+        guest.load("heartbeat", "long")
+        run_immediately(guest, TIMES)
+    alive = vms_alive()
+    for guest in guests:
+        guest.close()
+    shown = [name for name, number in alive.items() if number - before[name] >= VMS]
+    kept = {name: vms_alive()[name] - before[name] for name in shown}
+    assert not any(kept.values()), (
+        f"After {TIMES} immediate runs each, {VMS} VMs that were closed must be gone, but there "
+        f"are {' and '.join(f'{number} {name}' for name, number in kept.items())} left"
+    )
+    if not shown:
+        growth = held.growing(
+            lambda: [one_vm(kvm, TIMES) for _ in range(VMS)],
+            lambda: one_vm(kvm, 0),
+            VMS,
+            VM_BYTES,
+        )
+        assert not growth, f"Each VM that had immediate runs and was closed leaves memory: {growth}"
+
+
+def one_vm(kvm: System, times: int) -> None:
+    """The life of a VM with so many immediate runs."""
+    with create(kvm) as guest:
+        guest.load("heartbeat", "long")
+        if times:
+            run_immediately(guest, times)
+
+
+def run_immediately(guest: Guest, times: int) -> None:
+    """Runs with the byte set, each of which gives EINTR."""
+    guest.vcpu.immediate_exit = 1
+    result = guest.vcpu.run_many_raw(times)
+    guest.vcpu.immediate_exit = 0
+    require_eintr(result, f"In {times} immediate runs")
+
+
+@pytest.mark.claim("preset.host_untouched")
+def test_nothing_is_kept(ready: Guest) -> None:
+    """Thousands of immediate runs keep no memory, descriptor or thread, and no state of theirs."""
+    runs = many()
+    run_immediately(ready, 1)
+    thread, process = held.of_this_thread(), held.of_this_process()
+    growth = held.growing(lambda: run_immediately(ready, runs), lambda: ready.vcpu.mp_state(), runs)
+    assert not growth, (
+        f"In {runs:,} immediate runs, again and again, the kernel must keep nothing, but each "
+        f"keeps {' and '.join(f'{size} bytes ({name})' for name, size in growth.items())}"
+    )
+    found = [
+        f"{name} went from {value} to {now}"
+        for name, value in thread.items()
+        if (now := held.of_this_thread()[name]) != value
+    ]
+    assert not found, (
+        f"After {runs:,} immediate runs the thread that called KVM_RUN must be as it was, but "
+        f"{'; '.join(found)}"
+    )
+    more = held.more_than(process)
+    assert not more, (
+        f"After {runs:,} immediate runs the process must have nothing in addition, but it has "
+        f"{' and '.join(f'{name} {sorted(those)}' for name, those in more.items())}"
+    )
+
+
+@contextmanager
+def looking(guest: Guest) -> Iterator[ThreadLook]:
+    """The threads that call KVM_RUN are looked at, with the guest's state unlike theirs."""
+    patterns.fill(guest.vcpu, guest.vm)
+    try:
+        with looked_at(guest.vcpu) as look:
+            yield look
+    except NoExtendedStateError:
+        pytest.skip(reason("other_architecture", "a processor without XSAVE"))
+
+
+def require_same_thread(look: ThreadLook, circumstance: str) -> None:
+    """The thread has what it had before KVM_RUN."""
+    __tracebackhide__ = True
+    found = look.differences()
+    assert not found, (
+        f"{circumstance}, the thread that called KVM_RUN must be as it was, but "
+        f"{'; '.join(found[:4])} (run {look.calls})"
+    )
+
+
+def runs_give_the_thread_back(guest: Guest, when: str) -> None:
+    """Immediate runs by a thread that blocks a signal."""
+    with looking(guest) as look, Blocked(KICK):
+        run_immediately(guest, TIMES)
+    require_same_thread(look, f"In {TIMES} immediate runs {when}")
+
+
+@pytest.mark.claim("preset.host_untouched")
+@every_guest_mode
+def test_thread_before_first_run(loaded: Guest) -> None:
+    """kvm_put_guest_fpu() follows each way out that kvm_load_guest_fpu() came before."""
+    runs_give_the_thread_back(loaded, "before the first run of the guest")
+
+
+@pytest.mark.claim("preset.host_untouched")
+@every_guest_mode
+def test_thread_after_a_run(ready: Guest) -> None:
+    """The same when the guest's state was in the processor, and on a way out by the guest."""
+    runs_give_the_thread_back(ready, "after the guest has run")
+    ready.stop()
+    with looking(ready) as look:
+        result = ready.vcpu.run_raw()
+    require_same_thread(look, "In a run that the guest ends")
+    require_left(result, "In a run that the guest ends")
+
+
+@pytest.mark.claim("preset.host_untouched")
+def test_thread_moved_meanwhile(ready: Guest) -> None:
+    """Another thread moves it to another processor inside of KVM_RUN: it must know where it is.
+
+    Linux 5.9 to 5.14 did not tell its restartable sequence (commit 8646e53633f3).
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2:
+        pytest.skip(reason("no_second_cpu"))
+    for turn in range(MOVES):
+        to = processors[turn % 2]
+        with looking(ready) as look, Running(ready) as running:
+            running.wait_for_progress()
+            for processor in (processors[1 - turn % 2], to):
+                os.sched_setaffinity(running.tid, {processor})
+                running.wait_for_progress()
+            ready.stop()
+            result = running.outcome()
+        ready.clear_stop()
+        circumstance = f"In a run whose thread was moved to processor {to}"
+        require_same_thread(look, circumstance)
+        require_left(result, circumstance)
