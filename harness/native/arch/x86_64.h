@@ -40,7 +40,6 @@ struct kvm_sregs2 {
 #define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
 #endif
 
-
 /* ---- KVM's interface */
 
 #define KE_ARCH_IOCTLS                                                                            \
