@@ -7,6 +7,7 @@ each of several spans of what is judged, and not with as long a span of somethin
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -86,10 +87,12 @@ def of_this_thread() -> Mapping[str, str]:
 
 def of_this_process() -> Mapping[str, frozenset[str]]:
     """Its descriptors and threads."""
-    return {
-        name: frozenset(path.name for path in Path("/proc/self", folder).iterdir())
-        for name, folder in (("descriptors", "fd"), ("threads", "task"))
-    }
+    found = {}
+    for name, folder in (("descriptors", "fd"), ("threads", "task")):
+        paths = list(Path("/proc/self", folder).iterdir())
+        # Less the one that was open to read the folder.
+        found[name] = frozenset(path.name for path in paths if os.path.lexists(path))
+    return found
 
 
 def more_than(before: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:

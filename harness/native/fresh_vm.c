@@ -16,6 +16,7 @@
 #include "child.h"
 
 #define MEMORY 0x10000
+#define MOST_REPEATS 1000
 
 struct fresh {
 	int kvm, vm, vcpu, second;
@@ -29,18 +30,31 @@ static long said(long value)
 	return value < 0 ? -(long)errno : value;
 }
 
+/* Any but KVM_RUN: one that a signal interrupted did nothing, and is repeated. */
+static int again(int fd, unsigned long request, unsigned long argument)
+{
+	int value = -1;
+
+	for (int times = 0; times < MOST_REPEATS; times++) {
+		value = ioctl(fd, request, argument);
+		if (value >= 0 || errno != EINTR)
+			break;
+	}
+	return value;
+}
+
 static long set_region(const struct fresh *fresh, uint64_t size)
 {
 	struct kvm_userspace_memory_region region = {
 		.memory_size = size, .userspace_addr = (uintptr_t)fresh->memory};
 
-	return said(ioctl(fresh->vm, KVM_SET_USER_MEMORY_REGION, &region));
+	return said(again(fresh->vm, KVM_SET_USER_MEMORY_REGION, (unsigned long)&region));
 }
 
 static long make_vcpu(const struct fresh *fresh, unsigned long number, struct kvm_run **run)
 {
-	int size = ioctl(fresh->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	int vcpu = ioctl(fresh->vm, KVM_CREATE_VCPU, number);
+	int size = again(fresh->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int vcpu = again(fresh->vm, KVM_CREATE_VCPU, number);
 
 	if (size < 0 || vcpu < 0)
 		return -errno;
@@ -56,9 +70,7 @@ static long make(struct fresh *fresh)
 	fresh->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (fresh->kvm < 0)
 		return -errno;
-	do
-		fresh->vm = ioctl(fresh->kvm, KVM_CREATE_VM, 0);
-	while (fresh->vm < 0 && errno == EINTR);
+	fresh->vm = again(fresh->kvm, KVM_CREATE_VM, 0);
 	if (fresh->vm < 0)
 		return -errno;
 	fresh->memory =
@@ -106,7 +118,7 @@ static long get_state(struct fresh *fresh)
 {
 	struct kvm_mp_state state;
 
-	return said(ioctl(fresh->vcpu, KVM_GET_MP_STATE, &state));
+	return said(again(fresh->vcpu, KVM_GET_MP_STATE, (unsigned long)&state));
 }
 
 static long run_second(struct fresh *fresh)
@@ -127,7 +139,7 @@ static long unmap_memory(struct fresh *fresh)
 
 static long close_all(struct fresh *fresh)
 {
-	long size = ioctl(fresh->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	long size = again(fresh->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	if (fresh->second >= 0) {
 		munmap(fresh->second_run, (size_t)size);

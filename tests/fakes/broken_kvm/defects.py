@@ -164,6 +164,19 @@ BYTE = (
         hangs=True,
     ),
     Defect("loses_breakpoints", "clears DR0 to DR3 at an immediate exit", STATE, x86=True),
+    Defect(
+        "moves_tsc_adjust",
+        "adds to IA32_TSC_ADJUST at an immediate exit",
+        ("preset.time_untouched",),
+        STATE,
+        x86=True,
+    ),
+    Defect(
+        "policy_changed",
+        "leaves the thread with another scheduling policy",
+        ("preset.host_untouched",),
+        x86=True,
+    ),
     Defect("unmasks_nmis", "unmasks NMIs at an immediate exit", STATE, STATES_ALSO, x86=True),
     Defect(
         "not_in_real_mode",

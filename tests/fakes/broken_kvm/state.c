@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Defects of completion, of the vCPU's state and of the order of checks. */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -117,6 +119,22 @@ static int unmasks_nmis(struct call *call)
 		events.nmi.masked = 0;
 		events.flags = 0;
 		kernel(call->fd, KVM_SET_VCPU_EVENTS, &events);
+	}
+	return value;
+}
+
+static int moves_tsc_adjust(struct call *call)
+{
+	int value = plain(call);
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} one = {.head.nmsrs = 1, .entry.index = 0x3b};
+
+	if (is_immediate_exit(call, value) && kernel(call->fd, KVM_GET_MSRS, &one) == 1) {
+		one.entry.data += 1000;
+		kernel(call->fd, KVM_SET_MSRS, &one);
+		errno = EINTR;
 	}
 	return value;
 }
@@ -266,6 +284,34 @@ static int resets_dirty_ring(struct call *call)
 	return plain(call);
 }
 
+/* ---- the calling thread */
+
+static void set_policy(int policy)
+{
+	const struct sched_param no_priority = {0};
+
+	sched_setscheduler(0, policy, &no_priority);
+}
+
+static int policy_changed(struct call *call)
+{
+	int value = plain(call);
+
+	if (is_immediate_exit(call, value)) {
+		set_policy(SCHED_BATCH);
+		errno = EINTR;
+	}
+	return value;
+}
+
+/* For the next test. */
+static int policy_reset(int fd, unsigned long request, void *argument)
+{
+	if (request == KVM_CREATE_VM)
+		set_policy(SCHED_OTHER);
+	return kernel(fd, request, argument);
+}
+
 /* ---- the order of checks */
 
 static int argument_unchecked(struct call *call)
@@ -288,6 +334,7 @@ const struct defect state_defects[] = {
 	{"refused_msr_succeeds", refused_msr_succeeds, NULL},
 	{"loses_breakpoints", loses_breakpoints, NULL},
 	{"unmasks_nmis", unmasks_nmis, NULL},
+	{"moves_tsc_adjust", moves_tsc_adjust, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},
 	{"uninitialized_interrupts", uninitialized_interrupts, NULL},
@@ -302,6 +349,7 @@ const struct defect state_defects[] = {
 #endif
 	{"single_steps", single_steps, NULL},
 	{"resets_dirty_ring", resets_dirty_ring, NULL},
+	{"policy_changed", policy_changed, policy_reset},
 	{"argument_unchecked", argument_unchecked, NULL},
 	{"process_unchecked", process_unchecked, NULL},
 	{NULL, NULL, NULL},

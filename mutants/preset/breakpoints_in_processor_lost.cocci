@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// An immediate exit changes the breakpoints that the processor gets, and not those that KVM tells.
+@@
+expression E;
+@@
+ if (!vcpu->wants_to_run) {
++	vcpu->arch.eff_db[1] = 0;
+ 	r = -EINTR;
+ 	goto out;
+ }
+ r = E;
