@@ -154,7 +154,8 @@ def _chosen(
 def _list(mutants: Sequence[Mutant]) -> int:
     width = max(len(each.id) for each in mutants)
     for each in mutants:
-        click.echo(f"{each.id:<{width}}  {each.mutant_class:<15} {each.tier:<10} {each.defect}")
+        told = f"{each.defect} Allowed by {each.allowed_by}" if each.allowed_by else each.defect
+        click.echo(f"{each.id:<{width}}  {each.mutant_class:<15} {each.tier:<10} {told}")
     click.echo(f"{len(mutants)} mutants", err=True)
     return Exit.HELD
 

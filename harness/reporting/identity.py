@@ -11,6 +11,7 @@ letter, and two names must differ even when their dots are replaced by ``_``.
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -33,8 +34,13 @@ def is_below_suites(path: Path, root: Path) -> bool:
 
 def true_nodeid(path: Path, nodeid: str, root: Path) -> str:
     """The node id of a suite's test as pytest forms it below the project's own root."""
+    return f"{_place(path, root)}{''.join(nodeid.partition('::')[1:])}"
+
+
+@functools.cache  # a file is asked for at each of its tests, and each link on its way looked at
+def _place(path: Path, root: Path) -> str:
     place = path.resolve().relative_to((root / SUITES).resolve())
-    return f"{SUITES}/{place.as_posix()}{''.join(nodeid.partition('::')[1:])}"
+    return f"{SUITES}/{place.as_posix()}"
 
 
 def chapter_of(nodeid: str) -> str:

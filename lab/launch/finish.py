@@ -146,6 +146,8 @@ def _contradiction(journal: journals.Journal, status: int, run: str) -> str:
 
 
 def _progress(journal: journals.Journal) -> str:
+    if not journal.planned:
+        return "no test had begun."
     done = f"{len(journal.results)} of {len(journal.planned)} tests had run"
     return f"{done}; their results are kept."
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import signal
 import time
 import traceback
@@ -30,12 +31,13 @@ from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.launch.request import Request
 from lab.launch.speaker import Written
-from lab.mutation.guest import LaneAnswer, answer_file, request_file
-from lab.mutation.judge import evidence_in
+from lab.mutation.guest import LaneAnswer, answer_file, request_file, stop_file
+from lab.mutation.judge import STAYS, evidence_in
 from lab.mutation.keep import machine
 from lab.mutation.lane import Lane
 
 SILENCE_S = Limits.silence_s
+STOP_S = 40.0  # for a machine that is asked to end tests: a starved one answers late
 MOST_SERVED = 25  # a machine that leaks what nobody sees does not get old
 _VERDICTS = (0, 1, 5)  # pytest's exit codes: all passed, some failed, none was chosen
 _ALL_LINES = 100_000
@@ -60,6 +62,7 @@ class Asked:
         self._limit_s = limit_s
         self._began = time.monotonic()
         self._sign = (-1, self._began)
+        self._stopped = (-math.inf, "")  # when its tests were told to end, and why
         # On the kernel's console from the moment on at which the mutant is loaded.
         self._marker = f"mutate: {self._number} {folder.name}"
         self._share = lane.share.folder(folder.name)
@@ -105,8 +108,11 @@ class Asked:
                 self._lost(self._lane.lost())
             except KernelError as error:
                 self._refused(str(error))
-        elif why:
-            lost = self._lane.given_up(why)
+        elif why and self._journal.size and not self._stopped[1]:
+            self._stopped = (time.monotonic(), why)
+            self._lane.share.write(stop_file(self._number), "")
+        elif why and time.monotonic() > self._stopped[0] + STOP_S:
+            lost = self._lane.given_up(self._stopped[1] or why)
             self._lane.end()
             self._lost(lost)
         return self._code
@@ -133,8 +139,13 @@ class Asked:
         )
         if answer.refused:
             self._refused(f"it does not load the KVM in its folder: {line(answer.refused)}")
+        elif self._stopped[1]:
+            self._lost(self._lane.given_up(self._stopped[1]))
         else:
             self._end(status, None)
+        if answer.left:
+            with (self._folder / state.OUTPUT).open("a", encoding="utf-8") as text:
+                text.write(f"{STAYS}{line(answer.left)}\n")
         if self.odd or self._lane.served >= MOST_SERVED:
             self._lane.end()
 

@@ -56,13 +56,14 @@ def modules(source: Source, files: Mapping[str, str], difference: str, say: Say)
     """
     home = folder_of(source)
     done = home / "modules" / key(source, files)
-    if done.is_dir():
+    if _is_whole(done):
         mark_used(home)
         return done
     caches.make_folder(home)
     with caches.lock(lock_of(home), say, f"builds the KVM of {source.release}") as held:
-        if done.is_dir():
+        if _is_whole(done):
             return done
+        shutil.rmtree(done, ignore_errors=True)
         stock = _stock(source, home, say, held)
         work = home / "work"
         _bring_back(stock, work)
@@ -78,6 +79,12 @@ def modules(source: Source, files: Mapping[str, str], difference: str, say: Say)
         (part / DIFFERENCE).write_text(difference, encoding="utf-8", errors="surrogateescape")
         part.rename(done)
     return done
+
+
+def _is_whole(done: Path) -> bool:
+    """Whether all modules are there: somebody may have tidied up in the cache."""
+    names = (*(f"{name}.ko" for name in arch.here().modules), DIFFERENCE)
+    return all((done / name).is_file() for name in names)
 
 
 def _stock(source: Source, home: Path, say: Say, held: int) -> Path:

@@ -59,6 +59,7 @@ CLASSES: Mapping[str, str] = {
     "sound": "no defect: what a KVM may do, and the stock one seldom does",
 }
 TIERS = ("functional", "race", "sweep")
+#: The kinds; the last is also the folder of the sound variants, which break no chapter's claim.
 DEFECT, BASELINE, SOUND = "defect", "baseline", "sound"
 #: The one claim that the sweep judges; the suites have no test of it.
 SWEPT = "races.every_instruction"
@@ -68,7 +69,7 @@ NEVER_JUDGED = frozenset({"preset.fast", "signals.spurious_is_legal"})
 _REQUIRED = ("id", "class", "defect", "stands_for", "files", "tier")
 _OPTIONAL = (
     *("kind", "claims", "claims_held", "commit", "places", "since", "until", "ways"),
-    "equivalent",
+    *("equivalent", "allowed_by"),
 )
 _LISTS = ("files", "claims", "claims_held", "ways")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
@@ -93,6 +94,7 @@ class Mutant:
     since until  the first and the last kernel version that it applies to, or empty texts
     ways         of the sweep, for the tier `sweep`; empty is all
     equivalent   why it cannot be told from the stock kernel, or an empty text
+    allowed_by   of a sound variant: the clause or the commit that leaves open what it does
     """
 
     id: str
@@ -112,6 +114,7 @@ class Mutant:
     until: str = ""
     ways: tuple[str, ...] = ()
     equivalent: str = ""
+    allowed_by: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -140,11 +143,12 @@ def read(folder: Path = FOLDER, *, ways: Iterable[str] = ()) -> dict[str, Mutant
     """
     if not folder.is_dir():
         raise CatalogueError(f"there is no folder {folder}: the mutants are part of a checkout")
-    chapters = [name for name in known_chapters() if (folder / name).is_dir()]
+    known = [*known_chapters(), SOUND]
+    chapters = [name for name in known if (folder / name).is_dir()]
     strange = {path.name for path in folder.iterdir() if path.is_dir()} - set(chapters)
     if strange:
-        known = ", ".join(known_chapters())
-        raise CatalogueError(f"{folder / min(strange)} is no chapter's folder; there are: {known}")
+        there = ", ".join(known)
+        raise CatalogueError(f"{folder / min(strange)} is no chapter's folder; there are: {there}")
     found: dict[str, Mutant] = {}
     for chapter in chapters:
         for mutant in _chapter(folder / chapter, frozenset(ways)):
@@ -278,7 +282,10 @@ def _check_claims(made: Mutant, ways: frozenset[str], need: Any) -> None:
     for kind in (BASELINE, SOUND):
         together = (made.kind == kind) == (made.mutant_class == kind)
         need(together, f"class and kind {kind!r} go together")
-    if made.kind == SOUND:
+    sound = made.kind == SOUND
+    need(sound == (made.chapter == SOUND), f"kind and folder {SOUND!r} go together")
+    need(sound == bool(made.allowed_by), "a sound variant, and nothing else, has 'allowed_by'")
+    if sound:
         named = made.claims or made.claims_held or made.equivalent
         need(not named, "a sound variant names no claims: each that can be tested must hold")
         need(made.tier == "functional", "a sound variant is of the tier 'functional'")

@@ -8,14 +8,20 @@ modules, and a fork of it runs the tests: what they leave in the process is gone
 Requests and answers are files of the folder that is the first argument, `request-N.json` and
 `answer-N.json`, both written whole; the other arguments are pytest's for all suites. A request has
 `modules`, a folder; `words` for pytest; `environment`; `output`, a file; and `marker`, a line for
-the kernel's log before the modules are loaded. An answer is an :class:`LaneAnswer`.
+the kernel's log before the modules are loaded. An answer is an :class:`LaneAnswer`. A file
+`stop-N` ends the tests of a request that take too long.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import json
+import math
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +50,13 @@ class LaneAnswer:
 
 LOADED = Path("/sys/module")
 _LOOK_S = 0.05
+_ENDED = frozenset("ZX")  # proc(5), /proc/pid/stat
+_STATES = {"R": "it runs", "D": "it waits, not to be disturbed,", "S": "it sleeps"}
+_CALLS = 4
+#: What died a moment ago gives its files back a moment later.
+_REMOVED_S = 5.0
+#: A thread that SIGKILL did not end by then is in the kernel, and stays there.
+_KILLED_S = 20.0
 
 
 def request_file(number: int) -> str:
@@ -56,6 +69,11 @@ def answer_file(number: int) -> str:
     return f"answer-{number}.json"
 
 
+def stop_file(number: int) -> str:
+    """The name of the file that ends the tests of the request of this number."""
+    return f"stop-{number}"
+
+
 def main(place: Path, words: Sequence[str]) -> NoReturn:
     """Answers until the machine is ended; `words` are pytest's for all suites."""
     remove()  # the kernel's own KVM
@@ -65,12 +83,13 @@ def main(place: Path, words: Sequence[str]) -> NoReturn:
         while not file.exists():
             time.sleep(_LOOK_S)
         request = json.loads(file.read_text(encoding="utf-8"))
-        files.replace(place / answer_file(number), json.dumps(asdict(serve(request))))
+        answer = serve(request, place / stop_file(number))
+        files.replace(place / answer_file(number), json.dumps(asdict(answer)))
     raise AssertionError
 
 
-def serve(request: Mapping[str, Any]) -> LaneAnswer:
-    """The answer to a request."""
+def serve(request: Mapping[str, Any], stop: Path) -> LaneAnswer:
+    """The answer to a request, whose tests the file `stop` ends."""
     if marker := request.get("marker"):
         Path("/dev/kmsg").write_text(f"<4>{marker}\n", encoding="ascii")
     refused = load(Path(request["modules"]))
@@ -79,8 +98,45 @@ def serve(request: Mapping[str, Any]) -> LaneAnswer:
     child = os.fork()
     if child == 0:
         _test(request)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = ended(child, stop)
+    if status is None:
+        return LaneAnswer(left=told_of(child))
     return LaneAnswer(status, left=remove())
+
+
+def ended(child: int, stop: Path) -> int | None:
+    """The status of a process, killed when there is a file `stop`; None where that does not end it.
+
+    Its threads may have ended but for one that never leaves the kernel.
+    """
+    until = math.inf
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if until == math.inf and stop.exists():
+            os.kill(child, signal.SIGKILL)
+            until = time.monotonic() + _KILLED_S
+        time.sleep(_LOOK_S)
+    return None
+
+
+def told_of(process: int) -> str:
+    """The threads of a process that SIGKILL did not end: their states, and where they stand."""
+    told = []
+    for thread in sorted(Path(f"/proc/{process}/task").glob("*")):
+        state = _read(thread / "stat").rpartition(")")[2].strip()[:1]
+        if state and state not in _ENDED:
+            calls = re.findall(r"(\w+)\+0x", _read(thread / "stack"))[:_CALLS]
+            told.append(f"{_STATES.get(state, state)} in {' < '.join(calls) or 'the kernel'}")
+    return f"SIGKILL does not end a thread of the tests: {', '.join(told) or 'it is gone'}"
+
+
+def _read(path: Path) -> str:
+    """A file of proc; empty where it cannot be read, or is gone with its thread."""
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace")
+    return ""
 
 
 def load(folder: Path) -> str:
@@ -90,10 +146,15 @@ def load(folder: Path) -> str:
 
 
 def remove() -> str:
-    """Removes KVM; what rmmod said against it, or an empty text."""
+    """Removes KVM; what rmmod said against it for seconds, or an empty text."""
     loaded = [name.replace("-", "_") for name in reversed(arch.here().modules)]
-    present = [name for name in loaded if (LOADED / name / "initstate").exists()]
-    return _said("rmmod", *present) if present else ""
+    until = time.monotonic() + _REMOVED_S
+    while True:
+        present = [name for name in loaded if (LOADED / name / "initstate").exists()]
+        said = _said("rmmod", *present) if present else ""
+        if not said or time.monotonic() > until:
+            return said
+        time.sleep(_LOOK_S)
 
 
 def warm_up(words: Sequence[str]) -> None:
@@ -107,6 +168,7 @@ def warm_up(words: Sequence[str]) -> None:
         sys.stdout.flush()
     os.dup2(kept, 1)
     os.close(kept)
+    gc.freeze()  # a fork neither walks what is warm, nor copies its pages for that
 
 
 def _test(request: Mapping[str, Any]) -> NoReturn:

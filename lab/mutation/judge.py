@@ -28,6 +28,8 @@ from lab.mutation.catalogue import SWEPT, Mutant
 
 SWEEP = "sweep.json"
 _CONSOLE_LINES = 2000
+#: In a run's output, before what KVM could not be removed for afterwards.
+STAYS = "KVM stays in use after its tests: "
 _REFUSED = "does not load the KVM in"  # lab.emulation.machine
 _WHILE = "while this test ran"  # lab.launch.finish, of a test under which its machine was lost
 # kernel/watchdog.c, workqueue.c and hung_task.c, panics too: no processor for somebody for long.
@@ -40,6 +42,7 @@ class Fate(enum.Enum):
     KILLED = "killed"
     OTHERWISE = "otherwise"
     UNUSABLE = "host lost"
+    STAYS = "stays in use"
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
     LEFT_OUT = "left out"
@@ -55,7 +58,7 @@ class Fate(enum.Enum):
     @property
     def is_killed(self) -> bool:
         """Whether the suites saw the defect, by whatever claim."""
-        return self in (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE)
+        return self in (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE, Fate.STAYS)
 
     @property
     def code(self) -> Exit:
@@ -72,6 +75,7 @@ LEGEND: Mapping[Fate, str] = {
     Fate.KILLED: "each claim that was foretold failed",
     Fate.OTHERWISE: "a claim failed, and not each that was foretold",
     Fate.UNUSABLE: "killed: the host was lost, the console says why, and the stock one was not",
+    Fate.STAYS: "killed: no claim failed, but KVM cannot be removed afterwards; the stock one can",
     Fate.SURVIVED: "nothing failed",
     Fate.EQUIVALENT: "not run: it cannot be told from the stock kernel; its entry says why",
     Fate.LEFT_OUT: "not run: for other kernel versions, or for the sweep",
@@ -143,6 +147,12 @@ class Left:
         return evidence_in(last_lines(self.folder / CONSOLE, _CONSOLE_LINES))
 
     @property
+    def stays(self) -> str:
+        """Why KVM could not be removed afterwards; empty where it could."""
+        lines = _text(self.folder / run_state.OUTPUT).splitlines()
+        return next((each.removeprefix(STAYS) for each in lines if each.startswith(STAYS)), "")
+
+    @property
     def refused(self) -> str:
         """Why its modules were not loaded; empty where they were."""
         if _REFUSED in self.why:
@@ -190,7 +200,8 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
         if name not in seen.failed
     )
     if left.lost:
-        evidence, where = left.evidence, f", in {seen.running}" if seen.running else ""
+        where = f", in {seen.running}" if seen.running else ""
+        evidence = left.evidence or left.stays
         if evidence and stock_ended:
             return Judged(Fate.UNUSABLE, f"{evidence}{where}", seen.words)
         if evidence or not seen.failed:
@@ -200,6 +211,8 @@ def judge(mutant: Mutant | None, left: Left, *, sweeps: bool, stock_ended: bool)
             return Judged(Fate.LOST, f"{left.why}{where}; {why}", seen.words)
     if seen.failed:
         return Judged(Fate.OTHERWISE, f"foretold, and did not fail: {lacking}", seen.words)
+    if stock_ended and left.stays:
+        return Judged(Fate.STAYS, left.stays, seen.words)
     if seen.undecided:
         return Judged(Fate.UNJUDGED, seen.undecided, seen.words)
     return Judged(Fate.SURVIVED, f"did not fail: {lacking}", seen.words)
@@ -218,8 +231,8 @@ def _innocent(one: Mutant | None, left: Left, seen: _Seen) -> Judged:
     if one and one.is_baseline and (wrong := tested.difference(one.claims_held)):
         why = f"tested, although it is a baseline: {', '.join(sorted(wrong))}"
         return Judged(Fate.FALSE_ALARM, why, seen.words)
-    if seen.undecided:
-        return Judged(Fate.UNJUDGED, seen.undecided, seen.words)
+    if undecided := seen.undecided or (left.stays and f"{STAYS}{left.stays}"):
+        return Judged(Fate.UNJUDGED, undecided, seen.words)
     return Judged(Fate.HELD, "", seen.words)
 
 

@@ -37,6 +37,10 @@ def make(source_file: str, mutants: str, mutant_id: str, to: Speaker) -> tuple[i
         elif isinstance(error, BuildError):
             outcome = Fate.NOT_BUILT
         return Exit.SUITE_ERROR, {"error": str(error), "outcome": outcome.value}
+    except OSError as error:
+        why = f"{error.filename} cannot be used: {error.strerror}; what is missing in the cache is "
+        why += f"made again once {build.folder_of(source)} or its folder of sources is removed"
+        return Exit.SUITE_ERROR, {"error": why, "outcome": outcome.value}
     return Exit.HELD, {
         "release": source.release,
         "name": source.name,

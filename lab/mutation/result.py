@@ -21,7 +21,7 @@ from lab.mutation.source import Source
 #: What a mutant met, by what is worse to have met: unknown is better than survived.
 _BEST_FIRST = (
     *(Fate.LEFT_OUT, Fate.EQUIVALENT, Fate.HELD, Fate.KILLED, Fate.OTHERWISE),
-    *(Fate.UNUSABLE, Fate.CUT, Fate.UNJUDGED, Fate.LOST, Fate.NOT_LOADED),
+    *(Fate.UNUSABLE, Fate.STAYS, Fate.CUT, Fate.UNJUDGED, Fate.LOST, Fate.NOT_LOADED),
     *(Fate.NOT_BUILT, Fate.NOT_APPLIED, Fate.FALSE_ALARM, Fate.SURVIVED),
 )
 
@@ -172,6 +172,7 @@ def _cell(each: Cell) -> dict[str, Any]:
             "defect": mutant.defect,
             "foretold": list(mutant.claims),
             "equivalent": mutant.equivalent,
+            "allowed_by": mutant.allowed_by,
         }
     return {
         "id": each.name,

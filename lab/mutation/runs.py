@@ -164,7 +164,8 @@ class MutantTask(side_by_side.Task):
         if stock is None or stock.stage not in (Stage.ENDED, Stage.KEPT):
             return False
         ended = stock.judged().outcome in (Fate.HELD, Fate.FALSE_ALARM)
-        return ended and not Left(stock.folder, stock.code, stock.why).lost
+        left = Left(stock.folder, stock.code, stock.why)
+        return ended and not left.lost and not left.stays
 
     @property
     def ending(self) -> str:

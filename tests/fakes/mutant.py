@@ -73,7 +73,9 @@ def emulate(name: str, output: Path) -> int:
             print(f"{LOST}")
             return 71
         if "wedged" in name:
-            time.sleep(1000)
+            while not list(output.parent.glob("stop-*")):
+                time.sleep(0.05)
+            return -9
         if "complains" in name:
             (output / "console.log").write_text("[ 3.0] ------------[ cut here ]------------\n")
         if "stuck" in name:

@@ -14,7 +14,7 @@ from lab.mutation.judge import LEGEND, Fate
 from lab.mutation.result import Cell, KillColumn, KillMatrix
 from tools.screen import bench
 
-_ASKED = (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE, Fate.SURVIVED)
+_ASKED = (Fate.KILLED, Fate.OTHERWISE, Fate.UNUSABLE, Fate.STAYS, Fate.SURVIVED)
 _MOST = 4  # claims of a mutant that the terminal names
 
 
@@ -29,7 +29,7 @@ def show(found: KillMatrix) -> None:
     for column in found.columns:
         for bug in column.bugs:
             console.print(Text(f"{column.source.version}: {bug.describe()}"))
-    for head, text in _troubles(found):
+    for head, text in (*_troubles(found), *_allowed(found)):
         console.print(Text(f"{head}: {text}"))
     good = found.code is Exit.HELD
     console.print(Text(found.sentence(), style="green" if good else "red"))
@@ -90,6 +90,13 @@ def _troubles(found: KillMatrix) -> Iterator[tuple[str, str]]:
                 yield head, f"{cell.judged.outcome.value}: {cell.judged.why}"
 
 
+def _allowed(found: KillMatrix) -> Iterator[tuple[str, str]]:
+    """What allows the sound variants to be as they are."""
+    mutants = [cell.mutant for column in found.columns for cell in column.mutants if cell.mutant]
+    for name, clause in {each.id: each.allowed_by for each in mutants if each.allowed_by}.items():
+        yield name, f"allowed by {clause}"
+
+
 def markdown(found: KillMatrix) -> str:
     """The kill matrix of each kernel: mutants by claims, these in the columns of their chapters."""
     lines = [f"{found.sentence()}.", ""]
@@ -102,7 +109,10 @@ def markdown(found: KillMatrix) -> str:
         "",
         *(f"- {each.value}: {text}" for each, text in LEGEND.items() if each in _outcomes(found)),
         "",
-        *(f"- {_escaped(head)}: {_escaped(text)}" for head, text in _troubles(found)),
+        *(
+            f"- {_escaped(head)}: {_escaped(text)}"
+            for head, text in (*_troubles(found), *_allowed(found))
+        ),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

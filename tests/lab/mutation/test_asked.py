@@ -20,7 +20,7 @@ from lab.launch.lost import LostVm
 from lab.launch.request import Request
 from lab.mutation import asked
 from lab.mutation.asked import Asked
-from lab.mutation.guest import answer_file, request_file
+from lab.mutation.guest import answer_file, request_file, stop_file
 from lab.mutation.judge import Fate, Left, judge
 from tests.lab.mutation.test_judge import mutant
 
@@ -217,7 +217,31 @@ def test_silence_under_a_test(case: Case, monkeypatch: pytest.MonkeyPatch) -> No
     case.tests(None, None)
     assert case.asked.look() is None
     monkeypatch.setattr(asked, "SILENCE_S", -1.0)
+    assert case.asked.look() is None, "the machine is asked to end them"
+    assert (case.lane.share.path / stop_file(case.number)).exists()
+    assert case.asked.look() is None, "it has time for that"
+    monkeypatch.setattr(asked, "STOP_S", -1.0)
     assert case.outcome() is Fate.LOST
+    assert "no sign of life" in (case.folder / "output.txt").read_text()
+    assert case.lane.ended
+
+
+def test_a_thread_that_spins_in_the_kernel(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine says of it is evidence: the host is lost by the mutant."""
+    case.console()
+    case.tests(None, None)
+    monkeypatch.setattr(asked, "SILENCE_S", -1.0)
+    assert case.asked.look() is None
+    case.answer(status=None, left="SIGKILL does not end a thread of the tests: it runs in x")
+    assert case.outcome() is Fate.UNUSABLE
+    assert (case.asked.odd, case.lane.ended) == (True, True)
+
+
+def test_modules_that_stay_are_told_of_the_mutant(case: Case) -> None:
+    case.console()
+    case.tests(TestOutcome.PASSED, 0)
+    case.answer(status=0, left="rmmod: ERROR: Module kvm is in use")
+    assert case.outcome() is Fate.STAYS
 
 
 def test_a_defect_of_ours_ends_no_other_run(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

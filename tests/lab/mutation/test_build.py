@@ -109,6 +109,9 @@ def test_what_was_built_is_not_built_again(source: Source, notes: Path) -> None:
     notes.write_text("")
     assert modules(source, one="one\n") == first
     assert notes.read_text() == ""
+    (first / "kvm.ko").unlink()
+    assert modules(source, one="one\n") == first
+    assert (first / "kvm.ko").is_file(), "somebody tidied up, and it is built again"
 
 
 def test_how_make_is_called(source: Source, notes: Path) -> None:

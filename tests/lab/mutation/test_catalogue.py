@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ def entry(**changes: str | None) -> str:
     keys = {**GOOD, **{key.rstrip("_"): value for key, value in changes.items()}}
     lines = [f"{key} = {value}" for key, value in keys.items() if value is not None]
     return "\n".join(["[[mutant]]", *lines, ""])
+
+
+SOUND = {"class_": '"sound"', "kind": '"sound"', "claims": None, "allowed_by": '"api.rst 4.4"'}
 
 
 def folder(top: Path, text: str, *names: str, chapter: str = "preset") -> Path:
@@ -72,7 +76,8 @@ def test_a_whole_entry(tmp_path: Path) -> None:
         ({"class_": '"baseline"'}, "go together"),
         ({"class_": '"baseline"', "kind": '"baseline"'}, "a baseline has 'claims_held'"),
         ({"class_": '"sound"'}, "class and kind 'sound' go together"),
-        ({"class_": '"sound"', "kind": '"sound"'}, "a sound variant names no claims"),
+        (SOUND, "kind and folder 'sound' go together"),
+        ({"allowed_by": '"api.rst 4.4"'}, "and nothing else, has 'allowed_by'"),
         ({"files": "[]"}, "'files' is empty"),
         ({"files": '["mm/memory.c"]'}, "is not below"),
         ({"files": '["virt/kvm/../../mm/memory.c"]'}, "is not below"),
@@ -105,6 +110,19 @@ def test_what_is_wrong_with_an_entry(
         read(folder(tmp_path, entry(**changes), "one"), ways=["spinning"])
     assert words in str(caught.value)
     assert "catalogue.toml" in str(caught.value)
+
+
+def test_a_sound_variant_has_its_folder_and_what_allows_it(tmp_path: Path) -> None:
+    found = read(folder(tmp_path, entry(**SOUND), "one", chapter="sound"))["one"]
+    assert found.is_innocent
+    for changes, words in (
+        ({"allowed_by": None}, "a sound variant, and nothing else, has 'allowed_by'"),
+        ({"claims": '["preset.repeats"]'}, "a sound variant names no claims"),
+        ({"tier": '"race"'}, "of the tier 'functional'"),
+        ({"class_": '"rare"', "kind": None, "claims": '["preset.repeats"]'}, "go together"),
+    ):
+        with pytest.raises(CatalogueError, match=re.escape(words)):
+            read(folder(tmp_path, entry(**{**SOUND, **changes}), "one", chapter="sound"))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ def test_again():
     SEEN.append(1)
     assert len(SEEN) == 1, "another request's tests ran in this process"
     assert os.environ["WORD"] != "broken", "this KVM is broken"
+    while os.environ["WORD"] == "hangs":
+        pass
 """
 INSMOD = """#!/bin/sh
 echo "insmod $1" >>"$LOG"
@@ -123,7 +125,33 @@ def test_modules_that_stay_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     rmmod.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(mutate_guest, "LOADED", tmp_path)
+    monkeypatch.setattr(mutate_guest, "_REMOVED_S", 0.0)
     assert mutate_guest.remove() == ""
     (tmp_path / "kvm").mkdir()
     (tmp_path / "kvm/initstate").touch()
     assert mutate_guest.remove() == "rmmod: ERROR: Module kvm is in use"
+    # A file that was closed a moment ago is given back a moment later.
+    monkeypatch.setattr(mutate_guest, "_REMOVED_S", 60.0)
+    rmmod.write_text(f"#!/bin/sh\n[ -e {tmp_path}/asked ] || {{ : >{tmp_path}/asked; exit 1; }}\n")
+    assert mutate_guest.remove() == ""
+
+
+def test_tests_that_take_too_long_are_ended(guest: Guest) -> None:
+    (guest.place / mutate_guest.stop_file(0)).touch()
+    assert guest.ask("slow", WORD="hangs") == {"status": -9, "refused": "", "left": ""}
+    assert guest.ask("sound", WORD="sound")["status"] == 0
+
+
+def test_a_thread_that_nothing_ends_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that SIGKILL does not end here, for it is not sent."""
+    monkeypatch.setattr(mutate_guest, "_KILLED_S", 0.0)
+    with subprocess.Popen(["sleep", "100"]) as process:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", lambda *_: None)
+            status = mutate_guest.ended(process.pid, tmp_path)
+        told = mutate_guest.told_of(process.pid)
+        process.kill()
+    assert status is None
+    assert told.startswith("SIGKILL does not end a thread of the tests: it sleeps in ")

@@ -13,7 +13,7 @@ from harness.reporting import identity, journal
 from harness.reporting.results import Result, TestOutcome
 from harness.reporting.selection import Rest
 from lab.mutation.catalogue import Mutant
-from lab.mutation.judge import Fate, Judged, Left, is_final, judge
+from lab.mutation.judge import STAYS, Fate, Judged, Left, is_final, judge
 
 PANIC = "[   12.3] Kernel panic - not syncing: softlockup: hung tasks\n"
 LOST = "the machine hung: no sign of life for 240 s"
@@ -109,6 +109,33 @@ def test_a_run_that_came_to_its_end(
     assert found.outcome.value == outcome
     assert why in found.why
     assert set(found.failed) == {claim for claim, each in results if each in (BAD, CRASH)}
+
+
+@pytest.mark.parametrize(
+    ("one", "results", "stock", "outcome"),
+    [
+        (mutant(), [(RETURNS, GOOD), (REPEATS, GOOD)], True, "stays in use"),
+        (mutant(), [(RETURNS, GOOD), (REPEATS, GOOD)], False, "survived"),
+        (mutant(), [(RETURNS, BAD), (REPEATS, BAD)], True, "killed"),
+        (mutant(), [(RETURNS, BAD), (REPEATS, GOOD)], True, "otherwise"),
+        (None, [(RETURNS, GOOD), (REPEATS, GOOD), (OTHER, GOOD)], True, "not judged"),
+    ],
+)
+def test_modules_that_cannot_be_removed(
+    tmp_path: Path,
+    one: Mutant | None,
+    results: list[tuple[str, TestOutcome]],
+    stock: bool,
+    outcome: str,
+) -> None:
+    """A reference that leaks is no claim's, and is seen all the same; stock KVM leaks none."""
+    made = left(tmp_path, int((RETURNS, BAD) in results), *results)
+    with (tmp_path / "output.txt").open("a") as text:
+        text.write(f"{STAYS}rmmod: ERROR: Module kvm is in use\n")
+    found = judged(made, one, stock=stock)
+    assert found.outcome.value == outcome
+    if outcome in ("stays in use", "not judged"):
+        assert "Module kvm is in use" in found.why
 
 
 def test_a_claim_without_a_test_is_not_survived(tmp_path: Path) -> None:
@@ -297,7 +324,7 @@ def test_a_sweep(
 def test_exit_codes_of_outcomes() -> None:
     codes = {outcome: int(outcome.code) for outcome in Fate}
     good = {Fate.KILLED, Fate.HELD, Fate.EQUIVALENT, Fate.LEFT_OUT}
-    bad = {Fate.OTHERWISE, Fate.UNUSABLE, Fate.SURVIVED, Fate.FALSE_ALARM}
+    bad = {Fate.OTHERWISE, Fate.UNUSABLE, Fate.STAYS, Fate.SURVIVED, Fate.FALSE_ALARM}
     assert {each for each in Fate if codes[each] == 0} == good
     assert {each for each in Fate if codes[each] == 1} == bad
     assert {codes[each] for each in set(Fate) - good - bad} == {70}
