@@ -68,7 +68,7 @@ class Vm(Closing):
         """KVM_SET_USER_MEMORY_REGION with fresh memory of `size` bytes. Raises `KvmError`."""
         memory = Memory(size)
         try:
-            self._set_region(slot, guest_address, memory, log_dirty)
+            self._set_region(slot, guest_address, memory, *_logged(log_dirty))
         except abi.KvmError:
             memory.close()
             raise
@@ -81,20 +81,38 @@ class Vm(Closing):
         api.rst 4.35: bits 16 to 31 of the slot name the address space. One that an architecture
         has besides 0 is empty until then.
         """
-        self._set_region(
-            address_space << 16 | slot, self._addresses[slot], self._memory[slot], False
-        )
+        self._set_region(address_space << 16 | slot, self._addresses[slot], self._memory[slot])
 
     def start_dirty_log(self, slot: int) -> None:
         """From now on the writes to a slot are logged. Raises `KvmError`."""
-        self._set_region(slot, self._addresses[slot], self._memory[slot], True)
+        self._set_region(slot, self._addresses[slot], self._memory[slot], *_logged(True))
 
-    def _set_region(self, slot: int, guest_address: int, memory: Memory, log_dirty: bool) -> None:
+    def memory(self, slot: int) -> Memory:
+        """The memory of a slot, also of one that was deleted."""
+        return self._memory[slot]
+
+    def move_memory(self, slot: int, guest_address: int) -> None:
+        """The slot goes to another guest address. Raises `KvmError`."""
+        self._set_region(slot, guest_address, self._memory[slot])
+        self._addresses[slot] = guest_address
+
+    def delete_memory(self, slot: int) -> None:
+        """The guest has the slot no more; its memory stays until `close()`. Raises `KvmError`."""
+        self._set_region(slot, self._addresses[slot], self._memory[slot], size=0)
+
+    def restore_memory(self, slot: int, *, read_only: bool = False) -> None:
+        """A deleted slot is there again. Raises `KvmError`."""
+        flags = ("KVM_MEM_READONLY",) if read_only else ()
+        self._set_region(slot, self._addresses[slot], self._memory[slot], *flags)
+
+    def _set_region(
+        self, slot: int, guest_address: int, memory: Memory, *flags: str, size: int | None = None
+    ) -> None:
         region = ffi.new("struct kvm_userspace_memory_region *")
         region.slot = slot
-        region.flags = abi.constant("KVM_MEM_LOG_DIRTY_PAGES") if log_dirty else 0
+        region.flags = sum(map(abi.constant, flags))
         region.guest_phys_addr = guest_address
-        region.memory_size = memory.size
+        region.memory_size = memory.size if size is None else size
         region.userspace_addr = int(ffi.cast("uintptr_t", memory.address()))
         abi.ioctl(self.fd, "KVM_SET_USER_MEMORY_REGION", region)
 
@@ -178,3 +196,7 @@ class Vm(Closing):
     def stats_of(self, vcpu: Vcpu) -> Stats | None:
         """Binary statistics of a vCPU; None before Linux 5.14. Close them. Raises `KvmError`."""
         return vcpu.stats() if self.check_extension("KVM_CAP_BINARY_STATS_FD") else None
+
+
+def _logged(log_dirty: bool) -> tuple[str, ...]:
+    return ("KVM_MEM_LOG_DIRTY_PAGES",) if log_dirty else ()

@@ -11,6 +11,8 @@ WORDS = Words(
         "no_smm": "this KVM has no system management mode",
         "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
         "no_triple_fault_event": "this KVM does not show a pending triple fault",
+        "no_kvmclock": "this KVM gives no paravirtual clock",
+        "no_hyperv": "this KVM does not speak Hyper-V to its guests",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     },
     loading=(

@@ -24,6 +24,11 @@
 #define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
 #endif
 
+#ifndef KVM_CAP_X86_GUEST_MODE /* 6.11 */
+#define KVM_CAP_X86_GUEST_MODE 236
+#define KVM_RUN_X86_GUEST_MODE (1 << 2)
+#endif
+
 /* ---- KVM's interface */
 
 #define KE_ARCH_IOCTLS                                                                            \
@@ -48,6 +53,8 @@
 		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
+		SIZED(KVM_SET_CLOCK, struct kvm_clock_data), PLAIN(KVM_KVMCLOCK_CTRL),            \
+		SIZED(KVM_SET_GSI_ROUTING, struct kvm_irq_routing),                               \
 		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
