@@ -47,6 +47,8 @@ CLASSES: Mapping[str, str] = {
     "completion": "the pending operation is completed wrongly",
     "events": "pending events, timers, the dirty ring or a single step are lost",
     "state_lost": "registers, masks or bits that the guest had are lost at an immediate exit",
+    "field_stale": "kvm_run's output fields do not say what the vCPU's state says",
+    "request_dropped": "what KVM still owes the vCPU is lost at an immediate exit",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

@@ -49,7 +49,7 @@ _IOAPIC_PINS = 24
 _LEGACY_BYTES, _HEADER_BYTES = 512, 64  # of an XSAVE area (Intel SDM volume 1, 13.4)
 _XMM_AT, _MXCSR_AT = 160, 24
 _MOST_COMPONENTS = 63
-_LARGEST_NESTED = 128 + 8192  # header and two pages: VMX's, the larger
+LARGEST_NESTED = 128 + 8192  # of KVM_GET_NESTED_STATE: header and two pages: VMX's, the larger
 
 
 def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
@@ -190,9 +190,9 @@ def _nested(vcpu: Vcpu, vm: Vm) -> Part:
     """In words of 8 bytes, as many as KVM says that it wrote."""
     if not vm.check_extension("KVM_CAP_NESTED_STATE"):
         return {}
-    room = ffi.new("uint64_t[]", _LARGEST_NESTED // 8)
+    room = ffi.new("uint64_t[]", LARGEST_NESTED // 8)
     found = ffi.cast("struct kvm_nested_state *", room)
-    found.size = _LARGEST_NESTED
+    found.size = LARGEST_NESTED
     vcpu.ioctl("KVM_GET_NESTED_STATE", found)
     return {f"+{8 * word:#x}": int(room[word]) for word in range((found.size + 7) // 8)}
 
