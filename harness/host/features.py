@@ -24,6 +24,7 @@ _OF_ALL: Mapping[str, str] = {
     "no_hypercall_exits": "this KVM does not hand hypercalls to userspace",
     "no_userfaultfd": "userfaultfd(2) is not there, or not for this user",
     "no_interruptible_fault": "this KVM reads guest memory where no signal interrupts the wait",
+    "no_readonly_memory": "this KVM has no memory that a guest only reads",
     "no_dirty_ring": "this KVM has no dirty ring",
     "no_sync_regs": "this KVM does not share registers through kvm_run",
     "no_guest_debug": "this KVM does not single-step a guest",

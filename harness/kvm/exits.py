@@ -109,6 +109,13 @@ class SystemEvent:
 
 
 @dataclass(frozen=True)
+class IoapicEoi:
+    """KVM_EXIT_IOAPIC_EOI: the guest ended an interrupt of an I/O APIC that userspace keeps."""
+
+    vector: int
+
+
+@dataclass(frozen=True)
 class DirtyRingFull:
     """KVM_EXIT_DIRTY_RING_FULL."""
 
@@ -141,6 +148,7 @@ VcpuExit = (
     | FailEntry
     | InternalError
     | SystemEvent
+    | IoapicEoi
     | DirtyRingFull
     | Unknown
     | Other
@@ -195,6 +203,7 @@ _DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     ),
     constant("KVM_EXIT_INTERNAL_ERROR"): _internal,
     constant("KVM_EXIT_SYSTEM_EVENT"): lambda run: SystemEvent(run.system_event.type),
+    constant("KVM_EXIT_IOAPIC_EOI"): lambda run: IoapicEoi(run.eoi.vector),
     constant("KVM_EXIT_DIRTY_RING_FULL"): lambda run: DirtyRingFull(),
     constant("KVM_EXIT_UNKNOWN"): lambda run: Unknown(run.hw.hardware_exit_reason),
 }

@@ -177,6 +177,12 @@ class Vcpu(Closing):
         if value < 0:
             raise abi.KvmError("KVM_INTERRUPT", -value)
 
+    def enable_cap(self, capability: str) -> None:
+        """KVM_ENABLE_CAP on the vCPU, without arguments. Raises `KvmError`."""
+        request = ffi.new("struct kvm_enable_cap *")
+        request.cap = abi.constant(capability)
+        abi.ioctl(self.fd, "KVM_ENABLE_CAP", request)
+
     def ioctl(self, name: str, argument: Any = 0) -> int:
         """An ioctl of the architecture's module on the vCPU. Raises `KvmError`."""
         return abi.ioctl(self.fd, name, argument)

@@ -79,7 +79,8 @@ class Vm(Closing):
         """
         memory = Memory(size, mapping)
         try:
-            self._set_region(slot, guest_address, memory, log_dirty, read_only)
+            flags = (*_logged(log_dirty), *_read_only(read_only))
+            self._set_region(slot, guest_address, memory, *flags)
         except abi.KvmError:
             memory.close()
             raise
@@ -91,10 +92,6 @@ class Vm(Closing):
         self._set_region(slot, guest_address, self._memory[slot])
         self._addresses[slot] = guest_address
 
-    def take_memory(self, slot: int) -> None:
-        """The guest has a slot's memory no longer; the host has, and may move it back in."""
-        self._set_region(slot, self._addresses[slot], self._memory[slot], size=0)
-
     def add_memory_to(self, address_space: int, slot: int) -> None:
         """A slot's memory in another address space as well. Raises `KvmError`.
 
@@ -105,21 +102,27 @@ class Vm(Closing):
 
     def start_dirty_log(self, slot: int) -> None:
         """From now on the writes to a slot are logged. Raises `KvmError`."""
-        self._set_region(slot, self._addresses[slot], self._memory[slot], True)
+        self._set_region(slot, self._addresses[slot], self._memory[slot], *_logged(True))
+
+    def memory(self, slot: int) -> Memory:
+        """The memory of a slot, also of one that was deleted."""
+        return self._memory[slot]
+
+    def delete_memory(self, slot: int) -> None:
+        """The guest has the slot no more; its memory stays until `close()`. Raises `KvmError`."""
+        self._set_region(slot, self._addresses[slot], self._memory[slot], size=0)
+
+    def restore_memory(self, slot: int, *, read_only: bool = False) -> None:
+        """A deleted slot is there again. Raises `KvmError`."""
+        flags = _read_only(read_only)
+        self._set_region(slot, self._addresses[slot], self._memory[slot], *flags)
 
     def _set_region(
-        self,
-        slot: int,
-        guest_address: int,
-        memory: Memory,
-        log_dirty: bool = False,
-        read_only: bool = False,
-        size: int | None = None,
+        self, slot: int, guest_address: int, memory: Memory, *flags: str, size: int | None = None
     ) -> None:
         region = ffi.new("struct kvm_userspace_memory_region *")
         region.slot = slot
-        region.flags |= abi.constant("KVM_MEM_LOG_DIRTY_PAGES") if log_dirty else 0
-        region.flags |= abi.constant("KVM_MEM_READONLY") if read_only else 0
+        region.flags = sum(map(abi.constant, flags))
         region.guest_phys_addr = guest_address
         region.memory_size = memory.size if size is None else size
         region.userspace_addr = int(ffi.cast("uintptr_t", memory.address()))
@@ -205,3 +208,11 @@ class Vm(Closing):
     def stats_of(self, vcpu: Vcpu) -> Stats | None:
         """Binary statistics of a vCPU; None before Linux 5.14. Close them. Raises `KvmError`."""
         return vcpu.stats() if self.check_extension("KVM_CAP_BINARY_STATS_FD") else None
+
+
+def _logged(log_dirty: bool) -> tuple[str, ...]:
+    return ("KVM_MEM_LOG_DIRTY_PAGES",) if log_dirty else ()
+
+
+def _read_only(read_only: bool) -> tuple[str, ...]:
+    return ("KVM_MEM_READONLY",) if read_only else ()

@@ -54,6 +54,8 @@ CLASSES: Mapping[str, str] = {
     "overlooked": "the byte is not looked at while something unrelated is so",
     "time_moved": "a clock or a timer of the guest is moved by an immediate exit",
     "leak": "the thread, memory, a reference or a lock is not given back",
+    "field_stale": "kvm_run's output fields do not say what the vCPU's state says",
+    "request_dropped": "what KVM still owes the vCPU is lost at an immediate exit",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

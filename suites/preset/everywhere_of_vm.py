@@ -129,13 +129,13 @@ def region_moved(guest: Guest) -> Iterator[None]:
 def region_deleted(guest: Guest) -> Iterator[None]:
     """memory was deleted just before"""
     guest.vm.add_memory(SLOT, guest.address(at.EXTRA_RAM), PAGE_BYTES)
-    guest.vm.take_memory(SLOT)
+    guest.vm.delete_memory(SLOT)
     yield
 
 
 def no_memory(guest: Guest) -> Iterator[None]:
     """the guest has no memory at all"""
-    guest.vm.take_memory(RAM_SLOT)
+    guest.vm.delete_memory(RAM_SLOT)
     yield
     guest.vm.move_memory(RAM_SLOT, guest.address(0))
 

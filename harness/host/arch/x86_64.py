@@ -12,6 +12,8 @@ WORDS = Words(
         "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
         "no_triple_fault_event": "this KVM does not show a pending triple fault",
         "no_32_bit": "this host runs no 32-bit programs",
+        "no_kvmclock": "this KVM gives no paravirtual clock",
+        "no_hyperv": "this KVM does not speak Hyper-V to its guests",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
         "no_steady_tsc": "the guest's TSC is not what KVM tells of it, without an immediate run",
     },

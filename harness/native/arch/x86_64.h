@@ -40,6 +40,11 @@ struct kvm_sregs2 {
 #define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
 #endif
 
+#ifndef KVM_CAP_X86_GUEST_MODE /* 6.11 */
+#define KVM_CAP_X86_GUEST_MODE 236
+#define KVM_RUN_X86_GUEST_MODE (1 << 2)
+#endif
+
 /* ---- KVM's interface */
 
 #define KE_ARCH_IOCTLS                                                                            \
@@ -66,6 +71,7 @@ struct kvm_sregs2 {
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
 		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),                                         \
 		SIZED(KVM_GET_DEVICE_ATTR, struct kvm_device_attr),                               \
+		SIZED(KVM_SET_GSI_ROUTING, struct kvm_irq_routing),                               \
 		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state), KE_ARCH_SETTINGS
 
 /* kvm_run's "s" is of a type that only an architecture knows. */

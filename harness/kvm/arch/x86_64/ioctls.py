@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.kvm import abi
@@ -17,6 +17,7 @@ from harness.native import ffi, lib
 SMM_ADDRESS_SPACE = 1
 INTERRUPT_VECTOR = 0x20
 X2APIC_MSI_ADDRESS = 0xFEE00000
+X2APIC_ENABLED = 1 << 10  # of the APIC's base
 TSC = 0x10
 TSC_DEADLINE = 0x6E0
 MSI_NMI = 0x400  # delivery mode NMI (4 << 8)
@@ -64,6 +65,11 @@ def get_events(vcpu: Vcpu) -> Any:
 def set_events(vcpu: Vcpu, events: Any) -> None:
     """KVM_SET_VCPU_EVENTS. Raises `KvmError`."""
     vcpu.ioctl("KVM_SET_VCPU_EVENTS", events)
+
+
+def events_flag(part: str) -> int:
+    """The flag that makes KVM_SET_VCPU_EVENTS read a part: SHADOW, SMM and so on."""
+    return abi.constant(f"KVM_VCPUEVENT_VALID_{part}")
 
 
 def triple_fault_pending(events: Any) -> bool:
@@ -157,6 +163,15 @@ def set_lapic(vcpu: Vcpu, state: Any) -> None:
     vcpu.ioctl("KVM_SET_LAPIC", state)
 
 
+def change_lapic(vcpu: Vcpu, registers: Mapping[int, int]) -> None:
+    """KVM_SET_LAPIC with these registers, by their places in the page, changed. `KvmError`."""
+    page = get_lapic(vcpu)
+    view = ffi.buffer(page)
+    for place, value in registers.items():
+        view[place : place + 4] = value.to_bytes(4, "little")
+    set_lapic(vcpu, page)
+
+
 def tsc_khz(vcpu: Vcpu) -> int:
     """KVM_GET_TSC_KHZ: the rate of the guest's TSC in kHz. Raises `KvmError`."""
     return vcpu.ioctl("KVM_GET_TSC_KHZ")
@@ -183,6 +198,13 @@ def deny_msr(vm: Vm, index: int) -> None:
     one = msr_filter.ranges[0]
     one.flags = lib.KVM_MSR_FILTER_READ | lib.KVM_MSR_FILTER_WRITE
     one.nmsrs, one.base, one.bitmap = 1, index, bitmap
+    vm.ioctl("KVM_X86_SET_MSR_FILTER", msr_filter)
+
+
+def allow_every_msr(vm: Vm) -> None:
+    """KVM_X86_SET_MSR_FILTER without a range: nothing is denied any more. Raises `KvmError`."""
+    msr_filter = ffi.new("struct kvm_msr_filter *")
+    msr_filter.flags = lib.KVM_MSR_FILTER_DEFAULT_ALLOW
     vm.ioctl("KVM_X86_SET_MSR_FILTER", msr_filter)
 
 

@@ -69,7 +69,7 @@ _MXCSR_AT, _ST_AT, _XMM_AT = 24, 32, 160
 _X87, _SSE = 0, 1
 _FIRST_CONTROL = 0x37F  # FCW after INIT, and zero from FSW to FDP (Intel SDM volume 1, 13.6)
 _MOST_COMPONENTS = 63
-_LARGEST_NESTED = 128 + 8192  # header and two pages: VMX's, the larger
+LARGEST_NESTED = 128 + 8192  # of KVM_GET_NESTED_STATE: header and two pages: VMX's, the larger
 
 
 def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
@@ -228,9 +228,9 @@ def _nested(vcpu: Vcpu, vm: Vm) -> Part:
     """In words of 8 bytes, as many as KVM says that it wrote."""
     if not vm.check_extension("KVM_CAP_NESTED_STATE"):
         return {}
-    room = ffi.new("uint64_t[]", _LARGEST_NESTED // 8)
+    room = ffi.new("uint64_t[]", LARGEST_NESTED // 8)
     found = ffi.cast("struct kvm_nested_state *", room)
-    found.size = _LARGEST_NESTED
+    found.size = LARGEST_NESTED
     vcpu.ioctl("KVM_GET_NESTED_STATE", found)
     return {f"+{8 * word:#x}": int(room[word]) for word in range((found.size + 7) // 8)}
 

@@ -22,6 +22,8 @@ from harness.native import ffi
 MODES: tuple[str, ...] = ("real", "protected", "long")
 CODE, DATA = 0x08, 0x10
 IRR, ISR = 0x200, 0x100  # places in the local APIC's page: vectors that wait, and in service
+TIMER_VECTOR, TIMER_INITIAL, TIMER_CURRENT, TIMER_DIVISOR = 0x320, 0x380, 0x390, 0x3E0
+DIVIDE_BY_ONE = 0xB  # a divisor
 _CR0_PE, _CR0_MP, _CR0_ET, _CR0_NE, _CR0_PG = 1, 1 << 1, 1 << 4, 1 << 5, 1 << 31
 _CR4_PAE = 1 << 5
 _EFER_LME, _EFER_LMA = 1 << 8, 1 << 10
@@ -49,7 +51,7 @@ def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
             _flat(segment, DATA, 0x3, False)
         sregs.cr0 = _CR0_PE | _CR0_MP | _CR0_ET | _CR0_NE
         if long_mode:
-            _identity_map(ram)
+            map_memory(ram, PAGE_TABLES)
             sregs.cr0 |= _CR0_PG
             sregs.cr3, sregs.cr4 = PAGE_TABLES, _CR4_PAE
             sregs.efer = _EFER_LME | _EFER_LMA
@@ -85,14 +87,25 @@ def _flat(segment: Any, selector: int, kind: int, long_mode: bool) -> None:
     segment.db, segment.l, segment.g, segment.unusable = int(not long_mode), int(long_mode), 1, 0
 
 
-def _identity_map(ram: Memory) -> None:
-    """The first GiB by pages of 2 MiB, in the three pages that the memory map keeps for it."""
-    top, middle, bottom = (PAGE_TABLES + _PAGE_BYTES * level for level in range(3))
+def map_memory(ram: Memory, tables: int, elsewhere: Mapping[int, int] | None = None) -> None:
+    """Long mode: the first GiB by pages of 2 MiB, in three pages of tables.
+
+    Each is mapped to itself, but for those that are `elsewhere`, by their address.
+    """
+    top, middle, bottom = (tables + _PAGE_BYTES * level for level in range(3))
     ram.write64(top, middle | _PAGE | _WRITABLE)
     ram.write64(middle, bottom | _PAGE | _WRITABLE)
-    entries = (index << 21 | _PAGE | _WRITABLE | _LARGE for index in range(512))
+    where = {index << 21: index << 21 for index in range(512)} | dict(elsewhere or {})
+    entries = (address | _PAGE | _WRITABLE | _LARGE for address in where.values())
     # At once: one by one they are most of what a guest costs on an emulated host.
     ram.write(bottom, struct.pack("<512Q", *entries))
+
+
+def set_page_tables(vcpu: Vcpu, tables: int) -> None:
+    """CR3, by KVM_SET_SREGS. Raises `KvmError`."""
+    sregs = get_sregs(vcpu)
+    sregs.cr3 = tables
+    set_sregs(vcpu, sregs)
 
 
 def registers(vcpu: Vcpu) -> Mapping[str, int]:

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// After EINTR flags do not say that the vCPU is in system management mode.
+@@
+@@
+-post_kvm_run_save(vcpu);
++post_kvm_run_save(vcpu);
++if (r == -EINTR)
++	kvm_run->flags &= ~KVM_RUN_X86_SMM;
+ kvm_vcpu_srcu_read_unlock(vcpu);

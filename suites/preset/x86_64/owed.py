@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What KVM owes a vCPU: how it comes about, and how a normal run shows that it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.kvm.guest import Guest
+from harness.kvm.running import Running, warm_up
+from harness.require import require_left
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One line of the test.
+
+    `by` names the call, for sentences. `prepare` brings the guest to where the call is made, `ask`
+    makes it, and `shown` is a normal run in which the guest's own doing shows the change; it is
+    told the circumstance. Each may skip the test.
+    """
+
+    by: str
+    ask: Callable[[Guest], None]
+    shown: Callable[[Guest, str], None]
+    prepare: Callable[[Guest], None] = warm_up
+    program: str = "heartbeat"
+    irqchip: str = "none"
+
+
+def until(condition: Callable[[Guest], bool], what: str) -> Callable[[Guest, str], None]:
+    """Shown by a run during which the condition comes to hold; the program then leaves."""
+
+    def shown(guest: Guest, circumstance: str) -> None:
+        __tracebackhide__ = True
+        with Running(guest) as running:
+            running.wait_until(lambda: condition(guest), f"{what}, {circumstance}")
+            guest.stop()
+            result = running.outcome()
+        require_left(result, circumstance.capitalize())
+
+    return shown
+
+
+def run_to_the_end(guest: Guest, circumstance: str) -> None:
+    """A normal run, on this thread, in which the program sees the stop word and leaves."""
+    __tracebackhide__ = True
+    guest.stop()
+    require_left(guest.vcpu.run_raw(), circumstance.capitalize())
