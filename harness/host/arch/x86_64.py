@@ -12,6 +12,7 @@ WORDS = Words(
         "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
         "no_triple_fault_event": "this KVM does not show a pending triple fault",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
+        "no_breakpoints": "a guest here meets no breakpoint of the debug registers",
     },
     loading=(
         "Load the module for this processor (on x86 `modprobe kvm_intel` or `modprobe kvm_amd`)"

@@ -121,6 +121,19 @@ static int unmasks_nmis(struct call *call)
 	return value;
 }
 
+static int loses_error_code(struct call *call)
+{
+	int value = plain(call);
+	struct kvm_vcpu_events events;
+
+	if (is_immediate_exit(call, value) && !kernel(call->fd, KVM_GET_VCPU_EVENTS, &events) &&
+	    events.exception.has_error_code) {
+		events.exception.error_code = 0;
+		kernel(call->fd, KVM_SET_VCPU_EVENTS, &events);
+	}
+	return value;
+}
+
 /* ---- modes and states */
 
 static int not_in_real_mode(struct call *call)
@@ -288,6 +301,7 @@ const struct defect state_defects[] = {
 	{"refused_msr_succeeds", refused_msr_succeeds, NULL},
 	{"loses_breakpoints", loses_breakpoints, NULL},
 	{"unmasks_nmis", unmasks_nmis, NULL},
+	{"loses_error_code", loses_error_code, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},
 	{"uninitialized_interrupts", uninitialized_interrupts, NULL},
