@@ -8,9 +8,11 @@
  *
  * Phases: 1 L1, before its first vmrun; 2 L2's loop, until L1 has come to its end.
  * Data in:  data[0] 1: a local APIC in x2APIC mode is there (see halt). 0: the host injects.
+ *           data[4] 1: L2 leaves to L1 after each turn, and is entered again at its start.
  * Data out: ticks interrupts of vector 0x20; data[1] vmruns that came back, since the start;
  *           data[2] and data[3] the halves of the last exit code: all ones if vmrun refused the
- *           control block.
+ *           control block; data[5] vmruns begun, since the start: with data[4] as many as came back,
+ *           and as heartbeats, in the end.
  * Leaves: when the stop word is set; with DONE_UNEXPECTED for any exit of L2 but these two. Where
  *         the processor has no SVM, or keeps it off, in a shutdown.
  */
@@ -80,6 +82,7 @@
 start:
 	ENTER_PHASE 1
 	SET	DATA_WORD(1), 0
+	SET	DATA_WORD(5), 0
 	SET_UP_TABLES
 	INSTALL_HANDLER VECTOR_INTERRUPT, tick
 	ENABLE_APIC_IF_PRESENT
@@ -120,6 +123,7 @@ start:
 	/* The global interrupt flag is off from clgi to stgi, but for the time in L2. Interrupts are on
 	 * in L1's flags, so that one takes L2 out, and is then taken at stgi. */
 enter_second_level:
+	COUNT	DATA_WORD(5)
 	movl	$VMCB, %eax
 	clgi
 	sti
@@ -135,10 +139,14 @@ enter_second_level:
 	testl	%ecx, %ecx
 	jnz	unexpected
 	cmpl	$EXIT_VMMCALL, %eax
-	je	leave_stopped
+	je	second_level_left
 	cmpl	$EXIT_INTR, %eax
 	jne	unexpected
 	POLL_STOP
+	jmp	enter_second_level
+second_level_left:
+	POLL_STOP
+	FIELD	SAVED_RIP, second_level
 	jmp	enter_second_level
 unexpected:
 	movb	$DONE_UNEXPECTED, %al
@@ -148,8 +156,11 @@ second_level:
 	ENTER_PHASE 2
 turn:
 	BEAT
+	cmpl	$0, DATA_WORD(4)
+	jne	away
 	cmpl	$0, STOP
 	je	turn
+away:
 	vmmcall
 	ud2				/* L1 does not come back here */
 

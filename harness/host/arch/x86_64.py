@@ -16,6 +16,7 @@ WORDS = Words(
         "no_hyperv": "this KVM does not speak Hyper-V to its guests",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
         "no_steady_tsc": "the guest's TSC is not what KVM tells of it, without an immediate run",
+        "no_breakpoints": "a guest here meets no breakpoint of the debug registers",
     },
     loading=(
         "Load the module for this processor (on x86 `modprobe kvm_intel` or `modprobe kvm_amd`)"

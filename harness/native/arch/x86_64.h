@@ -39,9 +39,10 @@ struct kvm_sregs2 {
 #ifndef KVM_VCPUEVENT_VALID_TRIPLE_FAULT /* 6.0 */
 #define KVM_VCPUEVENT_VALID_TRIPLE_FAULT 0x00000020
 #endif
-
 #ifndef KVM_CAP_X86_GUEST_MODE /* 6.11 */
-#define KVM_CAP_X86_GUEST_MODE 236
+#define KVM_CAP_X86_GUEST_MODE 238
+#endif
+#ifndef KVM_RUN_X86_GUEST_MODE /* 6.11 */
 #define KVM_RUN_X86_GUEST_MODE (1 << 2)
 #endif
 
@@ -72,6 +73,7 @@ struct kvm_sregs2 {
 		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),                                         \
 		SIZED(KVM_GET_DEVICE_ATTR, struct kvm_device_attr),                               \
 		SIZED(KVM_SET_GSI_ROUTING, struct kvm_irq_routing),                               \
+		SIZED(KVM_SET_NESTED_STATE, struct kvm_nested_state),                             \
 		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state), KE_ARCH_SETTINGS
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
@@ -84,6 +86,12 @@ static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)
 static inline uint8_t *ke_triple_fault(struct kvm_vcpu_events *events)
 {
 	return (uint8_t *)(&events->smi + 1);
+}
+
+/* The debug registers of KVM_SET_GUEST_DEBUG, 0 to 7, in a part that only an architecture knows. */
+static inline unsigned long long *ke_debug_registers(struct kvm_guest_debug *debug)
+{
+	return debug->arch.debugreg;
 }
 
 /* The programs speak by ports; an IN waits for a byte. */

@@ -312,6 +312,12 @@ STATES = (
         x86=True,
     ),
     Defect(
+        "loses_error_code",
+        "an immediate run sets an exception's error code to 0",
+        ("states.events_survive",),
+        x86=True,
+    ),
+    Defect(
         "drops_timer",
         "an immediate run disarms the timer (before e800decd9c0a)",
         ("states.timer_survives",),

@@ -139,6 +139,19 @@ static int moves_tsc_adjust(struct call *call)
 	return value;
 }
 
+static int loses_error_code(struct call *call)
+{
+	int value = plain(call);
+	struct kvm_vcpu_events events;
+
+	if (is_immediate_exit(call, value) && !kernel(call->fd, KVM_GET_VCPU_EVENTS, &events) &&
+	    events.exception.has_error_code) {
+		events.exception.error_code = 0;
+		kernel(call->fd, KVM_SET_VCPU_EVENTS, &events);
+	}
+	return value;
+}
+
 /* ---- modes and states */
 
 static int not_in_real_mode(struct call *call)
@@ -335,6 +348,7 @@ const struct defect state_defects[] = {
 	{"loses_breakpoints", loses_breakpoints, NULL},
 	{"unmasks_nmis", unmasks_nmis, NULL},
 	{"moves_tsc_adjust", moves_tsc_adjust, NULL},
+	{"loses_error_code", loses_error_code, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},
 	{"uninitialized_interrupts", uninitialized_interrupts, NULL},

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A vCPU that is not to run forgets that an entry of its guest's own guest is pending.
+
+@@
+@@
+  svm_vcpu_put(struct kvm_vcpu *vcpu)
+  {
+  ...
++ if (!vcpu->wants_to_run)
++   to_svm(vcpu)->nested.nested_run_pending = 0;
+  svm_prepare_host_switch(vcpu);
+  ...
+  }

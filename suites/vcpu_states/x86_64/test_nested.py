@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest (L1) that runs a guest of its own (L2), kicked and moved to another VM in between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from guest_blobs import memory_map as at
+from harness.kvm.arch.x86_64 import nested as nesting
+from harness.kvm.guest import Guest, create
+from harness.kvm.running import Running, warm_up
+from harness.kvm.signals import CountingHandler, ThreadTimer
+from harness.kvm.system import System
+from harness.require import (
+    require_eintr,
+    require_left,
+    require_same_state,
+    require_signal_exit,
+)
+from suites.dimensions import KICK, only_on
+
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
+
+TIMES = (1, 20)  # a defect that toggles cancels out over an even number
+EXITS, LEAVES_EACH_TURN, ENTRIES = 1, 4, 5  # the program's data words
+STORM, EVERY_NS = 200, 1_000_000
+MOST_KICKS = 100
+# Which components the processor holds in their initial state is its own affair, and said only once
+# it has held them: kvm_load_guest_fpu() comes before the check of the byte.
+OF_A_FRESH_VCPU = frozenset({"xsave xstate_bv"})
+
+
+def kick(guest: Guest) -> None:
+    """A run that a signal ends, after some turns."""
+    __tracebackhide__ = True
+    with CountingHandler(KICK), Running(guest) as running:
+        running.wait_for_progress(1)
+        running.kick(KICK)
+    require_signal_exit(running.outcome(), "On a kick of a guest with a guest of its own")
+
+
+def require_flag(guest: Guest, circumstance: str) -> nesting.NestedState:
+    """kvm_run.flags and KVM_GET_NESTED_STATE agree on whether the vCPU is in L2. The state.
+
+    post_kvm_run_save() writes the flag on each way out of KVM_RUN.
+    """
+    __tracebackhide__ = True
+    state = nesting.get_state(guest.vcpu)
+    if guest.vm.check_extension("KVM_CAP_X86_GUEST_MODE"):
+        said = nesting.says_in_guest(guest.vcpu)
+        assert said == state.in_guest, (
+            f"{circumstance}, KVM_RUN_X86_GUEST_MODE in kvm_run.flags must be {state.in_guest:d}, "
+            f"as KVM_GET_NESTED_STATE has it, but it is {said:d}"
+        )
+    return state
+
+
+def require_kept(guest: Guest, where: str, unseen: frozenset[str] = frozenset()) -> None:
+    """Immediate runs leave the whole state as it was, the nested one too; but for `unseen`."""
+    __tracebackhide__ = True
+    for times in TIMES:
+        before = guest.whole()
+        guest.vcpu.immediate_exit = 1
+        result = guest.vcpu.run_many_raw(times)
+        guest.vcpu.immediate_exit = 0
+        circumstance = f"In {times} immediate run{'s' * (times > 1)} of a vCPU {where}"
+        require_eintr(result, circumstance)
+        require_flag(guest, circumstance)
+        may_change = unseen | guest.architecture.COUNTS_RUNS.keys()
+        require_same_state(before, guest.whole(), circumstance, may_change=may_change)
+
+
+def require_comes_back(guest: Guest, exits: Callable[[int], int], circumstance: str) -> None:
+    """The guest runs on, and with the stop word L2 leaves to L1, and L1 to its end.
+
+    `exits` gives how often L2 must have come back, of the number of its entries.
+    """
+    __tracebackhide__ = True
+    with Running(guest) as running:
+        running.wait_for_progress()
+        guest.stop()
+        result = running.outcome()
+    require_left(result, circumstance)
+    entries, found = guest.data(ENTRIES), guest.data(EXITS)
+    assert found == exits(entries), (
+        f"{circumstance}, L1 entered its guest {entries} times and it must have come back "
+        f"{exits(entries)} times, but came back {found} times, at last with exit code "
+        f"{guest.data(2):#x}"
+    )
+
+
+def require_each_turn_once(guest: Guest, circumstance: str) -> None:
+    """Each entry executed L2 once, and came back once."""
+    __tracebackhide__ = True
+    require_comes_back(guest, lambda entries: entries, circumstance)
+    assert guest.heartbeat == guest.data(ENTRIES), (
+        f"{circumstance}, L1 entered its guest {guest.data(ENTRIES)} times, but that guest made "
+        f"{guest.heartbeat} turns of one each"
+    )
+
+
+@pytest.fixture
+def turning(nested: Guest) -> Guest:
+    """From its start on, L2 leaves to L1 after each turn: an entry, a turn and an exit are one."""
+    nested.stop()
+    require_left(nested.vcpu.run_raw(), "With the stop word, of a guest with a guest of its own")
+    nested.clear_stop()
+    nested.set_data(LEAVES_EACH_TURN, 1)
+    nested.ram.write32(at.HEARTBEAT, 0)
+    warm_up(nested)
+    return nested
+
+
+@pytest.mark.claim("states.nested")
+def test_kicked_in_second_level(nested: Guest) -> None:
+    """A signal is the host's: L2 stays in execution, and L1 sees nothing of it."""
+    kick(nested)
+    state = require_flag(nested, "After a kick of a guest's guest")
+    assert (state.in_guest, nested.data(EXITS)) == (True, 0), (
+        "A signal must find the vCPU in the guest's own guest and leave it there, but "
+        f"KVM_GET_NESTED_STATE has the flags {state.flags:#x}, and L2 came back to L1 "
+        f"{nested.data(EXITS)} times"
+    )
+    require_kept(nested, "in its guest's guest")
+    require_comes_back(nested, lambda entries: 1, "After a kick and immediate runs")
+
+
+@pytest.mark.claim("states.nested")
+def test_handed_over(kvm: System, nested: Guest) -> None:
+    """KVM_SET_NESTED_STATE of what KVM_GET_NESTED_STATE gave: L2 goes on, and comes back to L1."""
+    with create(kvm) as target:
+        nesting.hand_over(nested, target)
+        require_kept(target, "that got a nested state", OF_A_FRESH_VCPU)
+        assert nesting.get_state(target.vcpu).in_guest, "KVM_SET_NESTED_STATE did not enter L2"
+        kick(target)
+        require_kept(target, "that runs on from a nested state that it got")
+        require_comes_back(target, lambda entries: 1, "In a VM that took over a nested guest")
+
+
+@pytest.mark.claim("states.nested")
+def test_storm(turning: Guest) -> None:
+    """Entries into L2 and exits from it are as many, wherever a signal falls."""
+    tid = threading.get_native_id()
+    with CountingHandler(KICK), ThreadTimer(KICK, tid, EVERY_NS, EVERY_NS):
+        result = turning.vcpu.run_kicked_raw(STORM)
+    require_signal_exit(result, "In a storm of kicks of a guest that enters its own guest")
+    require_kept(turning, "that was kicked")
+    require_each_turn_once(turning, f"After {STORM} kicks")
+    # KVM's count has the one entry before the program began anew as well.
+    entered, wanted = turning.statistic("nested_run"), turning.data(ENTRIES) + 1
+    assert entered in (None, wanted), (
+        f"L1 entered its guest {wanted} times in all, but KVM's statistic nested_run is {entered}"
+    )
+
+
+@pytest.mark.claim("states.nested")
+def test_entry_pending(kvm: System, turning: Guest) -> None:
+    """Between L1's VMRUN and the entry of L2 by the processor: it is kept, and moved, as such."""
+    for _ in range(MOST_KICKS):
+        kick(turning)
+        if require_flag(turning, "After a kick").run_pending:
+            break
+    require_kept(turning, "with an entry into its guest's guest pending")
+    with create(kvm) as target:
+        nesting.hand_over(turning, target)
+        before, after = nesting.get_state(turning.vcpu), nesting.get_state(target.vcpu)
+        assert before.flags == after.flags, (
+            f"KVM_SET_NESTED_STATE with flags {before.flags:#x} must give a vCPU that has them, "
+            f"but it has {after.flags:#x}"
+        )
+        require_kept(target, "that got a nested state", OF_A_FRESH_VCPU)
+        require_each_turn_once(target, "In a VM that took over a nested guest")
