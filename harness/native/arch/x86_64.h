@@ -48,7 +48,8 @@
 		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
-		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),
+		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state),                             \
+		SIZED(KVM_XEN_HVM_CONFIG, struct kvm_xen_hvm_config),
 
 /* kvm_run's "s" is of a type that only an architecture knows. */
 static inline struct kvm_sync_regs *ke_sync_regs(struct kvm_run *run)
