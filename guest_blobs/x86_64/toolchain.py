@@ -16,9 +16,11 @@ TOOLCHAIN = Toolchain(
         "long": ("-DMODE_LONG",),
     },
     placements={
+        "mmio_forms": Placement(("protected", "long")),
         "nested_svm": Placement(("long",)),
         "pages": Placement(("protected", "long")),
         "second_processor_ap": Placement(("real",), SECOND_PROGRAM, SECOND_PROGRAM + 0x1000),
+        "task_priority": Placement(("long",)),
         "smi": Placement(("real",), SMI_HANDLER, SMI_HANDLER + 0x7E00),
     },
 )

@@ -11,6 +11,9 @@ WORDS = Words(
         "no_smm": "this KVM has no system management mode",
         "no_exception_payload": "this KVM does not tell pending exceptions from injected ones",
         "no_triple_fault_event": "this KVM does not show a pending triple fault",
+        "no_xen_hypercalls": "this KVM does not hand hypercalls of Xen's to userspace",
+        "no_hyperv": "this KVM does not offer Hyper-V's hypercalls and SynIC to a guest",
+        "no_tpr_exits": "this KVM does not hand a lowered task priority to userspace",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
     },
     loading=(
