@@ -17,13 +17,13 @@ from dataclasses import replace
 
 from harness.devices.crossing import CrossingWindow
 from harness.devices.device import Device
-from harness.devices.plain import HYPERCALL, Hypercalls, mmio_window
+from harness.devices.plain import HYPERCALL, Hypercalls, ParavirtualCalls, mmio_window
 from harness.kvm.arch import Architecture, current
 from harness.kvm.guest import Guest
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
 
-__all__ = ["CrossingWindow", "Device", "channels", "lacking", "make"]
+__all__ = ["CrossingWindow", "Device", "ParavirtualCalls", "channels", "lacking", "make"]
 
 _KINDS: Mapping[str, type[Device]] = {"hypercall": Hypercalls, "mmio_cross": CrossingWindow}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from guest_blobs import memory_map as at
@@ -103,3 +104,25 @@ class Hypercalls(Device):
         """As for any device; no turn has a write (there stand the calls that were unknown)."""
         __tracebackhide__ = True
         super().require_in_step(reads, 0, circumstance)
+
+
+class ParavirtualCalls(Hypercalls):
+    """Hypercalls of another hypervisor's interface.
+
+    `offer` turns it on for a guest that has not run, and gives the program's data words.
+    """
+
+    def __init__(
+        self, guest: Guest, mode: str, channel: Channel, offer: Callable[[Guest], Mapping[int, int]]
+    ) -> None:
+        self._offer = offer
+        super().__init__(guest, mode, channel)
+
+    def _prepare(self) -> None:
+        for index, value in self._offer(self.guest).items():
+            self.guest.set_data(index, value)
+
+    def comes(self) -> bool:
+        """Whether the call leaves to userspace. It ends a guest that is good for nothing else."""
+        self.guest.stop()
+        return word_of(self.guest.vcpu.run().exit) is not Word.DONE

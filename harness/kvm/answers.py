@@ -7,9 +7,9 @@ the next KVM_RUN. An answer that does not fit its exit is a mistake of the calle
 
 from __future__ import annotations
 
-from harness.kvm.exits import Hypercall, Mmio
+from harness.kvm.exits import Hypercall, HypervHypercall, Mmio, XenHypercall
 from harness.kvm.vcpu import Vcpu
-from harness.native import ffi
+from harness.native import ffi, lib
 
 
 def answer_mmio(vcpu: Vcpu, asked: Mmio, data: bytes) -> None:
@@ -22,3 +22,13 @@ def answer_mmio(vcpu: Vcpu, asked: Mmio, data: bytes) -> None:
 def answer_hypercall(vcpu: Vcpu, asked: Hypercall, value: int) -> None:
     """What the hypercall returns to the guest."""
     vcpu.run_page.hypercall.ret = value
+
+
+def answer_xen(vcpu: Vcpu, asked: XenHypercall, value: int) -> None:
+    """What a hypercall of Xen's returns to the guest."""
+    lib.ke_xen(vcpu.run_page).u.hcall.result = value
+
+
+def answer_hyperv(vcpu: Vcpu, asked: HypervHypercall, value: int) -> None:
+    """What a hypercall of Hyper-V's returns to the guest."""
+    lib.ke_hyperv(vcpu.run_page).u.hcall.result = value

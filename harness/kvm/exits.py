@@ -67,6 +67,37 @@ class Wrmsr:
 
 
 @dataclass(frozen=True)
+class SetTpr:
+    """KVM_EXIT_SET_TPR: the guest lowered its task priority, which is in kvm_run.cr8."""
+
+
+@dataclass(frozen=True)
+class XenHypercall:
+    """KVM_EXIT_XEN with a hypercall (api.rst, KVM_XEN_HVM_CONFIG)."""
+
+    number: int
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HypervHypercall:
+    """KVM_EXIT_HYPERV with a hypercall: `input` is the call's control word."""
+
+    input: int
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HypervSynic:
+    """KVM_EXIT_HYPERV: the guest has written an MSR of its SynIC."""
+
+    msr: int
+    control: int
+    event_page: int
+    message_page: int
+
+
+@dataclass(frozen=True)
 class Debug:
     """KVM_EXIT_DEBUG: a step or a breakpoint; the architecture's part is read by its module."""
 
@@ -141,6 +172,10 @@ VcpuExit = (
     | Hypercall
     | Rdmsr
     | Wrmsr
+    | SetTpr
+    | XenHypercall
+    | HypervHypercall
+    | HypervSynic
     | Debug
     | Intr
     | IrqWindowOpen
@@ -154,10 +189,11 @@ VcpuExit = (
     | Other
 )
 
+_SUBTYPES = ("KVM_EXIT_IO_", "KVM_EXIT_HYPERV_")  # values of a field of these exits
 _NAMES = {
     constant(name): name
     for name in dir(lib)
-    if name.startswith("KVM_EXIT_") and name not in ("KVM_EXIT_IO_IN", "KVM_EXIT_IO_OUT")
+    if name.startswith("KVM_EXIT_") and not name.startswith(_SUBTYPES)
 }
 
 
@@ -185,6 +221,22 @@ def _internal(run: Any) -> InternalError:
     return InternalError(run.internal.suberror, tuple(run.internal.data[0:count]))
 
 
+def _xen(run: Any) -> VcpuExit:
+    """There is no other type than a hypercall."""
+    call = lib.ke_xen(run).u.hcall
+    return XenHypercall(call.input, tuple(call.params))
+
+
+def _hyperv(run: Any) -> VcpuExit:
+    found = lib.ke_hyperv(run)
+    if found.type == lib.KVM_EXIT_HYPERV_HCALL:
+        return HypervHypercall(found.u.hcall.input, tuple(found.u.hcall.params))
+    if found.type == lib.KVM_EXIT_HYPERV_SYNIC:
+        synic = found.u.synic
+        return HypervSynic(synic.msr, synic.control, synic.evt_page, synic.msg_page)
+    return Other(run.exit_reason)
+
+
 _DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     constant("KVM_EXIT_IO"): _io,
     constant("KVM_EXIT_MMIO"): _mmio,
@@ -194,6 +246,9 @@ _DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     ),
     constant("KVM_EXIT_X86_RDMSR"): lambda run: Rdmsr(run.msr.index, run.msr.reason),
     constant("KVM_EXIT_X86_WRMSR"): lambda run: Wrmsr(run.msr.index, run.msr.reason, run.msr.data),
+    constant("KVM_EXIT_SET_TPR"): lambda run: SetTpr(),
+    constant("KVM_EXIT_XEN"): _xen,
+    constant("KVM_EXIT_HYPERV"): _hyperv,
     constant("KVM_EXIT_DEBUG"): lambda run: Debug(),
     constant("KVM_EXIT_INTR"): lambda run: Intr(),
     constant("KVM_EXIT_IRQ_WINDOW_OPEN"): lambda run: IrqWindowOpen(),

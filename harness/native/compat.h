@@ -15,6 +15,22 @@
 #ifndef KVM_CAP_DIRTY_LOG_RING /* 5.11 */
 #define KVM_CAP_DIRTY_LOG_RING 192
 #endif
+#ifndef KVM_EXIT_XEN /* 5.12 */
+#define KVM_EXIT_XEN 34
+#define KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL (1 << 1)
+struct kvm_xen_exit {
+	__u32 type;
+	union {
+		struct {
+			__u32 longmode;
+			__u32 cpl;
+			__u64 input;
+			__u64 result;
+			__u64 params[6];
+		} hcall;
+	} u;
+};
+#endif
 #ifndef KVM_EXIT_DIRTY_RING_FULL /* 5.11 */
 #define KVM_EXIT_DIRTY_RING_FULL 31
 #endif
@@ -64,5 +80,16 @@ struct kvm_stats_desc {
 #ifndef KVM_EXIT_MEMORY_FAULT /* 6.8 */
 #define KVM_EXIT_MEMORY_FAULT 39
 #endif
+
+/* Parts of kvm_run's union: one that older headers do not name, one with a type of its own. */
+static inline struct kvm_xen_exit *ke_xen(struct kvm_run *run)
+{
+	return (struct kvm_xen_exit *)run->padding;
+}
+
+static inline struct kvm_hyperv_exit *ke_hyperv(struct kvm_run *run)
+{
+	return &run->hyperv;
+}
 
 #endif

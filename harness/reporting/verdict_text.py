@@ -235,10 +235,10 @@ def _broken(page: _Page, findings: Findings) -> None:
 
 def _known_bugs(environment: Mapping[str, str]) -> dict[str, KernelBug]:
     """The known bugs of this kernel by the result ids of the tests that they fail."""
-    version = re.match(r"\d+\.\d+", environment.get("kernel", ""))
-    if version is None:
+    release = re.match(r"\d+\.\d+[\d.]*", environment.get("kernel", ""))
+    if release is None:
         return {}
-    bugs = kernel_bugs.of_version(version[0])
+    bugs = kernel_bugs.explaining(release[0])
     return {identity.result_id(test): bug for bug in bugs for test in bug.tests}
 
 

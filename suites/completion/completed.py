@@ -7,13 +7,14 @@ and where a read ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.devices import Device
-from harness.kvm.guest import Guest, create
+from harness.kvm.guest import RAM_SLOT, Guest, create
+from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
-from harness.require import require_accumulator, require_completion
+from harness.require import require_accumulator, require_completion, require_immediate
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,21 @@ def require_read_completed(device: Device, turns: int, words: Accesses) -> None:
     device.require_in_step(turns + 1, turns, said)
 
 
+def require_read_once(device: Device, words: Accesses, repeats: int = 20) -> None:
+    """Further re-entries change nothing, also where another answer stands in kvm_run by then."""
+    asked = device.run_to_read(f"At the {words.read}")
+    value = device.answer(asked)
+    require_completion(device.guest, f"After {words.a_read}", also=device.destination)
+    device.give(asked, value ^ 0x55)
+    for number in range(repeats):
+        require_immediate(device.guest, f"On re-entry {number + 2} after {words.a_read}")
+    words.holds(device.guest, value, f"After {words.a_read} and many re-entries")
+    said = f"After {words.a_read}, many re-entries and a normal run"
+    device.run_past_read(said)
+    device.require_stored(value, said)
+    device.require_in_step(1, 0, said)
+
+
 def require_write_completed(device: Device, turns: int, words: Accesses) -> None:
     """Nothing but the program counter changes, and the guest goes on behind the write."""
     device.turns(turns)
@@ -57,7 +73,7 @@ def require_read_saved(device: Device, kvm: System, words: Accesses) -> None:
     """Registers and memory taken behind the completion are the whole of it in another VM."""
     value = device.answer(device.run_to_read(f"At the {words.read}"))
     require_completion(device.guest, f"After {words.a_read}", also=device.destination)
-    with create(kvm) as other:
+    with create(kvm, device.guest.vm.irqchip) as other:
         device.move_to(other)
         said = f"In another VM, after a completed {words.read}"
         device.run_past_read(said)
@@ -65,12 +81,28 @@ def require_read_saved(device: Device, kvm: System, words: Accesses) -> None:
         device.require_in_step(1, 0, said)
 
 
+def require_logged(guest: Guest, stored: Mapping[int, bytes], circumstance: str) -> None:
+    """The pages of RAM to which this was stored are in the dirty log."""
+    __tracebackhide__ = True
+    pages = {
+        (place + offset) // PAGE_BYTES
+        for place, data in stored.items()
+        for offset in range(len(data))
+    }
+    missing = pages - guest.vm.dirty_pages(RAM_SLOT)
+    if missing:
+        raise AssertionError(
+            f"{circumstance}, the dirty log must name the pages to which it stored, but it lacks "
+            f"{', '.join(hex(page) for page in sorted(missing))}"
+        )
+
+
 def require_write_saved(device: Device, kvm: System, words: Accesses) -> None:
     """The same for a write: the other VM does not repeat it."""
     device.answer(device.run_to_read(f"At the {words.read}"))
     device.run_to_write(f"At the {words.write}")
     require_completion(device.guest, f"After {words.a_write}")
-    with create(kvm) as other:
+    with create(kvm, device.guest.vm.irqchip) as other:
         device.move_to(other)
         said = f"In another VM, after a completed {words.write}"
         device.run_to_read(said)

@@ -84,9 +84,9 @@ def test_wrmsr_then_saved(device: Device, kvm: System) -> None:
 # ---- answered with an error
 
 
-def refuse(device: Device, asked: exits.VcpuExit) -> None:
+def refuse(device: Device, asked: exits.VcpuExit, error: int = 1) -> None:
     """The guest gets a #GP."""
-    refuse_msr(device.guest.vcpu, asked)
+    refuse_msr(device.guest.vcpu, asked, error)
 
 
 def exceptions(device: Device) -> int:
@@ -164,3 +164,20 @@ def test_refusal_waits_through_immediate_runs(device: Device) -> None:
     require_exceptions(device, 1, "After a refused RDMSR and a normal run")
     device.run_to_read("In the normal run after that")
     require_exceptions(device, 1, "After a refused RDMSR and two normal runs")
+
+
+@pytest.mark.claim("completion.failed_msr")
+@every_guest_mode
+def test_any_error_refuses(device: Device) -> None:
+    """arch/x86/kvm/x86.c, complete_fast_msr_access(): any "error" but 0 is a #GP."""
+    for number, error in enumerate((2, 255, 1, 128), 1):
+        said = f"After an RDMSR that was answered with error {error}"
+        refuse(device, device.run_to_read("At the RDMSR"), error)
+        require_refused(device.guest, RDMSR, f"an RDMSR, by error {error},")
+        told = device.run_to_write(f"{said}, in a normal run", value=0)
+        require_exceptions(device, 2 * number - 1, f"{said} and a normal run")
+        refuse(device, told, error)
+        require_refused(device.guest, WRMSR, f"a WRMSR, by error {error},")
+        require_exceptions(device, 2 * number - 1, "After immediate runs only")
+    device.run_to_read("In the normal run after the last refusal")
+    require_exceptions(device, 2 * number, "After the last refusal and a normal run")

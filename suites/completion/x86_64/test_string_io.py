@@ -16,9 +16,10 @@ from harness.kvm.arch.x86_64.devices import (
     PORT_STRING_OUT,
     answer_io,
 )
-from harness.kvm.guest import Guest
+from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.require import require_eintr, require_exit
+from suites.completion.completed import require_logged
 from suites.dimensions import every_guest_mode, only_on, pin_guest_program
 
 pytestmark = [
@@ -116,6 +117,28 @@ def test_string_in(loaded: Guest) -> None:
     assert (after.port, loaded.phase, loaded.heartbeat) == (PORT_DONE, BOTH_DONE, 1), (
         f"After the last byte of a REP INSB its program must come to its end, but {after}"
     )
+
+
+@pytest.mark.claim("completion.read_modify_write")
+def test_string_in_is_logged(loaded: Guest) -> None:
+    """api.rst 4.8, KVM_GET_DIRTY_LOG: what the end of an INS stores is dirtied by the guest."""
+    loaded.ram.write(TARGET, bytes(LENGTH_IN))
+    loaded.set_data(COUNT_WORD, 1)
+    loaded.set_data(SOURCE_WORD, SOURCE)
+    loaded.set_data(TARGET_WORD, TARGET)
+    require_exit(loaded.vcpu.run_raw(), exits.Io, "At the REP OUTSB of one byte")
+    loaded.set_data(COUNT_WORD, LENGTH_IN)
+    loaded.vm.start_dirty_log(RAM_SLOT)
+    chunk = require_exit(loaded.vcpu.run_raw(), exits.Io, "At the REP INSB")
+    answer_io(loaded.vcpu, chunk, b"\xa5" * (chunk.size * chunk.count))
+    loaded.vm.dirty_pages(RAM_SLOT)
+    said = "After a chunk of a REP INSB and a re-entry with immediate_exit=1"
+    result = loaded.run_immediate()
+    if result.value != 0:
+        require_eintr(result, said)
+    stored = loaded.ram.read(TARGET, LENGTH_IN).rstrip(b"\0")
+    assert stored, f"{said}, some of the bytes must be in memory, but none is"
+    require_logged(loaded, {TARGET: stored}, said)
 
 
 def require_same(found: bytes, given: bytes, circumstance: str) -> None:

@@ -72,6 +72,27 @@ def test_hypercall(run_page: Any) -> None:
     assert exits.decode(run_page) == exits.Hypercall(12, (1, 2, 3, 0, 0, 0))
 
 
+def test_a_hypercall_of_xen(run_page: Any) -> None:
+    run_page.exit_reason = constant("KVM_EXIT_XEN")
+    call = lib.ke_xen(run_page).u.hcall
+    call.input, call.params[0:2] = 60, [1, 2]
+    assert exits.decode(run_page) == exits.XenHypercall(60, (1, 2, 0, 0, 0, 0))
+
+
+def test_what_hyperv_tells(run_page: Any) -> None:
+    run_page.exit_reason = constant("KVM_EXIT_HYPERV")
+    found = lib.ke_hyperv(run_page)
+    found.type, found.u.hcall.input, found.u.hcall.params[0] = lib.KVM_EXIT_HYPERV_HCALL, 0x5C, 7
+    assert exits.decode(run_page) == exits.HypervHypercall(0x5C, (7, 0))
+    found.type = lib.KVM_EXIT_HYPERV_SYNIC
+    synic = found.u.synic
+    synic.msr, synic.control, synic.evt_page, synic.msg_page = 0x40000080, 1, 2, 3
+    assert exits.decode(run_page) == exits.HypervSynic(0x40000080, 1, 2, 3)
+    found.type = 99
+    assert exits.decode(run_page) == exits.Other(constant("KVM_EXIT_HYPERV"))
+    assert exits.reason_name(1) != "KVM_EXIT_HYPERV_SYNIC"  # its number is that of no exit
+
+
 def test_internal_error_keeps_its_words_and_no_more(run_page: Any) -> None:
     run_page.exit_reason = constant("KVM_EXIT_INTERNAL_ERROR")
     run_page.internal.suberror, run_page.internal.ndata = 1, 2

@@ -127,9 +127,8 @@ def crossing_datum(mode: str) -> tuple[int, int]:
 
 def hypercall_program() -> Mapping[int, int]:
     """KVM_HC_MAP_GPA_RANGE (Documentation/virt/kvm/x86/hypercalls.rst) of one page."""
-    vendor = ioctls.cpu_vendor()
     return {
-        3: 1 if vendor in ("AuthenticAMD", "HygonGenuine") else 0,
+        3: ioctls.hypercall_instruction(),
         4: int(lib.KVM_HC_MAP_GPA_RANGE),
         5: at.RAM_SIZE - _PAGE_BYTES,
         6: 1,

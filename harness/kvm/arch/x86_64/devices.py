@@ -58,11 +58,11 @@ def answer_msr(vcpu: Vcpu, asked: Rdmsr | Wrmsr, value: int = 0) -> None:
         vcpu.run_page.msr.data = value
 
 
-def refuse_msr(vcpu: Vcpu, asked: VcpuExit) -> None:
+def refuse_msr(vcpu: Vcpu, asked: VcpuExit, error: int = 1) -> None:
     """The guest gets a #GP instead (api.rst, KVM_EXIT_X86_RDMSR: "error")."""
     if not isinstance(asked, (Rdmsr, Wrmsr)):
         raise ValueError(f"{asked} cannot be refused")
-    vcpu.run_page.msr.error = 1
+    vcpu.run_page.msr.error = error
 
 
 def _says(found: VcpuExit | None, word: Word) -> bool:

@@ -284,6 +284,11 @@ def cpu_vendor() -> str:
     return b"".join(word.to_bytes(4, "little") for word in words).decode("ascii", "replace")
 
 
+def hypercall_instruction() -> int:
+    """What the program `hypercall` makes: 1 for vmmcall, 0 for vmcall."""
+    return int(cpu_vendor() in ("AuthenticAMD", "HygonGenuine"))
+
+
 def _new_cpuid(entries: int = 256) -> Any:
     cpuid = ffi.new("struct kvm_cpuid2 *", {"entries": entries})
     cpuid.nent = entries

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The result of a Hyper-V hypercall is taken once more by the run after the one with the byte set.
+@@
+@@
+ kvm_hv_hypercall_complete_userspace(struct kvm_vcpu *vcpu)
+ {
++if (vcpu->run->hyperv.type != KVM_EXIT_HYPERV_HCALL || vcpu->run->hyperv.pad1) {
++	kvm_rax_write(vcpu, vcpu->run->hyperv.u.hcall.result);
++	return 1;
++}
++if (!vcpu->wants_to_run) {
++	vcpu->run->hyperv.pad1 = 1;
++	vcpu->arch.complete_userspace_io = kvm_hv_hypercall_complete_userspace;
++}
+ ...
+ }

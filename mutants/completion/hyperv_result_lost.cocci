@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A run with the byte set does not take the result of a Hyper-V hypercall.
+@@
+@@
+ kvm_hv_hypercall_complete_userspace(struct kvm_vcpu *vcpu)
+ {
++if (!vcpu->wants_to_run)
++	return kvm_skip_emulated_instruction(vcpu);
+ ...
+ }
