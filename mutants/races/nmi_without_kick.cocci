@@ -3,8 +3,6 @@
 
 @@
 @@
-  case APIC_DM_NMI:
-  ...
   kvm_inject_nmi(vcpu);
 - kvm_vcpu_kick(vcpu);
 + kvm_vcpu_wake_up(vcpu);
