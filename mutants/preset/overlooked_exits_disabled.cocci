@@ -4,7 +4,7 @@
 expression E;
 @@
 -if (!vcpu->wants_to_run) {
-+if (!vcpu->wants_to_run && !(vcpu->kvm->arch.hlt_in_guest)) {
++if (!vcpu->wants_to_run && !(kvm_hlt_in_guest(vcpu->kvm))) {
  	r = -EINTR;
  	goto out;
  }

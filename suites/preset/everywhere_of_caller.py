@@ -7,13 +7,11 @@ The thread ends with the condition, so nothing is taken back. OF_THE_CALLER is t
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator
 
 from harness import caller
 from harness.kvm.guest import Guest
-from harness.kvm.signals import send
+from harness.kvm.signals import Blocked
 from suites.dimensions import KICK
 
 
@@ -49,16 +47,15 @@ def real_time(guest: Guest) -> Iterator[None]:
 
 def signals_blocked(guest: Guest) -> Iterator[None]:
     """the calling thread blocks a signal"""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {KICK})
-    yield
+    with Blocked(KICK):
+        yield
 
 
 def signal_pending(guest: Guest) -> Iterator[None]:
     """a signal that the calling thread blocks is pending"""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {KICK})
-    send(threading.get_native_id(), KICK)
-    yield
-    signal.sigtimedwait({KICK}, 0)
+    with Blocked(KICK) as blocked:
+        blocked.send(KICK)
+        yield
 
 
 def alternate_stack(guest: Guest) -> Iterator[None]:

@@ -57,6 +57,7 @@ def hyperv_interrupts(guest: Guest) -> Iterator[None]:
 
 def cpuid_enforced(guest: Guest) -> Iterator[None]:
     """the guest may use of KVM's and Hyper-V's features what its CPUID has"""
+    settings.need(guest.vm, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID")
     for name in ("KVM_CAP_ENFORCE_PV_FEATURE_CPUID", "KVM_CAP_HYPERV_ENFORCE_CPUID"):
         if guest.vm.check_extension(name):
             settings.capability(guest.vcpu, name, 1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.kvm import abi, arch
-from harness.kvm.abi import KvmError
+from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, readable, settings
 from harness.kvm.bits import Number, numbers
 from harness.kvm.guest import Guest
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 #: KVM_ENABLE_CAP of a VM, with its argument; None: what KVM_CHECK_EXTENSION answers, all of it.
 SETTINGS = {
     "KVM_CAP_DISABLE_QUIRKS2": None,
-    "KVM_CAP_X2APIC_API": None,
+    "KVM_CAP_X2APIC_API": 3,  # 32-bit ids, no quirk of broadcasts; later flags exclude each other
     "KVM_CAP_X86_DISABLE_EXITS": None,
     "KVM_CAP_MSR_PLATFORM_INFO": 0,
     "KVM_CAP_EXCEPTION_PAYLOAD": 1,
@@ -48,7 +48,6 @@ SETTINGS = {
     "KVM_CAP_X86_BUS_LOCK_EXIT": abi.constant("KVM_BUS_LOCK_DETECTION_EXIT"),
     "KVM_CAP_X86_NOTIFY_VMEXIT": 3 | 0x20000 << 32,
     "KVM_CAP_PMU_CAPABILITY": None,
-    "KVM_CAP_MAX_VCPU_ID": 4,
     "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES": 0,
 }
 #: Numbers of which each bit is flipped; of the others a few values are tried.
@@ -65,6 +64,13 @@ def boot_processor(vm: Vm) -> int:
     return 1
 
 
+def few_numbers(vm: Vm) -> int:
+    """the VM has few numbers for vCPUs"""
+    if vm.enable_cap_raw("KVM_CAP_MAX_VCPU_ID", 4) == -errno.EINVAL:
+        raise LackingError("KVM_CAP_MAX_VCPU_ID that is set", errno.EINVAL)  # before Linux 6.0
+    return 3
+
+
 def timer_chip(vm: Vm) -> int:
     """the VM has a PIT"""
     settings.timer_chip(vm)
@@ -79,6 +85,7 @@ def bus_frequency(vm: Vm) -> int:
 
 
 WITH_IRQCHIP = (boot_processor, timer_chip, bus_frequency)
+WITHOUT_IRQCHIP = (few_numbers,)
 
 
 @pytest.mark.claim("preset.everywhere")
@@ -108,6 +115,13 @@ def test_whatever_is_enabled(vm: Vm, guest_mode: str, setting: str) -> None:
 
     enable.__doc__, enable.__name__ = f"{setting} is enabled", setting
     _obeyed_by_new(vm, guest_mode, enable)
+
+
+@pytest.mark.claim("preset.everywhere")
+@each(WITHOUT_IRQCHIP)
+def test_however_it_was_set_up(vm: Vm, guest_mode: str, condition: Callable[[Vm], int]) -> None:
+    """The same with what is set before the first vCPU."""
+    _obeyed_by_new(vm, guest_mode, condition)
 
 
 @pytest.mark.claim("preset.everywhere")
