@@ -26,7 +26,7 @@ def test_bounds_that_part_show_how_far_and_whither() -> None:
 
 
 def test_clocks_of_the_host_may_drift_apart() -> None:
-    """As NTP steers one of them: 500 ppm, of a second."""
+    """By 500 ppm, of a second."""
     assert Distance(0, 0, 0).moved(Distance(500_000, 500_000, 1000 * MS)) == 0
 
 

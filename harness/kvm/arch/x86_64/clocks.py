@@ -43,7 +43,7 @@ _LVT_TIMER, _INITIAL, _CURRENT, _DIVIDE = 0x320, 0x380, 0x390, 0x3E0
 _DEADLINE_MODE, _BY_128, _STEP_NS = 2 << 17, 0xA, 128
 _MOST = 0x7FFF_FFFF
 _LOOKS = 25
-#: Nanoseconds by which a second of two of the host's clocks may differ: NTP steers by 500 ppm.
+#: Of the time between: KVM's own factors are rounded, and hosts without a TSC have another clock.
 _DRIFT = 1e-3
 _ROUNDING_NS = 100
 
@@ -194,19 +194,21 @@ def _word(page: Any, place: int) -> int:
     return int.from_bytes(ffi.buffer(page)[place : place + 4], "little")
 
 
-def _host_ns() -> int:
-    return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+def _looks(read: Callable[[], int], clock: int) -> list[tuple[int, int, int]]:
+    """Readings, each between two of a clock of the host."""
+    now = time.clock_gettime_ns
+    return [(now(clock), read(), now(clock)) for _ in range(_LOOKS)]
 
 
 def _ahead(read: Callable[[], int]) -> Distance:
-    """Of a clock that goes on: how far it is ahead of the host's."""
-    looks = [(_host_ns(), read(), _host_ns()) for _ in range(_LOOKS)]
+    """Of a clock that goes on: how far it is ahead of the host's, which no NTP steers."""
+    looks = _looks(read, time.CLOCK_MONOTONIC_RAW)
     low = max(value - after for _, value, after in looks)
     return Distance(low, min(value - before for before, value, _ in looks), looks[-1][2])
 
 
 def _end(read: Callable[[], int]) -> Distance:
-    """Of one that runs down: when it ends, by the host's clock."""
-    looks = [(_host_ns(), read(), _host_ns()) for _ in range(_LOOKS)]
+    """Of one that runs down: when it ends, by the clock of the host's timers (ktime_get())."""
+    looks = _looks(read, time.CLOCK_MONOTONIC)
     low = max(before + value for before, value, _ in looks)
     return Distance(low, min(after + value + _STEP_NS for _, value, after in looks), looks[-1][2])
