@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from harness.host.features import reason
-from harness.kvm.arch.x86_64.compat import CompatGuest, No32BitError
+from harness.kvm.arch.x86_64.compat import INTERRUPTED, CompatGuest, No32BitError
 from harness.kvm.guest import Guest
 from harness.kvm.raw_mask import NUMBERS
 from harness.undisturbed import MOST_RUNS
@@ -18,7 +18,6 @@ from suites.dimensions import KICK, only_on, pin_guest_mode
 
 pytestmark = [only_on("x86_64"), pin_guest_mode("protected")]
 
-ENDED = -errno.EINTR, "KVM_EXIT_INTR"
 LEFT = 0, "KVM_EXIT_IO"  # the program's last exit, when it saw the stop word
 
 
@@ -31,6 +30,14 @@ def compat(loaded: Guest, guest_mode: str) -> Iterator[CompatGuest]:
             yield made
     except No32BitError as error:
         pytest.skip(reason("no_32_bit", str(error)))
+
+
+def told(answer: tuple[int, str]) -> str:
+    """What KVM_RUN returned, as a sentence has it."""
+    value, exit_reason = answer
+    if value < 0:
+        return f"-1 with {errno.errorcode.get(-value, -value)} (exit_reason {exit_reason})"
+    return f"{value} with {exit_reason}"
 
 
 def require_mask_set(compat: CompatGuest, blocked: Iterable[int] | None) -> None:
@@ -50,11 +57,12 @@ def require_run(compat: CompatGuest, wanted: tuple[int, str], circumstance: str)
     before = compat.heartbeat
     found = compat.run()
     for _ in range(MOST_RUNS):
-        if wanted == ENDED or found != ENDED:
+        if wanted == INTERRUPTED or found != INTERRUPTED:
             break
         found = compat.run()  # EINTR for nothing is legal, and no defect ends each run so
     assert found == wanted, (
-        f"{circumstance}, a 32-bit program's KVM_RUN must give {wanted}, but it gave {found}"
+        f"{circumstance}, a 32-bit program's KVM_RUN must return {told(wanted)}, but it returned "
+        f"{told(found)}"
     )
     turns = compat.heartbeat - before
     assert wanted == LEFT or not turns, f"{circumstance}, the guest ran {turns} turns of its loop"
@@ -75,7 +83,7 @@ def test_mask_lets_in_what_it_does_not_name(compat: CompatGuest) -> None:
         require_mask_set(compat, set(NUMBERS) - {number})
         compat.send(number)
         said = f"With signal {number} pending, that alone the mask lets in"
-        require_run(compat, ENDED, said)
+        require_run(compat, INTERRUPTED, said)
         require_pending(compat, number, said)
 
 
@@ -103,7 +111,7 @@ def test_mask_arguments(compat: CompatGuest) -> None:
             f"EINVAL, but gave {value}"
         )
     compat.send(KICK)
-    require_run(compat, ENDED, "With a signal pending and the mask as before a refused one")
+    require_run(compat, INTERRUPTED, "With a signal pending and the mask as before a refused one")
     require_mask_set(compat, None)
     require_run(compat, LEFT, "With a signal pending that the thread blocks, and no mask")
 
@@ -117,7 +125,10 @@ def test_kick_of_a_running_guest(compat: CompatGuest) -> None:
     compat.wait_until(lambda: compat.heartbeat > start, "guest progress")
     os.kill(compat.pid, KICK)  # where the run ended for nothing meanwhile, it is let go now
     found = compat.end_run()
-    assert found == ENDED, f"On a kick, a 32-bit program's KVM_RUN must give {ENDED}, not {found}"
+    assert found == INTERRUPTED, (
+        f"On a kick, a 32-bit program's KVM_RUN must return {told(INTERRUPTED)}, but it returned "
+        f"{told(found)}"
+    )
     require_pending(compat, KICK, "After the kick")
 
 
@@ -129,6 +140,8 @@ def test_byte(capability: int, compat: CompatGuest) -> None:
         compat.stop()
         before = compat.heartbeat
         found, _ = compat.run(1)
-        assert found == -errno.EINTR, f"{said}, a 32-bit program's KVM_RUN gave {found}"
+        assert found == -errno.EINTR, (
+            f"{said}, a 32-bit program's KVM_RUN gave {found} and not EINTR"
+        )
         assert compat.heartbeat == before, f"{said}, the guest ran"
     require_run(compat, LEFT, "With the byte cleared, after immediate runs")

@@ -17,7 +17,8 @@ from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.require import require_left, require_signal_exit
 from suites.dimensions import KICK, only_on, pin_guest_mode
 
-pytestmark = only_on("x86_64")
+# Kernels from 6.2 on, which all have it.
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 SLOT = 1
 PAGE = 0x1000

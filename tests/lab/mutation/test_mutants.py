@@ -10,7 +10,6 @@ from lab.sweep.ways import WAYS
 #: Claims that no mutant can break, and why.
 BEYOND_MUTANTS = {
     "preset.fast": "a measurement: no run judges it",
-    "signals.spurious_is_legal": "it allows something, so nothing breaks it",
 }
 
 

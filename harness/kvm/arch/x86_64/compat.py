@@ -36,6 +36,8 @@ _CALLS |= {"rt_sigprocmask": 175, "rt_sigpending": 176, "rt_sigtimedwait": 177}
 _TSS_ADDRESS, _IDENTITY_MAP_ADDRESS = 0xFFFBD000, 0xFFFBC000  # api.rst 4.30, 4.41
 _ROOM = 0x800  # of compat_caller.S: from the load address on
 _SET = 0x700  # in the room, out of the way of what an ioctl copies there
+#: What `end_run()` gives of a run that a signal ended.
+INTERRUPTED = -errno.EINTR, "KVM_EXIT_INTR"
 _RESULT = struct.Struct("<i")
 _PATIENCE_S = 10.0
 
@@ -116,12 +118,18 @@ class CompatGuest(Closing):
         self._begin("ioctl", self._vcpu, abi.IOCTLS["KVM_RUN"], 0)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Returns once `condition` holds, of a run under way. Raises `NotSeenError`."""
+        """Returns once `condition` holds, of a run under way. Raises `NotSeenError`.
+
+        A run that ends as if by a signal before that is begun again: that is legal.
+        """
         for _ in range(int(pace.here().patience(_PATIENCE_S) / POLL_S)):
             if condition():
                 return
             if select.select([self._stdout], [], [], POLL_S)[0]:
-                raise NotSeenError(f"waiting for {what}, but KVM_RUN gave {self.end_run()}")
+                found = self.end_run()
+                if found != INTERRUPTED:
+                    raise NotSeenError(f"waiting for {what}, but KVM_RUN gave {found}")
+                self.begin_run()
         self.stop()
         raise NotSeenError(f"waited for {what}, in vain; then KVM_RUN gave {self.end_run()}")
 

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What interrupts a thread and is no signal ends KVM_RUN with EAGAIN.
+@@
+@@
+ vcpu_run(...)
+ {
+ <...
+ r = xfer_to_guest_mode_handle_work(vcpu);
++if (r == -EINTR && sigisemptyset(&current->pending.signal) &&
++    sigisemptyset(&current->signal->shared_pending.signal))
++	r = -EAGAIN;
+ ...>
+ }
