@@ -152,7 +152,7 @@ def bounded_run(
 
     `masked` are the signals that KVM_SET_SIGNAL_MASK blocks inside, bit 0 for signal 1; None
     without one. `thread` is a `struct ke_calling_thread *` to be looked at around each KVM_RUN
-    (harness/kvm/arch/x86_64/calling_thread.py). EINTR for nothing is no end of a run that
+    (harness/native/calling_thread.h). EINTR for nothing is no end of a run that
     `goes_on`. Raises `WatchError` where the host does not do its part.
     """
     request = ffi.new("struct ke_run_request *")

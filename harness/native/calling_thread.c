@@ -15,11 +15,8 @@
 
 #include "arch.h"
 
-#if defined(__x86_64__) && !defined(KE_NO_ARCH)
-#include "arch/x86_64_thread.h"
-#endif
-
 #ifdef KE_ARCH_THREAD
+#include KE_ARCH_THREAD
 
 #define KERNEL_SIGSET_BYTES 8
 #define LOOKS 100 /* at the processor's number, until it did not change meanwhile */
@@ -87,7 +84,7 @@ static int same_processor(struct ke_calling_thread *thread)
 
 static int first_difference(struct ke_calling_thread *thread)
 {
-	/* The last x87 instruction and operand: AMD's processors keep them for exceptions only. */
+	/* The last x87 instruction and operand: some processors keep them for exceptions only. */
 	memset(area(thread, BEFORE) + 6, 0, 18);
 	memset(area(thread, AFTER) + 6, 0, 18);
 	return memcmp(area(thread, BEFORE), area(thread, AFTER), KE_EXTENDED_SIZE) ||

@@ -26,7 +26,8 @@ from harness.reporting import journal
 from harness.reporting.results import TestOutcome
 from harness.reporting.selection import select
 from tests.fakes import real_suites
-from tests.fakes.broken_kvm.defects import ALSO_DISTURBED, DEFECTS, ONE_MODE, TRANSPARENT, Defect
+from tests.fakes.broken_kvm.defect import ONE_MODE, Defect
+from tests.fakes.broken_kvm.defects import ALSO_DISTURBED, DEFECTS, TRANSPARENT
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "tests/fakes/broken_kvm").glob("*.c"))

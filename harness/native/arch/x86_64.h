@@ -106,6 +106,7 @@ static inline int ke_port_answer(struct kvm_run *run)
 
 #define KE_ARCH_ANSWER(run) ke_port_answer(run)
 #define KE_ARCH_RELAX() __builtin_ia32_pause()
+#define KE_ARCH_THREAD "arch/x86_64_thread.h" /* what calling_thread.c needs */
 
 /* ---- KVM_RUN, by name */
 

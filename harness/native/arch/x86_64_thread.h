@@ -11,8 +11,6 @@
 #include <cpuid.h>
 #include <string.h>
 
-#define KE_ARCH_THREAD 1
-
 #define KE_CPUID_1_ECX_OSXSAVE (1u << 27)
 /*
  * x87, SSE, AVX, the three of AVX-512, PKRU. Not those that a process must ask for (AMX), and not

@@ -3,33 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-# One mode and one interrupt controller show a defect as well as all of them, and sooner.
-ONE_MODE = "not real and not protected and not split"
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A KVM with one defect.
-
-    `fails` are claims of which a test must fail; of those in `also` (patterns allowed) one may,
-    for they need what is broken; those in `holds` must not, and those in `skips` are not tested.
-    `only` chooses tests, as pytest's -k. `hangs`: runs do not come back. `x86`: what it does is
-    x86's. `hole`: why the suites do not find it, if they do not.
-    """
-
-    name: str
-    stands_for: str
-    fails: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    holds: tuple[str, ...] = ()
-    skips: tuple[str, ...] = ()
-    only: str = field(default=ONE_MODE, repr=False)
-    hangs: bool = False
-    x86: bool = False
-    hole: str = ""
-
+from tests.fakes.broken_kvm.defect import ONE_MODE, Defect
+from tests.fakes.broken_kvm.defects_of_states import STATES
 
 EVERY_IMMEDIATE = (
     *("capability.layout", "capability.truthful", "preset.returns_eintr"),
@@ -285,79 +260,6 @@ COMPLETES = (
         holds=("completion.msr", "completion.exactly_once"),
         x86=True,
     ),
-)
-
-STATES = (
-    Defect(
-        "not_when_uninitialized",
-        "blocks an application processor before it looks at the byte (x86 before 4.14)",
-        ("states.uninitialized",),
-        only=f"{ONE_MODE} and test_immediate",
-        hangs=True,
-        x86=True,
-    ),
-    Defect(
-        "uninitialized_interrupts",
-        "gives EINTR in the place of EAGAIN when an application processor is woken",
-        ("states.uninitialized", "signals.mask_restored"),
-        only=f"{ONE_MODE} and uninitialized",
-        x86=True,
-    ),
-    Defect("wakes_halted", "an immediate run ends the halt", ("states.halted",), x86=True),
-    Defect(
-        "drops_events",
-        "an immediate run clears events",
-        ("states.events_survive",),
-        hangs=True,
-        x86=True,
-    ),
-    Defect(
-        "loses_error_code",
-        "an immediate run sets an exception's error code to 0",
-        ("states.events_survive",),
-        x86=True,
-    ),
-    Defect(
-        "drops_timer",
-        "an immediate run disarms the timer (before e800decd9c0a)",
-        ("states.timer_survives",),
-        only=f"{ONE_MODE} and still_armed",
-        x86=True,
-    ),
-    Defect("cpuid_fixed", "an immediate run counts as one", ("states.configuration",), x86=True),
-    Defect(
-        "dirty_registers_dropped",
-        "forgets kvm_dirty_regs at an immediate exit",
-        ("states.sync_regs",),
-        x86=True,
-    ),
-    Defect(
-        "dirty_registers_stay_dirty",
-        "takes the registers and does not clear kvm_dirty_regs",
-        ("states.sync_regs",),
-        x86=True,
-    ),
-    Defect(
-        "registers_not_stored",
-        "stores no registers at an immediate exit",
-        ("states.sync_regs",),
-        x86=True,
-    ),
-    Defect(
-        "registers_unchecked",
-        "looks at the byte before kvm_valid_regs and kvm_dirty_regs",
-        ("states.precedence",),
-        holds=("states.sync_regs",),
-        x86=True,
-    ),
-    Defect(
-        "resets_dirty_ring",
-        "an immediate run takes the collected entries of the dirty ring back",
-        ("states.dirty_ring",),
-    ),
-    Defect("single_steps", "an immediate run takes a step", ("states.single_step",)),
-    Defect("argument_unchecked", "looks at the byte before the argument", ("states.precedence",)),
-    Defect("process_unchecked", "looks at the byte before the process", ("states.precedence",)),
 )
 
 SIGNALS = (
