@@ -161,9 +161,15 @@ def test_entry_pending(kvm: System, turning: Guest) -> None:
     """Between L1's VMRUN and the entry of L2 by the processor: it is kept, and moved, as such."""
     for _ in range(MOST_KICKS):
         kick(turning)
-        if require_flag(turning, "After a kick").run_pending:
+        found = require_flag(turning, "After a kick")
+        if found.run_pending:
             break
     require_kept(turning, "with an entry into its guest's guest pending")
+    now = nesting.get_state(turning.vcpu)
+    assert now == found, (
+        f"KVM_GET_NESTED_STATE said the flags {found.flags:#x} after a kick, and must say the same "
+        f"whole state after immediate runs, but it says another one, with the flags {now.flags:#x}"
+    )
     with create(kvm) as target:
         nesting.hand_over(turning, target)
         before, after = nesting.get_state(turning.vcpu), nesting.get_state(target.vcpu)
