@@ -11,7 +11,7 @@ from harness.native import ffi
 
 
 @dataclass(frozen=True)
-class StructNumber:
+class Field:
     """One number: its path in the struct (`cs.base`), its width in bits, and its place."""
 
     path: str
@@ -30,7 +30,7 @@ class StructNumber:
         yield from {value ^ 1, value ^ ones, ones} - {value}
 
 
-def numbers(struct: Any, path: str = "") -> Iterator[StructNumber]:
+def numbers(struct: Any, path: str = "") -> Iterator[Field]:
     """Every number in a struct, without the padding between them."""
     kind = ffi.typeof(struct)
     if kind.kind == "pointer":
@@ -46,14 +46,14 @@ def numbers(struct: Any, path: str = "") -> Iterator[StructNumber]:
             yield from numbers(_at(struct, place), f"{path}{name}.")
 
 
-def _number(struct: Any, place: Any, path: str, kind: Any) -> StructNumber:
+def _number(struct: Any, place: Any, path: str, kind: Any) -> Field:
     def put(value: int) -> None:
         if isinstance(place, int):
             struct[place] = value
         else:
             setattr(struct, place, value)
 
-    return StructNumber(path, 8 * ffi.sizeof(kind), lambda: int(_at(struct, place)), put)
+    return Field(path, 8 * ffi.sizeof(kind), lambda: int(_at(struct, place)), put)
 
 
 def _at(struct: Any, place: Any) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from harness.kvm import abi, arch
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, readable, settings
-from harness.kvm.bits import Number, numbers
+from harness.kvm.bits import Field, numbers
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import warm_up
@@ -216,7 +216,7 @@ def _each_number(guest: Guest, name: str) -> None:
     require_runs_on(guest, "After other values, with the byte cleared")
 
 
-def _changed(guest: Guest, name: str) -> Iterator[Number]:
+def _changed(guest: Guest, name: str) -> Iterator[Field]:
     """Each number with each value that KVM takes, one at a time; then it is as it was."""
     struct = kept.read(guest.vcpu, name)
     for number in numbers(struct):
