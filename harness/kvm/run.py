@@ -151,9 +151,9 @@ def bounded_run(
     """Issues KVM_RUN, `times` as long as each gives EINTR without a rescue; all in one bound.
 
     `masked` are the signals that KVM_SET_SIGNAL_MASK blocks inside, bit 0 for signal 1; None
-    without one. `thread` is a `struct ke_calling_thread *` to be looked at around each KVM_RUN
-    (harness/native/calling_thread.h). EINTR for nothing is no end of a run that
-    `goes_on`. Raises `WatchError` where the host does not do its part.
+    without one. `thread` is a `struct ke_calling_thread *` to be looked at around each KVM_RUN.
+    EINTR for nothing is no end of a run that `goes_on`. Raises `WatchError` where the host does
+    not do its part.
     """
     request = ffi.new("struct ke_run_request *")
     request.vcpu_fd = fd

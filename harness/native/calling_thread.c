@@ -84,9 +84,8 @@ static int same_processor(struct ke_calling_thread *thread)
 
 static int first_difference(struct ke_calling_thread *thread)
 {
-	/* The last x87 instruction and operand: some processors keep them for exceptions only. */
-	memset(area(thread, BEFORE) + 6, 0, 18);
-	memset(area(thread, AFTER) + 6, 0, 18);
+	ke_arch_forget(area(thread, BEFORE));
+	ke_arch_forget(area(thread, AFTER));
 	return memcmp(area(thread, BEFORE), area(thread, AFTER), KE_EXTENDED_SIZE) ||
 	       memcmp(&thread->before, &thread->after, sizeof(thread->before));
 }

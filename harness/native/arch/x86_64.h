@@ -202,4 +202,8 @@ static inline __attribute__((always_inline)) void ke_slide(void)
 				 : "memory");
 }
 
+/* ---- what KVM_RUN borrows of a thread */
+
+#include "x86_64_thread.h"
+
 #endif

@@ -11,6 +11,8 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "../calling_thread.h"
+
 #define KE_CPUID_1_ECX_OSXSAVE (1u << 27)
 /*
  * x87, SSE, AVX, the three of AVX-512, PKRU. Not those that a process must ask for (AMX), and not
@@ -86,6 +88,12 @@ ke_arch_fill(uint8_t *area, uint64_t components, const uint32_t *place, const ui
 		memcpy(area + place[KE_PKRU], &pkru, sizeof(pkru));
 	}
 	memcpy(area + 512, &components, sizeof(components));
+}
+
+/* The last x87 instruction and operand: AMD's processors keep them for exceptions only. */
+static inline void ke_arch_forget(uint8_t *area)
+{
+	memset(area + 6, 0, 18);
 }
 
 /* The call with the extended state loaded from `fill`; the thread's own is kept in `own`. */

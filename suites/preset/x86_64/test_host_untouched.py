@@ -13,8 +13,8 @@ import pytest
 from harness.host import held
 from harness.host.features import reason
 from harness.host.pace import here
-from harness.kvm.alive import vms_alive
 from harness.kvm.arch.x86_64 import patterns
+from harness.kvm.arch.x86_64.alive import vms_alive
 from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, ThreadLook, looked_at
 from harness.kvm.fresh_vm import run_in_fresh_vm
 from harness.kvm.guest import Guest, create

@@ -25,6 +25,7 @@ VALUES_HOLD = ("preset.returns_eintr", "preset.no_guest_progress", "preset.exit_
 NOT_WRITTEN = ("preset.not_written",)
 UNHARMED = ("preset.returns_eintr", "preset.no_guest_progress")
 STATE, STATES_ALSO = ("preset.state_untouched",), ("states.*",)
+TIME, HOST = ("preset.time_untouched",), ("preset.host_untouched",)
 TRUTHFUL = ("capability.truthful",)
 
 BYTE = (
@@ -139,19 +140,8 @@ BYTE = (
         hangs=True,
     ),
     Defect("loses_breakpoints", "clears DR0 to DR3 at an immediate exit", STATE, x86=True),
-    Defect(
-        "moves_tsc_adjust",
-        "adds to IA32_TSC_ADJUST at an immediate exit",
-        ("preset.time_untouched",),
-        STATE,
-        x86=True,
-    ),
-    Defect(
-        "policy_changed",
-        "leaves the thread with another scheduling policy",
-        ("preset.host_untouched",),
-        x86=True,
-    ),
+    Defect("moves_tsc_adjust", "moves a clock at an immediate exit", TIME, STATE, x86=True),
+    Defect("policy_changed", "does not give back the thread's policy", HOST, x86=True),
     Defect("unmasks_nmis", "unmasks NMIs at an immediate exit", STATE, STATES_ALSO, x86=True),
     Defect(
         "not_in_real_mode",
