@@ -2,11 +2,6 @@
 // After a run that a signal ended, the next one sleeps 10 ms, or until a signal comes.
 @@
 @@
- vcpu_run(...)
- {
- ...
- vcpu->arch.l1tf_flush_l1d = true;
 +if (vcpu->stat.signal_exits)
 +	schedule_timeout_interruptible(msecs_to_jiffies(10));
- ...
- }
+ r = vcpu_run(vcpu);
