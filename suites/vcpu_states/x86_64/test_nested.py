@@ -28,9 +28,6 @@ TIMES = (1, 20)  # a defect that toggles cancels out over an even number
 EXITS, LEAVES_EACH_TURN, ENTRIES = 1, 4, 5  # the program's data words
 STORM, EVERY_NS = 200, 1_000_000
 MOST_KICKS = 100
-# Which components the processor holds in their initial state is its own affair, and said only once
-# it has held them: kvm_load_guest_fpu() comes before the check of the byte.
-OF_A_FRESH_VCPU = frozenset({"xsave xstate_bv"})
 
 
 def kick(guest: Guest) -> None:
@@ -58,8 +55,8 @@ def require_flag(guest: Guest, circumstance: str) -> nesting.NestedState:
     return state
 
 
-def require_kept(guest: Guest, where: str, unseen: frozenset[str] = frozenset()) -> None:
-    """Immediate runs leave the whole state as it was, the nested one too; but for `unseen`."""
+def require_kept(guest: Guest, where: str) -> None:
+    """Immediate runs leave the whole state as it was, the nested one too."""
     __tracebackhide__ = True
     for times in TIMES:
         before = guest.whole()
@@ -69,8 +66,8 @@ def require_kept(guest: Guest, where: str, unseen: frozenset[str] = frozenset())
         circumstance = f"In {times} immediate run{'s' * (times > 1)} of a vCPU {where}"
         require_eintr(result, circumstance)
         require_flag(guest, circumstance)
-        may_change = unseen | guest.architecture.COUNTS_RUNS.keys()
-        require_same_state(before, guest.whole(), circumstance, may_change=may_change)
+        counted = guest.architecture.COUNTS_RUNS
+        require_same_state(before, guest.whole(), circumstance, may_change=counted)
 
 
 def require_comes_back(guest: Guest, exits: Callable[[int], int], circumstance: str) -> None:
@@ -133,7 +130,7 @@ def test_handed_over(kvm: System, nested: Guest) -> None:
     """KVM_SET_NESTED_STATE of what KVM_GET_NESTED_STATE gave: L2 goes on, and comes back to L1."""
     with create(kvm) as target:
         nesting.hand_over(nested, target)
-        require_kept(target, "that got a nested state", OF_A_FRESH_VCPU)
+        require_kept(target, "that got a nested state")
         assert nesting.get_state(target.vcpu).in_guest, "KVM_SET_NESTED_STATE did not enter L2"
         kick(target)
         require_kept(target, "that runs on from a nested state that it got")
@@ -177,5 +174,5 @@ def test_entry_pending(kvm: System, turning: Guest) -> None:
             f"KVM_SET_NESTED_STATE with flags {before.flags:#x} must give a vCPU that has them, "
             f"but it has {after.flags:#x}"
         )
-        require_kept(target, "that got a nested state", OF_A_FRESH_VCPU)
+        require_kept(target, "that got a nested state")
         require_each_turn_once(target, "In a VM that took over a nested guest")

@@ -35,7 +35,6 @@ COUNTS_TIME: Mapping[str, str] = {
 #: What an immediate run may count, and why.
 COUNTS_RUNS: Mapping[str, str] = {
     "statistic fpu_reload": "kvm_load_guest_fpu() comes before the check of the byte",
-    "xsave xstate_bv": "what holds its initial value may be called unused (SDM volume 1, 13.6)",
 }
 
 #: What the end of an operation may change besides the registers of its program, and why.
@@ -43,7 +42,7 @@ COMPLETION_CHANGES: Mapping[str, str] = {
     **COUNTS_RUNS,
     "memory": "an INS, or a MOV from one device to memory, ends there",
     "events interrupt.shadow": "it lasts one instruction, and that one has ended",
-    "statistic insn_emulation": "the end of an operation may be emulation again",
+    "statistic": "each kernel counts the end of an operation its own way (api.rst promises none)",
 }
 #: What userspace cannot read, or only by a call that changes it, and who looks at it instead.
 NOT_READ: Mapping[str, str] = {
