@@ -51,6 +51,7 @@ NOT_READ: Mapping[str, str] = {
     "dirty ring": "memory shared with KVM; states.dirty_ring looks at it",
     "AMX tiles": "a guest has them only where its process asked for them (arch_prctl)",
     "statistics of the VM": "the host's memory management moves them at any time",
+    "XSTATE_BV": "what the processor found in use; a component in its first state may be so or not",
     "requests": "what KVM owes a vCPU shows in the next run: preset.requests_kept",
 }
 
