@@ -56,7 +56,7 @@ class Freezer(Closing):
     def kernel_threads(self) -> int:
         """Threads of the kernel in it. Such a one is never frozen, and so is no cgroup with one.
 
-        KVM before Linux 6.14 puts one for each VM where the VM's maker is (commit d96c77bd4eeb).
+        KVM before Linux 6.13 puts one for each VM where the VM's maker is (commit d96c77bd4eeb).
         """
         try:
             pids = (self._folder / "cgroup.procs").read_text().split()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _DEBUGFS = Path("/sys/kernel/debug/kvm")
-#: KVM may have a thread for each VM, which ends with it. From Linux 6.14 on it is one of the
+#: KVM may have a thread for each VM, which ends with it. From Linux 6.13 on it is one of the
 #: process that made the VM; from 5.17 on its whole name can be read, with that process's id.
 _WORKER = "kvm-nx-lpage-recovery"
 _WORKER_SHORT = _WORKER[:15]
