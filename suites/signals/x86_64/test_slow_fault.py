@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import platform
 from contextlib import closing
 
 import pytest
@@ -16,6 +15,7 @@ from harness.kvm.signals import CountingHandler
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.require import require_left, require_signal_exit
 from suites.dimensions import KICK, only_on, pin_guest_mode
+from suites.slow_memory import why_not_interruptible
 
 # Kernels from 6.2 on, which all have it.
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
@@ -26,28 +26,6 @@ LOAD = 1
 NOT_LOADED = 0xFFFFFFFF
 # Only an observation rests on this, never a failure: see why_not_interruptible().
 A_MOMENT_S = 0.3
-
-
-def why_not_interruptible(instructions: int | None) -> str:
-    """Why a wait for this guest's memory may take no signal here, as a skip's reason; "" when not.
-
-    The commits made KVM's own faults interruptible: those that the processor reports, as a plain
-    load in long mode is with EPT, NPT and shadow paging alike. Where KVM interprets the guest
-    (kvm_pvm with a guest that is not its own) the same load is a copy_from_user() in the kernel,
-    which only a fatal signal ends. KVM's count of interpreted instructions tells: nothing in the
-    program up to the load needs to be interpreted, so that it is 0 where the processor runs it.
-    Without the count nothing tells the two apart.
-    """
-    word = "no_interruptible_fault"
-    if instructions:
-        return reason(word, f"KVM interpreted {instructions} instructions up to the access")
-    release = platform.release()
-    major, minor = (int("".join(filter(str.isdigit, part))) for part in release.split(".")[:2])
-    if (major, minor) < (6, 2):
-        return reason(word, f"Linux {release} is before commit 766576874b97 of 6.2")
-    if instructions is None:
-        return reason("no_stats", "whether KVM interpreted the access is not known")
-    return ""
 
 
 @pytest.mark.claim("signals.slow_fault")
