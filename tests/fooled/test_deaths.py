@@ -88,7 +88,9 @@ def test_a_worker_without_any_memory_accuses_nobody(tmp_path: Path) -> None:
     project = fake.make(tmp_path / "p", preset=fake.HELD, signals=DIES.format(body=NO_MEMORY))
     code, said = run(project, tmp_path / "out", "2")
     assert code == 70, said
-    assert "not judged  signals.no_restart" in said
+    # pytest-xdist may break off over it, and others' tests are then not judged either.
+    assert "signals.no_restart: no verdict in 1 test" in said
+    assert "FAILED" not in said
 
 
 BREAKS_PYTEST = """

@@ -148,6 +148,23 @@ static int run_disturbed(struct call *call)
 	return errno = error, value;
 }
 
+/*
+ * A run that turns back at once leaves in kvm_run what each leaves there: the kernel's own run with
+ * the byte set does. The byte is another thread's to change meanwhile, and what it stored stays.
+ */
+static int turn_back(struct call *call)
+{
+	uint8_t ours = 0xfe, before;
+
+	before = __atomic_exchange_n(&call->run->immediate_exit, ours, __ATOMIC_SEQ_CST);
+	kernel(call->fd, KVM_RUN, NULL);
+	__atomic_compare_exchange_n(
+		&call->run->immediate_exit, &ours, before, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	call->turned_back = 1;
+	call->run->exit_reason = KVM_EXIT_INTR;
+	return fail(EINTR);
+}
+
 static int run_or_not(struct call *call)
 {
 	if (call->byte || call->argument || call->vcpu->process != getpid() ||
@@ -156,9 +173,7 @@ static int run_or_not(struct call *call)
 	/* What a run has to complete comes first. */
 	if (call->vcpu->pending || falls(2))
 		return run_disturbed(call);
-	call->turned_back = 1;
-	call->run->exit_reason = KVM_EXIT_INTR;
-	return fail(EINTR);
+	return turn_back(call);
 }
 
 static int run(int fd, void *argument)
