@@ -21,6 +21,7 @@ SPANS = 6
 LEAST, _LEAST_PAGE = 16, 2048
 _TIMES_OTHERS = 3
 _LOOKS, _LOOK_S = 200, 0.01
+_LOOKS_BACK = 1000
 
 # In these a thread cannot be different after a system call that is not about them.
 _STATUS = (
@@ -48,10 +49,13 @@ def growing(
     """Kinds of memory that grow with `work`, which takes so many turns: bytes a turn, by kind.
 
     Only `least` bytes of a turn count. `other` is repeated for as long as the work took. One span
-    without growth shows that there is none: on a sound kernel it is the first or second.
+    without growth shows that there is none: on a sound kernel it is the first or second. So does
+    memory that is given back when all spans are over: the kernel frees much of it a grace period of
+    RCU later, and under load that is long.
     """
     growth: dict[str, int] = {}
-    suspects = set(memory())
+    at_first = memory()
+    suspects = set(at_first)
     for _ in range(SPANS):
         before, begin = memory(), time.monotonic()
         work()
@@ -61,13 +65,26 @@ def growing(
         after = memory()
         for name in list(suspects):
             grew, others = between[name] - before[name], after[name] - between[name]
-            enough = turns * max(least, _LEAST_PAGE if name == _PAGES else 0)
-            if grew < enough or grew < _TIMES_OTHERS * others:
+            if grew < turns * _least(name, least) or grew < _TIMES_OTHERS * others:
                 suspects.discard(name)
             growth[name] = min(grew // turns, growth.get(name, grew // turns))
         if not suspects:
             break
+    for _ in range(_LOOKS_BACK):
+        now = memory()
+        suspects = {
+            name
+            for name in suspects
+            if now[name] - at_first[name] >= SPANS * turns * _least(name, least)
+        }
+        if not suspects:
+            break
+        time.sleep(_LOOK_S)
     return {name: growth[name] for name in sorted(suspects)}
+
+
+def _least(name: str, least: int) -> int:
+    return max(least, _LEAST_PAGE if name == _PAGES else 0)
 
 
 def of_this_thread() -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from harness.kvm.signals import CountingHandler
 from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.require import require_left, require_signal_exit
 from suites.dimensions import KICK, only_on, pin_guest_mode
-from suites.slow_memory import why_not_interruptible
+from suites.signals.x86_64.slow_memory import why_not_interruptible
 
 # Kernels from 6.2 on, which all have it.
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]

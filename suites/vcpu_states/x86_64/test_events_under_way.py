@@ -18,7 +18,7 @@ from harness.kvm.userfault import Userfault, UserfaultUnavailableError
 from harness.require import require_left, require_signal_exit
 from suites.dimensions import KICK, only_on, pin_guest_program
 from suites.interrupts import skip_if_repeated
-from suites.slow_memory import why_not_interruptible
+from suites.signals.x86_64.slow_memory import why_not_interruptible
 from suites.vcpu_states.x86_64.kept import require_kept
 
 pytestmark = [

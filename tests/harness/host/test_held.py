@@ -30,6 +30,7 @@ class Host:
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host()
     monkeypatch.setattr(held, "memory", found.memory)
+    monkeypatch.setattr(held, "_LOOK_S", 0)
     return found
 
 
@@ -63,6 +64,23 @@ def test_what_grows_beside_the_work_as_well_is_not_its_fault(host: Host) -> None
         time.sleep(0.002)
 
     assert held.growing(working(host, 64), others, TURNS) == {}
+
+
+def test_what_is_given_back_a_grace_period_later_is_not_kept(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def memory() -> dict[str, int]:
+        nonlocal looks
+        looks += 1
+        if looks > 3 * held.SPANS + 5:
+            host.bytes = 0
+        return host.memory()
+
+    monkeypatch.setattr(held, "memory", memory)
+    assert held.growing(working(host, 64), lambda: None, TURNS) == {}
+    assert looks > 3 * held.SPANS + 5
 
 
 def test_this_host_says_all_of_it() -> None:
