@@ -125,8 +125,8 @@ class MutantTask(side_by_side.Task):
             self.found["modules"],
             request,
             boot_limit_s=self.plan.boot_limit_s,
-            # The stock kernel is to hold everything, so it has the time that it takes.
-            limit_s=self._left_s if self.mutant else Limits.total_s,
+            # What is to hold everything has the time that it takes.
+            limit_s=Limits.total_s if self.innocent else self._left_s,
             fresh=self.mutant is None or self.attempts > 0,
         )
         self.fresh_attempts += not self.shared
@@ -136,6 +136,11 @@ class MutantTask(side_by_side.Task):
     def shared(self) -> bool:
         """Whether its machine judged others before."""
         return self._in_lane is not None and self._in_lane.had_predecessors
+
+    @property
+    def innocent(self) -> bool:
+        """The stock kernel, a baseline or a sound variant: the whole suite runs on it."""
+        return self.mutant is None or self.mutant.is_innocent
 
     def judged(self) -> Judged:
         """What became of it; for one that is over."""
@@ -187,9 +192,9 @@ class MutantTask(side_by_side.Task):
 
         In a machine that judged others before, everything is in doubt that is not as it should be:
         they may be to blame. In a fresh one it is a loss without evidence, for emulation may
-        freeze, or with evidence that a starved host may give as well; of the stock kernel each
-        loss. All attempts have the time of one: what wedges its host costs its time limit and no
-        more.
+        freeze, or with evidence that a starved host may give as well; of what is to hold
+        everything, each loss. All attempts of a mutant have the time of one: what wedges its host
+        costs its time limit and no more.
         """
         assert self.plan
         left = Left(self.folder, self.code, self.why)
@@ -197,13 +202,13 @@ class MutantTask(side_by_side.Task):
             odd = self._in_lane is not None and self._in_lane.odd
             again = odd or self.judged().outcome in (Fate.OTHERWISE, Fate.FALSE_ALARM)
         else:
-            final = self.mutant is not None and is_final(left.evidence)
+            final = not self.innocent and is_final(left.evidence)
             again = self.fresh_attempts < _ATTEMPTS and left.lost and not final
         if not again:
             return False
-        self.spent_s += self.seconds if self.mutant else 0
+        self.spent_s += 0 if self.innocent else self.seconds
         # In a machine of others it had half of the time, so there is some left.
-        return self.shared or self.mutant is None or self._left_s >= _LEAST_S
+        return self.shared or self.innocent or self._left_s >= _LEAST_S
 
     @property
     def _left_s(self) -> float:
