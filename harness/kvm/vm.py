@@ -112,9 +112,11 @@ class Vm(Closing):
         """The guest has the slot no more; its memory stays until `close()`. Raises `KvmError`."""
         self._set_region(slot, self._addresses[slot], self._memory[slot], size=0)
 
-    def restore_memory(self, slot: int, *, read_only: bool = False) -> None:
+    def restore_memory(
+        self, slot: int, *, log_dirty: bool = False, read_only: bool = False
+    ) -> None:
         """A deleted slot is there again. Raises `KvmError`."""
-        flags = _read_only(read_only)
+        flags = (*_logged(log_dirty), *_read_only(read_only))
         self._set_region(slot, self._addresses[slot], self._memory[slot], *flags)
 
     def _set_region(

@@ -15,8 +15,11 @@ from contextlib import contextmanager
 import pytest
 
 from harness.host.features import reason
+from harness.kvm import arch
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.guest import Guest
+from harness.kvm.running import warm_up
+from harness.kvm.vm import Vm
 from harness.require import (
     require_eintr,
     require_no_progress,
@@ -44,6 +47,22 @@ def require_obeyed(guest: Guest, condition: Condition) -> None:
     __tracebackhide__ = True
     require_immediate_runs(guest, condition)
     require_runs_on(guest, f"{circumstance(condition)} or just was, with the byte cleared")
+
+
+def require_obeyed_by_new(vm: Vm, guest_mode: str, condition: Callable[[Vm], int]) -> None:
+    """The byte is obeyed by a vCPU that is made now, before its first run and after.
+
+    The condition makes something of the VM so, and gives the vCPU's number.
+    """
+    __tracebackhide__ = True
+    with skipped_where_lacking(condition.__name__):
+        number = condition(vm)
+    with Guest(vm, arch.current(), number) as guest:
+        guest.load("heartbeat", guest_mode)
+        require_held(guest, f"{circumstance(condition)}, before the guest has run")
+        warm_up(guest)
+        require_held(guest, circumstance(condition))
+        require_runs_on(guest, f"{circumstance(condition)}, with the byte cleared")
 
 
 def require_immediate_runs(guest: Guest, condition: Condition) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from harness import caller
 from harness.host.features import reason
-from harness.kvm import arch
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running, warm_up
@@ -22,12 +21,11 @@ from suites.preset.everywhere import (
     RUNS,
     VALUE,
     Condition,
-    circumstance,
     each,
     require_held,
     require_immediate_runs,
     require_obeyed,
-    skipped_where_lacking,
+    require_obeyed_by_new,
 )
 from suites.preset.everywhere_of_caller import OF_THE_CALLER
 from suites.preset.everywhere_of_vm import MANY_VCPUS, OF_THE_VM
@@ -130,14 +128,7 @@ def test_whatever_the_caller_is(ready: Guest, condition: Condition) -> None:
 @each(BEFORE_THE_VCPU)
 def test_however_the_vcpu_was_made(vm: Vm, guest_mode: str, condition: Callable[[Vm], int]) -> None:
     """The same, whatever the vCPU's number and its VM."""
-    with skipped_where_lacking(condition.__name__):
-        number = condition(vm)
-    with Guest(vm, arch.current(), number) as guest:
-        guest.load("heartbeat", guest_mode)
-        require_held(guest, f"{circumstance(condition)}, before the guest has run")
-        warm_up(guest)
-        require_held(guest, circumstance(condition))
-        require_runs_on(guest, f"With the byte cleared, {circumstance(condition)},")
+    require_obeyed_by_new(vm, guest_mode, condition)
 
 
 @pytest.mark.claim("preset.everywhere")

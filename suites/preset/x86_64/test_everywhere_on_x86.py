@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness.kvm import abi, arch
+from harness.kvm import abi
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, readable, settings
 from harness.kvm.bits import Field, numbers
 from harness.kvm.guest import Guest
-from harness.kvm.run import RunResult
 from harness.kvm.running import warm_up
 from harness.kvm.vm import Vm
 from harness.require import require_eintr, require_no_progress, require_runs_on
@@ -27,7 +26,7 @@ from suites.preset.everywhere import (
     each,
     require_held,
     require_immediate_runs,
-    skipped_where_lacking,
+    require_obeyed_by_new,
 )
 from suites.preset.x86_64.everywhere_of_services import OF_EVERY_VM, WITH_LOCAL_APIC
 from suites.preset.x86_64.everywhere_of_vcpu import OF_EVERY_VCPU, PAGE
@@ -114,14 +113,14 @@ def test_whatever_is_enabled(vm: Vm, guest_mode: str, setting: str) -> None:
         return 0
 
     enable.__doc__, enable.__name__ = f"{setting} is enabled", setting
-    _obeyed_by_new(vm, guest_mode, enable)
+    require_obeyed_by_new(vm, guest_mode, enable)
 
 
 @pytest.mark.claim("preset.everywhere")
 @each(WITHOUT_IRQCHIP)
 def test_however_it_was_set_up(vm: Vm, guest_mode: str, condition: Callable[[Vm], int]) -> None:
     """The same with what is set before the first vCPU."""
-    _obeyed_by_new(vm, guest_mode, condition)
+    require_obeyed_by_new(vm, guest_mode, condition)
 
 
 @pytest.mark.claim("preset.everywhere")
@@ -129,7 +128,7 @@ def test_however_it_was_set_up(vm: Vm, guest_mode: str, condition: Callable[[Vm]
 @each(WITH_IRQCHIP)
 def test_whatever_chips_it_has(vm: Vm, guest_mode: str, condition: Callable[[Vm], int]) -> None:
     """The same with what only a VM with its interrupt controller in the kernel has."""
-    _obeyed_by_new(vm, guest_mode, condition)
+    require_obeyed_by_new(vm, guest_mode, condition)
 
 
 @pytest.mark.claim("preset.everywhere")
@@ -167,7 +166,9 @@ def test_each_byte_of_kvm_run(ready: Guest) -> None:
     with closing(ready.vcpu.map_again()) as page:
         for place in unread_bytes():
             was, page[place] = page[place], ~page[place] & 0xFF
-            require_eintr(_run(ready), f"With {page[place]:#x} in byte {place} of kvm_run")
+            require_eintr(
+                ready.run_immediate(VALUE), f"With {page[place]:#x} in byte {place} of kvm_run"
+            )
             page[place] = was
     require_no_progress(before, ready.witness(), "Whatever stood in kvm_run")
     require_runs_on(ready, "Whatever stood in kvm_run, with the byte cleared")
@@ -188,30 +189,13 @@ def _obeyed(guest: Guest, condition: Condition) -> None:
     require_runs_on(guest, f"{circumstance(condition)} or just was, with the byte cleared")
 
 
-def _obeyed_by_new(vm: Vm, guest_mode: str, condition: Callable[[Vm], int]) -> None:
-    with skipped_where_lacking(condition.__name__):
-        number = condition(vm)
-    with Guest(vm, arch.current(), number) as guest:
-        guest.load("heartbeat", guest_mode)
-        require_held(guest, f"{circumstance(condition)}, before the guest has run")
-        warm_up(guest)
-        require_held(guest, circumstance(condition))
-        require_runs_on(guest, f"{circumstance(condition)}, with the byte cleared")
-
-
-def _run(guest: Guest) -> RunResult:
-    guest.vcpu.immediate_exit = VALUE
-    try:
-        return guest.vcpu.run_many_raw(1)
-    finally:
-        guest.vcpu.immediate_exit = 0
-
-
 def _each_number(guest: Guest, name: str) -> None:
     before = guest.witness()
     with kept.kept(guest.vcpu):
         for number in _changed(guest, name):
-            require_eintr(_run(guest), f"With {number.path} of the {name} at {number.get():#x}")
+            require_eintr(
+                guest.run_immediate(VALUE), f"With {number.path} of the {name} at {number.get():#x}"
+            )
     require_no_progress(before, guest.witness(), f"Whatever stood in the {name}")
     require_runs_on(guest, "After other values, with the byte cleared")
 
@@ -250,7 +234,7 @@ def _each_msr(guest: Guest) -> None:
                 ioctls.set_msr(guest.vcpu, index, value)
             except KvmError:  # it is no such MSR, or may not have this value
                 continue
-            require_eintr(_run(guest), f"With MSR {index:#x} at {value:#x}")
+            require_eintr(guest.run_immediate(VALUE), f"With MSR {index:#x} at {value:#x}")
     require_no_progress(before, guest.witness(), "Whatever stood in an MSR")
     require_runs_on(guest, "After other values, with the byte cleared")
 

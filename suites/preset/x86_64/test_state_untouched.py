@@ -7,7 +7,7 @@ import pytest
 
 from harness.kvm.arch.x86_64 import patterns
 from harness.kvm.guest import Guest
-from harness.require import require_eintr, require_same_state
+from harness.require import require_same_state, require_untouched
 from suites.dimensions import every_guest_mode, every_irqchip, only_on
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
@@ -22,7 +22,7 @@ runs = pytest.mark.parametrize("times", [1, 20], ids=["once", "twenty_times"])
 @runs
 def test_first_run_changes_nothing(loaded: Guest, times: int) -> None:
     """vcpu_enter_guest() is not reached, and nothing before it changes what KVM gives."""
-    _runs_change_nothing(loaded, times, "before the first run of the guest")
+    _runs_change_nothing(loaded, times, "Before the first run of the guest")
 
 
 @pytest.mark.claim("preset.state_untouched")
@@ -31,17 +31,11 @@ def test_first_run_changes_nothing(loaded: Guest, times: int) -> None:
 @runs
 def test_later_run_changes_nothing(ready: Guest, times: int) -> None:
     """The same for a guest that has run, whose state was in the processor."""
-    _runs_change_nothing(ready, times, "after the guest has run")
+    _runs_change_nothing(ready, times, "After the guest has run")
 
 
 def _runs_change_nothing(guest: Guest, times: int, when: str) -> None:
     patterns.fill(guest.vcpu, guest.vm)
     before = guest.whole()
     require_same_state(before, guest.whole(), "Without a run in between")
-    guest.vcpu.immediate_exit = 1
-    result = guest.vcpu.run_many_raw(times)
-    guest.vcpu.immediate_exit = 0
-    circumstance = f"In {times} immediate runs {when}"
-    require_eintr(result, circumstance)
-    counted = guest.architecture.COUNTS_RUNS
-    require_same_state(before, guest.whole(), circumstance, may_change=counted)
+    require_untouched(guest, when, times=times)

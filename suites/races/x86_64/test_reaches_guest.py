@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 
 import pytest
 
 from harness.host import pace
 from harness.kick.engine import measure_speed
-from harness.kvm import exits, region
+from harness.kvm import exits
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
 from harness.kvm.memory import Memory
@@ -93,13 +92,11 @@ def test_interrupt(
 
 
 @pytest.fixture
-def storing(loaded: Guest) -> Iterator[tuple[Guest, Memory]]:
+def storing(loaded: Guest) -> tuple[Guest, Memory]:
     """The guest stores its counter in a page of its own slot, each turn."""
-    with closing(Memory(PAGE_BYTES)) as page:
-        region.put(loaded.vm, SLOT, ADDRESS, page, log_dirty=True)
-        loaded.set_data(STORE_AT, ADDRESS)
-        yield loaded, page
-        region.remove(loaded.vm, SLOT)
+    page = loaded.vm.add_memory(SLOT, ADDRESS, PAGE_BYTES, log_dirty=True)
+    loaded.set_data(STORE_AT, ADDRESS)
+    return loaded, page
 
 
 def wait_for_store(running: Running, page: Memory) -> int:
@@ -119,7 +116,7 @@ def test_memory_taken_away(storing: tuple[Guest, Memory]) -> None:
     for number in range(1, ROUNDS + 1):
         with Running(guest) as running:
             wait_for_store(running, page)
-            region.remove(guest.vm, SLOT)
+            guest.vm.delete_memory(SLOT)
             stored = page.read32(0)
             result = running.outcome()
         said = f"When its memory was taken away from a guest that ran, for the {number}. time"
@@ -130,7 +127,7 @@ def test_memory_taken_away(storing: tuple[Guest, Memory]) -> None:
             f"{said}, it went on storing there for {turns:,} turns of its loop after "
             "KVM_SET_USER_MEMORY_REGION had returned: no kick took it out"
         )
-        region.put(guest.vm, SLOT, ADDRESS, page, log_dirty=True)
+        guest.vm.restore_memory(SLOT, log_dirty=True)
 
 
 @pytest.mark.claim("races.reaches_guest")
@@ -145,14 +142,14 @@ def test_dirty_log_read(storing: tuple[Guest, Memory]) -> None:
         guest.set_data(QUIET, 0)
         with CountingHandler(KICK), Running(guest) as running:
             wait_for_store(running, page)
-            region.dirty_pages(guest.vm, SLOT, page)
+            guest.vm.dirty_pages(SLOT)
             seen = page.read32(0)
             wait_for_store(running, page)
             guest.set_data(QUIET, 1)
             running.wait_for_progress()
             running.stop_by(KICK)
         turns = (page.read32(0) - seen) & 0xFFFFFFFF
-        assert region.dirty_pages(guest.vm, SLOT, page), (
+        assert guest.vm.dirty_pages(SLOT), (
             f"After KVM_GET_DIRTY_LOG of a guest that ran, for the {number}. time, it stored to a "
             f"page for {turns:,} turns of its loop, but the next log does not have that page: no "
             "kick took the guest out to look at its page tables anew"
