@@ -68,6 +68,9 @@ def add_options(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; refuse an unknown claim or suite before anything runs."""
     config.addinivalue_line("markers", "claim(id): the claim of the catalogue that a test verifies")
+    config.addinivalue_line(
+        "markers", "keeps(*dimensions): all of whose values stay under --variants one"
+    )
     config.addinivalue_line("markers", "arch(*names): the architectures that a test can run on")
     config.stash[_SEEN] = {}
     config.stash[_COLLECTED] = []

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``--first`` and ``--stop-after``: the tests of some claims first, and no test begun too late.
+"""``--first``, ``--sooner`` and ``--stop-after``: some tests first, and no test begun too late.
 
 For a run that asks one question before all others and has little time, such as whether a broken
 KVM is refuted by the claims that it breaks. After the time only tests of the claims named first
 still begin, and of those only of claims that did not fail yet: the question is always answered.
+Of the tests of one claim those come sooner that are likely to answer, where somebody knows.
 What did not run has no result, and the journal's line ``stopped_early`` says so.
 """
 
@@ -20,7 +21,7 @@ from harness.reporting.markers import is_suite_test, property_of
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """--first and --stop-after."""
+    """--first, --sooner and --stop-after."""
     group = parser.getgroup("immediate_exit conformance")
     group.addoption(
         "--first",
@@ -28,6 +29,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         metavar="ID",
         help="run the tests of this claim first; may be repeated, in order",
+    )
+    group.addoption(
+        "--sooner",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="of one claim's tests, run those sooner whose result id begins so; may be repeated",
     )
     group.addoption(
         "--stop-after",
@@ -63,7 +71,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put the tests of the claims named first before the others, which keep their order."""
     first: Sequence[str] = config.option.first
     places = {name: place for place, name in enumerate(first)}
-    items.sort(key=lambda item: places.get(property_of(item, "claim"), len(places)))
+    sooner: tuple[str, ...] = tuple(config.option.sooner)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        claims_place = places.get(property_of(item, "claim"), len(places))
+        return claims_place, not property_of(item, "id").startswith(sooner or ("\0",))
+
+    items.sort(key=place)
 
 
 class Clock:

@@ -3,10 +3,12 @@
 
 A slow host, such as an emulated one, cannot afford each test in each of them. What is left out is
 chosen from the tests that were collected: of a test that is there for several values of a
-dimension only those with one value stay; but all of them, where the claim is about that dimension
-(`preset.every_guest_mode`). Other parameters (devices, turns, programs) decide what a test shows,
-and all of them stay. So every claim keeps its tests, and pytest-xdist's workers, which collect for
-themselves, agree.
+dimension only those with one value stay; but all of them, where the test is marked to keep that
+dimension (`pytest.mark.keeps`): what it looks at differs between the values, as the guest modes do
+for `preset.every_guest_mode`, and the state of the local APIC, which KVM has only where it is in
+the kernel, for `preset.state_untouched`. Other parameters (devices, turns, programs) decide what a
+test shows, and all of them stay. So every claim keeps its tests, and pytest-xdist's workers, which
+collect for themselves, agree.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from harness.reporting.markers import is_suite_test, property_of
+from harness.reporting.markers import is_suite_test
 
 ALL = "all"
 ONE = "one"
@@ -62,10 +64,14 @@ def one_of_each(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         kept = [
             item
             for item in kept
-            if property_of(item, "claim").endswith(f".every_{dimension}")
+            if dimension in _kept_dimensions(item)
             or _value(item, dimension) == list(dict.fromkeys(values[_function(item)]))[place]
         ]
     return kept
+
+
+def _kept_dimensions(item: pytest.Item) -> set[object]:
+    return {name for marker in item.iter_markers("keeps") for name in marker.args}
 
 
 def _function(item: pytest.Item) -> str:

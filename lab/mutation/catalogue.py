@@ -76,9 +76,9 @@ NEVER_JUDGED = frozenset({"preset.fast"})
 _REQUIRED = ("id", "class", "defect", "stands_for", "files", "tier")
 _OPTIONAL = (
     *("kind", "claims", "claims_held", "commit", "places", "since", "until", "ways"),
-    *("equivalent", "allowed_by"),
+    *("equivalent", "allowed_by", "shown_by"),
 )
-_LISTS = ("files", "claims", "claims_held", "ways")
+_LISTS = ("files", "claims", "claims_held", "ways", "shown_by")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
 OR = " or "  # between files that stand for each other
@@ -95,6 +95,8 @@ class Mutant:
 
     claims       each of them must fail on it
     claims_held  of a baseline: each of them must hold on it
+    shown_by     tests of those claims that show it, by the beginnings of their result ids: of a
+                 claim's hundred tests these are asked first, and the answer is there in seconds
     files        in the kernel's tree; the patch changes each of them. `a or b`: the first that the
                  kernel has, for code that moved to another file
     places       how many places it changes in all
@@ -122,6 +124,7 @@ class Mutant:
     ways: tuple[str, ...] = ()
     equivalent: str = ""
     allowed_by: str = ""
+    shown_by: tuple[str, ...] = ()
 
     @property
     def is_baseline(self) -> bool:
@@ -306,6 +309,7 @@ def _check_claims(made: Mutant, ways: frozenset[str], need: Any) -> None:
     if not made.equivalent:
         need(swept == (SWEPT in made.claims), f"the claim {SWEPT} and the tier 'sweep' go together")
         need(not swept or len(made.claims) == 1, "the sweep judges one claim")
+    need(made.claims or not made.shown_by, "'shown_by' goes with 'claims'")
     need(swept or not made.ways, "only the tier 'sweep' has 'ways'")
     for way in made.ways:
         need(not ways or way in ways, f"the sweep has no way {way!r}")

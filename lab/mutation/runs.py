@@ -101,6 +101,7 @@ class MutantTask(side_by_side.Task):
         return [
             *([f"--stop-after={self.plan.budget_s:g}"] if _has_budget(self.mutant) else []),
             *(f"--first={name}" for name in self.foretold),
+            *(f"--sooner={name}" for name in (self.mutant.shown_by if self.mutant else ())),
             *([f"--without-bugs-of={self.source.version}"] if self.left_out else []),
         ]
 

@@ -268,6 +268,7 @@ def test_after_a_signal_exit(ready: Guest) -> None:
 
 
 @pytest.mark.claim("preset.every_guest_mode")
+@pytest.mark.keeps("guest_mode")
 @every_guest_mode
 @every_irqchip
 def test_first_and_later_run(loaded: Guest) -> None:

@@ -19,6 +19,7 @@ REPEATS = 20
 @pytest.mark.claim("states.events_survive")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_interrupt(loaded: Guest) -> None:
     """Made pending by the host, not lost to immediate runs, and taken once by the next run."""
     loaded.set_data(0, int(loaded.vm.irqchip != "none"))

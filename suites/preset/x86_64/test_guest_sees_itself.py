@@ -32,6 +32,7 @@ def runs_until_kicked(guest: Guest) -> None:
 
 @pytest.mark.claim("preset.state_untouched")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_guest_finds_itself_unchanged(loaded: Guest) -> None:
     """Vector, x87, debug and control registers, segments and MSRs, as the guest reads them."""
     msrs = self_look.prepare(loaded)

@@ -163,6 +163,7 @@ every_state = pytest.mark.parametrize("set_up", STATES.values(), ids=STATES)
 
 @pytest.mark.claim("preset.run_fields")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 @every_state
 def test_state(loaded: Guest, set_up: Callable[[Guest], None]) -> None:
     """post_kvm_run_save() comes behind the label that both ways out go to."""
@@ -182,6 +183,7 @@ def test_every_mode(loaded: Guest) -> None:
 
 @pytest.mark.claim("preset.run_fields")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 @pin_guest_program("heartbeat", "events")
 def test_running(loaded: Guest) -> None:
     """The same with each controller, with interrupts off and on."""

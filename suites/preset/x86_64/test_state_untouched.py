@@ -19,6 +19,7 @@ runs = pytest.mark.parametrize("times", [1, 20], ids=["once", "twenty_times"])
 @pytest.mark.claim("preset.state_untouched")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 @runs
 def test_first_run_changes_nothing(loaded: Guest, times: int) -> None:
     """vcpu_enter_guest() is not reached, and nothing before it changes what KVM gives."""
@@ -28,6 +29,7 @@ def test_first_run_changes_nothing(loaded: Guest, times: int) -> None:
 @pytest.mark.claim("preset.state_untouched")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 @runs
 def test_later_run_changes_nothing(ready: Guest, times: int) -> None:
     """The same for a guest that has run, whose state was in the processor."""

@@ -67,6 +67,7 @@ def require_same_clocks(guest: Guest, what: str) -> None:
 
 @pytest.mark.claim("preset.time_untouched")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_clocks_before_first_run(loaded: Guest) -> None:
     """The TSC, its offset and adjustment, and the VM's clock."""
     require_same_clocks(loaded, "before the first run of the guest")
@@ -120,6 +121,7 @@ def reads(guest: Guest) -> tuple[int, int, int]:
 
 @pytest.mark.claim("preset.time_untouched")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 @pin_guest_program("time_stamp")
 def test_guest_reads_the_same_time(loaded: Guest) -> None:
     """The guest's own reading of the TSC lies between what KVM gives before and after it."""
@@ -143,6 +145,7 @@ def test_guest_reads_the_same_time(loaded: Guest) -> None:
 
 @pytest.mark.claim("preset.time_untouched")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_pages_of_time(loaded: Guest) -> None:
     """kvmclock's page and that of the stolen time are written on the way into the guest only."""
     clocks.use_pages(loaded.vcpu)

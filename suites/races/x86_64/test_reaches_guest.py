@@ -135,7 +135,10 @@ def test_dirty_log_read(storing: tuple[Guest, Memory]) -> None:
     """What is stored after KVM_GET_DIRTY_LOG has returned is in the next log, or never sent.
 
     The guest stores a little after the first log and stops; the second is read when KVM_RUN has
-    been left, for a processor that logs by itself (PML) hands over its log at an exit.
+    been left, for a processor that logs by itself (PML) hands over its log at an exit. Each second
+    time the guest is stopped at once, for the next tick of the host takes it out as a kick does:
+    where it has stored nothing since then, the round says nothing. Processors that take turns need
+    the others, in which a store is waited for.
     """
     guest, page = storing
     for number in range(1, ROUNDS + 1):
@@ -144,12 +147,13 @@ def test_dirty_log_read(storing: tuple[Guest, Memory]) -> None:
             wait_for_store(running, page)
             guest.vm.dirty_pages(SLOT)
             seen = page.read32(0)
-            wait_for_store(running, page)
+            if number % 2:
+                wait_for_store(running, page)
             guest.set_data(QUIET, 1)
             running.wait_for_progress()
             running.stop_by(KICK)
         turns = (page.read32(0) - seen) & 0xFFFFFFFF
-        assert guest.vm.dirty_pages(SLOT), (
+        assert guest.vm.dirty_pages(SLOT) or not turns, (
             f"After KVM_GET_DIRTY_LOG of a guest that ran, for the {number}. time, it stored to a "
             f"page for {turns:,} turns of its loop, but the next log does not have that page: no "
             "kick took the guest out to look at its page tables anew"

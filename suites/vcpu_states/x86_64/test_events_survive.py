@@ -72,6 +72,7 @@ def require_survives(
 @pytest.mark.claim("states.events_survive")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_injected_interrupt(looping: Guest) -> None:
     """KVM_SET_VCPU_EVENTS with interrupt.injected: one that is on its way into the guest."""
     events = ioctls.get_events(looping.vcpu)
@@ -88,6 +89,7 @@ def test_injected_interrupt(looping: Guest) -> None:
 @pytest.mark.claim("states.events_survive")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_nmi(looping: Guest) -> None:
     """KVM_NMI."""
     ioctls.nmi(looping.vcpu)
@@ -97,6 +99,7 @@ def test_nmi(looping: Guest) -> None:
 @pytest.mark.claim("states.events_survive")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_injected_exception(looping: Guest) -> None:
     """KVM_SET_VCPU_EVENTS with exception.injected."""
     events = ioctls.get_events(looping.vcpu)
@@ -130,6 +133,7 @@ def test_pending_exception(looping: Guest) -> None:
 @pytest.mark.claim("states.events_survive")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_smi(looping: Guest) -> None:
     """KVM_SMI."""
     if not looping.vm.check_extension("KVM_CAP_X86_SMM"):
@@ -143,6 +147,7 @@ def test_smi(looping: Guest) -> None:
 @pytest.mark.claim("states.events_survive")
 @every_guest_mode
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_triple_fault(looping: Guest) -> None:
     """triple_fault.pending: immediate runs keep it, the next run is KVM_EXIT_SHUTDOWN, once."""
     if not ioctls.enable_triple_fault_event(looping.vm):

@@ -143,6 +143,7 @@ def require_each_event_kept(guest: Guest, state: str) -> None:
 
 @pytest.mark.claim("states.mp_states")
 @every_irqchip
+@pytest.mark.keeps("irqchip")
 def test_runnable_runs(looping: Guest) -> None:
     """Made runnable by userspace, from its halt where it can halt: it runs."""
     if looping.vm.irqchip != "none":

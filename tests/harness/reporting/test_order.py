@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""--first and --stop-after: the question first, and no test begun too late."""
+"""--first, --sooner and --stop-after: the question first, and no test begun too late."""
 
 from __future__ import annotations
 
@@ -48,6 +48,15 @@ def test_claims_named_first_are_tested_first_in_their_order(tmp_path: Path) -> N
         *("per_vcpu.a", "per_vcpu.b", "returns.a", "returns.b", "repeats.a", "repeats.b")
     ]
     assert folder_journal(tmp_path / "out").left_out == 0
+
+
+def test_of_one_claim_what_is_likely_to_answer_comes_sooner(tmp_path: Path) -> None:
+    project = fake.make(tmp_path / "p", preset=SUITE)
+    sooner = ("--sooner=preset.returns.b", "--sooner=preset.repeats.b")
+    fake.pytest_run(project, *FIRST, *sooner, f"--results={tmp_path / 'out'}")
+    assert ran(tmp_path / "out") == [
+        *("per_vcpu.a", "per_vcpu.b", "returns.b", "returns.a", "repeats.b", "repeats.a")
+    ]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -32,7 +32,14 @@ def test_pinned(guest_mode, irqchip):
 @every_mode
 @every_irqchip
 @pytest.mark.claim("preset.every_guest_mode")
+@pytest.mark.keeps("guest_mode")
 def test_about_modes(guest_mode, irqchip):
+    pass
+
+@every_irqchip
+@pytest.mark.keeps("guest_mode", "irqchip")
+@pytest.mark.claim("preset.state_untouched")
+def test_about_irqchips(irqchip):
     pass
 
 @pytest.mark.claim("preset.fast")
@@ -46,6 +53,9 @@ ONE = {
     "preset.about_modes.none_real",
     "preset.about_modes.none_protected",
     "preset.about_modes.none_long",
+    "preset.about_irqchips.none",
+    "preset.about_irqchips.split",
+    "preset.about_irqchips.full",
     "preset.plain",
 }
 
@@ -67,7 +77,7 @@ def test_all_is_the_default(tmp_path: Path) -> None:
     project = fake.make(tmp_path / "p", preset=SUITE)
     done = fake.pytest_run(project, f"--results={tmp_path / 'out'}")
     read = journal.read(tmp_path / "out" / journal.NAME)
-    assert len(read.results) == 18 + 2 + 9 + 1
+    assert len(read.results) == 18 + 2 + 9 + 3 + 1
     assert "variants" not in read.environment
     assert "one variant" not in done.stdout
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from harness.claims import catalogue as claims
 from lab.mutation import catalogue
 from lab.sweep.ways import WAYS
+from tests.fakes import project as fake
 
 #: Claims that no mutant can break, and why.
 BEYOND_MUTANTS = {
@@ -27,6 +31,17 @@ def test_every_claim_of_x86_has_a_mutant_that_must_fail_it() -> None:
         if claim.applies_to("x86_64") and name not in refuted and name not in BEYOND_MUTANTS
     ]
     assert lacking == [], "a claim that nothing was seen to refute proves nothing"
+
+
+def test_what_shows_a_mutant_is_a_test_of_its_claims(tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    done = fake.pytest_run(fake.ROOT, "--collect-only", "-qq", f"--plan={plan}")
+    assert done.returncode == 0, done.stdout
+    tests = [(name, claim) for name, claim in json.loads(plan.read_text())]
+    for mutant in catalogue.read().values():
+        for beginning in mutant.shown_by:
+            found = [name for name, claim in tests if claim in mutant.claims]
+            assert any(name.startswith(beginning) for name in found), (mutant.id, beginning)
 
 
 def test_every_class_has_a_mutant() -> None:
