@@ -16,6 +16,7 @@ from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
 from lab.campaign import side_by_side, state
+from lab.emulation import cache as caches
 from lab.emulation import conformance, programs
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
@@ -91,7 +92,7 @@ def matrix(
     ]
     try:
         programs.check(Machine().program)
-        with held(output, "matrix") as folder:
+        with caches.used(), held(output, "matrix") as folder:
             return _launch(entries, folder, asked, fresh=fresh, parallel=parallel)
     except KernelError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)

@@ -13,6 +13,7 @@ import click
 from harness import files
 from harness.claims import CatalogueError, kernel_bugs
 from lab.campaign import side_by_side
+from lab.emulation import cache as caches
 from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
@@ -125,7 +126,7 @@ def mutate(
     )
     try:
         programs.check(Machine().program, "mutation")
-        with held(output, "mutate") as folder:
+        with caches.used(), held(output, "mutate") as folder:
             sources = _sources(wanted, tree)
             return _launch(sources, chosen, folder, plan, fresh=fresh, parallel=parallel)
     except KernelError as error:

@@ -49,6 +49,34 @@ def make_folder(folder: Path) -> None:
         raise KernelError(_unwritable(folder, "no permission to write there"))
 
 
+@contextmanager
+def used() -> Iterator[None]:
+    """What cannot be read or written in the cache is told as that: it is no file of the results.
+
+    Raises KernelError for such an OSError, and lets others pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        if sentence := cannot_use(error):
+            raise KernelError(sentence) from error
+        raise
+
+
+def cannot_use(error: OSError) -> str:
+    """The sentence for a file of the cache; empty for any other."""
+    name = Path(os.fsdecode(error.filename)).absolute() if error.filename else None
+    if name is None or not name.is_relative_to(root()):
+        return ""
+    within = name.relative_to(root()).parts
+    # debian/sources/RELEASE and the like are fetched whole, and mutants/RELEASE is made whole.
+    entry = root().joinpath(*within[: 3 if within[:1] == ("debian",) else 2])
+    return (
+        f"the cache's file {name} cannot be used: {error.strerror}; what is missing there is "
+        f"fetched or made again once {entry} is removed"
+    )
+
+
 def need_room(folder: Path, needed: int, what: str) -> None:
     """Raises KernelError unless the file system of `folder` has `needed` bytes free."""
     free = shutil.disk_usage(folder).free

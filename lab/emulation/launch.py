@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.reporting import variants
 from harness.reporting.journal import new_run
 from lab.emulation import arch, conformance, programs
+from lab.emulation import cache as caches
 from lab.emulation import kernel as kernels
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
@@ -41,7 +42,7 @@ def launch(
         machine.check()
         programs.check(machine.program)
         kernel = kernels.find(spec, say=to.say)
-        with output_folder.held(request.output, kernel.release) as output:
+        with caches.used(), output_folder.held(request.output, kernel.release) as output:
             asked = dataclasses.replace(request, run=new_run())
             return _launch(kernel, machine, asked, to, narrowed, output, limits, why, modules)
     except KernelError as error:

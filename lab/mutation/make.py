@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.emulation import cache as caches
 from lab.emulation.errors import KernelError
 from lab.launch.exit_codes import Exit
 from lab.launch.speaker import Speaker
@@ -38,8 +39,7 @@ def make(source_file: str, mutants: str, mutant_id: str, to: Speaker) -> tuple[i
             outcome = Fate.NOT_BUILT
         return Exit.SUITE_ERROR, {"error": str(error), "outcome": outcome.value}
     except OSError as error:
-        why = f"{error.filename} cannot be used: {error.strerror}; what is missing in the cache is "
-        why += f"made again once {build.folder_of(source)} or its folder of sources is removed"
+        why = caches.cannot_use(error) or f"{error.filename} cannot be used: {error.strerror}"
         return Exit.SUITE_ERROR, {"error": why, "outcome": outcome.value}
     return Exit.HELD, {
         "release": source.release,

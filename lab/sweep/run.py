@@ -63,7 +63,7 @@ def sweep(
                 "own: no instruction of the way into the guest can be aimed at; sweep a kernel "
                 "without it"
             )
-        with output_folder.held(wanted, f"sweep-{kernel.release}") as folder:
+        with cache.used(), output_folder.held(wanted, f"sweep-{kernel.release}") as folder:
             _clear(folder)
             to.out(f"Sweep of {kernel.name}: tier {machine.tier}, {', '.join(ways)}")
             to.out(f"Results go to {nearest(folder)}")

@@ -18,7 +18,7 @@ def test_a_file_that_is_missing_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KVM_CONFORMANCE_CACHE", str(tmp_path / "cache"))
-    nowhere = str(tmp_path / "gone")
+    nowhere = str(tmp_path / "cache/debian/sources/gone")
     words = ("b", "6.1", "Debian 6.1", "6.1", nowhere, nowhere, "gcc", "6.1_1", "d")
     Source(*words).write(tmp_path / "source.json")
     to = Written(io.StringIO())
@@ -26,4 +26,4 @@ def test_a_file_that_is_missing_in_the_cache(
     code, found = make.make(file, str(catalogue.FOLDER), make.STOCK, to)
     assert (code, found["outcome"]) == (Exit.SUITE_ERROR, "not judged")
     assert nowhere in found["error"]
-    assert "is made again" in found["error"]
+    assert "is fetched or made again" in found["error"]
