@@ -27,13 +27,14 @@ Always on, around each test of the suites: the kernel's log, and what the test l
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from harness import devices
 from harness.devices import Device
+from harness.host import held
 from harness.host.features import reason
 from harness.host.kernel_log import KernelLog, alarms
 from harness.host.leftovers import left_behind_since, take_stock
@@ -120,6 +121,12 @@ def repeated_answers() -> dict[str, int]:
         "spurious_eintr": returns_for_nothing.count,
         "interrupted_ioctls": sum(interrupted.values()),
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def thread_at_first() -> Mapping[str, str]:
+    """What the kernel says of the thread that runs the tests, before the first of them."""
+    return held.of_this_thread()
 
 
 # ---- stages of life

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _KINDS = ("SUnreclaim", "KernelStack", "PageTables", "VmallocUsed", "Percpu")
@@ -29,12 +30,19 @@ _STATUS = (
     *("CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters"),
     *("Speculation_Store_Bypass", "SpeculationIndirectBranch"),
 )
-_FLAGS_FIELD, _POLICY_FIELD = 9, 41  # of /proc/self/stat, proc(5)
-_PF_SUPERPRIV = 0x100  # a privilege was used, for any reason
+_FIELDS = {"flags": 9, "nice": 19, "policy": 41}  # of /proc/self/stat, proc(5)
+# PF_SUPERPRIV, PF_NPROC_EXCEEDED, and the bit that PF_USED_ASYNC had: set for reasons of any call.
+_PF_OF_ANY_CALL = 0x100 | 0x1000 | 0x4000
+#: What no test changes in the thread that it runs in, from the first test to the last.
+LASTING = (*_FIELDS, "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+# mm/vmstat.c, vmstat_refresh(): a read by root adds up what each processor counted for itself.
+_ADD_UP = Path("/proc/sys/vm/stat_refresh")
 
 
 def memory() -> Mapping[str, int]:
     """Bytes by kind. Raises OSError."""
+    with suppress(OSError):
+        _ADD_UP.read_bytes()
     found: dict[str, int] = {}
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
@@ -97,9 +105,18 @@ def of_this_thread() -> Mapping[str, str]:
             found[name] = value.strip()
     # Fields are counted from 1; the name, which may hold any character, is the second.
     fields = (place / "stat").read_text().rpartition(")")[2].split()
-    found["flags"] = hex(int(fields[_FLAGS_FIELD - 3]) & ~_PF_SUPERPRIV)
-    found["policy"] = fields[_POLICY_FIELD - 3]
+    found |= {name: fields[number - 3] for name, number in _FIELDS.items()}
+    found["flags"] = hex(int(found["flags"]) & ~_PF_OF_ANY_CALL)
     return found
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What is not as it was, a text each."""
+    return [
+        f"{name} went from {value} to {now[name]}"
+        for name, value in before.items()
+        if now[name] != value
+    ]
 
 
 def of_this_process() -> Mapping[str, frozenset[str]]:

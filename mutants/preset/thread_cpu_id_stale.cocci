@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// KVM_RUN drops the note that the thread's restartable sequence is stale.
+// A thread that moves to another processor on the way into the guest keeps its old cpu_id.
 @@
 expression E;
 @@
-+clear_thread_flag(TIF_NOTIFY_RESUME);
++u32 number = 0;
++if (current->rseq)
++	(void)get_user(number, &current->rseq->cpu_id);
  E = xfer_to_guest_mode_handle_work(vcpu);
++if (current->rseq)
++	(void)put_user(number, &current->rseq->cpu_id);

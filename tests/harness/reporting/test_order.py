@@ -73,6 +73,15 @@ def test_when_the_time_is_over_only_open_questions_go_on(tmp_path: Path, workers
     assert folder_journal(out).exit_status == 1
 
 
+def test_a_test_that_broke_decides_nothing(tmp_path: Path) -> None:
+    """Its claim's other tests go on, also when the time is over."""
+    broken = SUITE.replace('assert turn == "c", "it failed"', 'assert turn != {}["no key"]')
+    project = fake.make(tmp_path / "p", preset=broken)
+    words = ("--first=preset.per_vcpu", "--stop-after=0", f"--results={tmp_path / 'out'}")
+    fake.pytest_run(project, *words)
+    assert ran(tmp_path / "out") == ["per_vcpu.a", "per_vcpu.b"]
+
+
 def test_files_of_other_claims_are_not_read_where_nothing_else_has_time(tmp_path: Path) -> None:
     project = fake.make(tmp_path / "p", preset=SUITE, races="import there_is_no_such_module")
     words = ("--stop-after=0", f"--results={tmp_path / 'out'}")
