@@ -22,6 +22,7 @@ ONE = "one"
 #: The dimensions of conftest.py, and which of their values stays, in the order of the parameters:
 #: the last mode is the architecture's richest, the first interrupt controller the fixture's own.
 _KEPT = {"guest_mode": -1, "irqchip": 0}
+_Test = tuple[str, frozenset[tuple[str, int]]]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -56,20 +57,27 @@ def one_of_each(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """The tests with one value of each dimension."""
     kept = list(items)
     for dimension, place in _KEPT.items():
-        values: dict[str, list[object]] = {}
+        values: dict[_Test, list[object]] = {}
         for item in kept:
-            values.setdefault(_function(item), []).append(_value(item, dimension))
+            values.setdefault(_test(item, dimension), []).append(_value(item, dimension))
         kept = [
             item
             for item in kept
             if property_of(item, "claim").endswith(f".every_{dimension}")
-            or _value(item, dimension) == list(dict.fromkeys(values[_function(item)]))[place]
+            or _value(item, dimension) == list(dict.fromkeys(values[_test(item, dimension)]))[place]
         ]
     return kept
 
 
-def _function(item: pytest.Item) -> str:
-    return item.nodeid.partition("[")[0]
+def _test(item: pytest.Item, dimension: str) -> _Test:
+    """What is the same in several values of a dimension: the function, and its other parameters.
+
+    A line of a list that names its own controller is one test, not a variant of the other lines.
+    """
+    callspec = getattr(item, "callspec", None)
+    given = callspec.params.items() if callspec else ()
+    others = {(name, id(value)) for name, value in given if name != dimension}
+    return item.nodeid.partition("[")[0], frozenset(others)
 
 
 def _value(item: pytest.Item, dimension: str) -> object:

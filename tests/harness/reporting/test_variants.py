@@ -35,6 +35,13 @@ def test_pinned(guest_mode, irqchip):
 def test_about_modes(guest_mode, irqchip):
     pass
 
+@pytest.mark.parametrize(
+    ("line", "irqchip"), [("timer", "none"), ("routed", "split")], ids=["timer", "routed"]
+)
+@pytest.mark.claim("preset.repeats")
+def test_list(line, irqchip):
+    pass
+
 @pytest.mark.claim("preset.fast")
 def test_plain():
     pass
@@ -46,6 +53,8 @@ ONE = {
     "preset.about_modes.none_real",
     "preset.about_modes.none_protected",
     "preset.about_modes.none_long",
+    "preset.list.timer",
+    "preset.list.routed",
     "preset.plain",
 }
 
@@ -67,7 +76,7 @@ def test_all_is_the_default(tmp_path: Path) -> None:
     project = fake.make(tmp_path / "p", preset=SUITE)
     done = fake.pytest_run(project, f"--results={tmp_path / 'out'}")
     read = journal.read(tmp_path / "out" / journal.NAME)
-    assert len(read.results) == 18 + 2 + 9 + 1
+    assert len(read.results) == 18 + 2 + 9 + 2 + 1
     assert "variants" not in read.environment
     assert "one variant" not in done.stdout
 
