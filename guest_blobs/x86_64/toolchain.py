@@ -18,6 +18,7 @@ TOOLCHAIN = Toolchain(
     placements={
         # A program of the host, and where Linux has those of 32 bits by custom.
         "compat_caller": Placement(("protected",), 0x08048000, 0x08049000),
+        "lowered": Placement(("long",)),
         "mmio_forms": Placement(("protected", "long")),
         "nested_svm": Placement(("long",)),
         "pages": Placement(("protected", "long")),
