@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from harness.host.features import reason
@@ -13,10 +11,11 @@ from harness.kvm.kicked_here import Ready, until_asleep, until_progress
 from harness.kvm.raw_mask import NUMBERS, BlockedAll
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.require import require_left, require_no_progress, require_runs_on, require_signal_exit
-from harness.undisturbed import Tried, first_undisturbed, undisturbed
+from harness.require import require_left, require_runs_on
+from harness.undisturbed import first_undisturbed
 from suites.dimensions import KICK, irqchip_in_kernel, pin_guest_program
 from suites.signals.kinds import require_each_kind_ends
+from suites.signals.masks import require_keeps_out, require_lets_in
 
 WITH_IRQCHIP = 0, 1  # the data word of the program halt: interrupts end at the controller
 LONGEST_POLL_NS = 2_000_000_000
@@ -119,40 +118,3 @@ def test_full_mask(ready: Guest) -> None:
         result = first_undisturbed(lambda: ready.vcpu.run_raw(goes_on=False))
         blocked.take_all()
     require_left(result, "With every signal pending and a full mask, and the stop word")
-
-
-def require_lets_in(guest: Guest, blocked: BlockedAll, number: int, circumstance: str) -> None:
-    """The pending signal ends the run before the guest's first instruction, and stays pending.
-
-    The stop word ends the run of a kernel that keeps it out.
-    """
-    __tracebackhide__ = True
-    said = f"With signal {number} pending, {circumstance}"
-    guest.stop()
-    blocked.send(number)
-    before = guest.witness()
-    result = guest.vcpu.run_raw()
-    found = blocked.take(number)
-    require_signal_exit(result, said)
-    # The one statistic that such a run counts.
-    after = replace(guest.witness(), signal_exits=before.signal_exits)
-    require_no_progress(before, after, said)
-    assert found == 1, f"{said}, it must stay pending once, but it is pending {found} times"
-
-
-def require_keeps_out(guest: Guest, blocked: BlockedAll, number: int, circumstance: str) -> None:
-    """The guest runs to the stop word and leaves by itself; the signal stays pending."""
-    __tracebackhide__ = True
-    said = f"With signal {number} pending, {circumstance}"
-    guest.stop()
-
-    def run(times: int) -> Tried:
-        blocked.send(number, times)
-        result = guest.vcpu.run_raw(goes_on=False)
-        found = blocked.take(number)
-        assert found == times, f"{said}, it must stay pending once, but is pending {found} times"
-        return Tried(result, result.describe() if result.for_nothing else "")
-
-    # A signal that is let in ends a run as if nothing had.
-    found = undisturbed(lambda: run(1), lambda: run(0), said)
-    require_left(found.result, f"{said}, and the stop word")
