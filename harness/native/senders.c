@@ -81,6 +81,12 @@ int ke_take_pending(int signo)
 	return errno == EAGAIN ? 0 : -errno;
 }
 
+/* tgkill(2) to a thread of any process: 0 or -errno. */
+int ke_signal_thread(int process, int tid, int signo)
+{
+	return syscall(SYS_tgkill, process, tid, signo) ? -errno : 0;
+}
+
 /* ptrace(2) of a thread, without address and data: 0 or -errno. */
 int ke_ptrace(int request, int tid)
 {

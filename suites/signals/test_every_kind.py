@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
+from harness.host import pace
 from harness.host.features import reason
 from harness.kvm.guest import Guest
+from harness.kvm.guest_process import DEAF, GuestProcess
 from harness.kvm.kicked_here import Ready, until_asleep, until_progress
 from harness.kvm.raw_mask import NUMBERS, BlockedAll
 from harness.kvm.running import Running
@@ -18,6 +22,7 @@ from suites.signals.kinds import require_each_kind_ends
 from suites.signals.masks import require_keeps_out, require_lets_in
 
 WITH_IRQCHIP = 0, 1  # the data word of the program halt: interrupts end at the controller
+PATIENCE_S = pace.here().patience(10.0)
 LONGEST_POLL_NS = 2_000_000_000
 DOUBLINGS = 10  # a poll lasts 10 us at first and doubles with each halt that outlasts it: 10 ms
 
@@ -118,3 +123,30 @@ def test_full_mask(ready: Guest) -> None:
         result = first_undisturbed(lambda: ready.vcpu.run_raw(goes_on=False))
         blocked.take_all()
     require_left(result, "With every signal pending and a full mask, and the stop word")
+
+
+@pytest.mark.claim("signals.every_kind")
+def test_no_mask_keeps_out_a_stop_or_a_kill(loaded: Guest, guest_mode: str) -> None:
+    """sigprocmask(2): "It is not possible to block SIGKILL or SIGSTOP", not by KVM_RUN's mask
+    either: kvm_vcpu_ioctl_set_sigmask() takes them out of it.
+
+    Both are sent to the vCPU's thread, for another one would take them in its place.
+    """
+    with GuestProcess(guest_mode, kind=DEAF) as apart:
+        answer = apart.ask("progress")
+        assert not answer.outcome, f"Before SIGSTOP, {answer.outcome}"
+        apart.signal_thread(answer.thread, signal.SIGSTOP)
+        assert apart.stops(PATIENCE_S), said_of_the_deaf("SIGSTOP", "stop")
+        apart.go_on()
+        answer = apart.ask("progress")
+        assert not answer.outcome, f"After SIGSTOP and SIGCONT, {answer.outcome}"
+        apart.signal_thread(answer.thread, signal.SIGKILL)
+        assert apart.killed(PATIENCE_S), said_of_the_deaf("SIGKILL", "end")
+
+
+def said_of_the_deaf(name: str, what: str) -> str:
+    """That a signal did not reach a vCPU's thread."""
+    return (
+        f"On {name} to a vCPU's thread whose mask of KVM_SET_SIGNAL_MASK names every signal, the "
+        f"process must {what}, but did not within {PATIENCE_S:.0f} s, in which its guest ran on"
+    )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.host import pace
 from harness.kvm.guest import Guest
 from harness.kvm.guest_process import GuestProcess
 from harness.kvm.kicked_here import run_disturbed
@@ -28,6 +29,7 @@ from suites.dimensions import (
 # Turns of the guest's loop: it has run on, well after the signals.
 ON_AND_ON = 500
 PAUSES = 5
+PATIENCE_S = pace.here().patience(10.0)
 
 
 def require_handled_once(handler: CountingHandler, circumstance: str) -> None:
@@ -199,7 +201,10 @@ def test_spurious_stopped_and_continued(
         answer = apart.ask("progress")
         for number in range(1, PAUSES + 1):
             assert not answer.outcome, f"Before pause {number}, {answer.outcome}"
-            apart.pause()
+            assert apart.pause(PATIENCE_S), (
+                f"On SIGSTOP {number}, the vCPU's thread must leave KVM_RUN and stop, but its "
+                f"process was not stopped after {PATIENCE_S:.0f} s"
+            )
             apart.go_on()
             answer = apart.ask("progress")
         last = apart.ask("stop")
