@@ -12,5 +12,7 @@ int ke_block_exactly(uint64_t signals, uint64_t *before);
 int ke_take_pending(int signo);
 int ke_signal_thread(int process, int tid, int signo);
 int ke_ptrace(int request, int tid);
+int ke_child_tracer(int tid, int ready);
+void ke_be_traced_by(long pid);
 
 #endif

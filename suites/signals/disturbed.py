@@ -9,7 +9,6 @@ import pytest
 
 from harness.host import freezer, pace, task_work, tracer
 from harness.host.features import reason
-from harness.kvm.guest import Guest
 from harness.kvm.guest_process import Answer, GuestProcess
 from harness.kvm.kicked_here import run_disturbed_asleep
 from harness.kvm.run import RunResult
@@ -41,7 +40,9 @@ def require_stops(guest_mode: str, kind: str, waits: str) -> int:
         except tracer.NoTracerError as error:
             lacking = reason("no_ptrace", str(error))
         last = apart.ask("stop")
-    assert last.stopped, f"At the end of a run of a vCPU that {waits} and was stopped, {last.outcome}"
+    assert last.stopped, (
+        f"At the end of a run of a vCPU that {waits} and was stopped, {last.outcome}"
+    )
     if lacking:
         pytest.skip(lacking)
     return last.eintr
@@ -62,7 +63,9 @@ def require_freezes(guest_mode: str, kind: str, waits: str) -> int:
             last = apart.ask("stop")
     except freezer.NoFreezerError as error:
         pytest.skip(reason("no_freezer", str(error)))
-    assert last.stopped, f"At the end of a run of a vCPU that {waits} and was frozen, {last.outcome}"
+    assert last.stopped, (
+        f"At the end of a run of a vCPU that {waits} and was frozen, {last.outcome}"
+    )
     return last.eintr
 
 

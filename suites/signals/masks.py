@@ -12,7 +12,9 @@ from harness.require import require_left, require_no_progress, require_signal_ex
 from harness.undisturbed import Tried, undisturbed
 
 
-def require_lets_in(guest: Guest, blocked: Blocked | BlockedAll, number: int, circumstance: str) -> None:
+def require_lets_in(
+    guest: Guest, blocked: Blocked | BlockedAll, number: int, circumstance: str
+) -> None:
     """The pending signal ends the run before the guest's first instruction, and stays pending.
 
     The stop word ends the run of a kernel that keeps it out.
@@ -31,7 +33,9 @@ def require_lets_in(guest: Guest, blocked: Blocked | BlockedAll, number: int, ci
     assert found == 1, f"{said}, it must stay pending once, but it is pending {found} times"
 
 
-def require_keeps_out(guest: Guest, blocked: Blocked | BlockedAll, number: int, circumstance: str) -> None:
+def require_keeps_out(
+    guest: Guest, blocked: Blocked | BlockedAll, number: int, circumstance: str
+) -> None:
     """The guest runs to the stop word and leaves by itself; the signal stays pending."""
     __tracebackhide__ = True
     said = f"With signal {number} pending, {circumstance}"
