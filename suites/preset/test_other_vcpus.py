@@ -50,9 +50,7 @@ def by_a_signal(vcpu: Vcpu) -> RunResult:
 @pytest.mark.claim("preset.per_vcpu")
 @every_irqchip
 @pytest.mark.parametrize("run", [by_the_byte, by_a_signal], ids=["by_the_byte", "by_a_signal"])
-def test_others_are_left_alone(
-    kvm: System, ready: Guest, run: Callable[[Vcpu], RunResult]
-) -> None:
+def test_others_are_left_alone(kvm: System, ready: Guest, run: Callable[[Vcpu], RunResult]) -> None:
     """Each vCPU has a kvm_run and a state of its own, and none of another's runs writes there.
 
     Of a VM's first, its second and its last, and of another VM's. Each byte of the others' kvm_run

@@ -137,6 +137,4 @@ def test_spurious_task_work_while_halted(
 
     result = run_with_work(halting, "is halted", wake_and_stop)
     record_property("spurious_eintr", result.spurious)
-    require_left(
-        result, "After work for a halted vCPU's thread, with the stop word"
-    )
+    require_left(result, "After work for a halted vCPU's thread, with the stop word")

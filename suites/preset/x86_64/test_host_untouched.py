@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import pytest
 
 from harness.host import held
 from harness.host.features import reason
 from harness.host.pace import here
-from harness.kvm.arch.x86_64 import patterns
 from harness.kvm.arch.x86_64.alive import vms_alive
-from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, ThreadLook, looked_at
 from harness.kvm.fresh_vm import run_in_fresh_vm
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running
@@ -23,6 +20,7 @@ from harness.kvm.signals import Blocked
 from harness.kvm.system import System
 from harness.require import require_eintr, require_left
 from suites.dimensions import KICK, every_guest_mode, only_on
+from suites.preset.x86_64.looking import looking, require_same_thread
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
@@ -133,27 +131,6 @@ def test_nothing_is_kept(ready: Guest, thread_at_first: Mapping[str, str]) -> No
     assert not more, (
         f"After {runs:,} immediate runs the process must have nothing in addition, but it has "
         f"{' and '.join(f'{name} {sorted(those)}' for name, those in more.items())}"
-    )
-
-
-@contextmanager
-def looking(guest: Guest) -> Iterator[ThreadLook]:
-    """The threads that call KVM_RUN are looked at, with the guest's state unlike theirs."""
-    patterns.fill(guest.vcpu, guest.vm)
-    try:
-        with looked_at(guest.vcpu) as look:
-            yield look
-    except NoExtendedStateError:
-        pytest.skip(reason("other_architecture", "a processor without XSAVE"))
-
-
-def require_same_thread(look: ThreadLook, circumstance: str) -> None:
-    """The thread has what it had before KVM_RUN."""
-    __tracebackhide__ = True
-    found = look.differences()
-    assert not found, (
-        f"{circumstance}, the thread that called KVM_RUN must be as it was, but "
-        f"{'; '.join(found[:4])} (run {look.calls})"
     )
 
 
