@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Mapping
 
 import pytest
@@ -15,9 +16,11 @@ from harness.host.pace import here
 from harness.kvm.arch.x86_64.alive import vms_alive
 from harness.kvm.fresh_vm import run_in_fresh_vm
 from harness.kvm.guest import Guest, create
+from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked
 from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
 from harness.require import require_eintr, require_left
 from suites.dimensions import KICK, every_guest_mode, only_on
 from suites.preset.x86_64.looking import looking, require_same_thread
@@ -26,6 +29,7 @@ pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 TIMES = 20
 MOVES = 6
+LANES, ROUNDS = 16, 16
 # On a usual host, and on an emulated one. The kernel counts slabs by processor, and tells half a
 # megabyte late (calculate_normal_threshold()): what 64 bytes a run come to must be more.
 MANY, FEW = 20_000, 4_000
@@ -131,6 +135,41 @@ def test_nothing_is_kept(ready: Guest, thread_at_first: Mapping[str, str]) -> No
     assert not more, (
         f"After {runs:,} immediate runs the process must have nothing in addition, but it has "
         f"{' and '.join(f'{name} {sorted(those)}' for name, those in more.items())}"
+    )
+
+
+@pytest.mark.claim("preset.host_untouched")
+def test_nothing_is_kept_of_threads(ready: Guest) -> None:
+    """A vCPU holds on to the thread that ran it last, and lets go of that one with the next.
+
+    Several vCPUs at once, for before Linux 6.14 each such change waits for a grace period of RCU.
+    """
+    if not held.slab_objects():
+        pytest.skip(reason("no_slab_counts"))
+    lanes = min(LANES, ready.vm.check_extension("KVM_CAP_MAX_VCPUS"))
+    vcpus = [ready.vcpu, *(ready.vm.create_vcpu(number) for number in range(1, lanes))]
+    gave: list[RunResult] = []
+
+    def run(vcpu: Vcpu) -> None:
+        gave.append(vcpu.run_raw(progress_forbidden=True))
+
+    def by_fresh_threads() -> None:
+        for _ in range(ROUNDS):
+            threads = [threading.Thread(target=run, args=(vcpu,)) for vcpu in vcpus]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    for vcpu in vcpus:
+        vcpu.immediate_exit = 1
+    kept = held.objects_kept(by_fresh_threads, ROUNDS * lanes)
+    for result in gave:
+        require_eintr(result, "With immediate_exit=1, on a fresh thread")
+    assert not kept, (
+        f"In {ROUNDS * lanes} immediate runs, each on a thread that then ends, and again and "
+        "again, the kernel must keep nothing of those threads, but with each second run at least "
+        f"it has one more of what its slabs call {' and '.join(kept)}"
     )
 
 

@@ -4,8 +4,8 @@
 KVM loads the guest's extended state into the processor, and its segment bases and selectors, in the
 place of the thread's own. native/calling_thread.c loads patterns before each KVM_RUN and stores
 what the processor holds after it. So it does with a hardware breakpoint of the thread, as a
-debugger sets one, where this process may have one. Not looked at are the last x87 instruction and operand, which
-AMD's processors keep only for exceptions, and AMX, which a process has to ask for.
+debugger sets one, where this process may have one. Not looked at are the last x87 instruction and
+operand, which AMD's processors keep only for exceptions, and AMX, which a process has to ask for.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def looked_at(vcpu: Vcpu) -> Iterator[ThreadLook]:
     error = lib.ke_thread_prepare(thread)
     if error:
         raise NoExtendedStateError(-error, os.strerror(-error))
-    # QEMU's software emulation loads DR7 at VMRUN and forgets what it has inserted (helper_vmrun()):
-    # a breakpoint of the host is then taken out as one of another kind, and breaks the emulator.
+    # QEMU's software emulation loads DR7 at VMRUN and forgets what it has inserted: a breakpoint
+    # of the host is then taken out as one of another kind, which the emulator does not survive.
     thread.watch = not pace.here().takes_turns
     vcpu.looked_at = thread
     try:
