@@ -4,10 +4,9 @@
 expression E;
 @@
 -if (!vcpu->wants_to_run) {
-+struct kvm_cpuid_entry2 *maker = kvm_find_cpuid_entry(vcpu, 0);
-+
 +if (!vcpu->wants_to_run &&
-+    !(maker && is_guest_vendor_intel(maker->ebx, maker->ecx, maker->edx))) {
++    !(kvm_find_cpuid_entry(vcpu, 0) &&
++      kvm_find_cpuid_entry(vcpu, 0)->ebx == X86EMUL_CPUID_VENDOR_GenuineIntel_ebx)) {
  	r = -EINTR;
  	goto out;
  }
