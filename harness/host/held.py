@@ -34,7 +34,7 @@ _STATUS = (
 )
 _FIELDS = {"flags": 9, "nice": 19, "policy": 41}  # of /proc/self/stat, proc(5)
 # PF_SUPERPRIV, PF_NPROC_EXCEEDED, and the bit that PF_USED_ASYNC had: set for reasons of any call.
-_PF_OF_ANY_CALL = 0x100 | 0x1000 | 0x4000
+_PF_OF_ANY_CALL = 1 << 8 | 1 << 12 | 1 << 14
 #: What no test changes in the thread that it runs in, from the first test to the last.
 LASTING = (*_FIELDS, "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 # mm/vmstat.c, vmstat_refresh(): a read by root adds up what each processor counted for itself.

@@ -5,10 +5,10 @@ A slow host, such as an emulated one, cannot afford each test in each of them. W
 chosen from the tests that were collected: of tests that differ in nothing but the value of a
 dimension only the one with one value stays; but all of them, where the test is marked to keep that
 dimension (`pytest.mark.keeps`): what it looks at differs between the values, as the guest modes do
-for `preset.every_guest_mode`, and the state of the local APIC, which KVM has only where it is in
-the kernel, for `preset.state_untouched`. Other parameters (devices, turns, programs) decide what a
-test shows, and all of them stay. So every claim keeps its tests, and pytest-xdist's workers, which
-collect for themselves, agree.
+for `preset.every_guest_mode`, and the state of an interrupt controller, which KVM has only where
+that is in the kernel, for `preset.state_untouched`. Other parameters (devices, turns, programs)
+decide what a test shows, and all of them stay. So every claim keeps its tests, and pytest-xdist's
+workers, which collect for themselves, agree.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ JOB, NMIS, VECTOR, DR6, EXCEPTIONS, BEGUN = 1, 2, 3, 6, 7, 10  # the program's d
 INVALID_OPCODE, TRAPS = 2, 3  # its jobs
 SINGLE_STEP = 0x4000  # DR6.BS
 LATE_TURNS = 100_000  # by then what waited only for its stack has been taken, or is lost
-# About every third kick finds a trap under way. Some of these wait, and some KVM had begun to inject:
-# only many kicks meet both.
+# About every third kick finds a trap under way. Some wait, and some KVM had begun to inject: only
+# many kicks meet both.
 KICKS, LOOKED_AT = 100, 3
 
 
