@@ -69,14 +69,15 @@ def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: Way)
 @pytest.mark.claim("completion.exactly_once")
 @every_guest_mode
 @every_device
-def test_a_later_answer_changes_nothing(device: Device) -> None:
+@every_way
+def test_a_later_answer_changes_nothing(device: Device, way: Way) -> None:
     """What userspace leaves in kvm_run after the operation was finished is not taken again."""
     asked = device.run_to_read("At the read")
     value = device.answer(asked)
-    require_completion(device.guest, "After a read", also=device.destination)
+    require_completion(device.guest, "After a read", device.destination, way)
     device.give(asked, value ^ 0x55)
     said = "On re-entries after one read, with another answer there"
-    require_untouched(device.guest, said, times=REPEATS)
+    require_untouched(device.guest, said, way, REPEATS)
     device.run_past_read("In the normal run after a read, with another answer there")
     device.require_stored(value, "After a read and a normal run, with another answer there")
 
