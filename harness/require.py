@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TypeVar
 
 from harness.kvm import exits
@@ -19,6 +18,7 @@ from harness.kvm.running import Running
 from harness.kvm.signals import thread_mask
 from harness.kvm.speech import Word
 from harness.kvm.whole import WholeState, told
+from harness.ways import BYTE, SIGNAL, Way, byte
 
 E = TypeVar("E")
 
@@ -116,82 +116,97 @@ def require_same_state(
         raise AssertionError(f"{circumstance}, the vCPU's state must stay, but {told(found)}")
 
 
-def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:
-    """A KVM_RUN that meets a pending, unmasked signal: EINTR, KVM_EXIT_INTR, and nothing ran.
-
-    For a vCPU with nothing pending to complete.
-    """
+def require_ended(result: RunResult, way: Way, circumstance: str) -> None:
+    """KVM_RUN ended as this way ends it: -1 and EINTR, for a signal with KVM_EXIT_INTR."""
     __tracebackhide__ = True
-    before = guest.witness()
-    result = guest.vcpu.run_raw(progress_forbidden=True)
-    require_signal_exit(result, circumstance)
-    # The one statistic that such a run counts.
-    after = replace(guest.witness(), signal_exits=before.signal_exits)
-    require_no_progress(before, after, circumstance)
-    return result
+    (require_signal_exit if way.signal else require_eintr)(result, circumstance + way.said)
 
 
-def require_immediate(guest: Guest, circumstance: str, value: int = 1) -> RunResult:
-    """A KVM_RUN with the byte preset to `value`: -1, EINTR, and nothing ran. The result.
+def require_stopped(guest: Guest, circumstance: str, way: Way) -> RunResult:
+    """A KVM_RUN that ends by this way, and nothing ran. The result.
 
     For a vCPU with nothing pending to complete. What it asks of KVM moves nothing there: for loops,
     and for what KVM still owes the vCPU; `require_untouched` sees more.
     """
     __tracebackhide__ = True
     before = guest.witness()
-    result = guest.run_immediate(value)
-    said = f"{circumstance} with immediate_exit={value}"
-    require_eintr(result, said)
-    require_no_progress(before, guest.witness(), said)
+    result = way.run(guest)
+    require_ended(result, way, circumstance)
+    after = way.uncounted(before, guest.witness())
+    require_no_progress(before, after, circumstance + way.said)
+    return result
+
+
+def require_immediate(guest: Guest, circumstance: str, value: int = 1) -> RunResult:
+    """`require_stopped` by the byte, preset to `value`."""
+    __tracebackhide__ = True
+    return require_stopped(guest, circumstance, byte(value))
+
+
+def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:
+    """A KVM_RUN that meets a signal which the caller made pending, and let in.
+
+    `require_stopped` with SIGNAL brings its own; this is for the tests of signals and of masks.
+    """
+    __tracebackhide__ = True
+    before = guest.witness()
+    result = guest.vcpu.run_raw(progress_forbidden=True)
+    require_signal_exit(result, circumstance)
+    require_no_progress(before, SIGNAL.uncounted(before, guest.witness()), circumstance)
     return result
 
 
 def require_untouched(
     guest: Guest,
     circumstance: str,
-    value: int = 1,
+    way: Way = BYTE,
     times: int = 1,
     may_change: Collection[str] = (),
 ) -> None:
-    """So many runs with the byte preset to `value`, and the whole state is as before.
+    """So many runs that end by this way, and the whole state is as before.
 
     It is compared after the first, for what toggles is as before after an even number, and after
     the last. For a vCPU with nothing pending to complete. To ask for the whole state moves some of
     it within KVM (KVM_GET_VCPU_EVENTS, KVM_GET_MP_STATE), never for the guest.
     """
     __tracebackhide__ = True
-    passed = {*may_change, *guest.architecture.COUNTS_RUNS}
+    passed = {*may_change, *way.counts(guest.architecture)}
     before, at_first = guest.whole(), guest.witness()
     for number in range(1, times + 1):
-        result = guest.run_immediate(value)
-        said = f"{circumstance} with immediate_exit={value}"
-        said += f", on run {number:,} in a row" if times > 1 else ""
-        require_eintr(result, said)
+        result = way.run(guest)
+        said = f"{circumstance}, on run {number:,} in a row," if times > 1 else circumstance
+        require_ended(result, way, said)
         if number in (1, times):
-            require_no_progress(at_first, guest.witness(), said)
-            require_same_state(before, guest.whole(), said, passed)
+            after = way.uncounted(at_first, guest.witness())
+            require_no_progress(at_first, after, said + way.said)
+            require_same_state(before, guest.whole(), said + way.said, passed)
 
 
-def require_completion(guest: Guest, circumstance: str, also: Collection[str] = ()) -> RunResult:
-    """A KVM_RUN with the byte preset that ends what is pending: -1, EINTR, nothing more.
+def require_completion(
+    guest: Guest, circumstance: str, also: Collection[str] = (), way: Way = BYTE
+) -> RunResult:
+    """A KVM_RUN that ends what is pending, and then by this way: nothing more. The result.
 
-    The result. Only the registers that the end of one operation may change may differ afterwards,
-    what is in `also` (registers, and names of the whole state), and COMPLETION_CHANGES. What they
-    then hold, and what is in the guest's memory, is for the test to say.
+    Only the registers that the end of one operation may change may differ afterwards, what is in
+    `also` (registers, and names of the whole state), and COMPLETION_CHANGES. What they then hold is
+    for the test to say, and what is in the guest's memory where the operation ends there.
     """
     __tracebackhide__ = True
-    passed = {*guest.architecture.COMPLETION_REGISTERS, *also}
+    architecture = guest.architecture
+    passed = {*architecture.COMPLETION_REGISTERS, *also}
     before, whole = guest.witness().without(passed), guest.whole()
-    result = guest.run_immediate()
-    said = f"{circumstance} and a re-entry with immediate_exit=1"
-    require_eintr(result, said)
-    require_no_progress(before, guest.witness(), said)
+    result = way.run(guest)
+    said = f"{circumstance} and a re-entry"
+    require_ended(result, way, said)
+    after = way.uncounted(before, guest.witness())
+    require_no_progress(before, after, said + way.said)
     elsewhere = {
-        *guest.architecture.COMPLETION_CHANGES,
+        *way.counts(architecture),
+        *architecture.COMPLETION_CHANGES,
         *also,
         *(f"regs {each}" for each in passed),
     }
-    require_same_state(whole, guest.whole(), said, elsewhere)
+    require_same_state(whole, guest.whole(), said + way.said, elsewhere)
     return result
 
 

@@ -11,9 +11,9 @@ import platform
 import pytest
 
 import guest_blobs
-from harness import devices
+from harness import devices, ways
 from harness.host.features import reason
-from harness.kvm import arch
+from harness.kvm import arch, signals
 
 try:
     _HERE = arch.current()
@@ -28,8 +28,7 @@ except arch.UnsupportedArchitectureError:
     MODES, IRQCHIPS = ("native",), ("none", "native")
     _PAGED, _DEVICES = MODES, {"mmio": True, "hypercall": False}
 
-# The signal of every kick: a real-time one that no C library, Python or monitor here uses.
-KICK = 40
+KICK = signals.KICK
 
 
 def pin_guest_mode(*modes: str) -> pytest.MarkDecorator:
@@ -54,6 +53,9 @@ def pin_device(*devices: str) -> pytest.MarkDecorator:
 
 # For the fixture `device`: an operation of the vCPU's first KVM_RUN ever, and one of a later run.
 first_and_later_turn = pytest.mark.parametrize("turns", [0, 3], ids=["first_run", "later_run"])
+
+# What ends the test's runs before the guest executes anything (harness.ways).
+every_way = pytest.mark.parametrize("way", ways.WAYS, ids=[way.name for way in ways.WAYS])
 
 every_guest_mode = pin_guest_mode(*MODES)
 # In which a guest reaches as many pages as the program `pages` writes.

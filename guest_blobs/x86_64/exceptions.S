@@ -9,7 +9,8 @@
  *           none; 3 steps by the trap flag over one cpuid, which the host executes in its place.
  * Data out: ticks interrupts of vector 0x20; data[2] NMIs; data[7] exceptions; of the last one:
  *           data[3] vector, data[4] error code or all ones for none, data[5] CR2, data[6] DR6;
- *           data[9] the flags as pushf stored them; data[10] jobs 2 and 3 begun.
+ *           data[9] the flags as pushf stored them; data[10] jobs 2 and 3 begun;
+ *           data[11] exceptions of job 3 that came elsewhere than behind its cpuid.
  * Vectors: 1, 6, 8, 11, 12, 13, 14, 17. Their handlers tell an error code by the depth of the stack,
  *          whose top must lie on a page's end. They skip job 2's instruction, and end job 3's steps.
  * Registers: the loop uses no register and, with job 0, no stack.
@@ -84,7 +85,8 @@ turn:
 	bts	$TRAP_FLAG_BIT, AX
 	push	AX
 	POPF
-	cpuid				/* the trap is behind it */
+	cpuid
+stepped_over:				/* the trap is here */
 	jmp	turn
 
 tell_flags:
@@ -132,6 +134,16 @@ reported:
 	mov	%eax, DATA_WORD(6)
 	pop	AX
 	btrl	$TRAP_FLAG_BIT, FRAME_FLAGS(SP)
+	cmpl	$3, JOB
+	jne	in_place
+#if defined(MODE_REAL)
+	cmpw	$stepped_over, (SP)
+#else
+	cmpl	$stepped_over, (SP)
+#endif
+	je	in_place
+	COUNT	DATA_WORD(11)
+in_place:
 #if defined(MODE_REAL)
 	cmpw	$undefined_instruction, (SP)
 	jne	counted

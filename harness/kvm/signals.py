@@ -13,6 +13,8 @@ from harness.kvm.guest import Guest
 from harness.native import ffi, lib
 
 SA_RESTART = 0x10000000
+# The signal of every kick: a real-time one that no C library, Python or monitor here uses.
+KICK = 40
 
 
 class CountingHandler:

@@ -14,7 +14,8 @@ from harness.devices import Device
 from harness.kvm.guest import RAM_SLOT, Guest, create
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
-from harness.require import require_accumulator, require_completion, require_immediate
+from harness.require import require_accumulator, require_completion, require_stopped
+from harness.ways import Way
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ def require_read_completed(device: Device, turns: int, words: Accesses) -> None:
     device.require_in_step(turns + 1, turns, said)
 
 
-def require_read_once(device: Device, words: Accesses, repeats: int = 20) -> None:
+def require_read_once(device: Device, words: Accesses, way: Way, repeats: int = 20) -> None:
     """Further re-entries change nothing, also where another answer stands in kvm_run by then."""
     asked = device.run_to_read(f"At the {words.read}")
     value = device.answer(asked)
-    require_completion(device.guest, f"After {words.a_read}", also=device.destination)
+    require_completion(device.guest, f"After {words.a_read}", device.destination, way)
     device.give(asked, value ^ 0x55)
     for number in range(repeats):
-        require_immediate(device.guest, f"On re-entry {number + 2} after {words.a_read}")
+        require_stopped(device.guest, f"On re-entry {number + 2} after {words.a_read}", way)
     words.holds(device.guest, value, f"After {words.a_read} and many re-entries")
     said = f"After {words.a_read}, many re-entries and a normal run"
     device.run_past_read(said)

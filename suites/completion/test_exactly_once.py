@@ -16,10 +16,12 @@ from harness.require import (
     require_immediate,
     require_untouched,
 )
+from harness.ways import Way
 from suites.dimensions import (
     every_device,
     every_device_that_is_written,
     every_guest_mode,
+    every_way,
     first_and_later_turn,
 )
 
@@ -35,13 +37,14 @@ SCRATCH = 0x13579BDF
 @every_guest_mode
 @first_and_later_turn
 @every_device
-def test_runs_after_a_read_change_nothing(device: Device, turns: int) -> None:
+@every_way
+def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: Way) -> None:
     """api.rst, note under KVM_EXIT_MMIO: the operation is complete once userspace has
     "re-entered the kernel", so the second re-entry finds nothing to do."""
     device.turns(turns)
     value = device.answer(device.run_to_read("At the read"))
-    require_completion(device.guest, "After a read", also=device.destination)
-    require_untouched(device.guest, "On re-entries after one read", times=REPEATS)
+    require_completion(device.guest, "After a read", device.destination, way)
+    require_untouched(device.guest, "On re-entries after one read", way, REPEATS)
     device.run_past_read("In the normal run after a read and many re-entries")
     device.require_stored(value, "After a read, many re-entries and a normal run")
     device.require_in_step(turns + 1, turns, "After a read, many re-entries and a normal run")
@@ -51,13 +54,14 @@ def test_runs_after_a_read_change_nothing(device: Device, turns: int) -> None:
 @every_guest_mode
 @first_and_later_turn
 @every_device_that_is_written
-def test_runs_after_a_write_change_nothing(device: Device, turns: int) -> None:
+@every_way
+def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: Way) -> None:
     """The same for a write: it is not made again, and no instruction is skipped."""
     device.turns(turns)
     device.answer(device.run_to_read("At the read"))
     device.run_to_write("At the write")
-    require_completion(device.guest, "After a write")
-    require_untouched(device.guest, "On re-entries after one write", times=REPEATS)
+    require_completion(device.guest, "After a write", way=way)
+    require_untouched(device.guest, "On re-entries after one write", way, REPEATS)
     device.run_to_read("In the normal run after a write and many re-entries")
     device.require_in_step(turns + 1, turns + 1, "After a write, many re-entries and a normal run")
 
@@ -65,14 +69,15 @@ def test_runs_after_a_write_change_nothing(device: Device, turns: int) -> None:
 @pytest.mark.claim("completion.exactly_once")
 @every_guest_mode
 @every_device
-def test_a_later_answer_changes_nothing(device: Device) -> None:
+@every_way
+def test_a_later_answer_changes_nothing(device: Device, way: Way) -> None:
     """What userspace leaves in kvm_run after the operation was finished is not taken again."""
     asked = device.run_to_read("At the read")
     value = device.answer(asked)
-    require_completion(device.guest, "After a read", also=device.destination)
+    require_completion(device.guest, "After a read", device.destination, way)
     device.give(asked, value ^ 0x55)
     said = "On re-entries after one read, with another answer there"
-    require_untouched(device.guest, said, times=REPEATS)
+    require_untouched(device.guest, said, way, REPEATS)
     device.run_past_read("In the normal run after a read, with another answer there")
     device.require_stored(value, "After a read and a normal run, with another answer there")
 

@@ -8,31 +8,35 @@ from collections.abc import Callable
 import pytest
 
 from harness.devices import CrossingWindow
+from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
-from harness.require import require_accumulator, require_eintr, require_no_progress
-from suites.dimensions import every_guest_mode, first_and_later_turn, pin_device
+from harness.require import require_accumulator, require_ended, require_no_progress
+from harness.ways import BYTE, SIGNAL, Way
+from suites.dimensions import every_guest_mode, every_way, first_and_later_turn, pin_device
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio_cross")]
 
-TURNS = 8
+TURNS = 12
 
 
-def finish(device: CrossingWindow, circumstance: str) -> None:
-    """Immediate runs until EINTR. Those before it bring the next piece, and nothing else runs."""
+def finish(device: CrossingWindow, circumstance: str, way: Way = BYTE) -> None:
+    """Runs of this way until EINTR. Those before it bring the next piece, and nothing else runs."""
     __tracebackhide__ = True
     guest = device.guest
     before = guest.witness().without(guest.architecture.COMPLETION_REGISTERS)
     for number in range(1, device.size + 1):
-        said = f"{circumstance}, on re-entry {number} with immediate_exit=1"
-        result = guest.run_immediate()
-        require_no_progress(before, guest.witness(), said)
+        said = f"{circumstance}, on re-entry {number}"
+        result = way.run(guest)
         if result.value != 0:
-            require_eintr(result, said)
+            require_ended(result, way, said)
+        after = way.uncounted(before, guest.witness())
+        require_no_progress(before, after, said + way.said)
+        if result.value != 0:
             break
-        device.take_piece(result, said)
+        device.take_piece(result, said + way.said)
     else:
         raise AssertionError(
-            f"{circumstance}, {device.size} re-entries with immediate_exit=1 must be enough for "
+            f"{circumstance}, {device.size} re-entries{way.said} must be enough for "
             f"{device.size} bytes, but not one ended with EINTR"
         )
     device.require_whole(circumstance)
@@ -41,12 +45,13 @@ def finish(device: CrossingWindow, circumstance: str) -> None:
 @pytest.mark.claim("completion.fragments")
 @every_guest_mode
 @first_and_later_turn
-def test_load_across_pages(device: CrossingWindow, turns: int) -> None:
+@every_way
+def test_load_across_pages(device: CrossingWindow, turns: int, way: Way) -> None:
     """arch/x86/kvm/x86.c: what complete_userspace_io returns comes before the check of the byte,
-    so a run with the byte set may return 0 with the next piece."""
+    so a run with the byte set, or with a signal pending, may return 0 with the next piece."""
     device.turns(turns)
     value = device.answer(device.run_to_read("At the load"))
-    finish(device, "After a load across pages")
+    finish(device, "After a load across pages", way)
     require_accumulator(device.guest, value, "After a load across pages that was completed")
     device.run_to_write("In a normal run after a completed load across pages")
     device.require_in_step(turns + 1, turns, "After a completed load and a normal run")
@@ -55,24 +60,30 @@ def test_load_across_pages(device: CrossingWindow, turns: int) -> None:
 @pytest.mark.claim("completion.fragments")
 @every_guest_mode
 @first_and_later_turn
-def test_store_across_pages(device: CrossingWindow, turns: int) -> None:
+@every_way
+def test_store_across_pages(device: CrossingWindow, turns: int, way: Way) -> None:
     """The same for a store: each byte leaves once, in order."""
     device.turns(turns)
     device.answer(device.run_to_read("At the load"))
     device.take_the_rest(device.guest.vcpu.run_raw, "In the load")
     device.run_to_write("At the store")
-    finish(device, "After a store across pages")
+    finish(device, "After a store across pages", way)
     device.require_written("After a store across pages that was completed")
     device.run_to_read("In a normal run after a completed store across pages")
     device.require_in_step(turns + 1, turns + 1, "After a completed store and a normal run")
 
 
+def normal(guest: Guest) -> RunResult:
+    """A run that goes on into the guest once all pieces have passed."""
+    return guest.vcpu.run_raw()
+
+
 @pytest.mark.claim("completion.fragments")
 @every_guest_mode
 def test_pieces_by_either_run(device: CrossingWindow) -> None:
-    """Each piece is asked for by an immediate or by a normal run, in turn; all data are whole."""
-    guest = device.guest
-    ways: tuple[Callable[[], RunResult], ...] = (guest.run_immediate, guest.vcpu.run_raw)
+    """Each piece is asked for by the byte, with a signal pending, or by a normal run, in turn; all
+    data are whole."""
+    runs: tuple[Callable[[Guest], RunResult], ...] = (BYTE.run, normal, SIGNAL.run)
     for turn in range(TURNS):
         said = f"In turn {turn + 1} of loads and stores across pages"
         for is_read in (True, False):
@@ -81,9 +92,9 @@ def test_pieces_by_either_run(device: CrossingWindow) -> None:
             else:
                 device.run_to_write(said)
             while not device.is_whole():
-                way = ways[(turn + device.pieces + is_read) % 2]
-                device.take_piece(way(), said)
+                run = runs[(turn + device.pieces + is_read) % 3]
+                device.take_piece(run(device.guest), said)
             if turn % 3:
-                finish(device, said)
+                finish(device, said, (BYTE, SIGNAL)[turn % 2])
         device.require_written(said)
         device.require_in_step(turn + 1, turn, said)

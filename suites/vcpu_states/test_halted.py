@@ -15,7 +15,14 @@ from harness.require import (
     require_signal_exit,
     require_untouched,
 )
-from suites.dimensions import KICK, every_guest_mode, irqchip_in_kernel, pin_guest_program
+from harness.ways import Way
+from suites.dimensions import (
+    KICK,
+    every_guest_mode,
+    every_way,
+    irqchip_in_kernel,
+    pin_guest_program,
+)
 from suites.interrupts import require_ticks
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_guest_program("halt")]
@@ -141,12 +148,13 @@ def kicked_in_poll(guest: Guest, sleeps: int) -> bool:
 @pytest.mark.claim("states.halted")
 @irqchip_in_kernel
 @every_guest_mode
-def test_immediate_while_halted(halting: Guest) -> None:
-    """With the byte: EINTR at once, each time, and still halted."""
+@every_way
+def test_ended_while_halted(halting: Guest, way: Way) -> None:
+    """By the byte and by a signal at entry: EINTR at once, each time, and still halted."""
     halt_by_kick(halting)
-    require_untouched(halting, "On a halted vCPU", times=REPEATS)
-    require_halted(halting, "After immediate runs")
-    require_woken_by_interrupt_only(halting, "After immediate runs")
+    require_untouched(halting, "On a halted vCPU", way, REPEATS)
+    require_halted(halting, f"After runs{way.said}")
+    require_woken_by_interrupt_only(halting, f"After runs{way.said}")
 
 
 @pytest.mark.claim("states.halted")

@@ -45,6 +45,8 @@ class Architecture(Protocol):
     COMPLETION_REGISTERS, each with the reason."""
     COUNTS_RUNS: Mapping[str, str]
     """Names of `whole()` that a run ended by the byte may change, each with the reason."""
+    COUNTS_SIGNALS: Mapping[str, str]
+    """The same for a run ended by a signal that was pending at entry, where no event waits."""
 
     # ---- life
 

@@ -16,6 +16,7 @@ from harness.kvm.run import RunResult
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
 from harness.require import require_exit, require_immediate
+from harness.ways import Way
 from suites.completion.completed import (
     Accesses,
     require_read_completed,
@@ -23,6 +24,7 @@ from suites.completion.completed import (
     require_read_saved,
 )
 from suites.dimensions import (
+    every_way,
     first_and_later_turn,
     irqchip_in_kernel,
     only_on,
@@ -99,9 +101,10 @@ def test_hypercall(calls: ParavirtualCalls, turns: int) -> None:
 @pin_guest_mode("protected", "long")
 @pin_irqchip("split")
 @every_call
-def test_hypercall_once(calls: ParavirtualCalls) -> None:
+@every_way
+def test_hypercall_once(calls: ParavirtualCalls, way: Way) -> None:
     """Further re-entries, and what userspace leaves in kvm_run, change nothing more."""
-    require_read_once(calls, CALL)
+    require_read_once(calls, CALL, way)
 
 
 @pytest.mark.claim("completion.hyperv")

@@ -7,7 +7,7 @@ emulator, and the last of several pieces leaves the kernel in another KVM_RUN th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +18,8 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.speech import Word
-from harness.require import require_eintr, require_said
+from harness.require import require_ended, require_said
+from harness.ways import BYTE, SIGNAL, Way
 from suites.completion.completed import require_logged
 from suites.completion.x86_64 import forms
 from suites.completion.x86_64.forms import Form
@@ -35,21 +36,15 @@ DONE_WORD, FORM_WORD, TO_WORD, FROM_WORD, VALUE_WORD, COUNT_WORD = 1, 3, 4, 5, 6
 CALLED_WORD = 9
 MOST_PIECES = 64
 STORE_OF_16_BITS = 0
-Way = Callable[[Guest], RunResult]
 
 
-def immediate(guest: Guest) -> RunResult:
-    """The same thread."""
-    return guest.run_immediate()
-
-
-def immediate_after_deep_calls(guest: Guest) -> RunResult:
+def after_deep_calls(guest: Guest) -> RunResult:
     """The same thread, whose kernel stack other system calls have used meanwhile."""
     deep_calls()
     return guest.run_immediate()
 
 
-def immediate_on_another_thread(guest: Guest) -> RunResult:
+def on_another_thread(guest: Guest) -> RunResult:
     """A thread that made no KVM_RUN before."""
     guest.vcpu.immediate_exit = 1
     try:
@@ -61,8 +56,13 @@ def immediate_on_another_thread(guest: Guest) -> RunResult:
 
 every_thread = pytest.mark.parametrize(
     "way",
-    [immediate, immediate_after_deep_calls, immediate_on_another_thread],
-    ids=["same_thread", "after_deep_calls", "another_thread"],
+    [
+        BYTE,
+        SIGNAL,
+        replace(BYTE, run=after_deep_calls),
+        replace(BYTE, run=on_another_thread),
+    ],
+    ids=["same_thread", "signal", "after_deep_calls", "another_thread"],
 )
 
 
@@ -95,7 +95,7 @@ class Turns:
         return said
 
     def finish(self, form: Form, way: Way) -> None:
-        """By re-entries with the byte set until EINTR; then a normal run goes on to the sync."""
+        """By re-entries of this way until EINTR; then a normal run goes on to the sync."""
         guest, window = self.guest, self.window
         said = self.begin(form)
         while True:
@@ -103,7 +103,7 @@ class Turns:
             if not form.repeats:
                 window.require_moved(form.moves, f"{said}, before EINTR")
                 self.require_left(form, said)
-                require_eintr(guest.run_immediate(), f"{said}, on a re-entry after the last")
+                require_ended(way.run(guest), way, f"{said}, on a re-entry after the last")
             result = guest.vcpu.run_raw()
             if not (form.repeats and window.serves(result.exit)):
                 break
@@ -116,18 +116,16 @@ class Turns:
         """Re-entries, each of which may bring the next piece, until EINTR; nothing else runs."""
         before = self._mailbox()
         for _ in range(MOST_PIECES):
-            result = way(self.guest)
+            result = way.run(self.guest)
             assert self._mailbox() == before, (
-                f"{said} and a re-entry with immediate_exit=1, no further instruction may run, "
+                f"{said} and a re-entry{way.said}, no further instruction may run, "
                 "but the guest's mailbox page changed"
             )
             if result.value != 0:
-                require_eintr(result, f"{said} and a re-entry with immediate_exit=1")
+                require_ended(result, way, f"{said} and a re-entry")
                 return
             self.window.serve(result, said)
-        raise AssertionError(
-            f"{said}, {MOST_PIECES} re-entries with immediate_exit=1 gave no EINTR"
-        )
+        raise AssertionError(f"{said}, {MOST_PIECES} re-entries{way.said} gave no EINTR")
 
     def _mailbox(self) -> bytes:
         return self.guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE)
@@ -247,7 +245,7 @@ def test_what_a_completion_stores_is_logged(loaded: Guest) -> None:
     for form in forms.to_ram(turns.width):
         said = turns.begin(form)
         loaded.vm.dirty_pages(RAM_SLOT)
-        turns.complete(immediate, said)
+        turns.complete(BYTE, said)
         turns.require_left(form, said)
         require_logged(loaded, form.ram, f"{said} and its completion by an immediate run")
         require_said(loaded.vcpu.run_raw(), Word.SYNC, f"{said}, in a normal run")

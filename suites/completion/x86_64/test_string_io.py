@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One instruction of many bytes, REP OUTSB and REP INSB: an immediate run finishes each chunk."""
+"""One instruction of many bytes, REP OUTSB and REP INSB: runs that end early finish each."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from harness.kvm.arch.x86_64.devices import (
     answer_io,
 )
 from harness.kvm.guest import RAM_SLOT, Guest
-from harness.kvm.run import RunResult
-from harness.require import require_eintr, require_exit
+from harness.require import require_eintr, require_ended, require_exit
+from harness.ways import Way
 from suites.completion.completed import require_logged
-from suites.dimensions import every_guest_mode, only_on, pin_guest_program
+from suites.dimensions import every_guest_mode, every_way, only_on, pin_guest_program
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
@@ -40,12 +40,12 @@ RECEIVING, BOTH_DONE = 2, 3  # phases of the program
 
 
 def serve_chunks(
-    guest: Guest, first: RunResult, port: int, length: int, serve: Callable[[exits.Io], None]
+    guest: Guest, port: int, length: int, way: Way, serve: Callable[[exits.Io], None]
 ) -> exits.Io:
-    """Serves the exits of one instruction of so many bytes: after each come immediate runs until
-    EINTR, then a normal one. The first exit of something else."""
+    """Serves the exits of one instruction of so many bytes, from a normal run on: after each come
+    runs of this way until EINTR, then a normal one. The first exit of something else."""
     __tracebackhide__ = True
-    chunk = require_exit(first, exits.Io, "At the string instruction")
+    chunk = require_exit(guest.vcpu.run_raw(), exits.Io, "At the string instruction")
     bytes_served = 0
     while chunk.port == port:
         said = f"After {bytes_served} bytes through port {port:#x}"
@@ -55,14 +55,14 @@ def serve_chunks(
             raise AssertionError(f"{said}, {left} bytes are left, but {chunk}")
         serve(chunk)
         mailbox = guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE)
-        result = guest.run_immediate()
+        result = way.run(guest)
         if guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE) != mailbox:
             raise AssertionError(
-                f"{said} and a re-entry with immediate_exit=1, no further instruction may run, "
+                f"{said} and a re-entry{way.said}, no further instruction may run, "
                 "but the guest's mailbox page changed"
             )
         if result.value != 0:
-            require_eintr(result, f"{said} and a re-entry with immediate_exit=1")
+            require_ended(result, way, f"{said} and a re-entry")
             result = guest.vcpu.run_raw()
         chunk = require_exit(result, exits.Io, f"{said}, in the run after the last")
     if bytes_served != length:
@@ -71,7 +71,8 @@ def serve_chunks(
 
 
 @pytest.mark.claim("completion.fragments")
-def test_string_out(loaded: Guest) -> None:
+@every_way
+def test_string_out(loaded: Guest, way: Way) -> None:
     """api.rst, note under KVM_EXIT_MMIO, for each chunk: all bytes leave once, in order."""
     sent = bytearray()
     loaded.ram.write(SOURCE, BYTES[:LENGTH_OUT])
@@ -80,19 +81,20 @@ def test_string_out(loaded: Guest) -> None:
     loaded.set_data(TARGET_WORD, TARGET)
     after = serve_chunks(
         loaded,
-        loaded.vcpu.run_raw(),
         PORT_STRING_OUT,
         LENGTH_OUT,
+        way,
         lambda chunk: sent.extend(chunk.data),
     )
-    require_same(bytes(sent), BYTES[:LENGTH_OUT], "A REP OUTSB completed by immediate runs")
+    require_same(bytes(sent), BYTES[:LENGTH_OUT], f"A REP OUTSB completed by runs{way.said}")
     assert (after.port, loaded.phase) == (PORT_STRING_IN, RECEIVING), (
         f"After the last byte of a REP OUTSB its program must go on to the REP INSB, but {after}"
     )
 
 
 @pytest.mark.claim("completion.fragments")
-def test_string_in(loaded: Guest) -> None:
+@every_way
+def test_string_in(loaded: Guest, way: Way) -> None:
     """The same in the other direction: all bytes come to guest memory, once and in order."""
     loaded.ram.write(TARGET - 16, bytes(LENGTH_IN + 32))
     loaded.set_data(COUNT_WORD, 1)
@@ -107,9 +109,9 @@ def test_string_in(loaded: Guest) -> None:
         answer_io(loaded.vcpu, chunk, data)
         given.extend(data)
 
-    after = serve_chunks(loaded, loaded.vcpu.run_raw(), PORT_STRING_IN, LENGTH_IN, give)
+    after = serve_chunks(loaded, PORT_STRING_IN, LENGTH_IN, way, give)
     received = loaded.ram.read(TARGET, LENGTH_IN)
-    require_same(received, BYTES, "A REP INSB completed by immediate runs")
+    require_same(received, BYTES, f"A REP INSB completed by runs{way.said}")
     beside = loaded.ram.read(TARGET - 16, 16) + loaded.ram.read(TARGET + LENGTH_IN, 16)
     assert beside == bytes(32), (
         "A REP INSB must write its bytes only, but memory beside them changed"

@@ -12,13 +12,14 @@ from harness.kvm.arch.x86_64 import hypervisors
 from harness.kvm.guest import Guest, create
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
+from harness.ways import Way
 from suites.completion.completed import (
     Accesses,
     require_read_completed,
     require_read_once,
     require_read_saved,
 )
-from suites.dimensions import every_guest_mode, first_and_later_turn, only_on
+from suites.dimensions import every_guest_mode, every_way, first_and_later_turn, only_on
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), every_guest_mode]
 
@@ -59,9 +60,10 @@ def test_hypercall(calls: ParavirtualCalls, turns: int) -> None:
 
 
 @pytest.mark.claim("completion.xen")
-def test_hypercall_once(calls: ParavirtualCalls) -> None:
+@every_way
+def test_hypercall_once(calls: ParavirtualCalls, way: Way) -> None:
     """Further re-entries, and what userspace leaves in kvm_run, change nothing more."""
-    require_read_once(calls, CALL)
+    require_read_once(calls, CALL, way)
 
 
 @pytest.mark.claim("completion.xen")

@@ -21,8 +21,9 @@ from harness.kvm.running import Running
 from harness.kvm.signals import Blocked
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
-from harness.require import require_eintr, require_left
-from suites.dimensions import KICK, every_guest_mode, only_on
+from harness.require import require_eintr, require_ended, require_left
+from harness.ways import Way
+from suites.dimensions import KICK, every_guest_mode, every_way, only_on
 from suites.preset.x86_64.looking import looking, require_same_thread
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
@@ -173,25 +174,28 @@ def test_nothing_is_kept_of_threads(ready: Guest) -> None:
     )
 
 
-def runs_give_the_thread_back(guest: Guest, when: str) -> None:
-    """Immediate runs by a thread that blocks a signal."""
+def runs_give_the_thread_back(guest: Guest, way: Way, when: str) -> None:
+    """Runs of this way by a thread that blocks a signal."""
     with looking(guest) as look, Blocked(KICK):
-        run_immediately(guest, TIMES)
-    require_same_thread(look, f"In {TIMES} immediate runs {when}")
+        for _ in range(TIMES):
+            require_ended(way.run(guest), way, f"In {TIMES} runs {when}")
+    require_same_thread(look, f"In {TIMES} runs{way.said} {when}")
 
 
 @pytest.mark.claim("preset.host_untouched")
 @every_guest_mode
-def test_thread_before_first_run(loaded: Guest) -> None:
+@every_way
+def test_thread_before_first_run(loaded: Guest, way: Way) -> None:
     """kvm_put_guest_fpu() follows each way out that kvm_load_guest_fpu() came before."""
-    runs_give_the_thread_back(loaded, "before the first run of the guest")
+    runs_give_the_thread_back(loaded, way, "before the first run of the guest")
 
 
 @pytest.mark.claim("preset.host_untouched")
 @every_guest_mode
-def test_thread_after_a_run(ready: Guest) -> None:
+@every_way
+def test_thread_after_a_run(ready: Guest, way: Way) -> None:
     """The same when the guest's state was in the processor, and on a way out by the guest."""
-    runs_give_the_thread_back(ready, "after the guest has run")
+    runs_give_the_thread_back(ready, way, "after the guest has run")
     ready.stop()
     with looking(ready) as look:
         result = ready.vcpu.run_raw()

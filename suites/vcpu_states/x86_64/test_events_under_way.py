@@ -28,7 +28,8 @@ pytestmark = [
 ]
 
 SLOT, PAGE = 1, 0x1000
-JOB, NMIS, VECTOR, DR6, EXCEPTIONS, BEGUN = 1, 2, 3, 6, 7, 10  # the program's data words
+# The program's data words.
+JOB, NMIS, VECTOR, DR6, EXCEPTIONS, BEGUN, ELSEWHERE = 1, 2, 3, 6, 7, 10, 11
 INVALID_OPCODE, TRAPS = 2, 3  # its jobs
 SINGLE_STEP = 0x4000  # DR6.BS
 LATE_TURNS = 100_000  # by then what waited only for its stack has been taken, or is lost
@@ -60,6 +61,12 @@ def test_trap(loaded: Guest) -> None:
     begun, taken = loaded.data(BEGUN), loaded.data(EXCEPTIONS)
     assert begun == taken, (
         f"The guest stepped over {begun} instructions and must take as many traps, but took {taken}"
+    )
+    # The trap flag stays until there is a trap: where one is lost, the next instruction has it.
+    late = loaded.data(ELSEWHERE)
+    assert not late, (
+        f"The guest stepped over {begun} instructions that KVM executes for it, and must take the "
+        f"trap behind each, but {late} of {taken} came later"
     )
     assert (loaded.data(VECTOR), loaded.data(DR6) & SINGLE_STEP) == (1, SINGLE_STEP), (
         f"The trap must be #DB with DR6.BS, but its vector is {loaded.data(VECTOR)} and DR6 "

@@ -12,13 +12,19 @@ from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
 from harness.require import (
-    require_eintr,
-    require_immediate,
+    require_ended,
     require_left,
     require_runs_on,
+    require_stopped,
     require_untouched,
 )
-from suites.dimensions import every_guest_mode, only_on, pin_guest_program
+from harness.ways import BYTE, Way
+from suites.dimensions import (
+    every_guest_mode,
+    every_way,
+    only_on,
+    pin_guest_program,
+)
 from suites.interrupts import require_ticks
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
@@ -66,7 +72,7 @@ def require_stored(guest: Guest, kind: str) -> None:
         if found[name] != value and not name.startswith("interrupt_bitmap")
     ]
     assert not wrong, (
-        f"With {kind} in kvm_valid_regs, an immediate run must store what the ioctl gives, but "
+        f"With {kind} in kvm_valid_regs, KVM_RUN must store what the ioctl gives, but "
         + "; ".join(wrong[:5])
     )
 
@@ -74,36 +80,38 @@ def require_stored(guest: Guest, kind: str) -> None:
 @pytest.mark.claim("states.sync_regs")
 @one_set
 @every_guest_mode
-def test_valid_set_is_stored(sharing: Guest, kind: str) -> None:
-    """A set named in kvm_valid_regs is there after an immediate run; the others are untouched."""
+@every_way
+def test_valid_set_is_stored(sharing: Guest, kind: str, way: Way) -> None:
+    """A set named in kvm_valid_regs is there after a run of each way; the others are untouched."""
     for name in SETS:
         state.fill(shared(sharing, name), POISON)
     poisoned = {name: state.fields(shared(sharing, name)) for name in SETS}
     sharing.vcpu.run_page.kvm_valid_regs = ioctls.sync_bit(kind)
-    require_immediate(sharing, f"With {kind} in kvm_valid_regs")
+    require_stopped(sharing, f"With {kind} in kvm_valid_regs", way)
     assert sharing.vcpu.run_page.kvm_valid_regs == ioctls.sync_bit(kind), (
         "kvm_valid_regs was changed"
     )
     require_stored(sharing, kind)
     for name in set(SETS) - {kind}:
         assert state.fields(shared(sharing, name)) == poisoned[name], (
-            f"{name} was stored by an immediate run, but kvm_valid_regs named {kind}"
+            f"{name} was stored by a run{way.said}, but kvm_valid_regs named {kind}"
         )
     sharing.vcpu.run_page.kvm_valid_regs = 0
-    require_runs_on(sharing, "After an immediate run that stored registers")
+    require_runs_on(sharing, f"After a run{way.said} that stored registers")
 
 
 @pytest.mark.claim("states.sync_regs")
 @every_guest_mode
-def test_dirty_registers_are_taken(sharing: Guest) -> None:
-    """A set named in kvm_dirty_regs is taken by an immediate run, and its bit cleared: once."""
-    set_scratch(sharing, SCRATCH)
-    require_scratch(sharing, "An immediate run must take regs that kvm_dirty_regs names")
+@every_way
+def test_dirty_registers_are_taken(sharing: Guest, way: Way) -> None:
+    """A set named in kvm_dirty_regs is taken by a run of each way, and its bit cleared: once."""
+    set_scratch(sharing, SCRATCH, way)
+    require_scratch(sharing, f"A run{way.said} must take regs that kvm_dirty_regs names")
     shared(sharing, "regs").rbp = SCRATCH + 1
-    require_untouched(sharing, "With the bit of regs cleared")
-    require_scratch(sharing, "An immediate run must not take regs that kvm_dirty_regs names not")
-    require_runs_on(sharing, "After an immediate run that took registers")
-    require_scratch(sharing, "A normal run must keep the regs that an immediate run took")
+    require_untouched(sharing, "With the bit of regs cleared", way)
+    require_scratch(sharing, f"A run{way.said} must not take regs that kvm_dirty_regs names not")
+    require_runs_on(sharing, f"After a run{way.said} that took registers")
+    require_scratch(sharing, f"A normal run must keep the regs that one{way.said} took")
 
 
 def require_scratch(guest: Guest, rule: str) -> None:
@@ -112,19 +120,19 @@ def require_scratch(guest: Guest, rule: str) -> None:
     assert found == SCRATCH, f"{rule}, but RBP is {found:#x} instead of {SCRATCH:#x}"
 
 
-def set_scratch(guest: Guest, value: int) -> None:
-    """RBP by kvm_dirty_regs and an immediate run."""
+def set_scratch(guest: Guest, value: int, way: Way = BYTE) -> None:
+    """RBP by kvm_dirty_regs and a run of this way."""
     state.copy(shared(guest, "regs"), ioctls.get_regs(guest.vcpu))
     shared(guest, "regs").rbp = value
-    run_with_dirty(guest, "regs")
+    run_with_dirty(guest, "regs", way)
 
 
-def run_with_dirty(guest: Guest, kind: str) -> None:
-    """An immediate run with a set named in kvm_dirty_regs: EINTR, and the bit is cleared."""
+def run_with_dirty(guest: Guest, kind: str, way: Way = BYTE) -> None:
+    """A run of this way with a set named in kvm_dirty_regs: EINTR, and the bit is cleared."""
     guest.vcpu.run_page.kvm_dirty_regs = ioctls.sync_bit(kind)
     turns = guest.heartbeat
-    circumstance = f"With {kind} in kvm_dirty_regs and immediate_exit=1"
-    require_eintr(guest.run_immediate(), circumstance)
+    circumstance = f"With {kind} in kvm_dirty_regs, in a run{way.said}"
+    require_ended(way.run(guest), way, f"With {kind} in kvm_dirty_regs,")
     assert guest.heartbeat == turns, f"{circumstance}, the guest executed instructions"
     left = int(guest.vcpu.run_page.kvm_dirty_regs)
     assert left == 0, f"{circumstance}, KVM_RUN must clear kvm_dirty_regs, but it is {left:#x}"

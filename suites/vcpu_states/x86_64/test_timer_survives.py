@@ -17,8 +17,17 @@ from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked, CountingHandler, ThreadTimer
-from harness.require import require_eintr
-from suites.dimensions import KICK, every_guest_mode, irqchip_in_kernel, only_on, pin_guest_program
+from harness.require import require_eintr, require_stopped
+from harness.ways import Way
+from suites.dimensions import (
+    KICK,
+    every_guest_mode,
+    every_way,
+    irqchip_in_kernel,
+    only_on,
+    pin_guest_program,
+)
+from suites.interrupts import require_ticks
 
 pytestmark = [
     pytest.mark.usefixtures("capability"),
@@ -136,13 +145,17 @@ def wait_for_a_timer_behind(armed_ns: int) -> None:
 def require_kept(guest: Guest, circumstance: str) -> None:
     """The deadline, or in its place the interrupt: KVM has no other state that can be restored.
 
+    The interrupt waits in the local APIC, or a signal met it on its way into the guest.
+
     A tick alone is no proof of it: an emulated processor may take an earlier one's interrupt again.
     """
     deadline = deadline_of(guest)  # first: it goes when the interrupt is there
     waiting = state.vectors(ioctls.get_lapic(guest.vcpu), state.IRR)
-    assert deadline or waiting, (
+    on_its_way = ioctls.get_events(guest.vcpu).interrupt.injected
+    assert deadline or waiting or on_its_way, (
         f"The guest's timer {circumstance} is lost: KVM has neither its deadline (the MSR "
-        "IA32_TSC_DEADLINE is 0) nor its interrupt (the local APIC's IRR is empty)"
+        "IA32_TSC_DEADLINE is 0) nor its interrupt (the local APIC's IRR is empty, and no "
+        "interrupt is on its way)"
     )
 
 
@@ -202,3 +215,23 @@ def test_still_armed(timed: Guest, order: str) -> None:
     circumstance = "that was set to a time in the past, after immediate runs,"
     require_kept(timed, circumstance)
     require_fires(timed, circumstance)
+
+
+@pytest.mark.claim("states.timer_survives")
+@irqchip_in_kernel
+@every_way
+def test_over_before_the_run(timed: Guest, way: Way) -> None:
+    """A deadline that is over outside of KVM_RUN is only noted (lapic_timer.pending): vcpu_run()
+    makes it an interrupt, also where a signal then ends it. One tick comes of it."""
+    for times in (1, REPEATS):
+        halt_with_timer_armed(timed)
+        ticks = timed.ticks
+        ioctls.set_msr(timed.vcpu, ioctls.TSC_DEADLINE, PAST)
+        for _ in range(times):
+            require_stopped(timed, "With a deadline that is over", way)
+        circumstance = f"whose deadline was over before {times} runs{way.said}"
+        require_kept(timed, circumstance)
+        require_fires(timed, circumstance)
+        require_ticks(
+            timed, ticks + 1, f"Of a deadline that was over before {times} runs{way.said}"
+        )

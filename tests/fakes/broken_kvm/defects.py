@@ -282,8 +282,21 @@ SIGNALS = (
     Defect(
         "signal_before_completion",
         "looks for signals before it completes",
-        ("signals.pending_at_entry",),
+        ("signals.pending_at_entry", "completion.exactly_once", "completion.fragments"),
         holds=("signals.mask_kicks",),
+    ),
+    Defect(
+        "refused_msr_succeeds_at_signal",
+        "does not look at run->msr.error where a signal is pending",
+        ("completion.failed_msr",),
+        holds=("completion.msr",),
+        x86=True,
+    ),
+    Defect(
+        "loses_pieces_at_signal",
+        "drops the next pieces of an access where a signal is pending",
+        ("completion.fragments",),
+        holds=("completion.mmio",),
     ),
     Defect(
         "late_for_pending_signal",

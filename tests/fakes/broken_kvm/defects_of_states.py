@@ -73,6 +73,18 @@ STATES = (
         "an immediate run takes the collected entries of the dirty ring back",
         ("states.dirty_ring",),
     ),
+    Defect(
+        "loses_step_of_completion",
+        "says EINTR in the place of the step over what the run finished",
+        ("states.single_step",),
+        x86=True,
+    ),
+    Defect(
+        "registers_undo_completion",
+        "takes registers behind the end of the pending operation",
+        ("states.sync_regs",),
+        x86=True,
+    ),
     Defect("single_steps", "an immediate run takes a step", ("states.single_step",)),
     Defect("argument_unchecked", "looks at the byte before the argument", ("states.precedence",)),
     Defect("process_unchecked", "looks at the byte before the process", ("states.precedence",)),

@@ -89,6 +89,26 @@ static int signal_before_completion(struct call *call)
 	return fail(EINTR);
 }
 
+static int refused_msr_succeeds_at_signal(struct call *call)
+{
+	uint32_t reason = call->run->exit_reason;
+
+	if (!call->preset && pending_at_entry(call) && call->vcpu->pending &&
+	    (reason == KVM_EXIT_X86_RDMSR || reason == KVM_EXIT_X86_WRMSR))
+		call->run->msr.error = 0;
+	return plain(call);
+}
+
+static int loses_pieces_at_signal(struct call *call)
+{
+	int at_signal = !call->preset && pending_at_entry(call);
+	int value = plain(call);
+
+	while (at_signal && !value && call->run->exit_reason == KVM_EXIT_MMIO)
+		value = plain(call);
+	return value;
+}
+
 /* The guest gets one instruction in before the signal is looked at. */
 static int late_for_pending_signal(struct call *call)
 {
@@ -211,6 +231,8 @@ const struct defect signal_defects[] = {
 	{"mask_of_any_length", plain, mask_of_any_length},
 	{"mask_never_cleared", plain, mask_never_cleared},
 	{"signal_before_completion", signal_before_completion, NULL},
+	{"refused_msr_succeeds_at_signal", refused_msr_succeeds_at_signal, NULL},
+	{"loses_pieces_at_signal", loses_pieces_at_signal, NULL},
 	{"late_for_pending_signal", late_for_pending_signal, NULL},
 	{"loses_kicks", loses_kicks, NULL},
 	{"restarts", restarts, NULL},

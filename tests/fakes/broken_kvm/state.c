@@ -96,6 +96,27 @@ static int refused_msr_succeeds(struct call *call)
 	return plain(call);
 }
 
+/* The step over what the run finished is not told. */
+static int loses_step_of_completion(struct call *call)
+{
+	int value = plain(call);
+
+	return call->preset && !value && call->run->exit_reason == KVM_EXIT_DEBUG ? fail(EINTR)
+										  : value;
+}
+
+static int registers_undo_completion(struct call *call)
+{
+	struct kvm_regs regs = call->run->s.regs.regs;
+	int taken = call->preset && call->vcpu->pending &&
+		    call->run->kvm_dirty_regs & KVM_SYNC_X86_REGS;
+	int value = plain(call);
+
+	if (taken)
+		kernel(call->fd, KVM_SET_REGS, &regs);
+	return value;
+}
+
 /* ---- state that the guest's program does not use */
 
 static int loses_breakpoints(struct call *call)
@@ -348,6 +369,8 @@ const struct defect state_defects[] = {
 	{"loses_breakpoints", loses_breakpoints, NULL},
 	{"unmasks_nmis", unmasks_nmis, NULL},
 	{"moves_tsc_adjust", moves_tsc_adjust, NULL},
+	{"loses_step_of_completion", loses_step_of_completion, NULL},
+	{"registers_undo_completion", registers_undo_completion, NULL},
 	{"loses_error_code", loses_error_code, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},

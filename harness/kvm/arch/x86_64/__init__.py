@@ -18,7 +18,13 @@ from harness.kvm import abi
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.arch.x86_64.devices import CHANNELS, SPEECH, answer, said
-from harness.kvm.arch.x86_64.readable import COMPLETION_CHANGES, COUNTS_RUNS, COUNTS_TIME, whole
+from harness.kvm.arch.x86_64.readable import (
+    COMPLETION_CHANGES,
+    COUNTS_RUNS,
+    COUNTS_SIGNALS,
+    COUNTS_TIME,
+    whole,
+)
 from harness.kvm.arch.x86_64.standstill import standstill
 from harness.kvm.arch.x86_64.state import (
     MODES,
@@ -40,6 +46,7 @@ __all__ = [
     "COMPLETION_CHANGES",
     "COMPLETION_REGISTERS",
     "COUNTS_RUNS",
+    "COUNTS_SIGNALS",
     "COUNTS_TIME",
     "FAST_PATHS",
     "IRQCHIPS",

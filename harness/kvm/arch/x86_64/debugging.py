@@ -9,6 +9,7 @@ from harness.kvm.vcpu import Vcpu
 from harness.native import ffi, lib
 
 TRAP_FLAG = 1 << 8  # of RFLAGS
+SINGLE_STEP = 1 << 14  # of DR6: BS
 _ALWAYS = 1 << 10  # the bit of DR7 that is always 1
 _ENABLED = 1  # DR7: breakpoint 0, local
 _ON_WRITE_OF_4 = 0xD << 16  # DR7: breakpoint 0 is a write of four bytes (R/W0 1, LEN0 3)
@@ -37,6 +38,13 @@ def watch_nothing(vcpu: Vcpu) -> None:
     vcpu.ioctl("KVM_GET_DEBUGREGS", debug)
     debug.dr7 = _ALWAYS
     vcpu.ioctl("KVM_SET_DEBUGREGS", debug)
+
+
+def reasons(vcpu: Vcpu) -> int:
+    """DR6: why the last #DB came. Of one that waits only after `pending.events()`. `KvmError`."""
+    debug = ffi.new("struct kvm_debugregs *")
+    vcpu.ioctl("KVM_GET_DEBUGREGS", debug)
+    return int(debug.dr6)
 
 
 def trap_flag(vcpu: Vcpu) -> bool:

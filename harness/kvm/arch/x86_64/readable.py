@@ -37,12 +37,32 @@ COUNTS_RUNS: Mapping[str, str] = {
     "statistic fpu_reload": "kvm_load_guest_fpu() comes before the check of the byte",
 }
 
-#: What the end of an operation may change besides the registers of its program, and why.
-COMPLETION_CHANGES: Mapping[str, str] = {
+#: What a run that a signal ends may count, and why. KVM looks for one last thing before the guest,
+#: in vcpu_enter_guest(), and takes back what it had begun to inject (kvm_x86_ops.cancel_injection);
+#: a halted vCPU polls or begins to sleep first (kvm_vcpu_halt()).
+COUNTS_SIGNALS: Mapping[str, str] = {
     **COUNTS_RUNS,
-    "memory": "an INS, or a MOV from one device to memory, ends there",
+    "statistic signal_exits": "this is one",
+    "statistic req_event": "the request to look for events is served before",
+    "lapic 0xa0": "the processor priority, which KVM computes where it looks for events",
+    "clock flags": "whether the clock follows the TSC is found out on the way to the first entry",
+    **{
+        f"statistic {name}": "a halted vCPU may poll, and begin to sleep, before the signal is seen"
+        for name in (
+            *("halt_successful_poll", "halt_attempted_poll", "halt_poll_invalid", "halt_wakeup"),
+            *("halt_poll_success_ns", "halt_poll_fail_ns", "halt_wait_ns"),
+        )
+    },
+}
+
+#: What the end of an operation may change besides the registers of its program, and why. Memory is
+#: none of it: what ends there (INS, MOVS) is asked for byte by byte.
+COMPLETION_CHANGES: Mapping[str, str] = {
     "events interrupt.shadow": "it lasts one instruction, and that one has ended",
-    "statistic": "each kernel counts the end of an operation its own way (api.rst promises none)",
+    **{
+        f"statistic {name}": "some kernels count an operation where it begins, some at its end"
+        for name in ("io_exits", "mmio_exits", "hypercalls", "insn_emulation")
+    },
 }
 #: What userspace cannot read, or only by a call that changes it, and who looks at it instead.
 NOT_READ: Mapping[str, str] = {
