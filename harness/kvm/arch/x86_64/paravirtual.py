@@ -26,7 +26,8 @@ _CLOCK = struct.Struct("<I4xQQIbBxx")
 _STEAL = struct.Struct("<QI")
 
 _HV_RESET, _HV_TIMER_CONFIG, _HV_TIMER_COUNT = 0x40000003, 0x400000B0, 0x400000B1
-_HV_ENABLE, _HV_DIRECT, _HV_VECTOR_AT = 1, 1 << 12, 4  # of a timer's configuration
+# Of a timer's configuration, and the unit of its count.
+_HV_ENABLE, _HV_PERIODIC, _HV_DIRECT, _HV_VECTOR_AT, _HV_UNIT_NS = 1, 1 << 1, 1 << 12, 4, 100
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,10 @@ def ask_for_reset(vcpu: Vcpu) -> bool:
     return _where_it_is(vcpu, _HV_RESET, 1)
 
 
-def start_timer(vm: Vm, vcpu: Vcpu, vector: int) -> bool:
-    """A synthetic timer of Hyper-V whose time is over, in direct mode: it sends this vector.
+def start_timer(vm: Vm, vcpu: Vcpu, vector: int, every_ns: int = 0) -> bool:
+    """A synthetic timer of Hyper-V in direct mode: it sends this vector.
+
+    Its time is over, or it comes to its end again and again, so far apart.
 
     False where this KVM has it not. Raises `KvmError`.
     """
@@ -86,7 +89,11 @@ def start_timer(vm: Vm, vcpu: Vcpu, vector: int) -> bool:
         return False
     vcpu.enable_cap("KVM_CAP_HYPERV_SYNIC2")
     config = _HV_ENABLE | _HV_DIRECT | vector << _HV_VECTOR_AT
-    return _where_it_is(vcpu, _HV_TIMER_COUNT, 1) and _where_it_is(vcpu, _HV_TIMER_CONFIG, config)
+    config |= _HV_PERIODIC if every_ns else 0
+    count = every_ns // _HV_UNIT_NS or 1
+    return _where_it_is(vcpu, _HV_TIMER_COUNT, count) and (
+        _where_it_is(vcpu, _HV_TIMER_CONFIG, config)
+    )
 
 
 def _where_it_is(vcpu: Vcpu, index: int, value: int) -> bool:
