@@ -17,10 +17,10 @@ from harness.kvm.vm import Vm
 _LOWEST_PRIORITY, _SMI, _KICK = 1 << 8, 2 << 8, 3 << 8
 _PIN = 4
 
-Send = Callable[[Vm], int]
+Message = Callable[[Vm], int]
 
 
-def _message(data: int) -> Send:
+def _message(data: int) -> Message:
     return lambda vm: vm.signal_msi(ioctls.X2APIC_MSI_ADDRESS, data)
 
 
@@ -37,7 +37,7 @@ def _by_eventfd(vm: Vm) -> int:
 
 
 #: Each sends one to the first vCPU, and says how many vCPUs took it. Raises `KvmError`.
-SENDERS: Mapping[str, Send] = {
+SENDERS: Mapping[str, Message] = {
     "an interrupt": _message(ioctls.INTERRUPT_VECTOR),
     "an interrupt of lowest priority": _message(_LOWEST_PRIORITY | ioctls.INTERRUPT_VECTOR),
     "an interrupt by an eventfd": _by_eventfd,
