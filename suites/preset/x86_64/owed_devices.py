@@ -21,11 +21,12 @@ from harness.kvm.speech import Word
 from harness.require import require_exit, require_said
 from suites.dimensions import KICK
 from suites.preset.x86_64.owed import Owed, until
-from suites.preset.x86_64.owed_events import looping
+from suites.preset.x86_64.owed_events import looping, tick
 
 FIRST_PAGE, PAGES, SAYS_SO = 0, 1, 5  # data words of the program pages
 PERIOD_NS = 2_000_000
 WRITES = 3
+PAGE = at.RAM_SIZE - PAGE_BYTES  # of RAM, that no program uses
 LATE_TURNS = 1000  # some KVM looks at what it is to report only now and then
 MSR_INDEX, TASK_PRIORITY = 5, 0x808  # of the program msr, and the x2APIC's register
 
@@ -101,6 +102,13 @@ def start_hyperv_timer(guest: Guest) -> None:
         pytest.skip(reason("no_hyperv"))
 
 
+def take_pages_later(guest: Guest) -> None:
+    """The guest is told by its vector when pages are there; KVM tells it first of all of them."""
+    page = guest.address(PAGE)
+    if not paravirtual.take_pages_later(guest.vcpu, page, ioctls.INTERRUPT_VECTOR):
+        pytest.skip(reason("no_setting", "asynchronous page faults"))
+
+
 def with_task_priority(guest: Guest) -> None:
     """The guest reads and writes its task priority; that it does can be reported.
 
@@ -142,6 +150,9 @@ OWED = {
     ),
     "hyperv_timer_periodic": Owed(
         "a timer of Hyper-V that ticks", start_hyperv_timer, ticks, looping, "events", "split"
+    ),
+    "page_ready": Owed(
+        "MSR_KVM_ASYNC_PF_EN was set", take_pages_later, tick, looping, "events", "split"
     ),
     "writes_collected": Owed(
         "the guest's writes were collected", write, collected, collecting, "pages"

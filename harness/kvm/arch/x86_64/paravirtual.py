@@ -19,6 +19,9 @@ from harness.native import ffi
 
 _SYSTEM_TIME, _STEAL_TIME = 0x4B564D01, 0x4B564D03
 _ENABLED = 1
+_ASYNC_PF, _ASYNC_PF_VECTOR = 0x4B564D02, 0x4B564D06
+_ASYNC_PF_ALWAYS, _ASYNC_PF_BY_INTERRUPT = 1 << 1, 1 << 3
+_FEATURES, _ASYNC_PF_INT = 0x4000_0001, 1 << 14  # CPUID: KVM_FEATURE_ASYNC_PF_INT
 _GUEST_STOPPED = 1 << 1  # PVCLOCK_GUEST_STOPPED
 # struct pvclock_vcpu_time_info: version, TSC, system time, factor, shift, flags.
 _CLOCK = struct.Struct("<I4xQQIbBxx")
@@ -71,6 +74,18 @@ def show_stolen_time(vcpu: Vcpu, address: int) -> bool:
 def stolen_time_version(ram: Memory, offset: int) -> int:
     """How often it was written, times two; 0: never."""
     return int(_STEAL.unpack(ram.read(offset, _STEAL.size))[1])
+
+
+def take_pages_later(vcpu: Vcpu, address: int, vector: int) -> bool:
+    """Asynchronous page faults (msr.rst, MSR_KVM_ASYNC_PF_EN): the word is there, the vector tells.
+
+    KVM then wakes at once whatever waits for a page, as after a migration: it sends the vector
+    (kvm_async_pf_wakeup_all()). False where this KVM has it not, which is before Linux 5.8.
+    """
+    if not ioctls.supported_leaf(_FEATURES).eax & _ASYNC_PF_INT:
+        return False
+    wanted = address | _ENABLED | _ASYNC_PF_ALWAYS | _ASYNC_PF_BY_INTERRUPT
+    return _where_it_is(vcpu, _ASYNC_PF_VECTOR, vector) and _where_it_is(vcpu, _ASYNC_PF, wanted)
 
 
 def ask_for_reset(vcpu: Vcpu) -> bool:
