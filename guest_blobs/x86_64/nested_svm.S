@@ -9,6 +9,8 @@
  * Phases: 1 L1, before its first vmrun; 2 L2's loop, until L1 has come to its end.
  * Data in:  data[0] 1: a local APIC in x2APIC mode is there (see halt). 0: the host injects.
  *           data[4] 1: L2 leaves to L1 after each turn, and is entered again at its start.
+ *           data[6] an MSR that L2 reads each turn; 0: none. L1 intercepts those of its MSR bitmap,
+ *           which is empty unless the host fills it. The host may add to the intercepts, too.
  * Data out: ticks interrupts of vector 0x20; data[1] vmruns that came back, since the start;
  *           data[2] and data[3] the halves of the last exit code: all ones if vmrun refused the
  *           control block; data[5] vmruns begun, since the start: with data[4] as many as came back,
@@ -25,9 +27,11 @@
 /* Of the control block: offsets, bits and exit codes. */
 #define INTERCEPTS_1		0x00c
 #define INTERCEPT_INTR		(1 << 0)
+#define INTERCEPT_MSR		(1 << 28)	/* those of the bitmap */
 #define INTERCEPTS_2		0x010
 #define INTERCEPT_VMRUN		(1 << 0)	/* vmrun refuses a block without it */
 #define INTERCEPT_VMMCALL	(1 << 1)
+#define MSR_BITMAP_ADDRESS	0x048
 #define ASID			0x058
 #define VIRTUAL_INTERRUPTS	0x060
 #define V_INTR_MASKING		(1 << 24)	/* L1's interrupt flag counts, not L2's */
@@ -101,8 +105,9 @@ start:
 	movl	%eax, VMCB + SAVED_EFER
 	WRITE_MSR MSR_VM_HSAVE_PA, HOST_SAVE_AREA
 
-	FIELD	INTERCEPTS_1, INTERCEPT_INTR
+	FIELD	INTERCEPTS_1, (INTERCEPT_INTR | INTERCEPT_MSR)
 	FIELD	INTERCEPTS_2, (INTERCEPT_VMRUN | INTERCEPT_VMMCALL)
+	FIELD	MSR_BITMAP_ADDRESS, MSR_BITMAP
 	FIELD	ASID, 1
 	FIELD	VIRTUAL_INTERRUPTS, V_INTR_MASKING
 	SEGMENT	ES, 0x10, FLAT_DATA
@@ -156,6 +161,11 @@ second_level:
 	ENTER_PHASE 2
 turn:
 	BEAT
+	cmpl	$0, DATA_WORD(6)
+	je	no_msr
+	movl	DATA_WORD(6), %ecx
+	rdmsr
+no_msr:
 	cmpl	$0, DATA_WORD(4)
 	jne	away
 	cmpl	$0, STOP

@@ -72,6 +72,11 @@ class SetTpr:
 
 
 @dataclass(frozen=True)
+class TprAccess:
+    """KVM_EXIT_TPR_ACCESS: the guest read or wrote its task priority."""
+
+
+@dataclass(frozen=True)
 class XenHypercall:
     """KVM_EXIT_XEN with a hypercall (api.rst, KVM_XEN_HVM_CONFIG)."""
 
@@ -173,6 +178,7 @@ VcpuExit = (
     | Rdmsr
     | Wrmsr
     | SetTpr
+    | TprAccess
     | XenHypercall
     | HypervHypercall
     | HypervSynic
@@ -247,6 +253,7 @@ _DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     constant("KVM_EXIT_X86_RDMSR"): lambda run: Rdmsr(run.msr.index, run.msr.reason),
     constant("KVM_EXIT_X86_WRMSR"): lambda run: Wrmsr(run.msr.index, run.msr.reason, run.msr.data),
     constant("KVM_EXIT_SET_TPR"): lambda run: SetTpr(),
+    constant("KVM_EXIT_TPR_ACCESS"): lambda run: TprAccess(),
     constant("KVM_EXIT_XEN"): _xen,
     constant("KVM_EXIT_HYPERV"): _hyperv,
     constant("KVM_EXIT_DEBUG"): lambda run: Debug(),

@@ -44,6 +44,7 @@
 		SIZED(KVM_SET_VAPIC_ADDR, struct kvm_vapic_addr), SIZED(KVM_X86_SETUP_MCE, __u64), \
 		SIZED(KVM_SET_DEVICE_ATTR, struct kvm_device_attr),                                \
 		SIZED(KVM_SET_CLOCK, struct kvm_clock_data), PLAIN(KVM_SET_TSC_KHZ),               \
-		PLAIN(KVM_SET_NR_MMU_PAGES), PLAIN(KVM_SET_BOOT_CPU_ID), PLAIN(KVM_KVMCLOCK_CTRL),
+		SIZED(KVM_SET_PIT2, struct kvm_pit_state2), PLAIN(KVM_SET_NR_MMU_PAGES),           \
+		PLAIN(KVM_SET_BOOT_CPU_ID), PLAIN(KVM_KVMCLOCK_CTRL),
 
 #endif

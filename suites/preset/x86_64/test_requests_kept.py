@@ -13,7 +13,7 @@ import pytest
 from harness.kvm.guest import Guest
 from harness.require import require_eintr
 from suites.dimensions import only_on, pin_guest_mode
-from suites.preset.x86_64 import owed_clocks, owed_events, owed_memory
+from suites.preset.x86_64 import owed_clocks, owed_devices, owed_events, owed_memory
 from suites.preset.x86_64.owed import Owed
 
 pytestmark = [
@@ -22,7 +22,7 @@ pytestmark = [
     pin_guest_mode("long"),
 ]
 
-LINES = {**owed_memory.OWED, **owed_events.OWED, **owed_clocks.OWED}
+LINES = {**owed_memory.OWED, **owed_events.OWED, **owed_clocks.OWED, **owed_devices.OWED}
 every_line = pytest.mark.parametrize(
     ("owed", "irqchip", "guest_program"),
     [(line, line.irqchip, line.program) for line in LINES.values()],

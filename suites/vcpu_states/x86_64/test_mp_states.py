@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import pytest
@@ -264,6 +265,52 @@ def test_init_waits(loaded: Guest, second: SecondProcessor, state: str) -> None:
     require_state(second, "init_received", "When KVM_GET_MP_STATE has accepted the INIT")
     waiting.send_sipi(loaded.vm, second.number, START_PAGE)
     require_starts(loaded, second, f"After INIT and SIPI to a processor that was {state}")
+
+
+@pytest.mark.claim("states.woken")
+@irqchip_in_kernel
+def test_sipi_wakes_sleeper(loaded: Guest, second: SecondProcessor) -> None:
+    """It finds the thread asleep in KVM_RUN, and nothing else would wake that."""
+    second.vcpu.set_mp_state(waiting.number("init_received"))
+    immediate_runs(second, "On a processor that waits for a SIPI")
+    with Running(second) as running:
+        running.wait_for_sleep()
+        waiting.send_sipi(loaded.vm, second.number, START_PAGE)
+        running.wait_until(lambda: second.heartbeat > 0, "the SIPI to wake the waiting processor")
+        loaded.stop()
+        result = running.outcome()
+    require_left(result, "After the SIPI")
+
+
+@pytest.mark.claim("states.woken")
+@irqchip_in_kernel
+def test_init_wakes_sleeper(loaded: Guest, second: SecondProcessor) -> None:
+    """The same of INIT, which ends that run with EAGAIN; the SIPI behind it starts the processor.
+
+    A run that ended for nothing meanwhile goes on, and is then started by the SIPI itself. KVM
+    counts a wake-up when it sends it.
+    """
+    second.vcpu.set_mp_state(waiting.number("uninitialized"))
+    immediate_runs(second, "On a processor that waits for an INIT")
+    with Running(second) as running:
+        running.wait_for_sleep()
+        woken = second.statistic("halt_wakeup")
+        ioctls.send_init(loaded.vm, second.number)
+        running.wait_until(
+            lambda: running.over() or second.statistic("halt_wakeup") != woken,
+            "the INIT to wake the waiting processor",
+        )
+        waiting.send_sipi(loaded.vm, second.number, START_PAGE)
+        running.wait_until(
+            lambda: running.over() or second.heartbeat > 0, "the SIPI to start the processor"
+        )
+        if not running.over():
+            loaded.stop()
+        result = running.outcome()
+    if result.errno != errno.EAGAIN:
+        require_left(result, "After INIT and SIPI to a processor that slept")
+    else:
+        require_starts(loaded, second, "After INIT and SIPI to a processor that slept")
 
 
 def require_not_started(guest: Guest, processor: SecondProcessor, what: str) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from guest_blobs import memory_map as at
+from guest_blobs.x86_64 import memory_map as here
+from harness.host.features import reason
+from harness.kvm.arch.x86_64 import ioctls, pending
 from harness.kvm.arch.x86_64 import nested as nesting
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running, warm_up
@@ -25,7 +28,12 @@ from suites.dimensions import KICK, only_on
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 TIMES = (1, 20)  # a defect that toggles cancels out over an even number
-EXITS, LEAVES_EACH_TURN, ENTRIES = 1, 4, 5  # the program's data words
+EXITS, EXIT_CODE, EXIT_CODE_HIGH, LEAVES_EACH_TURN, ENTRIES, MSR_READ = 1, 2, 3, 4, 5, 6
+# The program's data words above; of its guest's control block the intercepts of exceptions, and its
+# exit codes (AMD's manual, volume 2, appendices B and C).
+EXCEPTION_INTERCEPTS, EXIT_EXCEPTION, EXIT_MSR = 0x008, 0x40, 0x7C
+KERNEL_GS_BASE = 0xC000_0102  # KVM lets each guest reach it without an exit
+LATE_TURNS = 100_000  # by then what is to end L2 has ended it, or is lost
 STORM, EVERY_NS = 200, 1_000_000
 MOST_KICKS = 100
 
@@ -176,3 +184,60 @@ def test_entry_pending(kvm: System, turning: Guest) -> None:
         )
         require_kept(target, "that got a nested state")
         require_each_turn_once(target, "In a VM that took over a nested guest")
+
+
+def require_exit_to_first_level(guest: Guest, code: int, circumstance: str) -> None:
+    """The next run ends L2 with this exit code, at which the program leaves."""
+    __tracebackhide__ = True
+    turns = guest.heartbeat
+    with Running(guest) as running:
+        running.wait_until(
+            lambda: running.over() or guest.heartbeat - turns > LATE_TURNS, "L2 to leave to L1"
+        )
+        guest.stop()
+        result = running.outcome()
+    require_left(result, circumstance)
+    found = guest.data(EXIT_CODE) | guest.data(EXIT_CODE_HIGH) << 32
+    assert found == code, (
+        f"{circumstance}, L1 must be told of it by the exit code {code:#x} of its guest, but the "
+        f"last exit that it got is {found:#x}"
+    )
+
+
+@pytest.mark.claim("states.nested")
+@pytest.mark.parametrize(("vector", "has_code"), [(6, 0), (13, 1), (14, 1)], ids=["ud", "gp", "pf"])
+def test_exception_is_first_levels(turning: Guest, vector: int, has_code: int) -> None:
+    """One that userspace makes pending in L2 and L1 intercepts: it ends L2, and is L1's.
+
+    KVM_RUN turns it into an exit to L1 before it looks at the byte (commit 7709aba8f716 of 6.1).
+    """
+    if not ioctls.enable_exception_payload(turning.vm):
+        pytest.skip(reason("no_exception_payload"))
+    turning.ram.write32(here.VMCB + EXCEPTION_INTERCEPTS, 1 << vector)
+    warm_up(turning)  # each turn is an entry, which reads the block anew
+    turning.set_data(LEAVES_EACH_TURN, 0)
+    warm_up(turning)
+    fields = {"pending": 1, "injected": 0, "nr": vector, "has_error_code": has_code}
+    pending.change_events(turning.vcpu, {f"exception.{name}": fields[name] for name in fields})
+    require_kept(turning, f"in its guest's guest with an exception of vector {vector} pending")
+    require_exit_to_first_level(
+        turning,
+        EXIT_EXCEPTION + vector,
+        f"After immediate runs with an exception of vector {vector} pending in L2",
+    )
+
+
+@pytest.mark.claim("states.nested")
+def test_bitmap_handed_over(kvm: System, nested: Guest) -> None:
+    """After KVM_SET_NESTED_STATE it is L1's MSR bitmap that says what L2 may reach.
+
+    KVM reads it behind the check of the byte (KVM_REQ_GET_NESTED_STATE_PAGES).
+    """
+    nested.ram.write(here.MSR_BITMAP, b"\xff" * 0x2000)
+    with create(kvm) as target:
+        nesting.hand_over(nested, target)
+        require_kept(target, "that got a nested state whose MSR bitmap it has yet to read")
+        target.set_data(MSR_READ, KERNEL_GS_BASE)
+        require_exit_to_first_level(
+            target, EXIT_MSR, "After immediate runs behind a hand-over, and L2's access to an MSR"
+        )

@@ -141,6 +141,13 @@ BYTE = (
     ),
     Defect("loses_breakpoints", "clears DR0 to DR3 at an immediate exit", STATE, x86=True),
     Defect("moves_tsc_adjust", "moves a clock at an immediate exit", TIME, STATE, x86=True),
+    Defect(
+        "ends_reports",
+        "ends KVM_TPR_ACCESS_REPORTING at an immediate exit",
+        ("preset.requests_kept",),
+        only="test_kept and priority_reported",
+        x86=True,
+    ),
     Defect("policy_changed", "does not give back the thread's policy", HOST, x86=True),
     Defect("unmasks_nmis", "unmasks NMIs at an immediate exit", STATE, STATES_ALSO, x86=True),
     Defect(

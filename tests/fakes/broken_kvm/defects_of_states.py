@@ -23,6 +23,14 @@ STATES = (
     ),
     Defect("wakes_halted", "an immediate run ends the halt", ("states.halted",), x86=True),
     Defect(
+        "nmi_by_message_lost",
+        "says that a vCPU took an NMI that came by a message, and none did",
+        ("states.woken",),
+        only="test_sleeper and nmi and split",
+        hangs=True,
+        x86=True,
+    ),
+    Defect(
         "drops_events",
         "an immediate run clears events",
         ("states.events_survive",),

@@ -160,6 +160,27 @@ static int moves_tsc_adjust(struct call *call)
 	return value;
 }
 
+static int ends_reports(struct call *call)
+{
+	int value = plain(call);
+	struct kvm_tpr_access_ctl none = {0};
+
+	if (is_immediate_exit(call, value)) {
+		kernel(call->fd, KVM_TPR_ACCESS_REPORTING, &none);
+		errno = EINTR;
+	}
+	return value;
+}
+
+static int nmi_by_message_lost(int fd, unsigned long request, void *argument)
+{
+	struct kvm_msi *message = argument;
+
+	if (request == KVM_SIGNAL_MSI && (message->data >> 8 & 7) == 4) /* delivery mode NMI */
+		return 1;
+	return kernel(fd, request, argument);
+}
+
 static int loses_error_code(struct call *call)
 {
 	int value = plain(call);
@@ -371,6 +392,8 @@ const struct defect state_defects[] = {
 	{"moves_tsc_adjust", moves_tsc_adjust, NULL},
 	{"loses_step_of_completion", loses_step_of_completion, NULL},
 	{"registers_undo_completion", registers_undo_completion, NULL},
+	{"ends_reports", ends_reports, NULL},
+	{"nmi_by_message_lost", plain, nmi_by_message_lost},
 	{"loses_error_code", loses_error_code, NULL},
 	{"not_in_real_mode", not_in_real_mode, NULL},
 	{"not_when_uninitialized", not_when_uninitialized, NULL},

@@ -40,7 +40,7 @@ _TIME_PAGES = {
 # Registers of the local APIC; its timer counts cycles of a bus, of 1 ns each unless userspace said
 # otherwise (KVM_CAP_X86_APIC_BUS_CYCLES_NS), by a divisor.
 _LVT_TIMER, _INITIAL, _CURRENT, _DIVIDE = 0x320, 0x380, 0x390, 0x3E0
-_DEADLINE_MODE, _BY_128, _STEP_NS = 2 << 17, 0xA, 128
+_PERIODIC, _DEADLINE_MODE, _BY_128, _STEP_NS = 1 << 17, 2 << 17, 0xA, 128
 _MOST = 0x7FFF_FFFF
 _LOOKS = 25
 #: Of the time between: KVM's own factors are rounded, and hosts without a TSC have another clock.
@@ -156,10 +156,13 @@ def timer_left_ns(vcpu: Vcpu) -> int:
     return _word(ioctls.get_lapic(vcpu), _CURRENT) * _STEP_NS
 
 
-def start_timer(vcpu: Vcpu, nanoseconds: int, vector: int) -> None:
-    """The local APIC's timer begins to run down, once. Raises `KvmError`."""
+def start_timer(
+    vcpu: Vcpu, nanoseconds: int, vector: int, *, again_and_again: bool = False
+) -> None:
+    """The local APIC's timer begins to run down, once unless said otherwise. Raises `KvmError`."""
     count = min(nanoseconds // _STEP_NS, _MOST)
-    _set_timer(vcpu, {_LVT_TIMER: vector, _INITIAL: count, _CURRENT: count, _DIVIDE: _BY_128})
+    lvt = vector | (_PERIODIC if again_and_again else 0)
+    _set_timer(vcpu, {_LVT_TIMER: lvt, _INITIAL: count, _CURRENT: count, _DIVIDE: _BY_128})
 
 
 def start_deadline(vcpu: Vcpu, nanoseconds: int, vector: int) -> None:

@@ -19,6 +19,9 @@ from harness.native import ffi
 
 _SYSTEM_TIME, _STEAL_TIME = 0x4B564D01, 0x4B564D03
 _ENABLED = 1
+_ASYNC_PF, _ASYNC_PF_VECTOR = 0x4B564D02, 0x4B564D06
+_ASYNC_PF_ALWAYS, _ASYNC_PF_BY_INTERRUPT = 1 << 1, 1 << 3
+_FEATURES, _ASYNC_PF_INT = 0x4000_0001, 1 << 14  # CPUID: KVM_FEATURE_ASYNC_PF_INT
 _GUEST_STOPPED = 1 << 1  # PVCLOCK_GUEST_STOPPED
 # struct pvclock_vcpu_time_info: version, TSC, system time, factor, shift, flags.
 _CLOCK = struct.Struct("<I4xQQIbBxx")
@@ -26,7 +29,8 @@ _CLOCK = struct.Struct("<I4xQQIbBxx")
 _STEAL = struct.Struct("<QI")
 
 _HV_RESET, _HV_TIMER_CONFIG, _HV_TIMER_COUNT = 0x40000003, 0x400000B0, 0x400000B1
-_HV_ENABLE, _HV_DIRECT, _HV_VECTOR_AT = 1, 1 << 12, 4  # of a timer's configuration
+# Of a timer's configuration, and the unit of its count.
+_HV_ENABLE, _HV_PERIODIC, _HV_DIRECT, _HV_VECTOR_AT, _HV_UNIT_NS = 1, 1 << 1, 1 << 12, 4, 100
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,27 @@ def stolen_time_version(ram: Memory, offset: int) -> int:
     return int(_STEAL.unpack(ram.read(offset, _STEAL.size))[1])
 
 
+def take_pages_later(vcpu: Vcpu, address: int, vector: int) -> bool:
+    """Asynchronous page faults (msr.rst, MSR_KVM_ASYNC_PF_EN): the word is there, the vector tells.
+
+    KVM then wakes at once whatever waits for a page, as after a migration: it sends the vector
+    (kvm_async_pf_wakeup_all()). False where this KVM has it not, which is before Linux 5.8.
+    """
+    if not ioctls.supported_leaf(_FEATURES).eax & _ASYNC_PF_INT:
+        return False
+    wanted = address | _ENABLED | _ASYNC_PF_ALWAYS | _ASYNC_PF_BY_INTERRUPT
+    return _where_it_is(vcpu, _ASYNC_PF_VECTOR, vector) and _where_it_is(vcpu, _ASYNC_PF, wanted)
+
+
 def ask_for_reset(vcpu: Vcpu) -> bool:
     """HV_X64_MSR_RESET: the next run ends with a system event. False without Hyper-V in KVM."""
     return _where_it_is(vcpu, _HV_RESET, 1)
 
 
-def start_timer(vm: Vm, vcpu: Vcpu, vector: int) -> bool:
-    """A synthetic timer of Hyper-V whose time is over, in direct mode: it sends this vector.
+def start_timer(vm: Vm, vcpu: Vcpu, vector: int, every_ns: int = 0) -> bool:
+    """A synthetic timer of Hyper-V in direct mode: it sends this vector.
+
+    Its time is over, or it comes to its end again and again, so far apart.
 
     False where this KVM has it not. Raises `KvmError`.
     """
@@ -86,7 +104,11 @@ def start_timer(vm: Vm, vcpu: Vcpu, vector: int) -> bool:
         return False
     vcpu.enable_cap("KVM_CAP_HYPERV_SYNIC2")
     config = _HV_ENABLE | _HV_DIRECT | vector << _HV_VECTOR_AT
-    return _where_it_is(vcpu, _HV_TIMER_COUNT, 1) and _where_it_is(vcpu, _HV_TIMER_CONFIG, config)
+    config |= _HV_PERIODIC if every_ns else 0
+    count = every_ns // _HV_UNIT_NS or 1
+    return _where_it_is(vcpu, _HV_TIMER_COUNT, count) and (
+        _where_it_is(vcpu, _HV_TIMER_CONFIG, config)
+    )
 
 
 def _where_it_is(vcpu: Vcpu, index: int, value: int) -> bool:

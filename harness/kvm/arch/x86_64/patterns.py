@@ -14,6 +14,7 @@ from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.native import ffi, lib
 
+_TYPES = bytes((0, 1, 4, 5, 6))  # of memory: UC, WC, WT, WP, WB
 #: MSRs that a guest may set to anything, or to these; those that this vCPU lacks are left out.
 MSRS = {
     0x174: 0x0123,  # IA32_SYSENTER_CS
@@ -28,6 +29,17 @@ MSRS = {
     0xC000_0103: 0x0000_5A5A,  # TSC_AUX
     0x200: 0x8000_0006,  # IA32_MTRR_PHYSBASE0: write-back
     0x201: 0x0000_000F_8000_0000,  # IA32_MTRR_PHYSMASK0, not in force
+    # The fixed ranges, not in force either: every memory type there is.
+    **{
+        index: int.from_bytes((_TYPES * 3)[place % 5 :][:8], "little")
+        for place, index in enumerate((0x250, 0x258, 0x259, *range(0x268, 0x270)))
+    },
+    # Status, address and rest of what banks for machine checks found.
+    **{
+        0x400 + 4 * bank + part: 0x1234_5600 + 4 * bank + part
+        for bank in (0, 2)
+        for part in (1, 2, 3)
+    },
 }
 _SSE, _FP = 1 << 1, 1 << 0
 _PKRU = 9  # a component of which only the low half counts

@@ -173,11 +173,17 @@ def components() -> Iterator[tuple[int, int, int]]:
             yield int(entry.index), int(entry.eax), int(entry.ebx)
 
 
+#: MSRs that KVM gives and older kernels do not list: MTRRs, and the first and the last of the banks
+#: for machine checks.
+_NOT_LISTED = (
+    *(*range(0x200, 0x210), 0x250, 0x258, 0x259, *range(0x268, 0x270), 0x2FF),
+    *(*range(0x400, 0x40C), *range(0x47C, 0x480)),
+)
 _indices: list[int] = []
 
 
 def msr_indices() -> list[int]:
-    """KVM_GET_MSR_INDEX_LIST, asked once a process. Raises `KvmError`."""
+    """KVM_GET_MSR_INDEX_LIST, asked once a process, and what it leaves out. Raises `KvmError`."""
     if not _indices:
         with System() as system:
             asked = ffi.new("struct kvm_msr_list *", {"indices": 0})
@@ -187,7 +193,8 @@ def msr_indices() -> list[int]:
             found = ffi.new("struct kvm_msr_list *", {"indices": int(asked.nmsrs)})
             found.nmsrs = asked.nmsrs
             abi.ioctl(system.fd, "KVM_GET_MSR_INDEX_LIST", found)
-            _indices.extend(int(found.indices[each]) for each in range(found.nmsrs))
+            listed = [int(found.indices[each]) for each in range(found.nmsrs)]
+            _indices.extend(dict.fromkeys((*listed, *_NOT_LISTED)))
     return _indices
 
 

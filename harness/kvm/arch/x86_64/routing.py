@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x86-64: what the local APICs are told of an I/O APIC in userspace (api.rst 4.52)."""
+"""x86-64: where the pins of interrupt controllers lead (api.rst 4.52, KVM_SET_GSI_ROUTING)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ def route_level_interrupt(vm: Vm, pin: int, vector: int) -> None:
     With the split controller the guest's EOI then ends KVM_RUN with KVM_EXIT_IOAPIC_EOI. Raises
     `KvmError`.
     """
+    _route(vm, pin, _LEVEL | vector)
+
+
+def route_interrupt(vm: Vm, pin: int, vector: int) -> None:
+    """The same, edge-triggered: nobody is told of its end. Raises `KvmError`."""
+    _route(vm, pin, vector)
+
+
+def _route(vm: Vm, pin: int, message: int) -> None:
     table = ffi.new("struct kvm_irq_routing *", {"entries": 1})
     table.nr = 1
     entry = table.entries[0]
     entry.gsi, entry.type = pin, constant("KVM_IRQ_ROUTING_MSI")
-    entry.u.msi.address_lo, entry.u.msi.data = X2APIC_MSI_ADDRESS, _LEVEL | vector
+    entry.u.msi.address_lo, entry.u.msi.data = X2APIC_MSI_ADDRESS, message
     vm.ioctl("KVM_SET_GSI_ROUTING", table)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An interrupt that the guest is in the middle of: in service until its EOI, others behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm.arch.x86_64 import ioctls, state
+from harness.kvm.guest import Guest
+from harness.kvm.running import Running, warm_up
+from harness.kvm.signals import CountingHandler
+from harness.require import require_runs_on, require_untouched
+from suites.dimensions import KICK, irqchip_in_kernel, only_on, pin_guest_program
+
+pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
+
+TIMES = (1, 20)  # a defect that toggles cancels out over an even number
+ENDS_INTERRUPTS = 0  # the program's data word: its handler writes the EOI
+VECTOR = ioctls.INTERRUPT_VECTOR
+
+
+def take(guest: Guest) -> None:
+    """The guest takes an interrupt, and its handler writes no EOI."""
+    guest.set_data(ENDS_INTERRUPTS, 0)
+    guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
+    with CountingHandler(KICK), Running(guest) as running:
+        running.wait_until(lambda: guest.ticks > 0, "the guest to take its interrupt")
+        running.wait_for_progress()
+        running.stop_by(KICK)
+    if in_apic(guest) != ([], [VECTOR]):
+        pytest.skip(reason("no_setting", "a vector that stays in service without an EOI"))
+
+
+def restore(guest: Guest) -> None:
+    """As a monitor that restores a guest within its handler."""
+    ioctls.change_lapic(guest.vcpu, {state.ISR + 16 * (VECTOR // 32): 1 << VECTOR % 32})
+
+
+def in_apic(guest: Guest) -> tuple[list[int], list[int]]:
+    """The vectors that wait (IRR), and those in service (ISR)."""
+    lapic = ioctls.get_lapic(guest.vcpu)
+    return state.vectors(lapic, state.IRR), state.vectors(lapic, state.ISR)
+
+
+def end(guest: Guest) -> None:
+    """The guest's handler runs once more, past the local APIC, and this time writes the EOI."""
+    guest.set_data(ENDS_INTERRUPTS, 1)
+    events = ioctls.get_events(guest.vcpu)
+    events.interrupt.injected, events.interrupt.nr = 1, VECTOR
+    ioctls.set_events(guest.vcpu, events)
+
+
+@pytest.mark.claim("states.events_survive")
+@irqchip_in_kernel
+@pytest.mark.parametrize("begin", [take, restore], ids=lambda each: each.__name__)
+def test_in_service(loaded: Guest, begin: Callable[[Guest], None]) -> None:
+    """It holds its like back until the guest's EOI, which ends it.
+
+    KVM has a count and a number of its own for it (apic_find_highest_isr()), which no ioctl shows.
+    """
+    loaded.set_data(ENDS_INTERRUPTS, 1)  # also switches the local APIC on
+    warm_up(loaded)
+    begin(loaded)
+    for times in TIMES:
+        require_untouched(loaded, f"With vector {VECTOR} in service", times=times)
+        loaded.architecture.deliver_interrupt(loaded.vm, loaded.vcpu)
+        warm_up(loaded)
+        found = in_apic(loaded)
+        assert found == ([VECTOR], [VECTOR]), (
+            f"After {times} immediate runs with vector {VECTOR} in service, another of it must "
+            f"wait for the guest's EOI, but IRR and ISR are {found}"
+        )
+    end(loaded)
+    ticks = loaded.ticks
+    with CountingHandler(KICK), Running(loaded) as running:
+        running.wait_until(lambda: loaded.ticks >= ticks + 2, "the interrupt behind the EOI")
+        running.wait_for_progress()
+        running.stop_by(KICK)
+    found = in_apic(loaded)
+    assert found == ([], []), (
+        f"After immediate runs with vector {VECTOR} in service, the guest's EOI must end it and "
+        f"the one behind it, but IRR and ISR are {found}"
+    )
+    require_runs_on(loaded, "After the EOI of a vector that was in service in immediate runs")
