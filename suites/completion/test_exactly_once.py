@@ -16,7 +16,7 @@ from harness.require import (
     require_immediate,
     require_untouched,
 )
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.dimensions import (
     every_device,
     every_device_that_is_written,
@@ -38,7 +38,7 @@ SCRATCH = 0x13579BDF
 @first_and_later_turn
 @every_device
 @every_way
-def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: Way) -> None:
+def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: WayOut) -> None:
     """api.rst, note under KVM_EXIT_MMIO: the operation is complete once userspace has
     "re-entered the kernel", so the second re-entry finds nothing to do."""
     device.turns(turns)
@@ -55,7 +55,7 @@ def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: Way) 
 @first_and_later_turn
 @every_device_that_is_written
 @every_way
-def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: Way) -> None:
+def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: WayOut) -> None:
     """The same for a write: it is not made again, and no instruction is skipped."""
     device.turns(turns)
     device.answer(device.run_to_read("At the read"))
@@ -70,7 +70,7 @@ def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: Way)
 @every_guest_mode
 @every_device
 @every_way
-def test_a_later_answer_changes_nothing(device: Device, way: Way) -> None:
+def test_a_later_answer_changes_nothing(device: Device, way: WayOut) -> None:
     """What userspace leaves in kvm_run after the operation was finished is not taken again."""
     asked = device.run_to_read("At the read")
     value = device.answer(asked)

@@ -11,7 +11,7 @@ import pytest
 from harness.kvm.arch.x86_64 import patterns
 from harness.kvm.guest import Guest
 from harness.require import require_same_state, require_untouched
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.dimensions import every_guest_mode, every_irqchip, every_way, only_on
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
@@ -26,7 +26,7 @@ runs = pytest.mark.parametrize("times", [1, 20], ids=["once", "twenty_times"])
 @pytest.mark.keeps("irqchip")
 @runs
 @every_way
-def test_first_run_changes_nothing(loaded: Guest, times: int, way: Way) -> None:
+def test_first_run_changes_nothing(loaded: Guest, times: int, way: WayOut) -> None:
     """By the byte vcpu_enter_guest() is not reached, and nothing before it changes what KVM gives;
     with a signal it is, and turns back."""
     _runs_change_nothing(loaded, times, way, "Before the first run of the guest")
@@ -38,12 +38,12 @@ def test_first_run_changes_nothing(loaded: Guest, times: int, way: Way) -> None:
 @pytest.mark.keeps("irqchip")
 @runs
 @every_way
-def test_later_run_changes_nothing(ready: Guest, times: int, way: Way) -> None:
+def test_later_run_changes_nothing(ready: Guest, times: int, way: WayOut) -> None:
     """The same for a guest that has run, whose state was in the processor."""
     _runs_change_nothing(ready, times, way, "After the guest has run")
 
 
-def _runs_change_nothing(guest: Guest, times: int, way: Way, when: str) -> None:
+def _runs_change_nothing(guest: Guest, times: int, way: WayOut, when: str) -> None:
     patterns.fill(guest.vcpu, guest.vm)
     before = guest.whole()
     require_same_state(before, guest.whole(), "Without a run in between")
