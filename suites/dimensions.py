@@ -73,6 +73,12 @@ irqchip_in_kernel = (
     if _IN_KERNEL
     else pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
 )
+# Where one controller in the kernel stands for all: the one with most of it there.
+most_of_an_irqchip = (
+    pin_irqchip(_IN_KERNEL[-1])
+    if _IN_KERNEL
+    else pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
+)
 
 
 def only_on(machine: str) -> pytest.MarkDecorator:

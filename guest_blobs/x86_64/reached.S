@@ -6,6 +6,7 @@
  * Data in:  data[0] 1: a local APIC in x2APIC mode is there (see halt).
  *           data[4] an address below 4 GiB, or 0: each turn the heartbeat is stored there, 32 bits.
  *           data[5] 1: no more stores.
+ *           data[7] how many stores are left, after which data[5] is set; 0: no end of them.
  * Data out: ticks interrupts of vector 0x20; data[2] NMIs.
  *           data[6] the heartbeat at the first of either since the host wrote 0 there.
  * Leaves: when the stop word is set.
@@ -41,6 +42,11 @@ turn:
 	jz	turn
 	movl	HEARTBEAT, %eax
 	movl	%eax, (BX)
+	cmpl	$0, DATA_WORD(7)
+	je	turn
+	decl	DATA_WORD(7)
+	jnz	turn
+	movl	$1, DATA_WORD(5)
 	jmp	turn
 
 	LEAVE

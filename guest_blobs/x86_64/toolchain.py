@@ -18,11 +18,11 @@ TOOLCHAIN = Toolchain(
     placements={
         # A program of the host, and where Linux has those of 32 bits by custom.
         "compat_caller": Placement(("protected",), 0x08048000, 0x08049000),
+        "lowered": Placement(("long",)),
         "mmio_forms": Placement(("protected", "long")),
         "nested_svm": Placement(("long",)),
         "pages": Placement(("protected", "long")),
         "reached": Placement(("protected", "long")),
-        "registers": Placement(("long",)),
         "second_processor_ap": Placement(("real",), SECOND_PROGRAM, SECOND_PROGRAM + 0x1000),
         "task_priority": Placement(("long",)),
         "smi": Placement(("real",), SMI_HANDLER, SMI_HANDLER + 0x7E00),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The window without memory, played as memory: any access is served, and noted byte by byte."""
+"""A window without memory, played as memory: any access is served, and noted byte by byte."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def each_byte(accesses: Iterable[Access]) -> list[Moved]:
 
 
 class Window:
-    """Memory behind MMIO_BASE. `moved` are the bytes that passed since `begin()`, in order."""
+    """Memory behind `base`. `moved` are the bytes that passed since `begin()`, in order."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, base: int = at.MMIO_BASE) -> None:
         self._guest = guest
-        self._base = guest.address(at.MMIO_BASE)
+        self._base = guest.address(base)
         self._bytes = bytearray(_SIZE)
         self.moved: list[Moved] = []
 

@@ -36,6 +36,8 @@ _OF_ALL: Mapping[str, str] = {
     "no_freezer": "no cgroup of version 2 can be made and frozen by this user",
     "no_io_uring": "io_uring is not there, or not for this user",
     "no_ptrace": "this process may not trace another one",
+    "no_watchpoint": "this process may not watch its own memory by a hardware breakpoint",
+    "no_slab_counts": "this user is not told how many objects the kernel has in its slabs",
     "no_realtime": "this process may not take a realtime priority",
     "no_second_cpu": "this process may use one processor only",
     "no_second_vcpu": "this KVM allows one vCPU only",

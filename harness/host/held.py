@@ -17,6 +17,8 @@ _KINDS = ("SUnreclaim", "KernelStack", "PageTables", "VmallocUsed", "Percpu")
 #: What of /proc/meminfo somebody holds by a name of its own; the rest are pages without one.
 _NAMED = ("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable", *_KINDS)
 _PAGES = "pages without a name"
+_SLABS = Path("/sys/kernel/slab")
+_OF_A_THREAD = ("pid", "pid_2", "task_struct", "cred", "cred_jar", "signal_cache", "sighand_cache")
 SPANS = 6
 #: Bytes of a turn that are seen: nearly the smallest that a slab has; half a page.
 LEAST, _LEAST_PAGE = 16, 2048
@@ -32,7 +34,7 @@ _STATUS = (
 )
 _FIELDS = {"flags": 9, "nice": 19, "policy": 41}  # of /proc/self/stat, proc(5)
 # PF_SUPERPRIV, PF_NPROC_EXCEEDED, and the bit that PF_USED_ASYNC had: set for reasons of any call.
-_PF_OF_ANY_CALL = 0x100 | 0x1000 | 0x4000
+_PF_OF_ANY_CALL = 1 << 8 | 1 << 12 | 1 << 14
 #: What no test changes in the thread that it runs in, from the first test to the last.
 LASTING = (*_FIELDS, "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 # mm/vmstat.c, vmstat_refresh(): a read by root adds up what each processor counted for itself.
@@ -89,6 +91,42 @@ def growing(
             break
         time.sleep(_LOOK_S)
     return {name: growth[name] for name in sorted(suspects)}
+
+
+def slab_objects() -> Mapping[str, int]:
+    """How many objects the kernel has of what a thread consists of, by slab cache.
+
+    SLUB tells root only; empty otherwise. One cache may stand for several, and what a processor
+    keeps at hand counts, some hundred at most.
+    """
+    found = {}
+    for name in _OF_A_THREAD:
+        with suppress(OSError, ValueError):
+            found[name] = int((_SLABS / name / "objects").read_text().split()[0])
+    return found
+
+
+def objects_kept(work: Callable[[], None], turns: int) -> list[str]:
+    """Caches of `slab_objects()` that have more with each of several spans of `work`.
+
+    Of each second turn at least, for as many come and go with nothing else; and not given back.
+    """
+    at_first = now = slab_objects()
+    suspects = set(at_first)
+    for _ in range(SPANS):
+        before = now
+        work()
+        now = slab_objects()
+        suspects = {name for name in suspects if now[name] - before[name] >= turns // 2}
+        if not suspects:
+            return []
+    for _ in range(_LOOKS_BACK):
+        now = slab_objects()
+        suspects = {name for name in suspects if now[name] - at_first[name] >= SPANS * turns // 2}
+        if not suspects:
+            break
+        time.sleep(_LOOK_S)
+    return sorted(suspects)
 
 
 def _least(name: str, least: int) -> int:

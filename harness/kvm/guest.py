@@ -228,15 +228,15 @@ class SecondProcessor:
             self._stats.close()
 
 
-def create(system: System, irqchip: str = "none") -> Guest:
+def create(system: System, irqchip: str = "none", machine_type: int = 0) -> Guest:
     """A guest without a program. Raises `KvmError`; `NoIrqchipError` without such an irqchip.
 
     `irqchip` is one of the architecture's IRQCHIPS, or "least" or "most" of what it has of it in
-    the kernel.
+    the kernel. `machine_type` is KVM_CREATE_VM's.
     """
     architecture = current()
     irqchip = _named_irqchip(architecture, irqchip)
-    vm = system.create_vm()
+    vm = system.create_vm(machine_type)
     try:
         architecture.prepare_vm(vm, irqchip)
         return Guest(vm, architecture)

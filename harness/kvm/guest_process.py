@@ -10,6 +10,9 @@ its standard input, one a line, and answers each with one line of JSON:
 
 With a signal number on the command line, the vCPU's thread blocks that signal, KVM_SET_SIGNAL_MASK
 lets it in, and its disposition is the default one.
+
+What the vCPU does is the last word on the command line, one of KINDS. One that waits makes progress
+when its thread sleeps in KVM_RUN; a halted one is then woken by an interrupt, and sleeps again.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,11 +31,20 @@ from harness.closing import Closing
 from harness.kvm.arch import word_of
 from harness.kvm.guest import Guest, create
 from harness.kvm.run import returns_for_nothing
-from harness.kvm.running import NotSeenError, Running
+from harness.kvm.running import NotSeenError, Processor, Running
+from harness.kvm.signals import CountingHandler
 from harness.kvm.speech import Word
 from harness.kvm.system import System
+from harness.native import lib
 
 _ROOT = Path(__file__).resolve().parents[2]
+_LOOK_S = 0.001
+_LONGER = 3  # a run that its test may have to find endless is not ended from within before
+_END = signal.SIGUSR1
+
+#: What the vCPU does: it runs; it runs and its mask blocks every signal, also the two that none
+#: can; it is halted; it is a second one that nobody starts.
+KINDS = RUNS, DEAF, HALTED, UNSTARTED = "runs", "deaf", "halted", "unstarted"
 
 
 @dataclass(frozen=True)
@@ -62,10 +76,10 @@ def _death(status: int) -> str:
 class GuestProcess(Closing):
     """A context manager: starts the process; at its end the process is gone."""
 
-    def __init__(self, mode: str, kicked_by: int = 0) -> None:
+    def __init__(self, mode: str, kicked_by: int = 0, kind: str = RUNS) -> None:
         self._kicked_by = int(kicked_by)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.kvm.guest_process", mode, str(self._kicked_by)],
+            [sys.executable, "-m", "harness.kvm.guest_process", mode, str(self._kicked_by), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -98,14 +112,38 @@ class GuestProcess(Closing):
         """The process."""
         return self._process.pid
 
-    def pause(self) -> None:
-        """SIGSTOP, and returns once the process has stopped."""
+    def pause(self, patience_s: float) -> bool:
+        """SIGSTOP; whether each thread of the process has stopped within the patience."""
         self._process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return self.stops(patience_s)
 
     def go_on(self) -> None:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
+
+    def signal_thread(self, thread: int, signo: int) -> None:
+        """tgkill(2): a signal to one thread, which no other can take in its place."""
+        error = int(lib.ke_signal_thread(self.pid, thread, signo))
+        if error:
+            raise OSError(-error, f"tgkill: {os.strerror(-error)}")
+
+    def stops(self, patience_s: float) -> bool:
+        """Whether it is stopped within the patience."""
+        return self._comes_to(os.WSTOPPED, patience_s) == os.CLD_STOPPED
+
+    def killed(self, patience_s: float) -> bool:
+        """Whether a signal has ended it within the patience."""
+        return self._comes_to(os.WEXITED, patience_s) == os.CLD_KILLED
+
+    def _comes_to(self, what: int, patience_s: float) -> int:
+        """What the kernel says of it, or 0 when the patience is over."""
+        options = what | os.WEXITED | os.WNOWAIT | os.WNOHANG
+        for _ in range(int(patience_s / _LOOK_S)):
+            found = os.waitid(os.P_PID, self.pid, options)
+            if found is not None:
+                return found.si_code
+            time.sleep(_LOOK_S)
+        return 0
 
     def close(self) -> None:
         """Ends the process."""
@@ -117,10 +155,10 @@ class GuestProcess(Closing):
 
 
 class _Worker:
-    """The other end."""
+    """The other end, of a vCPU that runs."""
 
-    def __init__(self, guest: Guest, kicked_by: int) -> None:
-        self._guest = guest
+    def __init__(self, guest: Guest, processor: Processor, kicked_by: int) -> None:
+        self._guest, self._processor = guest, processor
         self._kicked_by = kicked_by
         self._blocked = {kicked_by} if kicked_by else set()
         self._ended = 0
@@ -131,57 +169,124 @@ class _Worker:
         return self._ended + returns_for_nothing.count
 
     def _enter(self) -> Running:
-        return Running(self._guest, blocked=self._blocked).__enter__()
-
-    def _await_progress(self) -> None:
-        start = self._guest.heartbeat
-        while self._guest.heartbeat == start:
-            try:
-                self._running.wait_for_progress(1)
-            except NotSeenError:
-                if not self._running.over() or not self._interrupted():
-                    return
-                self._ended += 1
-                self._running = self._enter()
+        return Running(self._processor, blocked=self._blocked).__enter__()
 
     def _interrupted(self) -> bool:
         return self._running.outcome().gave_eintr
 
-    def _stop(self) -> None:
+    def _sees(self, wait: Callable[[], None]) -> bool:
+        """Whether it sees what it waits for, with KVM_RUN entered anew after each EINTR."""
+        while True:
+            try:
+                wait()
+            except NotSeenError:
+                if not self._running.over() or not self._interrupted():
+                    return False
+                self._ended += 1
+                self._running = self._enter()
+            else:
+                return True
+
+    def progress(self) -> None:
+        """The guest has counted on."""
+        start = self._guest.heartbeat
+        self._sees(
+            lambda: self._running.wait_until(
+                lambda: self._guest.heartbeat != start, "guest progress"
+            )
+        )
+
+    def stop(self) -> bool:
+        """Ends the run; whether it ended as it must."""
         self._guest.stop()
         while self._interrupted():
             self._ended += 1
             self._running = self._enter()
+        result = self._running.outcome()
+        return result.value == 0 and not result.rescue and word_of(result.exit) is Word.DONE
 
     def answer(self, word: str) -> Answer:
+        """Does what a word says."""
+        stopped = False
         if word == "kick":
             self._running.kick(self._kicked_by)
             self._running.outcome()
         elif word == "stop":
-            self._stop()
+            stopped = self.stop()
         else:
-            self._await_progress()
+            self.progress()
         if not self._running.over():
             return Answer("", False, False, self._eintr, (), self._running.tid)
-        result = self._running.outcome()
         return Answer(
-            outcome=result.describe(),
+            outcome=self._running.outcome().describe(),
             interrupted=self._interrupted(),
-            stopped=result.value == 0 and not result.rescue and word_of(result.exit) is Word.DONE,
+            stopped=stopped,
             eintr=self._eintr,
             pending=tuple(sorted(self._running.pending)),
             thread=self._running.tid,
         )
 
 
+class _Halted(_Worker):
+    """The same of one that is halted, and that interrupts wake."""
+
+    def progress(self) -> None:
+        """It sleeps, wakes for one turn of its loop, and sleeps again."""
+        if self._sees(lambda: self._running.wait_for_sleep()):
+            turns = self._guest.heartbeat
+            self._interrupt()
+            self._sees(
+                lambda: self._running.wait_until(
+                    lambda: self._guest.heartbeat == turns + 1, "an interrupt to wake the guest"
+                )
+            )
+            self._sees(lambda: self._running.wait_for_sleep())
+
+    def stop(self) -> bool:
+        """The interrupt lets it see the stop word."""
+        self._guest.stop()
+        self._interrupt()
+        return super().stop()
+
+    def _interrupt(self) -> None:
+        self._guest.architecture.deliver_interrupt(self._guest.vm, self._guest.vcpu)
+
+
+class _Unstarted(_Worker):
+    """The same of one that waits to be started, and never is."""
+
+    def progress(self) -> None:
+        """It sleeps."""
+        self._sees(lambda: self._running.wait_for_sleep())
+
+    def stop(self) -> bool:
+        """A signal ends the run, and the processor has executed nothing."""
+        with CountingHandler(_END):
+            self._running.stop_by(_END)
+        return self._interrupted() and self._processor.heartbeat == 0
+
+
+def _worker(guest: Guest, mode: str, kicked_by: int, kind: str) -> _Worker:
+    if kind == HALTED:
+        guest.load("halt", mode, {0: 1})
+        return _Halted(guest, guest, kicked_by)
+    guest.load("heartbeat", mode)
+    if kind == UNSTARTED:
+        return _Unstarted(guest, guest.add_processor(), kicked_by)
+    if kind == DEAF:
+        guest.vcpu.set_signal_mask(range(1, 65))
+        guest.vcpu.bounds.patience_s *= _LONGER
+    elif kicked_by:
+        guest.vcpu.set_signal_mask(())
+    return _Worker(guest, guest, kicked_by)
+
+
 def main(arguments: list[str]) -> None:
     """Runs a guest as the words on standard input say."""
-    mode, kicked_by = arguments[0], int(arguments[1])
-    with System() as system, create(system) as guest:
-        guest.load("heartbeat", mode)
-        if kicked_by:
-            guest.vcpu.set_signal_mask(())
-        worker = _Worker(guest, kicked_by)
+    mode, kicked_by, kind = arguments[0], int(arguments[1]), arguments[2]
+    irqchip = "most" if kind in (HALTED, UNSTARTED) else "none"
+    with System() as system, create(system, irqchip) as guest:
+        worker = _worker(guest, mode, kicked_by, kind)
         for line in sys.stdin:
             print(json.dumps(asdict(worker.answer(line.strip()))), flush=True)
             if line.strip() == "stop":

@@ -105,6 +105,36 @@ def run_disturbed(guest: Guest, disturb: Callable[[], None], turns: int) -> RunR
     return result
 
 
+def run_disturbed_asleep(
+    processor: Processor,
+    disturb: Callable[[], None],
+    done: Callable[[], bool],
+    finish: Callable[[], None],
+) -> tuple[RunResult, bool]:
+    """KVM_RUN here, `disturb` once the vCPU waits, and `finish` when it was `done`, or never is.
+
+    The result of the run that `finish` ended, and whether it was done before. `NotSeenError` when
+    the vCPU did not come to wait.
+    """
+    seen = False
+
+    def then_finish() -> None:
+        nonlocal seen
+        disturb()
+        for _ in range(int(processor.vcpu.bounds.patience_s / 2 / POLL_S)):
+            seen = done()
+            if seen:
+                break
+            time.sleep(POLL_S)
+        finish()
+
+    with _Kicker(until_asleep(processor), then_finish, None) as kicker:
+        result = processor.vcpu.run_raw()
+    if not kicker.sent:
+        raise NotSeenError(f"the vCPU did not wait ({processor.progress()}): {result.describe()}")
+    return result, seen
+
+
 def run_kicked(
     processor: Processor, begin: Callable[[], Ready], sender: Sender
 ) -> tuple[RunResult, int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.closing import Closing
 from harness.kvm import abi
+from harness.kvm.half_mapped import half_mapped
 from harness.kvm.run import Bounds, RunResult, bounded_run
 from harness.kvm.stats import Stats
 from harness.native import ffi
@@ -150,6 +151,15 @@ class Vcpu(Closing):
         raw = bits.to_bytes(KERNEL_SIGSET_BYTES, sys.byteorder)
         ffi.memmove(mask.sigset, raw, KERNEL_SIGSET_BYTES)
         return self._set_mask(mask, bits)
+
+    def set_signal_mask_torn_raw(self, readable: int) -> int:
+        """KVM_SET_SIGNAL_MASK of every signal, of which the kernel can read so many bytes only.
+
+        The first four bytes are the length, which is right. 0, or the negative errno.
+        """
+        length = KERNEL_SIGSET_BYTES.to_bytes(4, sys.byteorder)
+        with half_mapped((length + b"\xff" * KERNEL_SIGSET_BYTES)[:readable]) as mask:
+            return self._set_mask(mask, (1 << 8 * KERNEL_SIGSET_BYTES) - 1)
 
     def _set_mask(self, mask: Any, bits: int | None) -> int:
         value = abi.ioctl_raw(self.fd, "KVM_SET_SIGNAL_MASK", mask)

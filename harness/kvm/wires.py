@@ -33,8 +33,8 @@ def interrupt_by(vm: Vm, eventfd: int, line: int) -> None:
 def assigned_devices(vm: Vm) -> int:
     """KVM_CREATE_DEVICE of KVM_DEV_TYPE_VFIO: a descriptor, which the caller closes.
 
-    `LackingError` where this kernel has no such device. The call is asked, not the capability: on
-    x86 older kernels (6.1 was seen) have the call and do not tell of KVM_CAP_DEVICE_CTRL.
+    `LackingError` where this kernel has no such device. The call is asked, not the capability:
+    older kernels (6.1 was seen) have the call and do not tell of KVM_CAP_DEVICE_CTRL.
     """
     request = ffi.new("struct kvm_create_device *")
     request.type = abi.constant("KVM_DEV_TYPE_VFIO")

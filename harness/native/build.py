@@ -41,6 +41,7 @@ HEADERS = (
     "disposition.h",
     "flip.h",
     "fresh_vm.h",
+    "guest_memfd.h",
     "kick/enter.h",
     "kick/kick.h",
     "kick/lane.h",

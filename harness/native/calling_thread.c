@@ -7,11 +7,14 @@
 #include "calling_thread.h"
 
 #include <errno.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/kvm.h>
+#include <linux/perf_event.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "arch.h"
 
@@ -82,6 +85,46 @@ static int same_processor(struct ke_calling_thread *thread)
 	return 0;
 }
 
+/*
+ * The same of what the processor itself tells, from a register that KVM lends to the guest: 1 when
+ * they agree, or where none tells.
+ */
+static int told_processor(uint32_t *aux, uint32_t *cpu)
+{
+	for (int looks = 0; looks < LOOKS; looks++) {
+		*aux = ke_arch_processor();
+		(void)ke_raw4(SYS_getcpu, (unsigned long)cpu, 0, 0, 0);
+		if (*aux == KE_NO_AUX || *aux == *cpu)
+			return 1;
+	}
+	return 0;
+}
+
+/* A hardware breakpoint of this thread on "touched", met by writes in user mode: -1 without one. */
+static int watch(struct ke_calling_thread *thread)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = (uintptr_t)&thread->touched,
+		.bp_len = HW_BREAKPOINT_LEN_4,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+
+	if (!thread->watch)
+		return -1;
+	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static uint32_t met(int event)
+{
+	uint64_t count = 0;
+
+	return read(event, &count, sizeof(count)) == sizeof(count) ? (uint32_t)count : 0;
+}
+
 static int first_difference(struct ke_calling_thread *thread)
 {
 	ke_arch_forget(area(thread, BEFORE));
@@ -94,11 +137,17 @@ long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argum
 {
 	stack_t stack = {.ss_sp = thread->signal_stack, .ss_size = sizeof(thread->signal_stack)};
 	struct ke_thread_words own;
+	uint32_t aux, cpu;
+	int tells, event;
 	stack_t before;
 	long value;
 
 	if (thread->differs)
 		return ke_raw4(SYS_ioctl, (unsigned long)fd, KVM_RUN, argument, 0);
+	tells = told_processor(&aux, &cpu);
+	event = watch(thread);
+	thread->touched = 1;
+	thread->watched = event >= 0 && met(event) == 1;
 	look(&own);
 	(void)sigaltstack(&stack, &before);
 	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, KE_GS_PATTERN, 0, 0);
@@ -107,6 +156,7 @@ long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argum
 	value = ke_arch_call(
 		thread->components, area(thread, OWN), area(thread, FILL), area(thread, BEFORE),
 		area(thread, AFTER), SYS_ioctl, (unsigned long)fd, KVM_RUN, argument);
+	thread->touched = 2;
 	look(&thread->after);
 	/* From here on the thread's own variables can be reached again, whatever the kernel did. */
 	if (thread->after.fs_base != own.fs_base)
@@ -115,7 +165,12 @@ long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argum
 	ke_arch_set_data_segments((uint16_t)own.selectors);
 	(void)sigaltstack(&before, NULL);
 	thread->calls++;
-	thread->differs = !same_processor(thread) || first_difference(thread);
+	thread->noticed = event >= 0 ? met(event) : 0;
+	if (event >= 0)
+		(void)close(event);
+	thread->differs = !same_processor(thread) || first_difference(thread) ||
+			  (thread->watched && thread->noticed != 2) ||
+			  (tells && !told_processor(&thread->aux, &thread->aux_cpu));
 	return value;
 }
 

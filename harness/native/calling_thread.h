@@ -8,6 +8,8 @@
 #define KE_COMPONENTS 20      /* of the extended state that have a number below this */
 #define KE_EXTENDED_SIZE 8192 /* an area with all that are looked at */
 
+#define KE_NO_AUX UINT32_MAX
+
 /* What the kernel and the processor say of the thread, beside its extended state. */
 struct ke_thread_words {
 	uint64_t fs_base;
@@ -27,7 +29,16 @@ struct ke_calling_thread {
 	uint32_t rseq;	   /* 1: the thread has a restartable sequence's area */
 	uint32_t rseq_cpu; /* the processor that it names after the call ... */
 	uint32_t cpu;	   /* ... and the thread's own */
-	uint32_t differs;  /* the fields above are of the first call with a difference */
+	uint32_t aux;	   /* the one that an instruction tells in user mode: KE_NO_AUX, or ... */
+	uint32_t aux_cpu;  /* ... the processor that it was compared with */
+	/*
+	 * A hardware breakpoint of the thread, if it is asked for ("watch"). "watched": 1 when
+	 * there was one that worked before the call. Then it was touched once more behind it, and
+	 * "noticed" is how often it was met in all.
+	 */
+	uint32_t watch, watched, noticed;
+	volatile uint32_t touched; /* what it watches */
+	uint32_t differs;	   /* the fields above are of the first call with a difference */
 	uint64_t calls;
 	uint8_t room[4 * KE_EXTENDED_SIZE + 64];
 	uint8_t signal_stack[65536];

@@ -9,6 +9,8 @@
 
 #include <linux/kvm.h>
 
+#include "guest_memfd.h"
+
 #ifndef KVM_MP_STATE_AP_RESET_HOLD /* 5.11 */
 #define KVM_MP_STATE_AP_RESET_HOLD 9
 #endif

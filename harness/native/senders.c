@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,8 +82,43 @@ int ke_take_pending(int signo)
 	return errno == EAGAIN ? 0 : -errno;
 }
 
+/* tgkill(2) to a thread of any process: 0 or -errno. */
+int ke_signal_thread(int process, int tid, int signo)
+{
+	return syscall(SYS_tgkill, process, tid, signo) ? -errno : 0;
+}
+
 /* ptrace(2) of a thread, without address and data: 0 or -errno. */
 int ke_ptrace(int request, int tid)
 {
 	return ptrace(request, tid, NULL, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * A child that traces a thread of its parent as a debugger does, and hands each signal on to it;
+ * whoever kills the child ends that. It has written one word to "ready" by then: 0 or -errno of
+ * PTRACE_SEIZE. The child's pid, or -errno.
+ */
+int ke_child_tracer(int tid, int ready)
+{
+	pid_t child = ke_fork();
+	int status, error;
+
+	if (child)
+		return child < 0 ? -errno : child;
+	error = ke_ptrace(PTRACE_SEIZE, tid);
+	if (write(ready, &error, sizeof(error)) != sizeof(error) || error)
+		_exit(1);
+	/* A stop of another kind than by a signal has an event in the upper bits. */
+	while (waitpid(tid, &status, __WALL) == tid && WIFSTOPPED(status))
+		if (ptrace(PTRACE_CONT, tid, NULL,
+			   (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status))) < 0)
+			break;
+	_exit(0);
+}
+
+/* Yama: which process may trace this one, -1 for any, 0 for none. No error: without it all may. */
+void ke_be_traced_by(long pid)
+{
+	(void)prctl(PR_SET_PTRACER, pid, 0, 0, 0);
 }

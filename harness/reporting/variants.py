@@ -2,13 +2,13 @@
 """``--variants one``: each test once, where it stands for several guest modes and controllers.
 
 A slow host, such as an emulated one, cannot afford each test in each of them. What is left out is
-chosen from the tests that were collected: of a test that is there for several values of a
-dimension only those with one value stay; but all of them, where the test is marked to keep that
+chosen from the tests that were collected: of tests that differ in nothing but the value of a
+dimension only the one with one value stays; but all of them, where the test is marked to keep that
 dimension (`pytest.mark.keeps`): what it looks at differs between the values, as the guest modes do
-for `preset.every_guest_mode`, and the state of the local APIC, which KVM has only where it is in
-the kernel, for `preset.state_untouched`. Other parameters (devices, turns, programs) decide what a
-test shows, and all of them stay. So every claim keeps its tests, and pytest-xdist's workers, which
-collect for themselves, agree.
+for `preset.every_guest_mode`, and the state of an interrupt controller, which KVM has only where
+that is in the kernel, for `preset.state_untouched`. Other parameters (devices, turns, programs)
+decide what a test shows, and all of them stay. So every claim keeps its tests, and pytest-xdist's
+workers, which collect for themselves, agree.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ def one_of_each(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """The tests with one value of each dimension."""
     kept = list(items)
     for dimension, place in _KEPT.items():
-        values: dict[str, list[object]] = {}
+        values: dict[object, list[object]] = {}
         for item in kept:
-            values.setdefault(_function(item), []).append(_value(item, dimension))
+            values.setdefault(_but_for(item, dimension), []).append(_value(item, dimension))
         kept = [
             item
             for item in kept
             if dimension in _kept_dimensions(item)
-            or _value(item, dimension) == list(dict.fromkeys(values[_function(item)]))[place]
+            or _value(item, dimension)
+            == list(dict.fromkeys(values[_but_for(item, dimension)]))[place]
         ]
     return kept
 
@@ -74,8 +75,12 @@ def _kept_dimensions(item: pytest.Item) -> set[object]:
     return {name for marker in item.iter_markers("keeps") for name in marker.args}
 
 
-def _function(item: pytest.Item) -> str:
-    return item.nodeid.partition("[")[0]
+def _but_for(item: pytest.Item, dimension: str) -> tuple[object, ...]:
+    """The test without its value of a dimension: the function and its other parameters."""
+    callspec = getattr(item, "callspec", None)
+    others = callspec.params.items() if callspec else ()
+    # The same object for all tests that were made of it; it need not be hashable.
+    return item.nodeid.partition("[")[0], *((n, id(v)) for n, v in others if n != dimension)
 
 
 def _value(item: pytest.Item, dimension: str) -> object:

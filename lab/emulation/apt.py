@@ -12,7 +12,7 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,31 @@ class Apt:
                 raise OfflineError(f"the lists of {suite.name} from {suite.uri} are not here")
             return list(_parse(found.read_text(), suite))
 
+    def with_dependencies(self, suite: Suite, names: Sequence[str]) -> list[Package]:
+        """These packages of a suite, and all that they depend on: what apt would install.
+
+        As on a machine that has nothing yet, and without what is only recommended. Raises as
+        `packages`, and NotInArchiveError where the suite cannot give them.
+        """
+        self.packages(suite)  # the lists are here, and not of long ago
+        environment = _environment(self._home(suite))
+        words = ["apt-get", "-q", "-s", "--no-install-recommends", "install", *names]
+        signs = Signs(self._say, lambda: f"asking apt what {names[0]} takes")
+        with self._lock(suite, shared=True):
+            told = run(words, environment=environment, look=signs.look)
+            chosen = re.findall(r"^Inst (\S+) \((\S+) ", told.stdout, re.M)
+            if told.returncode != 0 or not chosen:
+                complaints = [x for x in told.stderr.splitlines() if x.startswith("E: ")]
+                why = complaints[0].removeprefix("E: ") if complaints else "apt names none"
+                raise NotInArchiveError(
+                    f"{suite.name} from {suite.uri} cannot give {', '.join(names)}: {why}"
+                )
+            shown = run(
+                ["apt-cache", "show", *(f"{name}={version}" for name, version in chosen)],
+                environment=environment,
+            )
+        return list(_parse(shown.stdout, suite))
+
     def download(self, packages: list[Package], folder: Path, held: int) -> list[Path]:
         """Downloads packages into `folder`, going on where an earlier attempt ended.
 
@@ -130,26 +155,50 @@ class Apt:
             return f"fetching, {megabytes(_size(folder))} of {size} are here"
 
         signs = Signs(self._say, doing)
+        places = {
+            suite: self._places(suite, [each for each in packages if each.suite == suite])
+            for suite in dict.fromkeys(package.suite for package in packages)
+        }
         return [
-            self._download_one(package, folder, held, _look(signs, package.suite, folder))
+            self._download_one(
+                package.suite,
+                places[package.suite][package.name],
+                folder,
+                held,
+                _look(signs, package.suite, folder),
+            )
             for package in packages
         ]
 
-    def _download_one(self, package: Package, folder: Path, held: int, look: Look) -> Path:
-        suite = package.suite
-        environment = _environment(self._home(suite))
+    def _places(self, suite: Suite, packages: list[Package]) -> dict[str, tuple[str, str, str]]:
+        """Address, file and hash of each package, the hash out of the signed lists."""
+        words = [f"{package.name}={package.version}" for package in packages]
         with self._lock(suite, shared=True):
-            place = run(
-                ["apt-get", "-q", "download", "--print-uris", f"{package.name}={package.version}"],
-                environment=environment,
+            told = run(
+                ["apt-get", "-q", "download", "--print-uris", *words],
+                environment=_environment(self._home(suite)),
             )
-        # 'URI' NAME SIZE HASH, the hash out of the signed lists.
-        found = re.search(r"^'(\S+)' (\S+) \d+ (SHA(?:256|512):\w+)$", place.stdout, re.M)
-        if place.returncode != 0 or not found:
-            raise _error(suite, "packages", place.stdout + place.stderr)
-        uri, name, digest = found.groups()
+        # 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE HASH
+        line = re.compile(r"^'(\S+)' (([^\s_]+)_\S+) \d+ (SHA(?:256|512):\w+)$", re.M)
+        found = {name: (uri, file, digest) for uri, file, name, digest in line.findall(told.stdout)}
+        if told.returncode != 0 or any(package.name not in found for package in packages):
+            raise _error(suite, "packages", told.stdout + told.stderr)
+        return found
+
+    def _download_one(
+        self, suite: Suite, place: tuple[str, str, str], folder: Path, held: int, look: Look
+    ) -> Path:
+        uri, name, digest = place
         # `apt-get download` itself begins anew where a part is there already; this goes on.
-        helper = ["/usr/lib/apt/apt-helper", "-q", "download-file", uri, folder / name, digest]
+        helper: list[str | Path] = [
+            "/usr/lib/apt/apt-helper",
+            "-q",
+            "download-file",
+            uri,
+            folder / name,
+            digest,
+        ]
+        environment = _environment(self._home(suite))
         done = run(helper, environment=environment, folder=folder, held=held, look=look)
         if done.returncode != 0:
             text = done.stdout + done.stderr

@@ -122,11 +122,11 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end without a terminal, and returns its texts and exit code.
 
-    The program is one of setup/programs.txt; `held` is a lock to hand down, and `look` is called
-    now and then. Raises KernelError where the program is missing, or met a full disk.
+    The program is one of setup/programs.txt, or this Python; `held` is a lock to hand down, and
+    `look` is called now and then. Raises KernelError where the program is missing, or met a full
+    disk.
     """
     program = str(command[0])
-    package = programs.package_of(program)
     try:
         done = signs.run(
             [str(word) for word in command],
@@ -136,6 +136,7 @@ def run(
             pass_fds=() if held is None else (held,),
         )
     except FileNotFoundError as error:
+        package = programs.package_of(program)
         raise KernelError(
             f"the program {program} is missing; on Debian it is in the package {package}"
         ) from error

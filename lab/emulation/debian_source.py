@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.signs import Signs
 from lab.emulation import arch, image, programs
-from lab.emulation.apt import Apt, Package
+from lab.emulation.apt import Apt, Package, Suite
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from lab.emulation.debian import Archive, Wanted, parse, unpack
 from lab.emulation.errors import KernelError, NotInArchiveError
@@ -81,6 +81,22 @@ def fetch(
             shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(debs, ignore_errors=True)
     return found
+
+
+def base_suite(kernel: Kernel, version: str, cache: Path, say: Say) -> Suite:
+    """The suite that a kernel was built in, with its compiler and C library.
+
+    Packages for backports and security fixes are built in the suite that they are for. Raises
+    KernelError.
+    """
+    apt = Apt(cache, say)
+    if kernel.source.startswith("debian:") and (named := parse(kernel.source).suite):
+        suite = Suite(Archive(apt, say).uri, named)
+    else:
+        suite = _look_up(kernel, version, apt, say)[0].suite
+    name = re.sub(r"-(?:backports|backports-sloppy|updates|security)$", "", suite.name)
+    name = re.sub(r"^experimental$", "sid", name)
+    return Suite(suite.uri.removesuffix("-security"), name)
 
 
 def package_version(kernel: Kernel) -> str:
@@ -153,4 +169,6 @@ def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> No
     packed.unlink()
     # They name /usr/src, where they would be installed.
     text = makefile.read_text()
-    makefile.write_text(re.sub(r"(?m)^include /usr/src/", f"include {place}/usr/src/", text))
+    makefile.write_text(
+        re.sub(r"(?m)^(include |KBUILD_OUTPUT ?= ?)/usr/src/", rf"\1{place}/usr/src/", text)
+    )

@@ -45,8 +45,8 @@ def only(root: Path, paths: Iterable[Path]) -> list[str]:
 
 
 @functools.cache
-def why_not() -> str:
-    """Why machines here can read more than they should, as a sentence; mostly empty."""
+def refused() -> str:
+    """What confine.py says of this host, if it cannot work here; mostly empty."""
     with tempfile.TemporaryDirectory(prefix="kvm-conformance-root-") as root:
         words = [sys.executable, confine.__file__, root, *_system(), "--", "/bin/sh", "-c", ":"]
         try:
@@ -54,16 +54,19 @@ def why_not() -> str:
                 words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            return _warning(str(error))
+            return str(error)
     told = done.stderr.decode(errors="replace").strip().splitlines()
-    return _warning(told[-1] if told else f"exit code {done.returncode}") if done.returncode else ""
+    why = told[-1] if told else f"exit code {done.returncode}"
+    return why.removeprefix("confine: ") if done.returncode else ""
 
 
-def _warning(why: str) -> str:
+def why_not() -> str:
+    """Why machines here can read more than they should, as a sentence; mostly empty."""
+    if not refused():
+        return ""
     return (
         "the kernel under test can read every file that this user can, in home folders too: "
-        f"{why.removeprefix('confine: ')}; test only kernels that you trust with that, or allow "
-        "user namespaces"
+        f"{refused()}; test only kernels that you trust with that, or allow user namespaces"
     )
 
 

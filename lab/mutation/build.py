@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lab.emulation import arch
+from lab.emulation import arch, private_root
 from lab.emulation import cache as caches
 from lab.emulation.cache import Say
 from lab.emulation.stored import lock_of, mark_used
@@ -127,7 +127,18 @@ def _make(source: Source, work: Path, held: int) -> None:
     ]
     # What a make above this one, or the user, set for other builds is not for this one.
     emptied = dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KCFLAGS", "O", "V", "W"), "")
-    done = caches.run(words, environment=emptied, held=held)
+    if source.root:
+        # Debian's headers name folders beside them.
+        reached = Path(os.path.commonpath((source.build, source.tree)))
+        done = private_root.run(
+            Path(source.root),
+            (reached, work),
+            words,
+            environment={**emptied, "TMPDIR": str(work)},
+            held=held,
+        )
+    else:
+        done = caches.run(words, environment=emptied, held=held)
     (work / "make.log").write_text(done.stdout + done.stderr, encoding="utf-8", errors="replace")
     lacking = [path for path in _modules(work) if not path.is_file()]
     if done.returncode or lacking:

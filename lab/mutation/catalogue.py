@@ -61,6 +61,7 @@ CLASSES: Mapping[str, str] = {
     "event_parts": "what belongs to a pending event is lost, or one that KVM has under way",
     "stepping": "a step is taken, or a trap flag or breakpoint left or lost",
     "nested": "a guest's own guest is left, or entered once too often or too seldom",
+    "guest_memfd": "a fault of memory that KVM keeps in a file fails, or is not told of",
     "historical": "a bug that a kernel had",
     "baseline": "no defect: a kernel before 4.11",
     "sound": "no defect: what a KVM may do, and the stock one seldom does",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness import files
 from harness.shapes import from_json
-from lab.emulation import arch, debian_source, image, kernel, options, programs
+from lab.emulation import arch, debian_source, image, kernel, options, private_root, programs
 from lab.emulation import cache as caches
 from lab.emulation.cache import Say
 from lab.emulation.errors import KernelError
@@ -25,6 +25,11 @@ from lab.mutation.errors import MutationError
 
 #: The folders of a kernel's tree that a mutant may change.
 parts = debian_source.parts
+# What a kernel's build runs beside its compiler, by Debian's packages.
+_BUILDING = (
+    *("make", "dash", "coreutils", "sed", "grep", "mawk", "findutils", "diffutils", "binutils"),
+    "libelf1",
+)
 _LARGEST = 1024 * files.MEGABYTE
 _HEADERS = (
     "include/linux/kvm*",
@@ -45,6 +50,7 @@ class Source:
     compiler  the C compiler's program
     label     names it among all kernels, in letters of lab.emulation.machine.SHARE
     digest    of all that decides about the modules
+    root      the folder with the compiler and what it takes, `` for this host's own
     """
 
     boot: str
@@ -56,6 +62,7 @@ class Source:
     compiler: str
     label: str
     digest: str
+    root: str = ""
 
     def write(self, path: Path) -> None:
         """Writes it, for another process. Raises OSError."""
@@ -75,22 +82,36 @@ def of_debian(spec: str, say: Say) -> Source:
     found = kernel.find(spec, say=say)
     if found.modules is None:
         raise MutationError(f"{spec} is a tree: give it with --tree")
+    release = found.release
     made = debian_source.fetch(
-        found, caches.root(), say, lambda name: _need_compiler(name, found.release)
+        found, caches.root(), say, lambda name: _may_lack(_lacks(name), release)
     )
-    source = Source(
+    compiler = _compiler_of_headers(made.headers)
+    named = label(release, made.version)
+    root = ""
+    if lacks := _lacks(compiler) or _kbuild_lacks(made.headers):
+        _may_lack(lacks, release)
+        root = str(
+            private_root.provide(
+                named,
+                (compiler, *_BUILDING),
+                lambda: debian_source.base_suite(found, made.version, caches.root(), say),
+                caches.root(),
+                say,
+            )
+        )
+    return Source(
         boot=str(found.image),
         release=found.release,
         name=found.name,
         version=_short(found.release),
         tree=str(made.sources),
         build=str(made.headers),
-        compiler=_compiler_of_headers(made.headers),
-        label=label(found.release, made.version),
+        compiler=compiler,
+        label=named,
         digest=f"{found.release}_{made.version}",
+        root=root,
     )
-    _need_compiler(source.compiler, found.release)
-    return source
 
 
 def label(release: str, version: str) -> str:
@@ -143,7 +164,11 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         digest=_read_digest(tree, booted.image),
     )
     programs.need("mutation")
-    _need_compiler(source.compiler, release)
+    if lacks := _lacks(source.compiler):
+        raise MutationError(
+            f"{lacks}, and the mutants of {release} are built with it; or build a kernel here and "
+            "give its tree by --tree"
+        )
     return source
 
 
@@ -160,17 +185,32 @@ def _need_modular_kvm(tree: Path) -> None:
             )
 
 
-def _need_compiler(name: str, release: str) -> None:
-    """Raises `MutationError` where the compiler of a kernel is missing."""
-    if shutil.which(name, path=programs.places()) is None:
-        set_up = any(each.name == name for each in programs.listed() if "compiler" in each.uses)
-        way = "build a kernel here and give its tree by --tree"
-        if set_up:
-            way = f"run `{programs.SETUP['compiler']}`"
-        raise MutationError(
-            f"{name} is missing, and the mutants of {release} are built with it: {way}, or install "
-            f"Debian's package {name}"
-        )
+def _lacks(compiler: str) -> str:
+    """That a compiler is missing here, and how to get it; mostly empty."""
+    if shutil.which(compiler, path=programs.places()) is not None:
+        return ""
+    set_up = any(each.name == compiler for each in programs.listed() if "compiler" in each.uses)
+    way = f"run `{programs.SETUP['compiler']}`, or " if set_up else ""
+    return f"{compiler} is missing ({way}install Debian's package {compiler})"
+
+
+def _kbuild_lacks(headers: Path) -> str:
+    """What the programs of a kernel's build miss of this host's libraries; mostly empty.
+
+    They were compiled where the kernel was, and may stand behind others (modpost.real-...).
+    """
+    scripts = headers / "scripts"
+    for program in (scripts / "basic/fixdep", *sorted((scripts / "mod").glob("modpost*"))):
+        told = caches.run(["ldd", program])
+        if found := re.search(r"\S+ (?:=> )?not found", told.stdout + told.stderr):
+            return f"{program.name} does not run here: {found[0]}"
+    return ""
+
+
+def _may_lack(lacks: str, release: str) -> None:
+    """Raises `MutationError` where a root of its own is needed, and cannot be had."""
+    if lacks and (why := private_root.refused()):
+        raise MutationError(f"the mutants of {release} cannot be built: {lacks}; {why}")
 
 
 def _short(release: str) -> str:

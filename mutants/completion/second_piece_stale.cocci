@@ -7,3 +7,21 @@ expression F;
 -if (vcpu->mmio_is_write)
 +if (vcpu->mmio_is_write && vcpu->wants_to_run)
  	memcpy(run->mmio.data, F->data, min(8u, F->len));
+
+// Later kernels have a helper that fills in each piece.
+@@
+identifier F;
+@@
+ complete_emulated_mmio(...)
+ {
+ <...
+-kvm_prepare_emulated_mmio_exit(vcpu, F);
++{
++	u64 last = *(u64 *)run->mmio.data;
++
++	kvm_prepare_emulated_mmio_exit(vcpu, F);
++	if (!vcpu->wants_to_run)
++		*(u64 *)run->mmio.data = last;
++}
+ ...>
+ }

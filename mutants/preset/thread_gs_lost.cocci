@@ -4,7 +4,7 @@
 expression E;
 @@
  if (!vcpu->wants_to_run) {
-+	wrmsrl(MSR_KERNEL_GS_BASE, 0);
++	wrmsr(MSR_KERNEL_GS_BASE, 0, 0);
  	r = -EINTR;
  	goto out;
  }

@@ -7,7 +7,13 @@ identifier ret;
   nested_svm_vmrun(struct kvm_vcpu *vcpu)
   {
   <...
+(
 - ret = kvm_skip_emulated_instruction(vcpu);
 + ret = signal_pending(current) ? 1 : kvm_skip_emulated_instruction(vcpu);
+|
+- if (!svm_skip_emulated_instruction(vcpu))
++ if (!signal_pending(current) && !svm_skip_emulated_instruction(vcpu))
+    return 0;
+)
   ...>
   }

@@ -2,8 +2,9 @@
 // A signal that ends the wait for the window takes the request back.
 
 @@
+identifier X =~ "xfer_to_guest_mode_handle_work$";
 @@
-  r = xfer_to_guest_mode_handle_work(vcpu);
+  r = X(vcpu);
   ...
 - if (r)
 -   return r;

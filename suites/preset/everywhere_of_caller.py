@@ -6,10 +6,12 @@ The thread ends with the condition, so nothing is taken back. OF_THE_CALLER is t
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
 from harness import caller
+from harness.host import tracer
 from harness.kvm.guest import Guest
 from harness.kvm.signals import Blocked
 from suites.dimensions import KICK
@@ -107,8 +109,17 @@ def no_capabilities(guest: Guest) -> Iterator[None]:
     yield
 
 
+def traced(guest: Guest) -> Iterator[None]:
+    """another process traces the calling thread"""
+    try:
+        with tracer.traced():
+            yield
+    except tracer.NoTracerError as error:
+        raise PermissionError(errno.EPERM, f"{error}") from None
+
+
 OF_THE_CALLER = (
     *(fresh_thread, each_processor, batch, nice, real_time, signals_blocked, signal_pending),
     *(alternate_stack, no_new_privileges, seccomp, timer_slack, named),
-    *(fixed_addresses, own_files, no_capabilities),
+    *(fixed_addresses, own_files, no_capabilities, traced),
 )

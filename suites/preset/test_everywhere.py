@@ -33,6 +33,7 @@ from suites.preset.everywhere_of_vm import MANY_VCPUS, OF_THE_VM
 pytestmark = pytest.mark.usefixtures("capability")
 
 RING_BYTES = 1 << 16
+BITS = 64  # of a word
 
 
 # ---- what is decided before the vCPU is made: a function of the VM gives the vCPU's number
@@ -45,7 +46,7 @@ def number_one(vm: Vm) -> int:
 
 def number_beyond_a_word(vm: Vm) -> int:
     """the vCPU's number does not fit into the bits of a word"""
-    return min(64, _highest(vm))
+    return min(BITS, _highest(vm))
 
 
 def number_beyond_a_byte(vm: Vm) -> int:
@@ -67,6 +68,14 @@ def last_of_two(vm: Vm) -> int:
 def last_of_many(vm: Vm) -> int:
     """the vCPU is the last of many"""
     count = min(MANY_VCPUS, vm.check_extension("KVM_CAP_MAX_VCPUS"))
+    for number in range(count - 1):
+        vm.create_vcpu(number)
+    return count - 1
+
+
+def last_of_more_than_a_word(vm: Vm) -> int:
+    """the vCPU is the last of more than a word has bits"""
+    count = min(BITS + 1, vm.check_extension("KVM_CAP_MAX_VCPUS"))
     for number in range(count - 1):
         vm.create_vcpu(number)
     return count - 1
@@ -100,7 +109,7 @@ def manual_dirty_log(vm: Vm) -> int:
 
 BEFORE_THE_VCPU = (
     *(number_one, number_beyond_a_word, number_beyond_a_byte, highest_number, last_of_two),
-    *(last_of_many, first_after_others, dirty_ring, manual_dirty_log),
+    *(last_of_many, last_of_more_than_a_word, first_after_others, dirty_ring, manual_dirty_log),
 )
 
 

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import signal
 
 import pytest
 
+from harness.host import pace
 from harness.host.features import reason
 from harness.kvm.guest import Guest
+from harness.kvm.guest_process import DEAF, GuestProcess
 from harness.kvm.kicked_here import Ready, until_asleep, until_progress
 from harness.kvm.raw_mask import NUMBERS, BlockedAll
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
-from harness.require import require_left, require_no_progress, require_runs_on, require_signal_exit
-from harness.undisturbed import Tried, first_undisturbed, undisturbed
+from harness.require import require_left, require_runs_on
+from harness.undisturbed import first_undisturbed
 from suites.dimensions import KICK, irqchip_in_kernel, pin_guest_program
 from suites.signals.kinds import require_each_kind_ends
+from suites.signals.masks import require_keeps_out, require_lets_in
 
 WITH_IRQCHIP = 0, 1  # the data word of the program halt: interrupts end at the controller
+PATIENCE_S = pace.here().patience(10.0)
 LONGEST_POLL_NS = 2_000_000_000
 DOUBLINGS = 10  # a poll lasts 10 us at first and doubles with each halt that outlasts it: 10 ms
 
@@ -121,38 +125,28 @@ def test_full_mask(ready: Guest) -> None:
     require_left(result, "With every signal pending and a full mask, and the stop word")
 
 
-def require_lets_in(guest: Guest, blocked: BlockedAll, number: int, circumstance: str) -> None:
-    """The pending signal ends the run before the guest's first instruction, and stays pending.
+@pytest.mark.claim("signals.every_kind")
+def test_no_mask_keeps_out_a_stop_or_a_kill(loaded: Guest, guest_mode: str) -> None:
+    """sigprocmask(2): "It is not possible to block SIGKILL or SIGSTOP", not by KVM_RUN's mask
+    either: kvm_vcpu_ioctl_set_sigmask() takes them out of it.
 
-    The stop word ends the run of a kernel that keeps it out.
+    Both are sent to the vCPU's thread, for another one would take them in its place.
     """
-    __tracebackhide__ = True
-    said = f"With signal {number} pending, {circumstance}"
-    guest.stop()
-    blocked.send(number)
-    before = guest.witness()
-    result = guest.vcpu.run_raw()
-    found = blocked.take(number)
-    require_signal_exit(result, said)
-    # The one statistic that such a run counts.
-    after = replace(guest.witness(), signal_exits=before.signal_exits)
-    require_no_progress(before, after, said)
-    assert found == 1, f"{said}, it must stay pending once, but it is pending {found} times"
+    with GuestProcess(guest_mode, kind=DEAF) as apart:
+        answer = apart.ask("progress")
+        assert not answer.outcome, f"Before SIGSTOP, {answer.outcome}"
+        apart.signal_thread(answer.thread, signal.SIGSTOP)
+        assert apart.stops(PATIENCE_S), said_of_the_deaf("SIGSTOP", "stop")
+        apart.go_on()
+        answer = apart.ask("progress")
+        assert not answer.outcome, f"After SIGSTOP and SIGCONT, {answer.outcome}"
+        apart.signal_thread(answer.thread, signal.SIGKILL)
+        assert apart.killed(PATIENCE_S), said_of_the_deaf("SIGKILL", "end")
 
 
-def require_keeps_out(guest: Guest, blocked: BlockedAll, number: int, circumstance: str) -> None:
-    """The guest runs to the stop word and leaves by itself; the signal stays pending."""
-    __tracebackhide__ = True
-    said = f"With signal {number} pending, {circumstance}"
-    guest.stop()
-
-    def run(times: int) -> Tried:
-        blocked.send(number, times)
-        result = guest.vcpu.run_raw(goes_on=False)
-        found = blocked.take(number)
-        assert found == times, f"{said}, it must stay pending once, but is pending {found} times"
-        return Tried(result, result.describe() if result.for_nothing else "")
-
-    # A signal that is let in ends a run as if nothing had.
-    found = undisturbed(lambda: run(1), lambda: run(0), said)
-    require_left(found.result, f"{said}, and the stop word")
+def said_of_the_deaf(name: str, what: str) -> str:
+    """That a signal did not reach a vCPU's thread."""
+    return (
+        f"On {name} to a vCPU's thread whose mask of KVM_SET_SIGNAL_MASK names every signal, the "
+        f"process must {what}, but did not within {PATIENCE_S:.0f} s, in which its guest ran on"
+    )

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 
+from harness.host import pace
 from harness.kvm.guest import Guest
 from harness.kvm.guest_process import GuestProcess
+from harness.kvm.kicked_here import run_disturbed
 from harness.kvm.running import KickOnProgress, Running
-from harness.kvm.signals import CountingHandler, Disposition
-from harness.require import require_left, require_runs_on, require_signal_exit
+from harness.kvm.signals import Blocked, CountingHandler, Disposition, send
+from harness.require import require_errno, require_left, require_runs_on, require_signal_exit
 from harness.undisturbed import Tried, undisturbed
 from suites.dimensions import (
     KICK,
@@ -25,6 +29,7 @@ from suites.dimensions import (
 # Turns of the guest's loop: it has run on, well after the signals.
 ON_AND_ON = 500
 PAUSES = 5
+PATIENCE_S = pace.here().patience(10.0)
 
 
 def require_handled_once(handler: CountingHandler, circumstance: str) -> None:
@@ -135,6 +140,52 @@ def test_ignored_by_default(ready: Guest, name: str) -> None:
         undisturbed(lambda: run(signo), lambda: run(0), f"On {name} at its default")
 
 
+def run_that_leaves(guest: Guest, blocked: Blocked) -> None:
+    """By the guest's exit."""
+    guest.stop()
+    require_left(guest.vcpu.run_raw(), "With a mask and the stop word set")
+
+
+def run_with_signal(guest: Guest, blocked: Blocked) -> None:
+    """By a pending signal that the mask lets in."""
+    blocked.send(KICK)
+    require_signal_exit(guest.vcpu.run_raw(), "With a mask and a signal pending at entry")
+
+
+def run_refused(guest: Guest, blocked: Blocked) -> None:
+    """By an error."""
+    require_errno(guest.vcpu.run_raw(argument=1), errno.EINVAL, "With a mask and the argument 1")
+
+
+@pytest.mark.claim("signals.ignored_do_not_interrupt")
+@pytest.mark.parametrize(
+    "masked_run",
+    [run_that_leaves, run_with_signal, run_refused],
+    ids=["after_an_exit", "after_a_signal", "after_an_error"],
+)
+def test_ignored_after_a_mask(ready: Guest, masked_run: Callable[[Guest, Blocked], None]) -> None:
+    """kvm_sigset_deactivate(): what the thread blocked before is in no set of its any more.
+
+    While it is in real_blocked, sig_ignored() takes the signal for one that will be unblocked, and
+    it is queued. On one thread throughout, for that set is the thread's.
+    """
+    signo, thread = signal.SIGCHLD, threading.get_native_id()
+    with Disposition(signo, ignored=False):
+        with CountingHandler(KICK), Blocked(signo, KICK) as blocked:
+            ready.vcpu.set_signal_mask(())
+            masked_run(ready, blocked)
+        ready.vcpu.set_signal_mask(None)
+        said = f"On {signo.name} at its default, which the thread blocked in a run with a mask"
+
+        def run(disturb: Callable[[], None]) -> Tried:
+            ready.clear_stop()
+            result = run_disturbed(ready, disturb, ON_AND_ON)
+            require_left(result, f"{said}, then the stop word")
+            return Tried(result, result.describe() if result.spurious else "")
+
+        undisturbed(lambda: run(lambda: send(thread, signo)), lambda: run(lambda: None), said)
+
+
 @pytest.mark.claim("signals.spurious_is_legal")
 @every_guest_mode
 @pin_guest_program("heartbeat")
@@ -150,7 +201,10 @@ def test_spurious_stopped_and_continued(
         answer = apart.ask("progress")
         for number in range(1, PAUSES + 1):
             assert not answer.outcome, f"Before pause {number}, {answer.outcome}"
-            apart.pause()
+            assert apart.pause(PATIENCE_S), (
+                f"On SIGSTOP {number}, the vCPU's thread must leave KVM_RUN and stop, but its "
+                f"process was not stopped after {PATIENCE_S:.0f} s"
+            )
             apart.go_on()
             answer = apart.ask("progress")
         last = apart.ask("stop")

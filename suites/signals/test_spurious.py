@@ -12,10 +12,11 @@ import pytest
 from harness.host import freezer, pace, task_work, tracer
 from harness.host.features import reason
 from harness.kvm.guest import Guest
-from harness.kvm.guest_process import GuestProcess
+from harness.kvm.guest_process import HALTED, GuestProcess
 from harness.kvm.kicked_here import run_disturbed
 from harness.require import require_left
-from suites.dimensions import pin_guest_program
+from suites.dimensions import most_of_an_irqchip, pin_guest_program
+from suites.signals.disturbed import require_freezes, require_stops, run_with_work
 
 PAUSES = 5
 ON_AND_ON = 500  # turns of the guest's loop: well after what disturbed it
@@ -90,3 +91,50 @@ def test_spurious_task_work(ready: Guest, record_property: pytest.RecordProperty
         require_left(result, f"With work {number} for the vCPU's thread, and the stop word")
         assert done, f"Work {number} for the vCPU's thread was not done when KVM_RUN was left"
     record_property("spurious_eintr", spurious)
+
+
+@pytest.fixture
+def halting(loaded: Guest) -> Guest:
+    """The program halts as soon as it runs; interrupts end at the controller."""
+    loaded.set_data(0, 1)
+    return loaded
+
+
+# `halting` shows for these two that the mode and the controller can be had.
+
+
+@pytest.mark.claim("signals.spurious_is_legal")
+@pin_guest_program("halt")
+@most_of_an_irqchip
+def test_spurious_stopped_while_halted(
+    halting: Guest, guest_mode: str, record_property: pytest.RecordProperty
+) -> None:
+    """kvm_vcpu_check_block() asks for TIF_SIGPENDING, which a stop sets without any signal."""
+    record_property("spurious_eintr", require_stops(guest_mode, HALTED, "is halted"))
+
+
+@pytest.mark.claim("signals.spurious_is_legal")
+@pin_guest_program("halt")
+@most_of_an_irqchip
+def test_spurious_frozen_while_halted(
+    halting: Guest, guest_mode: str, record_property: pytest.RecordProperty
+) -> None:
+    """The same of a freeze."""
+    record_property("spurious_eintr", require_freezes(guest_mode, HALTED, "is halted"))
+
+
+@pytest.mark.claim("signals.spurious_is_legal")
+@pin_guest_program("halt")
+@most_of_an_irqchip
+def test_spurious_task_work_while_halted(
+    halting: Guest, record_property: pytest.RecordProperty
+) -> None:
+    """The same of work for the thread: TIF_NOTIFY_SIGNAL, which signal_pending() is for too."""
+
+    def wake_and_stop() -> None:
+        halting.stop()
+        halting.architecture.deliver_interrupt(halting.vm, halting.vcpu)
+
+    result = run_with_work(halting, "is halted", wake_and_stop)
+    record_property("spurious_eintr", result.spurious)
+    require_left(result, "After work for a halted vCPU's thread, with the stop word")

@@ -281,12 +281,12 @@ def test_a_host_that_refuses_is_told_and_still_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confine, "__file__", shutil.which("false"))
-    reach.why_not.cache_clear()
+    reach.refused.cache_clear()
     try:
         assert "can read every file that this user can" in reach.why_not()
         assert reach.only(tmp_path, []) == []
     finally:
-        reach.why_not.cache_clear()
+        reach.refused.cache_clear()
 
 
 def test_files_that_options_name(tmp_path: Path) -> None:

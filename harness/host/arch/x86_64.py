@@ -18,6 +18,7 @@ WORDS = Words(
         "no_tpr_exits": "this KVM does not hand a lowered task priority to userspace",
         "no_tsc_deadline": "this KVM has no TSC-deadline timer",
         "no_steady_tsc": "the guest's TSC is not what KVM tells of it, without an immediate run",
+        "no_guest_memfd": "this KVM serves no guest's faults from a file of its own",
         "no_breakpoints": "a guest here meets no breakpoint of the debug registers",
     },
     loading=(

@@ -27,6 +27,9 @@ struct kvm_sregs2 {
 	__u64 pdptrs[4];
 };
 #endif
+#ifndef KVM_X86_SW_PROTECTED_VM /* 6.8 */
+#define KVM_X86_SW_PROTECTED_VM 1
+#endif
 #ifndef KVM_CAP_DISABLE_QUIRKS2 /* 5.18 */
 #define KVM_CAP_DISABLE_QUIRKS2 213
 #endif

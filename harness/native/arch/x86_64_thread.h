@@ -14,6 +14,8 @@
 #include "../calling_thread.h"
 
 #define KE_CPUID_1_ECX_OSXSAVE (1u << 27)
+#define KE_CPUID_EXT_EDX_RDTSCP (1u << 27)
+#define KE_AUX_PROCESSOR 0xfff /* VDSO_CPUNODE_MASK; the node is above it */
 /*
  * x87, SSE, AVX, the three of AVX-512, PKRU. Not those that a process must ask for (AMX), and not
  * those that Linux keeps for itself.
@@ -42,6 +44,17 @@ static inline uintptr_t ke_thread_pointer(void)
 
 	__asm__("movq %%fs:0, %0" : "=r"(pointer));
 	return pointer;
+}
+
+/* The number that Linux keeps in TSC_AUX, which KVM lends to a guest with RDTSCP. */
+static inline uint32_t ke_arch_processor(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	if (!__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) || !(edx & KE_CPUID_EXT_EDX_RDTSCP))
+		return KE_NO_AUX;
+	__asm__ volatile("rdtscp" : "=a"(eax), "=d"(edx), "=c"(ecx));
+	return ecx & KE_AUX_PROCESSOR;
 }
 
 static inline uint64_t ke_arch_components(uint32_t *place, uint32_t *size)

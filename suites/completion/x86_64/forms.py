@@ -15,9 +15,10 @@ from harness.devices.window import Access
 
 PAGE_END = at.MMIO_BASE + 0x1000
 INSIDE, OTHER = at.MMIO_BASE + 0x2200, at.MMIO_BASE + 0x4400
-RAM = 0x20000
+RAM, EDGE = 0x20000, at.RAM_SIZE  # behind the edge there is nothing
 VALUE = 0x1F2E3D4C5B6A79880716253443526170
 HELD = 0x8192A3B4C5D6E7F8
+NEW = 0x24681357
 FCW = 0x37F  # what FNINIT sets
 DATA_SEGMENT = 0x10
 
@@ -160,11 +161,10 @@ def updates(width: int) -> Iterator[Form]:
 
 def _compared(di: int, value: bytes, where: str) -> Form:
     """CMPXCHG that finds what it expects."""
-    new = 0x24681357
     before = _load(di, value)
-    moves = (before, _store(di, _number(new, len(value))))
+    moves = (before, _store(di, _number(NEW, len(value))))
     left = {"rax": int.from_bytes(value, "little")}
-    return Form(f"CMPXCHG {where}", 23, di, moves, si=new, holds=(before,), registers=left)
+    return Form(f"CMPXCHG {where}", 23, di, moves, si=NEW, holds=(before,), registers=left)
 
 
 def to_ram(width: int) -> Iterator[Form]:
@@ -189,4 +189,39 @@ def to_ram(width: int) -> Iterator[Form]:
         *("MOVS to RAM across pages", 8, across, (loaded,), half),
         holds=(loaded,),
         ram={across: held},
+    )
+
+
+def at_the_edge(width: int) -> Iterator[Form]:
+    """Instructions whose datum begins in RAM and ends where there is none (RAM_SIZE)."""
+    half = width // 2
+    di = EDGE - half
+    held, value = _number(HELD, width), _number(VALUE, width)
+    natural, old = int.from_bytes(value, "little"), int.from_bytes(held, "little")
+
+    def form(name: str, number: int, before: bytes, new: int, **more: object) -> Form:
+        after = _number(new, width)
+        loaded = (_load(EDGE, before[half:]),) if before else ()
+        return Form(
+            *(f"{name} from RAM to the window", number, di),
+            moves=(*loaded, _store(EDGE, after[half:])),
+            holds=loaded,
+            ram_before={di: before[:half]},
+            ram={di: after[:half]},
+            **more,  # type: ignore[arg-type]
+        )
+
+    yield form("MOV", 2, b"", natural)
+    yield form("PUSH", 5, b"", natural, registers={"rsp": di})
+    yield form("ENTER", 6, b"", natural, registers={"rsp": di - 16, "rbp": di})
+    yield form("ADD", 20, held, old + natural)
+    yield form("CMPXCHG", 23, value, NEW, si=NEW, registers={"rax": natural})
+    yield form("XADD", 24, held, old + natural, registers={"rax": old})
+    loaded = _load(EDGE, held[half:])
+    yield Form(
+        *("MOVS from RAM and the window", 8, RAM, (loaded,), di),
+        holds=(loaded,),
+        registers={"rsi": di + width, "rdi": RAM + width},
+        ram_before={di: held[:half]},
+        ram={RAM: held},
     )

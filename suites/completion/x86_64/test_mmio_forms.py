@@ -69,9 +69,9 @@ every_thread = pytest.mark.parametrize(
 class Turns:
     """The program, turn by turn: an instruction each."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, window: int = at.MMIO_BASE) -> None:
         """The first turn stores to RAM only, and ends at the sync."""
-        self.guest, self.window = guest, Window(guest)
+        self.guest, self.window = guest, Window(guest, window)
         self.width = 8 if guest.mode == "long" else 4
         self._set(Form("MOV to RAM", STORE_OF_16_BITS, forms.RAM, ()))
         require_said(guest.vcpu.run_raw(), Word.SYNC, "In a turn without MMIO")
@@ -215,6 +215,24 @@ def test_load_then_store_by_normal_runs(loaded: Guest) -> None:
     """The same without the byte."""
     turns = Turns(loaded)
     for form in (*forms.updates(turns.width), *forms.to_ram(turns.width)):
+        run_on(turns, form)
+
+
+@pytest.mark.claim("completion.read_modify_write")
+@every_thread
+def test_half_of_it_in_memory(loaded: Guest, way: WayOut) -> None:
+    """arch/x86/kvm/x86.c, emulator_read_write(): of a datum across pages, the half that has memory
+    is moved at once, and the other by an exit; the end puts the two together."""
+    turns = Turns(loaded, forms.EDGE)
+    for form in forms.at_the_edge(turns.width):
+        turns.finish(form, way)
+
+
+@pytest.mark.claim("completion.read_modify_write")
+def test_half_of_it_in_memory_by_normal_runs(loaded: Guest) -> None:
+    """The same without the byte."""
+    turns = Turns(loaded, forms.EDGE)
+    for form in forms.at_the_edge(turns.width):
         run_on(turns, form)
 
 

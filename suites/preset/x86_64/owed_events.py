@@ -14,7 +14,8 @@ from harness.kvm.abi import constant
 from harness.kvm.arch.x86_64 import ioctls, run_fields, state
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running, warm_up
-from harness.require import require_exit, require_left, require_runs_on
+from harness.kvm.speech import Word
+from harness.require import require_exit, require_left, require_runs_on, require_said
 from suites.preset.x86_64.owed import Owed, until
 
 NMIS, INVALID_OPCODES, SMIS = 2, 6, 8  # data words of the programs events and smi
@@ -23,6 +24,10 @@ INVALID_OPCODE = 6
 KERNEL_GS_BASE = 0xC000_0102  # which each processor lets a guest reach without an exit
 NO_PRIORITY, HIGHEST_PRIORITY = 0, 15
 TIMER_NS = 2_000_000
+# Of the program lowered. Each tick of the host takes the guest out, and KVM looks anew: there are
+# to be few turns; but a KVM that interprets its guest looks after some hundred instructions only.
+LOW_TURNS, SOME_TURNS, MANY_TURNS = 5, 100, 100_000
+INTERPRETED = 10  # instructions up to here, of about twenty; SVM without decode assists has CR8's
 
 tick = until(lambda guest: guest.ticks > 0, "the guest to take its interrupt")
 
@@ -76,6 +81,27 @@ def set_priority(guest: Guest, priority: int) -> None:
     sregs = ioctls.get_sregs(guest.vcpu)
     sregs.cr8 = priority
     ioctls.set_sregs(guest.vcpu, sregs)
+
+
+def raised_by_the_guest(guest: Guest) -> None:
+    """The guest has raised CR8 itself, which no exit need have told KVM, and said so."""
+    guest.set_data(0, 1)
+    require_said(guest.vcpu.run_raw(), Word.SYNC, "With its task priority raised")
+    interpreted = guest.statistic("insn_emulation")
+    runs_itself = interpreted is not None and interpreted < INTERPRETED
+    guest.set_data(LOW_TURNS, SOME_TURNS if runs_itself else MANY_TURNS)
+
+
+def lowered_by_the_guest(guest: Guest, circumstance: str) -> None:
+    """The guest lowers CR8 for some instructions, and in them the interrupt comes.
+
+    KVM must know of that write: it has it intercepted for as long as an interrupt waits for it
+    (update_cr8_intercept()), or finds the interrupt by chance only, at the next exit.
+    """
+    __tracebackhide__ = True
+    said = f"{circumstance.capitalize()}, with CR8 lowered and raised again by the guest"
+    require_said(guest.vcpu.run_raw(), Word.SYNC, said)
+    assert guest.ticks == 1, f"{said}, it must have taken its interrupt, but took {guest.ticks}"
 
 
 def start_timer(guest: Guest) -> None:
@@ -275,6 +301,14 @@ OWED = {
         tick,
         masked_by_priority,
         "events",
+        "split",
+    ),
+    "priority_of_guest": Owed(
+        "an interrupt came for which the guest's task priority was too high",
+        deliver,
+        lowered_by_the_guest,
+        raised_by_the_guest,
+        "lowered",
         "split",
     ),
     "apic_irr": Owed(

@@ -52,6 +52,15 @@ SETTINGS = {
 #: Numbers of which each bit is flipped; of the others a few values are tried.
 BITWISE = {"cr0", "cr4", "efer", "apic_base", "rflags", "dr6", "dr7", "flags", "sipi_vector"}
 EVENTS = ("exception.", "interrupt.", "nmi.", "smi.")
+#: Makers of processors, as CPUID names them.
+VENDORS = {
+    "intel": b"GenuineIntel",
+    "amd": b"AuthenticAMD",
+    "hygon": b"HygonGenuine",
+    "centaur": b"CentaurHauls",
+    "zhaoxin": b"  Shanghai  ",
+    "nobody": b"NobodyAtAll.",
+}
 STRUCTS = ("regs", "sregs", "debugregs", "events")
 #: What KVM reads of kvm_run: a wrong value of the others is refused before the byte is looked at.
 READ_BY_KVM = ("immediate_exit", "cr8", "kvm_valid_regs", "kvm_dirty_regs")
@@ -157,6 +166,28 @@ def test_each_msr(ready: Guest) -> None:
 def test_each_msr_beside_an_apic(ready: Guest) -> None:
     """The same with a local APIC, which has MSRs of its own."""
     _each_msr(ready)
+
+
+@pytest.mark.claim("preset.everywhere")
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_whoever_made_its_processor(loaded: Guest, vendor: str) -> None:
+    """Whatever maker the guest's CPUID names: KVM asks for it in many a place."""
+    settings.vendor(loaded.vcpu, VENDORS[vendor])
+    said = f"While the guest's CPUID says {VENDORS[vendor].decode()}"
+    require_held(loaded, f"{said}, before the guest has run")
+    warm_up(loaded)
+    require_held(loaded, said)
+    require_runs_on(loaded, f"{said}, with the byte cleared")
+
+
+@pytest.mark.claim("preset.everywhere")
+def test_each_number_of_cpuid(loaded: Guest) -> None:
+    """Whatever number of the guest's CPUID has another value, as far as KVM takes it."""
+    before = loaded.heartbeat
+    for number in settings.other_cpuids(loaded.vcpu):
+        require_eintr(loaded.run_immediate(VALUE), f"With {number}")
+    assert loaded.heartbeat == before, "Whatever its CPUID, the guest must not execute anything"
+    require_runs_on(loaded, "After other values of CPUID, with the byte cleared")
 
 
 @pytest.mark.claim("preset.everywhere")

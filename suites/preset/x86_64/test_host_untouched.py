@@ -5,30 +5,32 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Mapping
 
 import pytest
 
 from harness.host import held
 from harness.host.features import reason
 from harness.host.pace import here
-from harness.kvm.arch.x86_64 import patterns
 from harness.kvm.arch.x86_64.alive import vms_alive
-from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, ThreadLook, looked_at
 from harness.kvm.fresh_vm import run_in_fresh_vm
 from harness.kvm.guest import Guest, create
+from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked
 from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
 from harness.require import require_eintr, require_ended, require_left
 from harness.ways import WayOut
 from suites.dimensions import KICK, every_guest_mode, every_way, only_on
+from suites.preset.x86_64.looking import looking, require_same_thread
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 TIMES = 20
 MOVES = 6
+LANES, ROUNDS = 16, 16
 # On a usual host, and on an emulated one. The kernel counts slabs by processor, and tells half a
 # megabyte late (calculate_normal_threshold()): what 64 bytes a run come to must be more.
 MANY, FEW = 20_000, 4_000
@@ -137,24 +139,38 @@ def test_nothing_is_kept(ready: Guest, thread_at_first: Mapping[str, str]) -> No
     )
 
 
-@contextmanager
-def looking(guest: Guest) -> Iterator[ThreadLook]:
-    """The threads that call KVM_RUN are looked at, with the guest's state unlike theirs."""
-    patterns.fill(guest.vcpu, guest.vm)
-    try:
-        with looked_at(guest.vcpu) as look:
-            yield look
-    except NoExtendedStateError:
-        pytest.skip(reason("other_architecture", "a processor without XSAVE"))
+@pytest.mark.claim("preset.host_untouched")
+def test_nothing_is_kept_of_threads(ready: Guest) -> None:
+    """A vCPU holds on to the thread that ran it last, and lets go of that one with the next.
 
+    Several vCPUs at once, for before Linux 6.14 each such change waits for a grace period of RCU.
+    """
+    if not held.slab_objects():
+        pytest.skip(reason("no_slab_counts"))
+    lanes = min(LANES, ready.vm.check_extension("KVM_CAP_MAX_VCPUS"))
+    vcpus = [ready.vcpu, *(ready.vm.create_vcpu(number) for number in range(1, lanes))]
+    gave: list[RunResult] = []
 
-def require_same_thread(look: ThreadLook, circumstance: str) -> None:
-    """The thread has what it had before KVM_RUN."""
-    __tracebackhide__ = True
-    found = look.differences()
-    assert not found, (
-        f"{circumstance}, the thread that called KVM_RUN must be as it was, but "
-        f"{'; '.join(found[:4])} (run {look.calls})"
+    def run(vcpu: Vcpu) -> None:
+        gave.append(vcpu.run_raw(progress_forbidden=True))
+
+    def by_fresh_threads() -> None:
+        for _ in range(ROUNDS):
+            threads = [threading.Thread(target=run, args=(vcpu,)) for vcpu in vcpus]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    for vcpu in vcpus:
+        vcpu.immediate_exit = 1
+    kept = held.objects_kept(by_fresh_threads, ROUNDS * lanes)
+    for result in gave:
+        require_eintr(result, "With immediate_exit=1, on a fresh thread")
+    assert not kept, (
+        f"In {ROUNDS * lanes} immediate runs, each on a thread that then ends, and again and "
+        "again, the kernel must keep nothing of those threads, but with each second run at least "
+        f"it has one more of what its slabs call {' and '.join(kept)}"
     )
 
 

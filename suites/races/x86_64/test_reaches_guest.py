@@ -24,7 +24,7 @@ pytestmark = [
     pin_guest_program("reached"),
 ]
 
-APIC, STORE_AT, QUIET, REACHED_AT = 0, 4, 5, 6  # the program's data words
+APIC, STORE_AT, QUIET, REACHED_AT, LEFT = 0, 4, 5, 6, 7  # the program's data words
 NMIS = 2
 SLOT, ADDRESS, PAGE_BYTES = 1, 0x9_0000, 0x1000
 SENT = 40
@@ -36,7 +36,8 @@ LATE_S = 0.000_1 if pace.here().takes_turns else 0.001
 LATE_SHARE = 0.25
 LEAST_LATE_TURNS = 16
 NEGATIVE = 1 << 31  # the guest's counter was read later than the interrupt came
-ROUNDS = 20
+ROUNDS = 30
+FEW = 16  # stores
 
 
 def send_interrupt(guest: Guest) -> None:
@@ -135,21 +136,24 @@ def test_dirty_log_read(storing: tuple[Guest, Memory]) -> None:
     """What is stored after KVM_GET_DIRTY_LOG has returned is in the next log, or never sent.
 
     The guest stores a little after the first log and stops; the second is read when KVM_RUN has
-    been left, for a processor that logs by itself (PML) hands over its log at an exit. Each second
-    time the guest is stopped at once, for the next tick of the host takes it out as a kick does:
-    where it has stored nothing since then, the round says nothing. Processors that take turns need
-    the others, in which a store is waited for.
+    been left, for a processor that logs by itself (PML) hands over its log at an exit. The next
+    tick of the host takes the guest out as a kick does, so it is stopped soon, by turns: after a
+    store that is waited for; at once; and by itself after a few, for processors that take turns
+    let it run when this call is over. A round in which it stored nothing in between says nothing.
     """
     guest, page = storing
     for number in range(1, ROUNDS + 1):
         guest.set_data(QUIET, 0)
         with CountingHandler(KICK), Running(guest) as running:
             wait_for_store(running, page)
+            guest.set_data(LEFT, 0 if number % 3 else FEW)
             guest.vm.dirty_pages(SLOT)
             seen = page.read32(0)
-            if number % 2:
+            if number % 3 == 1:
                 wait_for_store(running, page)
-            guest.set_data(QUIET, 1)
+            if number % 3:
+                guest.set_data(QUIET, 1)
+            running.wait_until(lambda: guest.data(QUIET), "the guest to stop storing")
             running.wait_for_progress()
             running.stop_by(KICK)
         turns = (page.read32(0) - seen) & 0xFFFFFFFF

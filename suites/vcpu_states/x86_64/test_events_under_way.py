@@ -32,7 +32,9 @@ JOB, NMIS, VECTOR, DR6, EXCEPTIONS, BEGUN = 1, 2, 3, 6, 7, 10  # the program's d
 INVALID_OPCODE, TRAPS = 2, 3  # its jobs
 SINGLE_STEP = 0x4000  # DR6.BS
 LATE_TURNS = 100_000  # by then what waited only for its stack has been taken, or is lost
-MOST_KICKS, WANTED = 100, 3  # about every third kick finds a trap under way
+# About every third kick finds a trap under way. Some wait, and some KVM had begun to inject: only
+# many kicks meet both.
+KICKS, LOOKED_AT = 100, 3
 
 
 @pytest.mark.claim("states.events_survive")
@@ -44,16 +46,15 @@ def test_trap(loaded: Guest) -> None:
     loaded.set_data(JOB, TRAPS)
     found = 0
     with CountingHandler(KICK):
-        for _ in range(MOST_KICKS):
+        for _ in range(KICKS):
             with Running(loaded) as running:
                 running.wait_for_progress(1)
                 running.kick(KICK)
             require_signal_exit(running.outcome(), "On a kick of a guest that steps")
             if under_way(pending.events(loaded.vcpu)):
-                require_kept(loaded, "a trap under way")
                 found += 1
-            if found == WANTED:
-                break
+                if found <= LOOKED_AT:
+                    require_kept(loaded, "a trap under way")
     loaded.stop()
     require_left(loaded.vcpu.run_raw(), "After kicks of a guest that steps")
     begun, taken = loaded.data(BEGUN), loaded.data(EXCEPTIONS)
@@ -65,7 +66,7 @@ def test_trap(loaded: Guest) -> None:
         f"{loaded.data(DR6):#x}"
     )
     if not found:
-        pytest.skip(reason("busy_host", f"{MOST_KICKS} kicks found no trap under way"))
+        pytest.skip(reason("busy_host", f"{KICKS} kicks found no trap under way"))
 
 
 def under_way(events: Mapping[str, int]) -> bool:

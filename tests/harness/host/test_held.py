@@ -96,3 +96,22 @@ def test_a_descriptor_more_is_seen() -> None:
         assert held.more_than(before) == {"descriptors": {str(more)}}
     finally:
         os.close(more)
+
+
+def test_an_object_kept_with_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes and goes beside it is no growth, nor is what is given back at the end."""
+    objects = {"pid": 0, "cred": 0, "task_struct": 0}
+    spans = 0
+
+    def work() -> None:
+        nonlocal spans
+        spans += 1
+        objects["pid"] += TURNS
+        objects["cred"] += TURNS // 4
+        objects["task_struct"] = -TURNS if spans % 2 else TURNS
+
+    monkeypatch.setattr(held, "slab_objects", lambda: dict(objects))
+    monkeypatch.setattr(held, "_LOOK_S", 0)
+    assert held.objects_kept(work, TURNS) == ["pid"]
+    objects["pid"] = 0
+    assert held.objects_kept(lambda: None, TURNS) == []

@@ -36,6 +36,11 @@ def test_pinned(guest_mode, irqchip):
 def test_about_modes(guest_mode, irqchip):
     pass
 
+@pytest.mark.parametrize(("irqchip", "what"), [("none", "port"), ("full", "timer")])
+@pytest.mark.claim("preset.requests_kept")
+def test_each_needs_its_own(irqchip, what):
+    pass
+
 @every_irqchip
 @pytest.mark.keeps("guest_mode", "irqchip")
 @pytest.mark.claim("preset.state_untouched")
@@ -53,6 +58,8 @@ ONE = {
     "preset.about_modes.none_real",
     "preset.about_modes.none_protected",
     "preset.about_modes.none_long",
+    "preset.each_needs_its_own.none_port",
+    "preset.each_needs_its_own.full_timer",
     "preset.about_irqchips.none",
     "preset.about_irqchips.split",
     "preset.about_irqchips.full",
@@ -77,7 +84,7 @@ def test_all_is_the_default(tmp_path: Path) -> None:
     project = fake.make(tmp_path / "p", preset=SUITE)
     done = fake.pytest_run(project, f"--results={tmp_path / 'out'}")
     read = journal.read(tmp_path / "out" / journal.NAME)
-    assert len(read.results) == 18 + 2 + 9 + 3 + 1
+    assert len(read.results) == 18 + 2 + 9 + 3 + 2 + 1
     assert "variants" not in read.environment
     assert "one variant" not in done.stdout
 
@@ -93,6 +100,6 @@ def test_every_claim_of_the_suites_keeps_a_test(tmp_path: Path) -> None:
         plans[name] = json.loads(path.read_text())
     ids = {name: {each for each, _ in plan} for name, plan in plans.items()}
     assert ids["one"] < ids["all"]
-    assert len(ids["one"]) * 2 < len(ids["all"])
+    assert len(ids["one"]) * 3 < len(ids["all"]) * 2
     claims = {name: {claim for _, claim in plan} for name, plan in plans.items()}
     assert claims["one"] == claims["all"]

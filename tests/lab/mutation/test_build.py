@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lab.emulation import cache as caches
 from lab.emulation.errors import KernelError
 from lab.mutation import build
 from lab.mutation.errors import BuildError
@@ -122,6 +124,24 @@ def test_how_make_is_called(source: Source, notes: Path) -> None:
     assert line.endswith("modules MAKEFLAGS="), "a make above this one does not reach it"
     text = (build.folder_of(source) / "work/arch/x86/kvm/Makefile").read_text()
     assert "srctree" not in text
+
+
+def test_make_in_a_root_of_its_own(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: Path
+) -> None:
+    """It sees the headers with what is beside them, and the folder of work; keys are the same."""
+    calls: list[tuple[object, ...]] = []
+
+    def run(root: Path, paths: list[Path], words: list[str], **more: object) -> object:
+        calls.append((root, *paths, more["environment"]["TMPDIR"]))  # type: ignore[index]
+        return caches.run(words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build.private_root, "run", run)
+    headers = str(tmp_path / "usr/src/headers")
+    other = replace(source, root="/the/root", build=headers)
+    assert modules(other).name == build.key(source, {})
+    work = build.folder_of(source) / "work"
+    assert calls == [(Path("/the/root"), tmp_path, work, str(work))]
 
 
 def test_other_sources_are_built_anew(source: Source, notes: Path) -> None:

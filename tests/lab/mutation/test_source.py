@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import io
+import os
 import platform
+import shutil
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +112,7 @@ def edit(name: str, old: str = "", new: str = "") -> object:
         (edit(".config", "gcc (GCC)", "clang version 17"), "was built by clang"),
         (
             edit(".config", "gcc (GCC)", "gcc-99 (GCC)"),
-            "gcc-99 is missing.* by --tree, or .*package gcc-99",
+            r"gcc-99 is missing \(install .*package gcc-99\), .* by --tree",
         ),
     ],
 )
@@ -178,7 +181,9 @@ def archive(key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archiv
         f"linux-headers-{RELEASE}",
         VERSION,
         {
-            f"{headers}/Makefile": f"include /usr/src/{common}/Makefile\n".encode(),
+            f"{headers}/Makefile": (
+                f"KBUILD_OUTPUT=/{headers}\ninclude /usr/src/{common}/Makefile\n".encode()
+            ),
             f"{headers}/.kernelvariables": b"CC = $(CCACHE) $(CROSS_COMPILE)gcc-12\n",
         },
         depends=f"linux-image-{RELEASE} | linux-image-x, {common}, {kbuild}, gcc-12",
@@ -214,8 +219,9 @@ def test_headers_and_sources_of_a_kernel(archive: Archive, tmp_path: Path) -> No
     assert (found.sources / "virt/kvm/kvm_main.c").exists()
     assert (found.sources / "arch/x86/kvm/x86.c").exists()
     assert not (found.sources / "mm").exists(), "KVM alone is kept"
-    included = (found.headers / "Makefile").read_text().split()[1]
+    output, _, included = (found.headers / "Makefile").read_text().split()
     assert Path(included).read_text() == "all:\n", "it names the place where it stands"
+    assert output == f"KBUILD_OUTPUT={found.headers}"
     assert not list(cache.rglob("*.tar.xz"))
     archive.root.rename(tmp_path / "gone")
     assert debian_source.fetch(booted(tmp_path), cache, quiet) == found
@@ -255,6 +261,70 @@ def test_lists_of_an_earlier_version_are_fetched_anew(archive: Archive, tmp_path
     debian_source.shutil.rmtree(done)
     debian_source.fetch(booted(tmp_path), cache, said.append)
     assert any("fetching the lists of sid" in line for line in said)
+
+
+@ARCHIVE
+def test_the_suite_that_a_kernel_was_built_in(archive: Archive, tmp_path: Path) -> None:
+    """Its compiler is there; suites beside it have what is newer, and no compiler."""
+
+    def suite(spec: str) -> str:
+        found = replace(booted(tmp_path), source=spec)
+        return debian_source.base_suite(found, VERSION, tmp_path / "cache", quiet).name
+
+    assert suite("debian:trixie-backports") == "trixie"
+    assert suite("debian:bookworm-security") == "bookworm"
+    assert suite("debian:experimental") == "sid"
+    assert suite("debian:sid/rt") == "sid", "a flavour"
+    assert suite("debian:6.1.0-44") == "sid", "a version is looked for"
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """A kernel whose sources are here, and a note of each root that is asked for."""
+    headers = tmp_path / "headers"
+    (headers / "scripts/basic").mkdir(parents=True)
+    (headers / "scripts/mod").mkdir(parents=True)
+    shutil.copy("/bin/true", headers / "scripts/basic/fixdep")
+    (headers / ".kernelvariables").write_text("CC = $(CROSS_COMPILE)gcc-98\n")
+    made = debian_source.Debian(tmp_path / "source", headers, VERSION)
+    asked: list[tuple[str, ...]] = []
+
+    def provide(user: str, names: tuple[str, ...], *_: object) -> Path:
+        asked.append((user, names[0]))
+        return tmp_path / "root"
+
+    monkeypatch.setattr(source.kernel, "find", lambda *_, **__: booted(tmp_path))
+    monkeypatch.setattr(source.debian_source, "fetch", lambda *_: made)
+    monkeypatch.setattr(source.private_root, "provide", provide)
+    monkeypatch.setattr(source.private_root, "refused", lambda: "")
+    return asked
+
+
+@X86
+def test_a_compiler_that_is_not_here_is_in_a_root_of_its_own(
+    fetched: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert source.of_debian("debian:sid", quiet).root == str(tmp_path / "root")
+    assert fetched == [(f"{RELEASE}_{VERSION}", "gcc-98")]
+    monkeypatch.setattr(source.private_root, "refused", lambda: "there is no way")
+    with pytest.raises(MutationError, match=r"built: gcc-98 is missing \(install .*no way"):
+        source.of_debian("debian:sid", quiet)
+
+
+@X86
+@pytest.mark.parametrize("told", ["", "modpost: libc.so.6: version `GLIBC_2.99' not found (by x)"])
+def test_kbuilds_programs_must_run_here(
+    fetched: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name, text in {"gcc-98": "", "ldd": f'case $1 in *real*) echo "{told}" >&2;; esac'}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n".replace("`", "\\`"))
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "headers/scripts/mod/modpost.real-64").touch()
+    found = source.of_debian("debian:sid", quiet)
+    assert bool(found.root) == bool(told)
+    assert bool(fetched) == bool(told)
 
 
 def test_a_kernel_that_is_not_debians(tmp_path: Path) -> None:

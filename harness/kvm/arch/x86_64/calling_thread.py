@@ -3,8 +3,9 @@
 
 KVM loads the guest's extended state into the processor, and its segment bases and selectors, in the
 place of the thread's own. native/calling_thread.c loads patterns before each KVM_RUN and stores
-what the processor holds after it. Not looked at are the last x87 instruction and operand, which
-AMD's processors keep only for exceptions, and AMX, which a process has to ask for.
+what the processor holds after it. So it does with a hardware breakpoint of the thread, as a
+debugger sets one, where this process may have one. Not looked at are the last x87 instruction and
+operand, which AMD's processors keep only for exceptions, and AMX, which a process has to ask for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from harness.host import pace
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import clause
 from harness.native import ffi, lib
@@ -45,6 +47,9 @@ _REGISTERS = {
 }
 
 
+_TOUCHED = 2  # times: before KVM_RUN and behind it
+
+
 class NoExtendedStateError(OSError):
     """A processor without XSAVE, or an architecture that the C does not know."""
 
@@ -60,6 +65,11 @@ class ThreadLook:
         """KVM_RUNs that were looked at; the last one is the first with a difference, if any has."""
         return int(self._thread.calls)
 
+    @property
+    def watched(self) -> bool:
+        """Whether the thread of the last KVM_RUN had a hardware breakpoint, and it worked."""
+        return bool(self._thread.watched)
+
     def differences(self) -> list[str]:
         """One clause for each thing that was not given back; empty: none."""
         return list(_differences(self._thread)) if self._thread.differs else []
@@ -72,6 +82,9 @@ def looked_at(vcpu: Vcpu) -> Iterator[ThreadLook]:
     error = lib.ke_thread_prepare(thread)
     if error:
         raise NoExtendedStateError(-error, os.strerror(-error))
+    # QEMU's software emulation loads DR7 at VMRUN and forgets what it has inserted: a breakpoint
+    # of the host is then taken out as one of another kind, which the emulator does not survive.
+    thread.watch = not pace.here().takes_turns
     vcpu.looked_at = thread
     try:
         yield ThreadLook(thread)
@@ -98,6 +111,13 @@ def _differences(thread: Any) -> Iterator[str]:
             f"cpu_id of its restartable sequence is {thread.rseq_cpu}, and it runs on "
             f"processor {thread.cpu}"
         )
+    if thread.watched and thread.noticed != _TOUCHED:
+        yield (
+            "its hardware breakpoint was met before KVM_RUN and not behind it, by a write to what "
+            "it watches"
+        )
+    if thread.aux not in (lib.KE_NO_AUX, thread.aux_cpu):
+        yield f"RDTSCP tells processor {thread.aux}, and it runs on {thread.aux_cpu}"
 
 
 def _registers(thread: Any) -> Iterator[tuple[str, int, int]]:

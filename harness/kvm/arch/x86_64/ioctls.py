@@ -256,6 +256,11 @@ def set_cpuid(vcpu: Vcpu, cpuid: Any) -> None:
     vcpu.ioctl("KVM_SET_CPUID2", cpuid)
 
 
+def takes_cpuid(vcpu: Vcpu, cpuid: Any) -> bool:
+    """KVM_SET_CPUID2; False where KVM refuses what stands there."""
+    return abi.ioctl_raw(vcpu.fd, "KVM_SET_CPUID2", cpuid) == 0
+
+
 def offer_tsc_deadline(vcpu: Vcpu) -> None:
     """Sets CPUID.1:ECX[24], which KVM leaves to userspace. Raises `KvmError`.
 

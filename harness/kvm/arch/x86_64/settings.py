@@ -7,6 +7,8 @@ Each function raises `KvmError`; `LackingError` where this KVM says that it has 
 from __future__ import annotations
 
 import errno
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 from harness.kvm import abi
@@ -25,6 +27,8 @@ HYPERV_GUEST, HYPERV_PAGES = 0x40000000, (0x40000001, 0x40000021, 0x40000073)
 HYPERV_RESET = 0x40000003
 LINUX_ON_HYPERV = 0x8100_0000_0000_0000
 DEBUGCTL = 0x1D9
+_ADDRESS_WIDTHS = 0x80000008
+VENDOR_LEAVES = (0, 0x80000000)  # of CPUID, in EBX, EDX and ECX
 _XEN_MSR = 0x40000000  # where Xen's hypercall page is set up
 _DEBUG_REGISTERS = 8  # where they begin in struct kvm_guest_debug, behind control and pad
 _DR7 = 7
@@ -146,3 +150,35 @@ def without_cpuid(vcpu: Vcpu) -> None:
     """KVM_SET_CPUID2 with no entry."""
     empty: Any = ffi.new("struct kvm_cpuid2 *", {"entries": 1})
     ioctls.set_cpuid(vcpu, empty)
+
+
+def vendor(vcpu: Vcpu, name: bytes) -> None:
+    """The guest's CPUID says that its processor is from this maker: twelve letters.
+
+    Only before the vCPU has run: KVM then refuses another CPUID (Linux 5.16).
+    """
+    cpuid = ioctls.get_cpuid(vcpu)
+    for entry in cpuid.entries[0 : cpuid.nent]:
+        if entry.function in VENDOR_LEAVES:
+            entry.ebx, entry.edx, entry.ecx = struct.unpack("<III", name)
+    ioctls.set_cpuid(vcpu, cpuid)
+
+
+def other_cpuids(vcpu: Vcpu) -> Iterator[str]:
+    """Sets each register of each CPUID entry to other values, as far as KVM takes them.
+
+    Yields what it is; one at a time, and then as it was. Only before the vCPU has run. Not the
+    widths of addresses: older kernels shift by them as they are.
+    """
+    cpuid = ioctls.get_cpuid(vcpu)
+    for entry in cpuid.entries[0 : cpuid.nent]:
+        if entry.function == _ADDRESS_WIDTHS:
+            continue
+        for name in ("eax", "ebx", "ecx", "edx"):
+            own = int(getattr(entry, name))
+            for value in {0, own ^ 0xFFFFFFFF, 0xFFFFFFFF} - {own}:
+                setattr(entry, name, value)
+                if ioctls.takes_cpuid(vcpu, cpuid):
+                    yield f"{name} of CPUID {entry.function:#x}.{entry.index} at {value:#x}"
+            setattr(entry, name, own)
+    ioctls.set_cpuid(vcpu, cpuid)

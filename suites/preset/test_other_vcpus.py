@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One vCPU's KVM_RUN that gives EINTR, and all that userspace sees of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+
+from harness.host.features import reason
+from harness.kvm.guest import Guest, create
+from harness.kvm.memory import PAGE_BYTES
+from harness.kvm.run import RunResult
+from harness.kvm.signals import Blocked, CountingHandler
+from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
+from harness.kvm.whole import WholeState
+from harness.require import require_eintr, require_runs_on, require_same_state
+from suites.dimensions import KICK, every_irqchip
+
+pytestmark = pytest.mark.usefixtures("capability")
+
+TIMES = 21  # an odd number: what toggles shows
+VCPUS = 3
+#: The VM's: a run that a signal ends may bring it up to date first (KVM_REQ_MASTERCLOCK_UPDATE).
+CLOCK = ("clock",)
+
+
+def by_the_byte(vcpu: Vcpu) -> RunResult:
+    """with its byte set"""
+    vcpu.immediate_exit = 1
+    try:
+        return vcpu.run_many_raw(TIMES)
+    finally:
+        vcpu.immediate_exit = 0
+
+
+def by_a_signal(vcpu: Vcpu) -> RunResult:
+    """with a signal pending"""
+    vcpu.set_signal_mask(())
+    try:
+        with CountingHandler(KICK), Blocked(KICK) as blocked:
+            blocked.send(KICK)
+            return vcpu.run_many_raw(TIMES)
+    finally:
+        vcpu.set_signal_mask(None)
+
+
+@pytest.mark.claim("preset.per_vcpu")
+@every_irqchip
+@pytest.mark.parametrize("run", [by_the_byte, by_a_signal], ids=["by_the_byte", "by_a_signal"])
+def test_others_are_left_alone(kvm: System, ready: Guest, run: Callable[[Vcpu], RunResult]) -> None:
+    """Each vCPU has a kvm_run and a state of its own, and none of another's runs writes there.
+
+    Of a VM's first, its second and its last, and of another VM's. Each byte of the others' kvm_run
+    has a value that no run of theirs has left.
+    """
+    if ready.vm.check_extension("KVM_CAP_MAX_VCPUS") < VCPUS:
+        pytest.skip(reason("no_second_vcpu"))
+    with ExitStack() as at_the_end:
+        apart = at_the_end.enter_context(create(kvm, ready.vm.irqchip))
+        apart.load("heartbeat", ready.mode)
+        vcpus = {"the first vCPU": ready.vcpu}
+        for number in range(1, VCPUS):
+            vcpus[f"vCPU {number}"] = ready.vm.create_vcpu(number)
+            ready.architecture.configure(vcpus[f"vCPU {number}"])
+        vcpus["another VM's vCPU"] = apart.vcpu
+        before = states(vcpus, ready, apart)
+        for name, vcpu in vcpus.items():
+            said = f"In {TIMES} runs of {name} {run.__doc__}"
+            others = {other: each for other, each in vcpus.items() if other != name}
+            with ExitStack() as watched:
+                for other, each in others.items():
+                    watched.enter_context(left_alone(each, f"{said}, kvm_run of {other}"))
+                require_eintr(run(vcpu), said)
+            after = states(vcpus, ready, apart)
+            for other in others:
+                seen = f"{said}, seen on {other}"
+                require_same_state(before[other], after[other], seen, may_change=CLOCK)
+            before = after
+        require_runs_on(ready, "After runs of each vCPU that gave EINTR")
+        require_runs_on(apart, "After such runs of another VM's vCPUs")
+
+
+def states(vcpus: Mapping[str, Vcpu], guest: Guest, apart: Guest) -> Mapping[str, WholeState]:
+    """All that KVM lets userspace read of each vCPU."""
+    found = {}
+    for name, vcpu in vcpus.items():
+        owner = apart if vcpu is apart.vcpu else guest
+        values = owner.architecture.whole(vcpu, owner.vm)
+        lasting = values.keys() - owner.architecture.COUNTS_TIME.keys()
+        memory = owner.ram.read(0, owner.ram.size)
+        found[name] = WholeState({each: values[each] for each in lasting}, memory)
+    return found
+
+
+@contextmanager
+def left_alone(vcpu: Vcpu, what: str) -> Iterator[None]:
+    """Nothing of this kvm_run changes meanwhile. It is filled, and then as before."""
+    __tracebackhide__ = True
+    with closing(vcpu.map_again()) as page:
+        kept = page[:]
+        page[:PAGE_BYTES] = bytes(1 + each % 251 for each in range(PAGE_BYTES))
+        before = page[:]
+        try:
+            yield
+            after = page[:]
+        finally:
+            page[:PAGE_BYTES] = kept[:PAGE_BYTES]
+    changed = [place for place, byte in enumerate(before) if after[place] != byte]
+    assert not changed, (
+        f"{what} must stay as it is, but {len(changed)} of its bytes changed, the first at "
+        f"{changed[0]}: {before[changed[0]]:#x} became {after[changed[0]]:#x}"
+    )
