@@ -18,7 +18,7 @@ from harness.kvm.running import Running
 from harness.kvm.signals import thread_mask
 from harness.kvm.speech import Word
 from harness.kvm.whole import WholeState, told
-from harness.ways import BYTE, SIGNAL, Way, byte
+from harness.ways import BYTE, SIGNAL, WayOut, byte
 
 E = TypeVar("E")
 
@@ -116,13 +116,13 @@ def require_same_state(
         raise AssertionError(f"{circumstance}, the vCPU's state must stay, but {told(found)}")
 
 
-def require_ended(result: RunResult, way: Way, circumstance: str) -> None:
+def require_ended(result: RunResult, way: WayOut, circumstance: str) -> None:
     """KVM_RUN ended as this way ends it: -1 and EINTR, for a signal with KVM_EXIT_INTR."""
     __tracebackhide__ = True
     (require_signal_exit if way.signal else require_eintr)(result, circumstance + way.said)
 
 
-def require_stopped(guest: Guest, circumstance: str, way: Way) -> RunResult:
+def require_stopped(guest: Guest, circumstance: str, way: WayOut) -> RunResult:
     """A KVM_RUN that ends by this way, and nothing ran. The result.
 
     For a vCPU with nothing pending to complete. What it asks of KVM moves nothing there: for loops,
@@ -159,7 +159,7 @@ def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:
 def require_untouched(
     guest: Guest,
     circumstance: str,
-    way: Way = BYTE,
+    way: WayOut = BYTE,
     times: int = 1,
     may_change: Collection[str] = (),
 ) -> None:
@@ -183,7 +183,7 @@ def require_untouched(
 
 
 def require_completion(
-    guest: Guest, circumstance: str, also: Collection[str] = (), way: Way = BYTE
+    guest: Guest, circumstance: str, also: Collection[str] = (), way: WayOut = BYTE
 ) -> RunResult:
     """A KVM_RUN that ends what is pending, and then by this way: nothing more. The result.
 

@@ -21,7 +21,7 @@ from harness.kvm.signals import KICK, Blocked, CountingHandler
 
 
 @dataclass(frozen=True)
-class Way:
+class WayOut:
     """One of the two. `said` ends the circumstance in a sentence, as in "On a re-entry" + `said`.
 
     `run` is the KVM_RUN; guest progress ends it. `counts` are the names of `Guest.whole()` that it
@@ -59,9 +59,9 @@ def _with_signal_pending(guest: Guest) -> RunResult:
             guest.vcpu.set_signal_mask(None)
 
 
-def byte(value: int) -> Way:
+def byte(value: int) -> WayOut:
     """The byte preset to this value, 1 to 255."""
-    return Way(
+    return WayOut(
         "byte",
         f" with immediate_exit={value}",
         _by_byte(value),
@@ -71,7 +71,7 @@ def byte(value: int) -> Way:
 
 
 BYTE = byte(1)
-SIGNAL = Way(
+SIGNAL = WayOut(
     "signal",
     " with a signal pending at entry",
     _with_signal_pending,

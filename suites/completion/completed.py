@@ -15,7 +15,7 @@ from harness.kvm.guest import RAM_SLOT, Guest, create
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
 from harness.require import require_accumulator, require_completion, require_stopped
-from harness.ways import Way
+from harness.ways import WayOut
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def require_read_completed(device: Device, turns: int, words: Accesses) -> None:
     device.require_in_step(turns + 1, turns, said)
 
 
-def require_read_once(device: Device, words: Accesses, way: Way, repeats: int = 20) -> None:
+def require_read_once(device: Device, words: Accesses, way: WayOut, repeats: int = 20) -> None:
     """Further re-entries change nothing, also where another answer stands in kvm_run by then."""
     asked = device.run_to_read(f"At the {words.read}")
     value = device.answer(asked)

@@ -16,13 +16,12 @@ from harness.require import (
     require_immediate,
     require_untouched,
 )
-from harness.ways import Way
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import (
     every_device,
     every_device_that_is_written,
     every_guest_mode,
     every_way,
-    first_and_later_turn,
 )
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -32,13 +31,18 @@ TURNS = 16
 USERSPACE_SET = 0x5A  # fits into a byte, and so into each device's value
 SCRATCH = 0x13579BDF
 
+turns_and_ways = pytest.mark.parametrize(
+    ("turns", "way"),
+    [(0, BYTE), (3, BYTE), (3, SIGNAL)],
+    ids=["first_run", "later_run", "later_run_by_signal"],
+)
+
 
 @pytest.mark.claim("completion.exactly_once")
 @every_guest_mode
-@first_and_later_turn
 @every_device
-@every_way
-def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: Way) -> None:
+@turns_and_ways
+def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: WayOut) -> None:
     """api.rst, note under KVM_EXIT_MMIO: the operation is complete once userspace has
     "re-entered the kernel", so the second re-entry finds nothing to do."""
     device.turns(turns)
@@ -52,10 +56,9 @@ def test_runs_after_a_read_change_nothing(device: Device, turns: int, way: Way) 
 
 @pytest.mark.claim("completion.exactly_once")
 @every_guest_mode
-@first_and_later_turn
 @every_device_that_is_written
-@every_way
-def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: Way) -> None:
+@turns_and_ways
+def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: WayOut) -> None:
     """The same for a write: it is not made again, and no instruction is skipped."""
     device.turns(turns)
     device.answer(device.run_to_read("At the read"))
@@ -70,7 +73,7 @@ def test_runs_after_a_write_change_nothing(device: Device, turns: int, way: Way)
 @every_guest_mode
 @every_device
 @every_way
-def test_a_later_answer_changes_nothing(device: Device, way: Way) -> None:
+def test_a_later_answer_changes_nothing(device: Device, way: WayOut) -> None:
     """What userspace leaves in kvm_run after the operation was finished is not taken again."""
     asked = device.run_to_read("At the read")
     value = device.answer(asked)

@@ -11,7 +11,7 @@ from harness.devices import CrossingWindow
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.require import require_accumulator, require_ended, require_no_progress
-from harness.ways import BYTE, SIGNAL, Way
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import every_guest_mode, every_way, first_and_later_turn, pin_device
 
 pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio_cross")]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.usefixtures("capability"), pin_device("mmio_cross")]
 TURNS = 12
 
 
-def finish(device: CrossingWindow, circumstance: str, way: Way = BYTE) -> None:
+def finish(device: CrossingWindow, circumstance: str, way: WayOut = BYTE) -> None:
     """Runs of this way until EINTR. Those before it bring the next piece, and nothing else runs."""
     __tracebackhide__ = True
     guest = device.guest
@@ -46,7 +46,7 @@ def finish(device: CrossingWindow, circumstance: str, way: Way = BYTE) -> None:
 @every_guest_mode
 @first_and_later_turn
 @every_way
-def test_load_across_pages(device: CrossingWindow, turns: int, way: Way) -> None:
+def test_load_across_pages(device: CrossingWindow, turns: int, way: WayOut) -> None:
     """arch/x86/kvm/x86.c: what complete_userspace_io returns comes before the check of the byte,
     so a run with the byte set, or with a signal pending, may return 0 with the next piece."""
     device.turns(turns)
@@ -61,7 +61,7 @@ def test_load_across_pages(device: CrossingWindow, turns: int, way: Way) -> None
 @every_guest_mode
 @first_and_later_turn
 @every_way
-def test_store_across_pages(device: CrossingWindow, turns: int, way: Way) -> None:
+def test_store_across_pages(device: CrossingWindow, turns: int, way: WayOut) -> None:
     """The same for a store: each byte leaves once, in order."""
     device.turns(turns)
     device.answer(device.run_to_read("At the load"))

@@ -15,7 +15,7 @@ from harness.require import (
     require_signal_exit,
     require_untouched,
 )
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.dimensions import (
     KICK,
     every_guest_mode,
@@ -149,7 +149,7 @@ def kicked_in_poll(guest: Guest, sleeps: int) -> bool:
 @irqchip_in_kernel
 @every_guest_mode
 @every_way
-def test_ended_while_halted(halting: Guest, way: Way) -> None:
+def test_ended_while_halted(halting: Guest, way: WayOut) -> None:
     """By the byte and by a signal at entry: EINTR at once, each time, and still halted."""
     halt_by_kick(halting)
     require_untouched(halting, "On a halted vCPU", way, REPEATS)

@@ -16,7 +16,7 @@ from harness.kvm.run import RunResult
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
 from harness.require import require_exit, require_immediate
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.completion.completed import (
     Accesses,
     require_read_completed,
@@ -102,7 +102,7 @@ def test_hypercall(calls: ParavirtualCalls, turns: int) -> None:
 @pin_irqchip("split")
 @every_call
 @every_way
-def test_hypercall_once(calls: ParavirtualCalls, way: Way) -> None:
+def test_hypercall_once(calls: ParavirtualCalls, way: WayOut) -> None:
     """Further re-entries, and what userspace leaves in kvm_run, change nothing more."""
     require_read_once(calls, CALL, way)
 

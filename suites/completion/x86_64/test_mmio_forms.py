@@ -19,7 +19,7 @@ from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.speech import Word
 from harness.require import require_ended, require_said
-from harness.ways import BYTE, SIGNAL, Way
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.completion.completed import require_logged
 from suites.completion.x86_64 import forms
 from suites.completion.x86_64.forms import Form
@@ -94,7 +94,7 @@ class Turns:
         self.window.serve(self.guest.vcpu.run_raw(), said)
         return said
 
-    def finish(self, form: Form, way: Way) -> None:
+    def finish(self, form: Form, way: WayOut) -> None:
         """By re-entries of this way until EINTR; then a normal run goes on to the sync."""
         guest, window = self.guest, self.window
         said = self.begin(form)
@@ -112,7 +112,7 @@ class Turns:
         window.require_moved(form.moves, f"{said} and a normal run")
         self.require_past(form, said)
 
-    def complete(self, way: Way, said: str) -> None:
+    def complete(self, way: WayOut, said: str) -> None:
         """Re-entries, each of which may bring the next piece, until EINTR; nothing else runs."""
         before = self._mailbox()
         for _ in range(MOST_PIECES):
@@ -156,7 +156,7 @@ class Turns:
 
 @pytest.mark.claim("completion.fragments")
 @every_thread
-def test_pieces_of_a_store(loaded: Guest, way: Way) -> None:
+def test_pieces_of_a_store(loaded: Guest, way: WayOut) -> None:
     """arch/x86/kvm/x86.c, complete_emulated_mmio(): the next piece is read from where
     emulator_read_write_onepage() found or left the value."""
     turns = Turns(loaded)
@@ -174,7 +174,7 @@ def test_pieces_of_a_store_by_normal_runs(loaded: Guest) -> None:
 
 @pytest.mark.claim("completion.fragments")
 @every_thread
-def test_pieces_of_a_frame(loaded: Guest, way: Way) -> None:
+def test_pieces_of_a_frame(loaded: Guest, way: WayOut) -> None:
     """The same for ENTER. Until commit 0b16e69d17d8 (7.1, and the stable kernels of April 2026) its
     second piece came from the dead stack of em_enter()."""
     turns = Turns(loaded)
@@ -202,7 +202,7 @@ def run_on(turns: Turns, form: Form) -> None:
 
 @pytest.mark.claim("completion.read_modify_write")
 @every_thread
-def test_load_then_store(loaded: Guest, way: Way) -> None:
+def test_load_then_store(loaded: Guest, way: WayOut) -> None:
     """complete_emulated_io() emulates the instruction anew with what was loaded, and what it then
     stores is the result of that same KVM_RUN, before the check of the byte."""
     turns = Turns(loaded)
@@ -220,7 +220,7 @@ def test_load_then_store_by_normal_runs(loaded: Guest) -> None:
 
 @pytest.mark.claim("completion.read_modify_write")
 @every_thread
-def test_half_of_it_in_memory(loaded: Guest, way: Way) -> None:
+def test_half_of_it_in_memory(loaded: Guest, way: WayOut) -> None:
     """arch/x86/kvm/x86.c, emulator_read_write(): of a datum across pages, the half that has memory
     is moved at once, and the other by an exit; the end puts the two together."""
     turns = Turns(loaded, forms.EDGE)

@@ -12,7 +12,7 @@ from harness.kvm.arch.x86_64.devices import refuse_msr
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.require import require_completion, require_ended, require_untouched
-from harness.ways import BYTE, Way
+from harness.ways import BYTE, WayOut
 from suites.completion.completed import (
     Accesses,
     require_read_completed,
@@ -96,7 +96,7 @@ def exceptions(device: Device) -> int:
     return device.guest.data(EXCEPTIONS)
 
 
-def require_refused(guest: Guest, instruction: bytes, name: str, way: Way = BYTE) -> None:
+def require_refused(guest: Guest, instruction: bytes, name: str, way: WayOut = BYTE) -> None:
     """One run of this way after the refusal: a #GP waits, and RIP is at the instruction still."""
     said = f"After {name} that was refused and a re-entry{way.said}"
     if way.signal and guest.mode == "real":
@@ -133,7 +133,7 @@ def require_exceptions(device: Device, number: int, circumstance: str) -> None:
 @every_irqchip
 @first_and_later_turn
 @every_way
-def test_refused_rdmsr(device: Device, turns: int, way: Way) -> None:
+def test_refused_rdmsr(device: Device, turns: int, way: WayOut) -> None:
     """api.rst, KVM_EXIT_X86_RDMSR: with "error" at 1 the guest gets a #GP when it runs again."""
     device.turns(turns)
     refuse(device, device.run_to_read("At the RDMSR"))
@@ -150,7 +150,7 @@ def test_refused_rdmsr(device: Device, turns: int, way: Way) -> None:
 @every_irqchip
 @first_and_later_turn
 @every_way
-def test_refused_wrmsr(device: Device, turns: int, way: Way) -> None:
+def test_refused_wrmsr(device: Device, turns: int, way: WayOut) -> None:
     """The same for KVM_EXIT_X86_WRMSR."""
     device.turns(turns)
     device.answer(device.run_to_read("At the RDMSR"))

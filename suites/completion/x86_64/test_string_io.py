@@ -18,7 +18,7 @@ from harness.kvm.arch.x86_64.devices import (
 )
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.require import require_eintr, require_ended, require_exit
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.completion.completed import require_logged
 from suites.dimensions import every_guest_mode, every_way, only_on, pin_guest_program
 
@@ -40,7 +40,7 @@ RECEIVING, BOTH_DONE = 2, 3  # phases of the program
 
 
 def serve_chunks(
-    guest: Guest, port: int, length: int, way: Way, serve: Callable[[exits.Io], None]
+    guest: Guest, port: int, length: int, way: WayOut, serve: Callable[[exits.Io], None]
 ) -> exits.Io:
     """Serves the exits of one instruction of so many bytes, from a normal run on: after each come
     runs of this way until EINTR, then a normal one. The first exit of something else."""
@@ -72,7 +72,7 @@ def serve_chunks(
 
 @pytest.mark.claim("completion.fragments")
 @every_way
-def test_string_out(loaded: Guest, way: Way) -> None:
+def test_string_out(loaded: Guest, way: WayOut) -> None:
     """api.rst, note under KVM_EXIT_MMIO, for each chunk: all bytes leave once, in order."""
     sent = bytearray()
     loaded.ram.write(SOURCE, BYTES[:LENGTH_OUT])
@@ -94,7 +94,7 @@ def test_string_out(loaded: Guest, way: Way) -> None:
 
 @pytest.mark.claim("completion.fragments")
 @every_way
-def test_string_in(loaded: Guest, way: Way) -> None:
+def test_string_in(loaded: Guest, way: WayOut) -> None:
     """The same in the other direction: all bytes come to guest memory, once and in order."""
     loaded.ram.write(TARGET - 16, bytes(LENGTH_IN + 32))
     loaded.set_data(COUNT_WORD, 1)

@@ -12,7 +12,7 @@ from harness.kvm.arch.x86_64 import hypervisors
 from harness.kvm.guest import Guest, create
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.completion.completed import (
     Accesses,
     require_read_completed,
@@ -61,7 +61,7 @@ def test_hypercall(calls: ParavirtualCalls, turns: int) -> None:
 
 @pytest.mark.claim("completion.xen")
 @every_way
-def test_hypercall_once(calls: ParavirtualCalls, way: Way) -> None:
+def test_hypercall_once(calls: ParavirtualCalls, way: WayOut) -> None:
     """Further re-entries, and what userspace leaves in kvm_run, change nothing more."""
     require_read_once(calls, CALL, way)
 

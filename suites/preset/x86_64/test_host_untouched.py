@@ -22,7 +22,7 @@ from harness.kvm.signals import Blocked
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.require import require_eintr, require_ended, require_left
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.dimensions import KICK, every_guest_mode, every_way, only_on
 from suites.preset.x86_64.looking import looking, require_same_thread
 
@@ -174,7 +174,7 @@ def test_nothing_is_kept_of_threads(ready: Guest) -> None:
     )
 
 
-def runs_give_the_thread_back(guest: Guest, way: Way, when: str) -> None:
+def runs_give_the_thread_back(guest: Guest, way: WayOut, when: str) -> None:
     """Runs of this way by a thread that blocks a signal."""
     with looking(guest) as look, Blocked(KICK):
         for _ in range(TIMES):
@@ -185,7 +185,7 @@ def runs_give_the_thread_back(guest: Guest, way: Way, when: str) -> None:
 @pytest.mark.claim("preset.host_untouched")
 @every_guest_mode
 @every_way
-def test_thread_before_first_run(loaded: Guest, way: Way) -> None:
+def test_thread_before_first_run(loaded: Guest, way: WayOut) -> None:
     """kvm_put_guest_fpu() follows each way out that kvm_load_guest_fpu() came before."""
     runs_give_the_thread_back(loaded, way, "before the first run of the guest")
 
@@ -193,7 +193,7 @@ def test_thread_before_first_run(loaded: Guest, way: Way) -> None:
 @pytest.mark.claim("preset.host_untouched")
 @every_guest_mode
 @every_way
-def test_thread_after_a_run(ready: Guest, way: Way) -> None:
+def test_thread_after_a_run(ready: Guest, way: WayOut) -> None:
     """The same when the guest's state was in the processor, and on a way out by the guest."""
     runs_give_the_thread_back(ready, way, "after the guest has run")
     ready.stop()

@@ -15,7 +15,7 @@ from harness.host.features import reason
 from harness.kvm import exits
 from harness.kvm.arch.x86_64 import debugging, ioctls, pending
 from harness.require import require_completion, require_ended
-from harness.ways import BYTE, SIGNAL, WAYS, Way
+from harness.ways import BYTE, SIGNAL, WAYS, WayOut
 from suites.dimensions import every_device, every_guest_mode, only_on, pin_guest_mode
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), every_device]
@@ -25,7 +25,7 @@ DEBUG = 1  # the exception #DB
 NONE = {"exception.pending": 0, "exception.injected": 0}
 
 
-def complete(device: Device, way: Way | None, circumstance: str) -> list[int]:
+def complete(device: Device, way: WayOut | None, circumstance: str) -> list[int]:
     """Where the step over what is pending ended, if the run that finishes it tells it.
 
     Without a way it is left to the next run.
@@ -39,7 +39,7 @@ def complete(device: Device, way: Way | None, circumstance: str) -> list[int]:
     return []
 
 
-def steps_to(device: Device, way: Way | None, place: int | None) -> list[int]:
+def steps_to(device: Device, way: WayOut | None, place: int | None) -> list[int]:
     """Single-steps until one ends at this place, or one step: where each ended."""
     guest, channel = device.guest, device.channel
     places: list[int] = []
@@ -88,7 +88,7 @@ def test_steps_over_operations(device: Device) -> None:
             )
 
 
-def by(way: Way | None) -> str:
+def by(way: WayOut | None) -> str:
     """What finishes an operation, for sentences."""
     return f"a run{way.said}" if way else "normal runs"
 

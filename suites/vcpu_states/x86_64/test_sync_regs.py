@@ -18,7 +18,7 @@ from harness.require import (
     require_stopped,
     require_untouched,
 )
-from harness.ways import BYTE, Way
+from harness.ways import BYTE, WayOut
 from suites.dimensions import (
     every_guest_mode,
     every_way,
@@ -81,7 +81,7 @@ def require_stored(guest: Guest, kind: str) -> None:
 @one_set
 @every_guest_mode
 @every_way
-def test_valid_set_is_stored(sharing: Guest, kind: str, way: Way) -> None:
+def test_valid_set_is_stored(sharing: Guest, kind: str, way: WayOut) -> None:
     """A set named in kvm_valid_regs is there after a run of each way; the others are untouched."""
     for name in SETS:
         state.fill(shared(sharing, name), POISON)
@@ -103,7 +103,7 @@ def test_valid_set_is_stored(sharing: Guest, kind: str, way: Way) -> None:
 @pytest.mark.claim("states.sync_regs")
 @every_guest_mode
 @every_way
-def test_dirty_registers_are_taken(sharing: Guest, way: Way) -> None:
+def test_dirty_registers_are_taken(sharing: Guest, way: WayOut) -> None:
     """A set named in kvm_dirty_regs is taken by a run of each way, and its bit cleared: once."""
     set_scratch(sharing, SCRATCH, way)
     require_scratch(sharing, f"A run{way.said} must take regs that kvm_dirty_regs names")
@@ -120,14 +120,14 @@ def require_scratch(guest: Guest, rule: str) -> None:
     assert found == SCRATCH, f"{rule}, but RBP is {found:#x} instead of {SCRATCH:#x}"
 
 
-def set_scratch(guest: Guest, value: int, way: Way = BYTE) -> None:
+def set_scratch(guest: Guest, value: int, way: WayOut = BYTE) -> None:
     """RBP by kvm_dirty_regs and a run of this way."""
     state.copy(shared(guest, "regs"), ioctls.get_regs(guest.vcpu))
     shared(guest, "regs").rbp = value
     run_with_dirty(guest, "regs", way)
 
 
-def run_with_dirty(guest: Guest, kind: str, way: Way = BYTE) -> None:
+def run_with_dirty(guest: Guest, kind: str, way: WayOut = BYTE) -> None:
     """A run of this way with a set named in kvm_dirty_regs: EINTR, and the bit is cleared."""
     guest.vcpu.run_page.kvm_dirty_regs = ioctls.sync_bit(kind)
     turns = guest.heartbeat

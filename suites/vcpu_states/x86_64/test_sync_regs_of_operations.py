@@ -10,7 +10,7 @@ from harness.host.features import reason
 from harness.kvm.arch.x86_64 import ioctls, state
 from harness.kvm.guest import Guest
 from harness.require import require_ended
-from harness.ways import BYTE, SIGNAL, Way
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import every_device, every_guest_mode, only_on
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), every_guest_mode]
@@ -32,7 +32,7 @@ def test_taken_before_the_completion(device: Device) -> None:
     if not guest.vm.check_extension("KVM_CAP_SYNC_REGS") & REGS:
         pytest.skip(reason("no_sync_regs"))
     guest.vcpu.run_page.kvm_valid_regs = REGS
-    ways: tuple[Way | None, ...] = (BYTE, SIGNAL, None)
+    ways: tuple[WayOut | None, ...] = (BYTE, SIGNAL, None)
     for turn, way in enumerate(ways, 1):
         said = f"With kvm_dirty_regs in a run{way.said if way else ''} after a"
         value = device.answer(device.run_to_read("With kvm_valid_regs, at a read"))
@@ -49,7 +49,7 @@ def test_taken_before_the_completion(device: Device) -> None:
     )
 
 
-def hand_back(guest: Guest, way: Way | None, circumstance: str) -> None:
+def hand_back(guest: Guest, way: WayOut | None, circumstance: str) -> None:
     """What the exit stored is named in kvm_dirty_regs for the run that completes: one of this way,
     which stores what it made of it; or the next normal one, which the caller makes."""
     guest.vcpu.run_page.kvm_dirty_regs = REGS

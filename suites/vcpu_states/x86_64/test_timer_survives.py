@@ -18,7 +18,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked, CountingHandler, ThreadTimer
 from harness.require import require_eintr, require_stopped
-from harness.ways import Way
+from harness.ways import WayOut
 from suites.dimensions import (
     KICK,
     every_guest_mode,
@@ -220,7 +220,7 @@ def test_still_armed(timed: Guest, order: str) -> None:
 @pytest.mark.claim("states.timer_survives")
 @irqchip_in_kernel
 @every_way
-def test_over_before_the_run(timed: Guest, way: Way) -> None:
+def test_over_before_the_run(timed: Guest, way: WayOut) -> None:
     """A deadline that is over outside of KVM_RUN is only noted (lapic_timer.pending): vcpu_run()
     makes it an interrupt, also where a signal then ends it. One tick comes of it."""
     for times in (1, REPEATS):
