@@ -58,9 +58,16 @@ def run_and_signal(guest: Guest) -> None:
 
 
 def run_and_exit(guest: Guest) -> None:
-    """after a run that the guest ended"""
+    """after a run that the guest ended, and one that a signal ended"""
     guest.stop()
     require_left(guest.vcpu.run_raw(), "With the stop word set")
+    finish_exit(guest)
+
+
+def finish_exit(guest: Guest) -> None:
+    """What the guest left by is finished in the next run, which is not to be the judged one."""
+    guest.clear_stop()
+    warm_up(guest)
 
 
 def run_refused(guest: Guest) -> None:
@@ -146,6 +153,7 @@ def test_mask_is_its_vcpus(vm: Vm, guest_mode: str, both_blocked: Blocked, numbe
         for blocked in (None, (), {KICK}, {OTHER}):
             other.set_signal_mask(blocked)
             said = f"and a mask of another vCPU that blocks {sorted(blocked or ()) or 'nothing'}"
+            finish_exit(guest)  # of the round before
             guest.vcpu.set_signal_mask(MASK)
             require_masked(guest, both_blocked, f"with a mask {said}")
             guest.vcpu.set_signal_mask(None)
