@@ -105,8 +105,8 @@ def told(places: list[int]) -> str:
     return " ".join(f"{place:#x}" for place in places)
 
 
-# Not a hypercall: KVM may write the vendor's instruction in the place of the other's before the exit,
-# and the step over that is another one.
+# Not a hypercall: KVM may write the vendor's instruction in the place of the other's before the
+# exit, and the step over that is another one.
 @pytest.mark.claim("states.single_step")
 @pin_device("port_io", "mmio", "msr")
 @pin_guest_mode("protected", "long")
