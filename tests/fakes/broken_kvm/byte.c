@@ -127,11 +127,6 @@ struct ender {
 	int at_once;
 };
 
-static void do_nothing(int signo)
-{
-	(void)signo;
-}
-
 static void *end_run(void *argument)
 {
 	const struct timespec moment = {0, LOOK_EVERY_NS};
@@ -149,20 +144,17 @@ static void *end_run(void *argument)
 static int run_with_ender(struct call *call, int at_once)
 {
 	struct ender ender = {.call = call, .at_once = at_once};
-	struct sigaction ours = {.sa_handler = do_nothing}, before;
 	uint64_t mask = block(UINT64_MAX);
 	pthread_t thread;
 	int value, error;
 
 	ender.thread = (pid_t)syscall(SYS_gettid);
-	sigaction(OUR_SIGNAL, &ours, &before);
 	pthread_create(&thread, NULL, end_run, &ender);
 	block(mask);
 	value = run_as(call, 0);
 	error = errno;
 	__atomic_store_n(&ender.over, 1, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
-	sigaction(OUR_SIGNAL, &before, NULL);
 	return errno = error, value;
 }
 

@@ -267,8 +267,8 @@ __attribute__((constructor)) static void choose(void)
 	chosen = &transparent;
 	spurious_every = number("SPURIOUS_EVERY");
 	interrupted_every = number("INTERRUPTED_EVERY");
-	/* Once and for good: nothing that a test could have left behind. */
-	if (spurious_every && sigaction(OUR_SIGNAL, &ours, NULL))
+	/* Once and for good, for all threads: nothing that a test could have left behind. */
+	if (sigaction(OUR_SIGNAL, &ours, NULL))
 		_exit(EX_USAGE);
 	if (!name || !*name)
 		return;
