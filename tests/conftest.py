@@ -12,6 +12,7 @@ import pytest
 
 from harness import file_lock
 from lab.emulation import programs
+from tests.fakes import archive as fake_archive
 from tests.fakes import programs as fake_programs
 
 
@@ -47,3 +48,13 @@ def played_programs(
 def own_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For races that judge no kernel: neither they nor their children wait for other races."""
     monkeypatch.setenv(file_lock.SESSION, str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def key() -> Iterator[fake_archive.Key]:
+    """The key that signs a played archive."""
+    if why := fake_archive.why_not():
+        pytest.skip(why)
+    made = fake_archive.Key()
+    yield made
+    made.close()

@@ -80,17 +80,8 @@ def growing(
             growth[name] = min(grew // turns, growth.get(name, grew // turns))
         if not suspects:
             break
-    for _ in range(_LOOKS_BACK):
-        now = memory()
-        suspects = {
-            name
-            for name in suspects
-            if now[name] - at_first[name] >= SPANS * turns * _least(name, least)
-        }
-        if not suspects:
-            break
-        time.sleep(_LOOK_S)
-    return {name: growth[name] for name in sorted(suspects)}
+    kept = {name: at_first[name] + SPANS * turns * _least(name, least) for name in suspects}
+    return {name: growth[name] for name in _not_given_back(memory, kept)}
 
 
 def slab_objects() -> Mapping[str, int]:
@@ -120,9 +111,16 @@ def objects_kept(work: Callable[[], None], turns: int) -> list[str]:
         suspects = {name for name in suspects if now[name] - before[name] >= turns // 2}
         if not suspects:
             return []
+    kept = {name: at_first[name] + SPANS * turns // 2 for name in suspects}
+    return _not_given_back(slab_objects, kept)
+
+
+def _not_given_back(look: Callable[[], Mapping[str, int]], kept: Mapping[str, int]) -> list[str]:
+    """Names of what stays at `kept` or above, sorted. What is given back late, is not kept."""
+    suspects = set(kept)
     for _ in range(_LOOKS_BACK):
-        now = slab_objects()
-        suspects = {name for name in suspects if now[name] - at_first[name] >= SPANS * turns // 2}
+        now = look()
+        suspects = {name for name in suspects if now[name] >= kept[name]}
         if not suspects:
             break
         time.sleep(_LOOK_S)

@@ -15,7 +15,7 @@ from lab.emulation.errors import KernelError
     ("file", "entry"),
     [
         ("debian/sources/6.1.0-56/usr/src/Makefile", "debian/sources/6.1.0-56"),
-        ("mutants/6.1.0-56/work/kvm.c", "mutants/6.1.0-56"),
+        ("mutants/6.1.0-56/stock/kvm.c", "mutants/6.1.0-56"),
     ],
 )
 def test_a_file_that_it_lacks_is_named_with_what_brings_it_back(

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,6 @@ def test_flavour_of_a_word() -> None:
 
 # -------------------------------------------------------------------------------------------------
 # The archive
-
-
-@pytest.fixture(scope="module")
-def key() -> Iterator[Key]:
-    made = Key()
-    yield made
-    made.close()
 
 
 @pytest.fixture

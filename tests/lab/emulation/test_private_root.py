@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from tests.fakes.archive import Archive, Key
 NO_TOOLS = fake_archive.why_not()
 ARCHIVE = pytest.mark.skipif(bool(NO_TOOLS), reason=NO_TOOLS)
 NAMES = ("gcc-98", "mawk")
-
-
-@pytest.fixture(scope="module")
-def key() -> Iterator[Key]:
-    if NO_TOOLS:
-        pytest.skip(NO_TOOLS)
-    made = Key()
-    yield made
-    made.close()
 
 
 @pytest.fixture

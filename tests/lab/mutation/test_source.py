@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import tarfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,15 +158,6 @@ def packed(top: str) -> bytes:
             info.size = 2
             file.addfile(info, io.BytesIO(b";\n"))
     return data.getvalue()
-
-
-@pytest.fixture(scope="module")
-def key() -> Iterator[Key]:
-    if NO_TOOLS:
-        pytest.skip(NO_TOOLS)
-    made = Key()
-    yield made
-    made.close()
 
 
 @pytest.fixture
