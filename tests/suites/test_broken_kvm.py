@@ -45,7 +45,6 @@ NO_DEFECT = {
     "completion.task_priority": ELSEWHERE,
     "completion.xen": ELSEWHERE,
     "preset.everywhere": "each condition is a mutant's of its own",
-    "preset.requests_kept": WITHIN,
     "preset.run_fields": WITHIN,
     "signals.compat": "a 32-bit program loads no library of 64 bits",
     "signals.create_vm": "that ioctl gives EINTR by itself, and what else it does is the kernel's",

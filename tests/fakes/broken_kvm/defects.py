@@ -285,6 +285,12 @@ SIGNALS = (
         only=f"{ONE_MODE} and (pending_on or before_the_run or wrong_length)",
     ),
     Defect("mask_of_any_length", "does not look at the length", ("signals.mask_arguments",)),
+    Defect(
+        "mask_ends_at_immediate_exit",
+        "ends the vCPU's KVM_SET_SIGNAL_MASK at an immediate exit",
+        ("signals.mask_stays",),
+        also=("signals.*",),
+    ),
     Defect("mask_never_cleared", "overlooks a null mask", ("signals.mask_arguments",)),
     Defect(
         "signal_before_completion",

@@ -38,6 +38,18 @@ static int mask_left_by_immediate_exit(struct call *call)
 	return value;
 }
 
+/* The vCPU's mask goes, not only the thread's. */
+static int mask_ends_at_immediate_exit(struct call *call)
+{
+	int value = plain(call);
+
+	if (is_immediate_exit(call, value) && call->vcpu->masked) {
+		kernel(call->fd, KVM_SET_SIGNAL_MASK, NULL);
+		errno = EINTR;
+	}
+	return value;
+}
+
 static int mask_left_by_signal_exit(struct call *call)
 {
 	int value = plain(call);
@@ -225,6 +237,7 @@ static int interrupted_without_reason(struct call *call)
 
 const struct defect signal_defects[] = {
 	{"mask_left_by_immediate_exit", mask_left_by_immediate_exit, NULL},
+	{"mask_ends_at_immediate_exit", mask_ends_at_immediate_exit, NULL},
 	{"mask_left_by_signal_exit", mask_left_by_signal_exit, NULL},
 	{"handler_runs", handler_runs, NULL},
 	{"mask_not_applied", plain, mask_not_applied},
