@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lab.mutation import catalogue
 from tests.house.files import ROOT, files, imports, parsed, room, where
 from tools.cli import cli
 
@@ -329,6 +330,20 @@ def test_files_in_the_documents_exist(page: Path) -> None:
             if not (page.parent / link).exists():
                 wrong.append(f"{page.name}:{number}: {link}")
     assert wrong == []
+
+
+def test_the_readme_counts_the_mutants() -> None:
+    """Those that the catalogue has now; a result stands with the day on which it was had."""
+    mutants = catalogue.read().values()
+    defects = [each for each in mutants if each.kind == catalogue.DEFECT]
+    classes = {each.mutant_class for each in defects}
+    sound = sum(each.kind == catalogue.SOUND for each in mutants)
+    text = " ".join((ROOT / "README.md").read_text().split())
+    said = re.search(
+        r"one defect each \((\d+), in (\d+) classes\), one as before 4.11, and (\d+) sound", text
+    )
+    assert said is not None
+    assert [int(each) for each in said.groups()] == [len(defects), len(classes), sound]
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
