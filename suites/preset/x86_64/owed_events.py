@@ -286,6 +286,7 @@ OWED = {
         leaves_by(exits.Shutdown),
         with_triple_fault,
         "events",
+        leaves=exits.Shutdown,
     ),
     "interrupts_enabled": Owed(
         "RFLAGS.IF was set, for which an interrupt waited,",
