@@ -11,10 +11,13 @@
  *           data[4] 1: L2 leaves to L1 after each turn, and is entered again at its start.
  *           data[6] an MSR that L2 reads each turn; 0: none. L1 intercepts those of its MSR bitmap,
  *           which is empty unless the host fills it. The host may add to the intercepts, too.
+ *           data[7] what L1 injects with each entry, as EVENTINJ of the control block has it; 0:
+ *           nothing. L2 takes vectors 5 (an exception) and 0x1f.
  * Data out: ticks interrupts of vector 0x20; data[1] vmruns that came back, since the start;
  *           data[2] and data[3] the halves of the last exit code: all ones if vmrun refused the
  *           control block; data[5] vmruns begun, since the start: with data[4] as many as came back,
- *           and as heartbeats, in the end.
+ *           and as heartbeats, in the end; data[8] events that L1 injected, and data[9] those that L2
+ *           took.
  * Leaves: when the stop word is set; with DONE_UNEXPECTED for any exit of L2 but these two. Where
  *         the processor has no SVM, or keeps it off, in a shutdown.
  */
@@ -37,6 +40,7 @@
 #define VIRTUAL_INTERRUPTS	0x060
 #define V_INTR_MASKING		(1 << 24)	/* L1's interrupt flag counts, not L2's */
 #define EXIT_CODE		0x070
+#define EVENT_INJECTION		0x0a8
 #define ES			0x400
 #define CS			0x410
 #define SS			0x420
@@ -58,6 +62,9 @@
 
 #define EXIT_INTR		0x60
 #define EXIT_VMMCALL		0x81
+
+#define VECTOR_BOUND_RANGE	0x05
+#define VECTOR_INJECTED		0x1f
 
 #define LONG_CODE		0xa9b		/* the attributes of GDT entries 0x08 and 0x10 */
 #define FLAT_DATA		0xc93
@@ -90,6 +97,8 @@ start:
 	SET	DATA_WORD(5), 0
 	SET_UP_TABLES
 	INSTALL_HANDLER VECTOR_INTERRUPT, tick
+	INSTALL_HANDLER VECTOR_BOUND_RANGE, injected
+	INSTALL_HANDLER VECTOR_INJECTED, injected
 	ENABLE_APIC_IF_PRESENT
 
 	/* A program that is run on after its end begins anew: with an empty block. */
@@ -130,6 +139,12 @@ start:
 	 * in L1's flags, so that one takes L2 out, and is then taken at stgi. */
 enter_second_level:
 	COUNT	DATA_WORD(5)
+	movl	DATA_WORD(7), %eax
+	movl	%eax, VMCB + EVENT_INJECTION
+	testl	%eax, %eax
+	jz	nothing_injected
+	COUNT	DATA_WORD(8)
+nothing_injected:
 	movl	$VMCB, %eax
 	clgi
 	sti
@@ -178,5 +193,6 @@ away:
 	LEAVE
 
 	TICK_HANDLER tick, 0
+	COUNTING_HANDLER injected, DATA_WORD(9)
 
 	TABLES
