@@ -15,7 +15,7 @@ from harness.kvm.guest import Guest
 from harness.require import require_ended, require_exit
 from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import only_on, pin_guest_mode
-from suites.preset.x86_64 import owed_clocks, owed_devices, owed_events, owed_memory
+from suites.preset.x86_64 import owed_clocks, owed_devices, owed_events, owed_memory, owed_writes
 from suites.preset.x86_64.owed import Owed
 
 pytestmark = [
@@ -24,7 +24,13 @@ pytestmark = [
     pin_guest_mode("long"),
 ]
 
-LINES = {**owed_memory.OWED, **owed_events.OWED, **owed_clocks.OWED, **owed_devices.OWED}
+LINES = {
+    **owed_memory.OWED,
+    **owed_events.OWED,
+    **owed_clocks.OWED,
+    **owed_devices.OWED,
+    **owed_writes.OWED,
+}
 every_line = pytest.mark.parametrize(
     ("owed", "irqchip", "guest_program"),
     [(line, line.irqchip, line.program) for line in LINES.values()],
