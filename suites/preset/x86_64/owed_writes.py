@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Exits that the guest asked for by writing an MSR, and that have yet to come.
 
-KVM keeps such an exit as a request, which it takes on the next way into the guest. What ends the run
-of the write itself comes first: here the step over it, for a monitor it may be a signal.
+KVM keeps such an exit as a request, which it takes on the next way into the guest. Where the run of
+the write ends for something else, that comes first: here a step over it, for a monitor a signal.
 """
 
 from __future__ import annotations
