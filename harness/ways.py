@@ -18,20 +18,23 @@ from harness.kvm.arch import Architecture
 from harness.kvm.guest import Guest, Witness
 from harness.kvm.run import RunResult
 from harness.kvm.signals import KICK, Blocked, CountingHandler
+from harness.kvm.vcpu import Vcpu
 
 
 @dataclass(frozen=True)
 class WayOut:
     """One of the two. `said` ends the circumstance in a sentence, as in "On a re-entry" + `said`.
 
-    `run` is the KVM_RUN; guest progress ends it. `counts` are the names of `Guest.whole()` that it
-    may change by itself, each with the reason, where no event waits for the guest. `signal`:
-    kvm_run must say that it was one (`harness.require.require_ended`).
+    `run` is the KVM_RUN; guest progress ends it. `run_many` is so many, as long as each ends so: the
+    last one's result. `counts` are the names of `Guest.whole()` that it may change by itself, each
+    with the reason, where no event waits for the guest. `signal`: kvm_run must say that it was one
+    (`harness.require.require_ended`).
     """
 
     name: str
     said: str
     run: Callable[[Guest], RunResult]
+    run_many: Callable[[Vcpu, int], RunResult]
     counts: Callable[[Architecture], Mapping[str, str]]
     signal: bool
 
@@ -40,23 +43,30 @@ class WayOut:
         return replace(after, signal_exits=before.signal_exits) if self.signal else after
 
 
-def _by_byte(value: int) -> Callable[[Guest], RunResult]:
-    return lambda guest: guest.run_immediate(value)
+def _many_by_byte(value: int) -> Callable[[Vcpu, int], RunResult]:
+    def run_many(vcpu: Vcpu, times: int) -> RunResult:
+        vcpu.immediate_exit = value
+        try:
+            return vcpu.run_many_raw(times)
+        finally:
+            vcpu.immediate_exit = 0
+
+    return run_many
 
 
-def _with_signal_pending(guest: Guest) -> RunResult:
+def _many_with_signal_pending(vcpu: Vcpu, times: int) -> RunResult:
     """Blocked by the thread, and let in by KVM_SET_SIGNAL_MASK: the one way to be certain of it.
 
     For a vCPU without a mask of its own: it has none afterwards. There is a handler, for a broken
     kernel that delivers the signal must not end the tests.
     """
     with CountingHandler(KICK), Blocked(KICK) as blocked:
-        guest.vcpu.set_signal_mask(())
+        vcpu.set_signal_mask(())
         blocked.send(KICK)
         try:
-            return guest.vcpu.run_raw(progress_forbidden=True)
+            return vcpu.run_many_raw(times)
         finally:
-            guest.vcpu.set_signal_mask(None)
+            vcpu.set_signal_mask(None)
 
 
 def byte(value: int) -> WayOut:
@@ -64,7 +74,8 @@ def byte(value: int) -> WayOut:
     return WayOut(
         "byte",
         f" with immediate_exit={value}",
-        _by_byte(value),
+        lambda guest: guest.run_immediate(value),
+        _many_by_byte(value),
         lambda architecture: architecture.COUNTS_RUNS,
         signal=False,
     )
@@ -74,7 +85,8 @@ BYTE = byte(1)
 SIGNAL = WayOut(
     "signal",
     " with a signal pending at entry",
-    _with_signal_pending,
+    lambda guest: _many_with_signal_pending(guest.vcpu, 1),
+    _many_with_signal_pending,
     lambda architecture: architecture.COUNTS_SIGNALS,
     signal=True,
 )

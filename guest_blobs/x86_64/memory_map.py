@@ -11,5 +11,7 @@ VMCB: Final = 0x14000
 """The program nested_svm: its guest's control block."""
 MSR_BITMAP: Final = 0x16000
 """The program nested_svm: which MSRs its guest may not reach, two pages."""
+PORT_BITMAP: Final = 0x18000
+"""The program nested_svm: which ports its guest may not reach, three pages."""
 SMI_HANDLER: Final = 0x38000
 """Entry of the SMI handler, SMBASE 0x30000 + 0x8000."""

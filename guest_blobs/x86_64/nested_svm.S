@@ -10,11 +10,17 @@
  * Data in:  data[0] 1: a local APIC in x2APIC mode is there (see halt). 0: the host injects.
  *           data[4] 1: L2 leaves to L1 after each turn, and is entered again at its start.
  *           data[6] an MSR that L2 reads each turn; 0: none. L1 intercepts those of its MSR bitmap,
- *           which is empty unless the host fills it. The host may add to the intercepts, too.
+ *           which is empty unless the host fills it, as is that of ports. The host may add to the
+ *           intercepts, too.
+ *           data[7] what L1 injects with each entry, as EVENTINJ of the control block has it; 0:
+ *           nothing. L2 takes vectors 5 (an exception) and 0x1f.
+ *           data[10] a port from which L2 takes a byte by INSB each turn, and data[11] an address from
+ *           which it loads four; 0: none. Both go to SECOND_PROGRAM, which is not of the mailbox.
  * Data out: ticks interrupts of vector 0x20; data[1] vmruns that came back, since the start;
  *           data[2] and data[3] the halves of the last exit code: all ones if vmrun refused the
  *           control block; data[5] vmruns begun, since the start: with data[4] as many as came back,
- *           and as heartbeats, in the end.
+ *           and as heartbeats, in the end; data[8] events that L1 injected, and data[9] those that L2
+ *           took.
  * Leaves: when the stop word is set; with DONE_UNEXPECTED for any exit of L2 but these two. Where
  *         the processor has no SVM, or keeps it off, in a shutdown.
  */
@@ -27,16 +33,19 @@
 /* Of the control block: offsets, bits and exit codes. */
 #define INTERCEPTS_1		0x00c
 #define INTERCEPT_INTR		(1 << 0)
-#define INTERCEPT_MSR		(1 << 28)	/* those of the bitmap */
+#define INTERCEPT_IO		(1 << 27)	/* those of the bitmap */
+#define INTERCEPT_MSR		(1 << 28)	/* likewise */
 #define INTERCEPT_SHUTDOWN	(1 << 31)	/* so that L1 sees it if KVM takes L2 for shut down */
 #define INTERCEPTS_2		0x010
 #define INTERCEPT_VMRUN		(1 << 0)	/* vmrun refuses a block without it */
 #define INTERCEPT_VMMCALL	(1 << 1)
+#define PORT_BITMAP_ADDRESS	0x040
 #define MSR_BITMAP_ADDRESS	0x048
 #define ASID			0x058
 #define VIRTUAL_INTERRUPTS	0x060
 #define V_INTR_MASKING		(1 << 24)	/* L1's interrupt flag counts, not L2's */
 #define EXIT_CODE		0x070
+#define EVENT_INJECTION		0x0a8
 #define ES			0x400
 #define CS			0x410
 #define SS			0x420
@@ -58,6 +67,10 @@
 
 #define EXIT_INTR		0x60
 #define EXIT_VMMCALL		0x81
+
+#define INPUT			SECOND_PROGRAM
+#define VECTOR_BOUND_RANGE	0x05
+#define VECTOR_INJECTED		0x1f
 
 #define LONG_CODE		0xa9b		/* the attributes of GDT entries 0x08 and 0x10 */
 #define FLAT_DATA		0xc93
@@ -90,6 +103,8 @@ start:
 	SET	DATA_WORD(5), 0
 	SET_UP_TABLES
 	INSTALL_HANDLER VECTOR_INTERRUPT, tick
+	INSTALL_HANDLER VECTOR_BOUND_RANGE, injected
+	INSTALL_HANDLER VECTOR_INJECTED, injected
 	ENABLE_APIC_IF_PRESENT
 
 	/* A program that is run on after its end begins anew: with an empty block. */
@@ -106,8 +121,9 @@ start:
 	movl	%eax, VMCB + SAVED_EFER
 	WRITE_MSR MSR_VM_HSAVE_PA, HOST_SAVE_AREA
 
-	FIELD	INTERCEPTS_1, (INTERCEPT_INTR | INTERCEPT_MSR | INTERCEPT_SHUTDOWN)
+	FIELD	INTERCEPTS_1, (INTERCEPT_INTR | INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_SHUTDOWN)
 	FIELD	INTERCEPTS_2, (INTERCEPT_VMRUN | INTERCEPT_VMMCALL)
+	FIELD	PORT_BITMAP_ADDRESS, PORT_BITMAP
 	FIELD	MSR_BITMAP_ADDRESS, MSR_BITMAP
 	FIELD	ASID, 1
 	FIELD	VIRTUAL_INTERRUPTS, V_INTR_MASKING
@@ -130,6 +146,12 @@ start:
 	 * in L1's flags, so that one takes L2 out, and is then taken at stgi. */
 enter_second_level:
 	COUNT	DATA_WORD(5)
+	movl	DATA_WORD(7), %eax
+	movl	%eax, VMCB + EVENT_INJECTION
+	testl	%eax, %eax
+	jz	nothing_injected
+	COUNT	DATA_WORD(8)
+nothing_injected:
 	movl	$VMCB, %eax
 	clgi
 	sti
@@ -167,6 +189,18 @@ turn:
 	movl	DATA_WORD(6), %ecx
 	rdmsr
 no_msr:
+	movl	DATA_WORD(10), %edx
+	testl	%edx, %edx
+	jz	no_input
+	movl	$INPUT, %edi
+	insb
+no_input:
+	movl	DATA_WORD(11), %esi
+	testl	%esi, %esi
+	jz	no_load
+	movl	(%rsi), %eax
+	movl	%eax, INPUT
+no_load:
 	cmpl	$0, DATA_WORD(4)
 	jne	away
 	cmpl	$0, STOP
@@ -178,5 +212,6 @@ away:
 	LEAVE
 
 	TICK_HANDLER tick, 0
+	COUNTING_HANDLER injected, DATA_WORD(9)
 
 	TABLES

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
@@ -11,13 +11,12 @@ import pytest
 from harness.host.features import reason
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import PAGE_BYTES
-from harness.kvm.run import RunResult
-from harness.kvm.signals import Blocked, CountingHandler
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import WholeState
-from harness.require import require_eintr, require_runs_on, require_same_state
-from suites.dimensions import KICK, every_irqchip
+from harness.require import require_ended, require_runs_on, require_same_state
+from harness.ways import WayOut
+from suites.dimensions import every_irqchip, every_way
 
 pytestmark = pytest.mark.usefixtures("capability")
 
@@ -27,30 +26,10 @@ VCPUS = 3
 CLOCK = ("clock",)
 
 
-def by_the_byte(vcpu: Vcpu) -> RunResult:
-    """with its byte set"""
-    vcpu.immediate_exit = 1
-    try:
-        return vcpu.run_many_raw(TIMES)
-    finally:
-        vcpu.immediate_exit = 0
-
-
-def by_a_signal(vcpu: Vcpu) -> RunResult:
-    """with a signal pending"""
-    vcpu.set_signal_mask(())
-    try:
-        with CountingHandler(KICK), Blocked(KICK) as blocked:
-            blocked.send(KICK)
-            return vcpu.run_many_raw(TIMES)
-    finally:
-        vcpu.set_signal_mask(None)
-
-
 @pytest.mark.claim("preset.per_vcpu")
 @every_irqchip
-@pytest.mark.parametrize("run", [by_the_byte, by_a_signal], ids=["by_the_byte", "by_a_signal"])
-def test_others_are_left_alone(kvm: System, ready: Guest, run: Callable[[Vcpu], RunResult]) -> None:
+@every_way
+def test_others_are_left_alone(kvm: System, ready: Guest, way: WayOut) -> None:
     """Each vCPU has a kvm_run and a state of its own, and none of another's runs writes there.
 
     Of a VM's first, its second and its last, and of another VM's. Each byte of the others' kvm_run
@@ -68,15 +47,16 @@ def test_others_are_left_alone(kvm: System, ready: Guest, run: Callable[[Vcpu], 
         vcpus["another VM's vCPU"] = apart.vcpu
         before = states(vcpus, ready, apart)
         for name, vcpu in vcpus.items():
-            said = f"In {TIMES} runs of {name} {run.__doc__}"
+            said = f"In {TIMES} runs of {name}"
             others = {other: each for other, each in vcpus.items() if other != name}
             with ExitStack() as watched:
                 for other, each in others.items():
-                    watched.enter_context(left_alone(each, f"{said}, kvm_run of {other}"))
-                require_eintr(run(vcpu), said)
+                    seen = f"{said}{way.said}, kvm_run of {other}"
+                    watched.enter_context(left_alone(each, seen))
+                require_ended(way.run_many(vcpu, TIMES), way, said)
             after = states(vcpus, ready, apart)
             for other in others:
-                seen = f"{said}, seen on {other}"
+                seen = f"{said}{way.said}, seen on {other}"
                 require_same_state(before[other], after[other], seen, may_change=CLOCK)
             before = after
         require_runs_on(ready, "After runs of each vCPU that gave EINTR")

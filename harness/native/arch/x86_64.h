@@ -71,6 +71,7 @@ struct kvm_sregs2 {
 		SIZED(KVM_GET_DEBUGREGS, struct kvm_debugregs),                                   \
 		SIZED(KVM_SET_DEBUGREGS, struct kvm_debugregs),                                   \
 		SIZED(KVM_GET_IRQCHIP, struct kvm_irqchip),                                       \
+		SIZED(KVM_SET_IRQCHIP, struct kvm_irqchip),                                       \
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
 		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),                                         \

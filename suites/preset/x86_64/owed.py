@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.kvm.exits import VcpuExit
 from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
 from harness.require import require_left
@@ -17,7 +18,8 @@ class Owed:
 
     `by` names the call, for sentences. `prepare` brings the guest to where the call is made, `ask`
     makes it, and `shown` is a normal run in which the guest's own doing shows the change; it is
-    told the circumstance. Each may skip the test.
+    told the circumstance. Each may skip the test. `leaves` is an exit that is made before KVM looks
+    for a signal: a run that meets one may end by it.
     """
 
     by: str
@@ -26,6 +28,7 @@ class Owed:
     prepare: Callable[[Guest], None] = warm_up
     program: str = "heartbeat"
     irqchip: str = "none"
+    leaves: type[VcpuExit] | None = None
 
 
 def until(condition: Callable[[Guest], bool], what: str) -> Callable[[Guest, str], None]:

@@ -143,7 +143,9 @@ OWED = {
         with_clock,
     ),
     "stolen_time": Owed("MSR_KVM_STEAL_TIME was set", show_stolen_time, stolen_time_is_told),
-    "hyperv_reset": Owed("HV_X64_MSR_RESET was set", ask_for_reset, resets),
+    "hyperv_reset": Owed(
+        "HV_X64_MSR_RESET was set", ask_for_reset, resets, leaves=exits.SystemEvent
+    ),
     "hyperv_timer": Owed(
         "a timer of Hyper-V was started", start_timer, tick, looping, "events", "split"
     ),

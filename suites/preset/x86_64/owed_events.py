@@ -11,7 +11,7 @@ import pytest
 from harness.host.features import reason
 from harness.kvm import exits
 from harness.kvm.abi import constant
-from harness.kvm.arch.x86_64 import ioctls, run_fields, state
+from harness.kvm.arch.x86_64 import ioctls, pic, run_fields, state
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running, warm_up
 from harness.kvm.speech import Word
@@ -46,6 +46,12 @@ def looping(guest: Guest) -> None:
 def deliver(guest: Guest) -> None:
     """An interrupt, in any controller."""
     guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
+
+
+def let_through(guest: Guest) -> None:
+    """An external interrupt comes in past the local APIC's registers."""
+    pic.let_through(guest.vcpu)
+    looping(guest)
 
 
 def not_taken(guest: Guest) -> None:
@@ -263,6 +269,24 @@ OWED = {
     f"interrupt_{chip}": Owed("an interrupt came", deliver, tick, looping, "events", chip)
     for chip in ("none", "split", "full")
 } | {
+    # Of these KVM keeps the vector for itself, or asks the PIC for it, which then forgets it
+    # (kvm_cpu_get_extint()).
+    "interrupt_external": Owed(
+        "KVM_INTERRUPT",
+        lambda guest: guest.vcpu.interrupt(ioctls.INTERRUPT_VECTOR),
+        tick,
+        let_through,
+        "events",
+        "split",
+    ),
+    "interrupt_of_pic": Owed(
+        "the PIC's line was raised",
+        lambda guest: pic.raise_interrupt(guest.vm, ioctls.INTERRUPT_VECTOR),
+        tick,
+        let_through,
+        "events",
+        "full",
+    ),
     "nmi": Owed(
         "KVM_NMI", lambda guest: ioctls.nmi(guest.vcpu), counted(NMIS, "the NMI"), looping, "events"
     ),
@@ -286,6 +310,7 @@ OWED = {
         leaves_by(exits.Shutdown),
         with_triple_fault,
         "events",
+        leaves=exits.Shutdown,
     ),
     "interrupts_enabled": Owed(
         "RFLAGS.IF was set, for which an interrupt waited,",

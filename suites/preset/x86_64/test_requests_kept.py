@@ -3,7 +3,8 @@
 
 KVM keeps much of it as requests (KVM_REQ_*), which are for vcpu_enter_guest() to take: an immediate
 run does not come there, and must neither take nor drop them. They are listed, with those that no
-line here can show, in docs/what-an-immediate-run-may-change.md.
+line here can show, in docs/what-an-immediate-run-may-change.md. A run that a signal ends takes them,
+and turns back before the guest: what it has taken is done by then, or stays owed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import pytest
 
 from harness.kvm.guest import Guest
-from harness.require import require_eintr
+from harness.require import require_ended, require_exit
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import only_on, pin_guest_mode
-from suites.preset.x86_64 import owed_clocks, owed_devices, owed_events, owed_memory
+from suites.preset.x86_64 import owed_clocks, owed_devices, owed_events, owed_memory, owed_writes
 from suites.preset.x86_64.owed import Owed
 
 pytestmark = [
@@ -22,7 +24,13 @@ pytestmark = [
     pin_guest_mode("long"),
 ]
 
-LINES = {**owed_memory.OWED, **owed_events.OWED, **owed_clocks.OWED, **owed_devices.OWED}
+LINES = {
+    **owed_memory.OWED,
+    **owed_events.OWED,
+    **owed_clocks.OWED,
+    **owed_devices.OWED,
+    **owed_writes.OWED,
+}
 every_line = pytest.mark.parametrize(
     ("owed", "irqchip", "guest_program"),
     [(line, line.irqchip, line.program) for line in LINES.values()],
@@ -31,20 +39,25 @@ every_line = pytest.mark.parametrize(
 )
 # None, for a line that shows nothing without them is no test of them; one, for a defect that
 # toggles cancels out over an even number; and many.
-runs = pytest.mark.parametrize("times", [0, 1, 20], ids=["none", "one", "twenty"])
+runs = pytest.mark.parametrize(
+    ("times", "way"),
+    [(0, BYTE), (1, BYTE), (20, BYTE), (20, SIGNAL)],
+    ids=["none", "one", "twenty", "twenty_signals"],
+)
 
 
 @pytest.mark.claim("preset.requests_kept")
 @every_line
 @runs
-def test_kept(loaded: Guest, owed: Owed, times: int) -> None:
+def test_kept(loaded: Guest, owed: Owed, times: int, way: WayOut) -> None:
     """Documentation/virt/kvm/vcpu-requests.rst: a request stands until the vCPU has taken it."""
     owed.prepare(loaded)
     owed.ask(loaded)
     if times:
-        loaded.vcpu.immediate_exit = 1
-        result = loaded.vcpu.run_many_raw(times)
-        loaded.vcpu.immediate_exit = 0
-        require_eintr(result, f"In {times} immediate runs after {owed.by}")
-    counted = {0: "without an immediate run", 1: "one immediate run"}
-    owed.shown(loaded, f"{counted.get(times, f'{times} immediate runs')} after {owed.by}")
+        result = way.run_many(loaded.vcpu, times)
+        if way.signal and owed.leaves and result.value == 0:
+            require_exit(result, owed.leaves, f"On run {result.runs} after {owed.by}{way.said}")
+            return
+        require_ended(result, way, f"In {times} runs after {owed.by}")
+    counted = {0: "without a run", 1: "one run"}
+    owed.shown(loaded, f"{counted.get(times, f'{times} runs')}{way.said} after {owed.by}")

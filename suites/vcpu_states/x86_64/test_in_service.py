@@ -7,19 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
+from guest_blobs import memory_map as at
 from harness.host.features import reason
-from harness.kvm.arch.x86_64 import ioctls, state
+from harness.kvm.arch.x86_64 import ioctls, paravirtual, state
 from harness.kvm.guest import Guest
+from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.running import Running, warm_up
 from harness.kvm.signals import CountingHandler
 from harness.require import require_runs_on, require_untouched
-from suites.dimensions import KICK, irqchip_in_kernel, only_on, pin_guest_program
+from harness.ways import WayOut
+from suites.dimensions import KICK, every_way, irqchip_in_kernel, only_on, pin_guest_program
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("events")]
 
 TIMES = (1, 20)  # a defect that toggles cancels out over an even number
 ENDS_INTERRUPTS = 0  # the program's data word: its handler writes the EOI
 VECTOR = ioctls.INTERRUPT_VECTOR
+PAGE = at.RAM_SIZE - PAGE_BYTES  # of RAM, that no program uses
 
 
 def take(guest: Guest) -> None:
@@ -73,15 +77,41 @@ def test_in_service(loaded: Guest, begin: Callable[[Guest], None]) -> None:
             f"After {times} immediate runs with vector {VECTOR} in service, another of it must "
             f"wait for the guest's EOI, but IRR and ISR are {found}"
         )
-    end(loaded)
-    ticks = loaded.ticks
-    with CountingHandler(KICK), Running(loaded) as running:
-        running.wait_until(lambda: loaded.ticks >= ticks + 2, "the interrupt behind the EOI")
+    require_ended_by_guest(loaded, 2, f"After immediate runs with vector {VECTOR} in service")
+
+
+@pytest.mark.claim("states.events_survive")
+@irqchip_in_kernel
+@every_way
+def test_page_says_no_eoi_needed(loaded: Guest, way: WayOut) -> None:
+    """KVM says so in a page of the guest's where it looks for events, on the way in, and takes it
+    back where it turns back before the guest (commit ae7a2a3fb6f8): to a guest that is moved then,
+    the page would say it for ever. The interrupt stays in service, for the guest has not ended it.
+    """
+    loaded.set_data(ENDS_INTERRUPTS, 1)
+    warm_up(loaded)
+    take(loaded)
+    if not paravirtual.share_end_of_interrupt(loaded.vcpu, loaded.address(PAGE)):
+        pytest.skip(reason("no_setting", "MSR_KVM_PV_EOI_EN"))
+    said = f"With vector {VECTOR} in service, and a page to end it"
+    for times in TIMES:
+        ioctls.set_regs(loaded.vcpu, ioctls.get_regs(loaded.vcpu))  # KVM is to look for events
+        require_untouched(loaded, said, way, times)
+    require_ended_by_guest(loaded, 1, f"{said}{way.said}")
+
+
+def require_ended_by_guest(guest: Guest, ticks: int, circumstance: str) -> None:
+    """The guest's handler writes the EOI, runs so often, and nothing is left in service."""
+    __tracebackhide__ = True
+    end(guest)
+    wanted = guest.ticks + ticks
+    with CountingHandler(KICK), Running(guest) as running:
+        running.wait_until(lambda: guest.ticks >= wanted, "the guest's EOI and what is behind it")
         running.wait_for_progress()
         running.stop_by(KICK)
-    found = in_apic(loaded)
+    found = in_apic(guest)
     assert found == ([], []), (
-        f"After immediate runs with vector {VECTOR} in service, the guest's EOI must end it and "
-        f"the one behind it, but IRR and ISR are {found}"
+        f"{circumstance}, the guest's EOI must end it and what is behind it, but IRR and ISR are "
+        f"{found}"
     )
-    require_runs_on(loaded, "After the EOI of a vector that was in service in immediate runs")
+    require_runs_on(guest, f"{circumstance} and its EOI")

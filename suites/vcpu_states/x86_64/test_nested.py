@@ -11,29 +11,38 @@ import pytest
 from guest_blobs import memory_map as at
 from guest_blobs.x86_64 import memory_map as here
 from harness.host.features import reason
-from harness.kvm.arch.x86_64 import ioctls, pending
+from harness.kvm import answers, exits
+from harness.kvm.arch.x86_64 import devices, ioctls, pending
 from harness.kvm.arch.x86_64 import nested as nesting
+from harness.kvm.arch.x86_64.devices import PORT_STRING_IN
 from harness.kvm.guest import Guest, create
 from harness.kvm.running import Running, warm_up
 from harness.kvm.signals import CountingHandler, ThreadTimer
 from harness.kvm.system import System
 from harness.require import (
+    require_completion,
     require_eintr,
+    require_exit,
     require_left,
     require_same_state,
     require_signal_exit,
+    require_stopped,
 )
-from suites.dimensions import KICK, only_on
+from harness.ways import SIGNAL, WayOut
+from suites.dimensions import KICK, every_way, only_on, pin_irqchip
+from suites.interrupts import require_ticks, skip_if_repeated
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 
 TIMES = (1, 20)  # a defect that toggles cancels out over an even number
 EXITS, EXIT_CODE, EXIT_CODE_HIGH, LEAVES_EACH_TURN, ENTRIES, MSR_READ = 1, 2, 3, 4, 5, 6
+INJECTION, INJECTED, TAKEN, PORT, DEVICE = 7, 8, 9, 10, 11
 # The program's data words above; of its guest's control block the intercepts of exceptions, and its
 # exit codes (AMD's manual, volume 2, appendices B and C).
 EXCEPTION_INTERCEPTS, EXIT_EXCEPTION, EXIT_MSR = 0x008, 0x40, 0x7C
 KERNEL_GS_BASE = 0xC000_0102  # KVM lets each guest reach it without an exit
 LATE_TURNS = 100_000  # by then what is to end L2 has ended it, or is lost
+ANSWER = b"\x11\x22\x33\x44"  # of a device
 STORM, EVERY_NS = 200, 1_000_000
 MOST_KICKS = 100
 
@@ -113,6 +122,7 @@ def turning(nested: Guest) -> Guest:
     nested.stop()
     require_left(nested.vcpu.run_raw(), "With the stop word, of a guest with a guest of its own")
     nested.clear_stop()
+    nested.set_data(0, int(nested.vm.irqchip != "none"))
     nested.set_data(LEAVES_EACH_TURN, 1)
     nested.ram.write32(at.HEARTBEAT, 0)
     warm_up(nested)
@@ -161,14 +171,28 @@ def test_storm(turning: Guest) -> None:
     )
 
 
+def kicked_at_entry(guest: Guest) -> nesting.NestedState:
+    """The state after kicks, the last of which came between L1's VMRUN and L2, if any did."""
+    __tracebackhide__ = True
+    for _ in range(MOST_KICKS):
+        kick(guest)
+        found = require_flag(guest, "After a kick")
+        if found.run_pending:
+            break
+    return found
+
+
+def kick_at_entry(guest: Guest) -> None:
+    """The same, and skips where none did."""
+    __tracebackhide__ = True
+    if not kicked_at_entry(guest).run_pending:
+        pytest.skip(reason("busy_host", f"{MOST_KICKS} kicks found no entry of L2 pending"))
+
+
 @pytest.mark.claim("states.nested")
 def test_entry_pending(kvm: System, turning: Guest) -> None:
     """Between L1's VMRUN and the entry of L2 by the processor: it is kept, and moved, as such."""
-    for _ in range(MOST_KICKS):
-        kick(turning)
-        found = require_flag(turning, "After a kick")
-        if found.run_pending:
-            break
+    found = kicked_at_entry(turning)
     require_kept(turning, "with an entry into its guest's guest pending")
     now = nesting.get_state(turning.vcpu)
     assert now == found, (
@@ -184,6 +208,52 @@ def test_entry_pending(kvm: System, turning: Guest) -> None:
         )
         require_kept(target, "that got a nested state")
         require_each_turn_once(target, "In a VM that took over a nested guest")
+
+
+@pytest.mark.claim("states.nested")
+@pin_irqchip("split")
+def test_interrupt_waits_for_entry(turning: Guest) -> None:
+    """An interrupt of L1's while an entry of L2 is pending comes in right behind that entry.
+
+    KVM sees that it has to wait, and looks once more later (req_immediate_exit in
+    vcpu_enter_guest()): also where a signal takes the entry back, or L2 has it wait for ever.
+    """
+    kick_at_entry(turning)
+    turning.set_data(LEAVES_EACH_TURN, 0)
+    turning.architecture.deliver_interrupt(turning.vm, turning.vcpu)
+    said = "With an entry into its guest's guest pending, and an interrupt behind it"
+    require_stopped(turning, said, SIGNAL)
+    turns = turning.heartbeat
+    with Running(turning) as running:
+        running.wait_until(
+            lambda: turning.ticks > 0 or turning.heartbeat - turns > LATE_TURNS, "L1's interrupt"
+        )
+        turning.stop()
+        result = running.outcome()
+    require_left(result, f"{said}, after a signal")
+    require_ticks(turning, 1, f"{said}, after a signal")
+
+
+@pytest.mark.claim("states.nested")
+@pytest.mark.parametrize("event", [0x8000001F, 0x80000305], ids=["interrupt", "exception"])
+def test_injection(turning: Guest, event: int) -> None:
+    """EVENTINJ (AMD's manual, volume 2, 15.20): what L1 injects with an entry L2 takes once.
+
+    Where a signal takes the entry back, KVM keeps it as an event of its own
+    (svm_cancel_injection()).
+    """
+    turning.set_data(INJECTION, event)
+    kick_at_entry(turning)
+    said = f"With an entry into its guest's guest pending that injects {event:#x}"
+    require_kept(turning, f"with an entry pending that injects {event:#x}")
+    require_stopped(turning, said, SIGNAL)
+    require_each_turn_once(turning, f"{said}, after a signal")
+    injected, taken = turning.data(INJECTED), turning.data(TAKEN)
+    skip_if_repeated(turning, injected, taken)
+    assert taken == injected, (
+        f"L1 injected {injected} events with its entries, and its guest must take as many, but it "
+        f"took {taken}"
+    )
 
 
 def require_exit_to_first_level(guest: Guest, code: int, circumstance: str) -> None:
@@ -241,3 +311,59 @@ def test_bitmap_handed_over(kvm: System, nested: Guest) -> None:
         require_exit_to_first_level(
             target, EXIT_MSR, "After immediate runs behind a hand-over, and L2's access to an MSR"
         )
+
+
+@pytest.mark.claim("states.nested")
+@every_way
+def test_load_of_second_level(nested: Guest, way: WayOut) -> None:
+    """api.rst, note under KVM_EXIT_MMIO: also an operation of L2's, for L1 lets it through."""
+    nested.set_data(DEVICE, at.MMIO_BASE)
+    said = "After a load of the guest's guest"
+    load = require_exit(nested.vcpu.run_raw(), exits.Mmio, "At a load of the guest's guest")
+    answers.answer_mmio(nested.vcpu, load, ANSWER)
+    require_completion(nested, said, way=way)
+    require_still_second_level(nested, f"{said}, completed{way.said}")
+    nested.set_data(DEVICE, 0)
+    require_comes_back(nested, lambda entries: 1, said)
+    require_answered(nested, ANSWER, said)
+
+
+@pytest.mark.claim("states.nested")
+@every_way
+def test_input_of_second_level(nested: Guest, way: WayOut) -> None:
+    """L1 intercepts the port from now on: but this INSB has been let through, and is to end.
+
+    KVM asked L1's bitmap again at its end (CVE-2025-40026, fixed in 6.18 and stable kernels), and
+    ended L2 in place of the instruction, whose byte was lost.
+    """
+    nested.set_data(PORT, PORT_STRING_IN)
+    asked = require_exit(nested.vcpu.run_raw(), exits.Io, "At an INSB of the guest's guest")
+    bitmap = here.PORT_BITMAP + PORT_STRING_IN // 8
+    nested.ram.write(bitmap, b"\xff")
+    devices.answer_io(nested.vcpu, asked, ANSWER[:1])
+    said = "After an INSB of the guest's guest, whose port its hypervisor intercepts by now"
+    require_completion(nested, said, ("rdi", "memory"), way)
+    require_still_second_level(nested, f"{said}, completed{way.said}")
+    require_answered(nested, ANSWER[:1], said)
+    nested.ram.write(bitmap, b"\0")
+    nested.set_data(PORT, 0)
+    require_comes_back(nested, lambda entries: 1, said)
+
+
+def require_still_second_level(guest: Guest, circumstance: str) -> None:
+    """Its hypervisor has seen nothing."""
+    __tracebackhide__ = True
+    state = require_flag(guest, circumstance)
+    assert (state.in_guest, guest.data(EXITS)) == (True, 0), (
+        f"{circumstance}, the vCPU must still be in its guest's guest, but KVM_GET_NESTED_STATE "
+        f"has the flags {state.flags:#x}, and L2 came back to L1 {guest.data(EXITS)} times"
+    )
+
+
+def require_answered(guest: Guest, wanted: bytes, circumstance: str) -> None:
+    """What L2 got is what userspace gave."""
+    __tracebackhide__ = True
+    found = guest.ram.read(at.SECOND_PROGRAM, len(wanted))
+    assert found == wanted, (
+        f"{circumstance}, that guest must have got {wanted.hex()}, but it got {found.hex()}"
+    )

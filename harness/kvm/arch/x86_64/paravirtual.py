@@ -17,7 +17,7 @@ from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.native import ffi
 
-_SYSTEM_TIME, _STEAL_TIME = 0x4B564D01, 0x4B564D03
+_SYSTEM_TIME, _STEAL_TIME, _END_OF_INTERRUPT = 0x4B564D01, 0x4B564D03, 0x4B564D04
 _ENABLED = 1
 _ASYNC_PF, _ASYNC_PF_VECTOR = 0x4B564D02, 0x4B564D06
 _ASYNC_PF_ALWAYS, _ASYNC_PF_BY_INTERRUPT = 1 << 1, 1 << 3
@@ -74,6 +74,15 @@ def show_stolen_time(vcpu: Vcpu, address: int) -> bool:
 def stolen_time_version(ram: Memory, offset: int) -> int:
     """How often it was written, times two; 0: never."""
     return int(_STEAL.unpack(ram.read(offset, _STEAL.size))[1])
+
+
+def share_end_of_interrupt(vcpu: Vcpu, address: int) -> bool:
+    """MSR_KVM_PV_EOI_EN: while a bit there is set, the guest ends its interrupt by clearing it.
+
+    KVM sets it on its way into the guest and takes it back on each way out. False where this KVM
+    has it not.
+    """
+    return _where_it_is(vcpu, _END_OF_INTERRUPT, address | _ENABLED)
 
 
 def take_pages_later(vcpu: Vcpu, address: int, vector: int) -> bool:
