@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from harness.kvm import abi
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import ioctls, state
+from harness.kvm.arch.x86_64 import clocks, ioctls, state
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -280,6 +280,12 @@ def _tsc_khz(vcpu: Vcpu, _vm: Vm) -> Part:
     return {"": ioctls.tsc_khz(vcpu)}
 
 
+def _tsc_offset(vcpu: Vcpu, _vm: Vm) -> Part:
+    """On a host whose TSC is unstable each call sets it anew, and it is no part."""
+    first, second = clocks.tsc_offset(vcpu), clocks.tsc_offset(vcpu)
+    return {"": second} if first == second else {}
+
+
 #: What KVM counts of the guest. Left out is what the host does for its own sake, tlb_flush and
 #: l1d_flush, and what a later kernel counts: nobody has promised when.
 _STATISTICS = (
@@ -328,5 +334,6 @@ _PARTS: Mapping[str, Callable[[Vcpu, Vm], Part]] = {
     "clock": _clock,
     "cpuid": _cpuid,
     "tsc_khz": _tsc_khz,
+    "tsc_offset": _tsc_offset,
     "statistic": _statistics,
 }
