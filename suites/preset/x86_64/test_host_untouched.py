@@ -19,8 +19,8 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked
-from harness.kvm.system import System
 from harness.kvm.speech import Word
+from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.require import require_eintr, require_ended, require_left, require_said
 from harness.ways import BYTE, SIGNAL, WayOut
@@ -144,8 +144,7 @@ def test_nothing_is_kept(ready: Guest, way: WayOut, thread_at_first: Mapping[str
     now = held.of_this_thread()
     found = held.changes(thread, now)
     assert not found, (
-        f"After {said} the thread that called KVM_RUN must be as it was, but "
-        f"{'; '.join(found)}"
+        f"After {said} the thread that called KVM_RUN must be as it was, but {'; '.join(found)}"
     )
     # What the first run of this thread did to it, later ones find done.
     found = held.changes({name: thread_at_first[name] for name in held.LASTING}, now)
