@@ -134,7 +134,7 @@ def region_deleted(guest: Guest) -> Iterator[None]:
     yield
 
 
-@before_a_signal(Before(breaks=True))  # page tables that are nowhere: KVM asks for a triple fault
+@before_a_signal(Before(breaks=True))  # its page tables are nowhere: KVM may end it for that
 def no_memory(guest: Guest) -> Iterator[None]:
     """the guest has no memory at all"""
     guest.vm.delete_memory(RAM_SLOT)
