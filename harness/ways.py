@@ -25,10 +25,10 @@ from harness.kvm.vcpu import Vcpu
 class WayOut:
     """One of the two. `said` ends the circumstance in a sentence, as in "On a re-entry" + `said`.
 
-    `run` is the KVM_RUN; guest progress ends it. `run_many` is so many, as long as each ends so: the
-    last one's result. `counts` are the names of `Guest.whole()` that it may change by itself, each
-    with the reason, where no event waits for the guest. `signal`: kvm_run must say that it was one
-    (`harness.require.require_ended`).
+    `run` is the KVM_RUN; guest progress ends it. `run_many` is so many, as long as each ends so,
+    and gives the last one's result. `counts` are the names of `Guest.whole()` that it may change by
+    itself, each with the reason, where no event waits for the guest. `signal`: kvm_run must say
+    that it was one (`harness.require.require_ended`).
     """
 
     name: str

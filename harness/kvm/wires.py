@@ -42,9 +42,9 @@ def collected_writes(vm: Vm, vcpu: Vcpu) -> list[tuple[int, bytes]]:
     return found
 
 
-def signal_writes(vm: Vm, address: int, eventfd: int) -> None:
-    """KVM_IOEVENTFD (api.rst 4.59): a write of four bytes signals it."""
-    request = ffi.new("struct kvm_ioeventfd *", {"addr": address, "len": 4, "fd": eventfd})
+def signal_writes(vm: Vm, address: int, eventfd: int, size: int = 4) -> None:
+    """KVM_IOEVENTFD (api.rst 4.59): a write of so many bytes signals it."""
+    request = ffi.new("struct kvm_ioeventfd *", {"addr": address, "len": size, "fd": eventfd})
     vm.ioctl("KVM_IOEVENTFD", request)
 
 

@@ -4,6 +4,9 @@
 A condition is a function of a guest. It makes something so and yields; what it does after that
 takes it back, so that the guest can run on. One that has several states yields in each. Its name is
 the word in the results, its docstring the circumstance in the sentence of a failure.
+
+Behind the byte's runs comes one with a signal pending, for the check of it is another one, of which
+the same can be thought; and a kick that is overlooked is lost.
 """
 
 from __future__ import annotations
@@ -11,25 +14,54 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from harness.host.features import reason
 from harness.kvm import arch
 from harness.kvm.abi import KvmError, LackingError
+from harness.kvm.exits import VcpuExit
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
 from harness.kvm.vm import Vm
 from harness.require import (
     require_eintr,
+    require_ended,
+    require_exit,
     require_no_progress,
     require_runs_on,
     require_same_state,
 )
+from harness.ways import SIGNAL
 
 Condition = Callable[[Guest], Iterator[None]]
+BEFORE_A_SIGNAL = "before_a_signal"
 RUNS = (1, 20)  # a defect that toggles cancels out over an even number
 VALUE = 0x81  # neither 1 nor a single bit
+
+
+@dataclass(frozen=True)
+class Before:
+    """What KVM does under a condition before it looks for a signal, which may be its right.
+
+    `leaves` is an exit to userspace. `moves`: it takes an event, which shows in the registers.
+    `breaks`: the guest cannot run afterwards, so that there is no run with a signal.
+    """
+
+    leaves: type[VcpuExit] | None = None
+    moves: bool = False
+    breaks: bool = False
+
+
+def before_a_signal(before: Before) -> Callable[[Condition], Condition]:
+    """Decorates a condition under which KVM does this first."""
+
+    def mark(condition: Condition) -> Condition:
+        setattr(condition, BEFORE_A_SIGNAL, before)
+        return condition
+
+    return mark
 
 
 def each(conditions: Iterable[Condition]) -> pytest.MarkDecorator:
@@ -66,19 +98,46 @@ def require_obeyed_by_new(vm: Vm, guest_mode: str, condition: Callable[[Vm], int
 
 
 def require_immediate_runs(guest: Guest, condition: Condition) -> None:
-    """The byte is obeyed in each state of the condition."""
+    """The byte is obeyed in each state of the condition, and a signal that is pending."""
     __tracebackhide__ = True
+    before = getattr(condition, BEFORE_A_SIGNAL, Before())
     with skipped_where_lacking(condition.__name__):
         for number, _ in enumerate(condition(guest)):
-            require_held(guest, circumstance(condition), whole=number == 0)
+            require_obeyed_now(guest, circumstance(condition), whole=number == 0)
             # The whole state is thirty times as dear as a witness: in the second, third, fifth,
             # ninth ... of the states, once a first look has moved what looking moves.
             if number and number & (number - 1) == 0 and guest.vm.fd >= 0:
                 guest.whole()
-                require_held(guest, circumstance(condition))
+                require_obeyed_now(guest, circumstance(condition))
+            if not before.breaks:
+                require_signal_seen(guest, circumstance(condition), before)
 
 
-def require_held(guest: Guest, said: str, *, whole: bool = True) -> None:
+def require_held(guest: Guest, said: str) -> None:
+    """`require_obeyed_now()`, and so is a signal that is pending."""
+    __tracebackhide__ = True
+    require_obeyed_now(guest, said)
+    require_signal_seen(guest, said)
+
+
+def require_signal_seen(guest: Guest, said: str, before: Before = Before()) -> None:
+    """A signal pending at entry ends the run, or what KVM does before; nothing is executed.
+
+    The vCPU has no signal mask of its own afterwards.
+    """
+    __tracebackhide__ = True
+    witness = guest.witness()
+    result = SIGNAL.run(guest)
+    if before.leaves and result.value == 0:
+        require_exit(result, before.leaves, f"{said}{SIGNAL.said}")
+    else:
+        require_ended(result, SIGNAL, said)
+    if not before.moves:
+        after = SIGNAL.uncounted(witness, guest.witness())
+        require_no_progress(witness, after, f"{said}{SIGNAL.said}")
+
+
+def require_obeyed_now(guest: Guest, said: str, *, whole: bool = True) -> None:
     """After one immediate run and after twenty more: EINTR each time, and nothing has changed."""
     __tracebackhide__ = True
     state = guest.whole() if whole and guest.vm.fd >= 0 else None

@@ -26,6 +26,7 @@ from harness.kvm.running import warm_up
 from harness.kvm.vcpu import Vcpu
 from harness.require import require_eintr
 from suites.dimensions import KICK
+from suites.preset.everywhere import Before, before_a_signal
 
 SLOT = RAM_SLOT + 1
 HIGH = 1 << 33  # beyond what 32 bits address
@@ -133,6 +134,7 @@ def region_deleted(guest: Guest) -> Iterator[None]:
     yield
 
 
+@before_a_signal(Before(breaks=True))  # its page tables are nowhere: KVM may end it for that
 def no_memory(guest: Guest) -> Iterator[None]:
     """the guest has no memory at all"""
     guest.vm.delete_memory(RAM_SLOT)

@@ -8,13 +8,19 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
+from harness.devices import Device, make
 from harness.host.features import reason
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import WholeState
-from harness.require import require_ended, require_runs_on, require_same_state
+from harness.require import (
+    require_completion,
+    require_ended,
+    require_runs_on,
+    require_same_state,
+)
 from harness.ways import WayOut
 from suites.dimensions import every_irqchip, every_way
 
@@ -61,6 +67,34 @@ def test_others_are_left_alone(kvm: System, ready: Guest, way: WayOut) -> None:
             before = after
         require_runs_on(ready, "After runs of each vCPU that gave EINTR")
         require_runs_on(apart, "After such runs of another VM's vCPUs")
+
+
+@pytest.mark.claim("preset.per_vcpu")
+@every_way
+def test_what_is_pending_is_left_alone(
+    kvm: System, device: Device, guest_mode: str, way: WayOut
+) -> None:
+    """What a vCPU has to finish is its own: no run of another takes it, finishes it or drops it.
+
+    Of another vCPU of the VM, with nothing pending, and of another VM's, with a read of its own.
+    """
+    vm = device.guest.vm
+    if vm.check_extension("KVM_CAP_MAX_VCPUS") < 2:
+        pytest.skip(reason("no_second_vcpu"))
+    other = vm.create_vcpu(1)
+    device.guest.architecture.configure(other)
+    with create(kvm, vm.irqchip) as beside:
+        apart = make(beside, "mmio", guest_mode)
+        apart.turns(1)
+        waiting = [(each, each.answer(each.run_to_read("At the read"))) for each in (device, apart)]
+        said = f"In {TIMES} runs of another vCPU, while one is at a read"
+        require_ended(way.run_many(other, TIMES), way, said)
+        for turns, (each, value) in reversed([*enumerate(waiting)]):
+            said = f"After a read and runs of other vCPUs{way.said}"
+            require_completion(each.guest, said, each.destination, way)
+            each.run_past_read(said)
+            each.require_stored(value, said)
+            each.require_in_step(turns + 1, turns, said)
 
 
 def states(vcpus: Mapping[str, Vcpu], guest: Guest, apart: Guest) -> Mapping[str, WholeState]:

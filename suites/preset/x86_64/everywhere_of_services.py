@@ -15,6 +15,7 @@ from harness.kvm import wires
 from harness.kvm.abi import KvmError, LackingError, run_structure_size
 from harness.kvm.arch.x86_64 import apic, ioctls, kept, settings
 from harness.kvm.guest import Guest
+from suites.preset.everywhere import Before, before_a_signal
 from suites.preset.x86_64.everywhere_of_vcpu import (
     PAGE,
     interrupt,
@@ -158,6 +159,7 @@ def second_mapping_read(guest: Guest) -> Iterator[None]:
 # ---- the local APIC
 
 
+@before_a_signal(Before(moves=True))  # a SIPI is taken
 def mp_states(guest: Guest) -> Iterator[None]:
     """the vCPU has one MP state after another"""
     for state in _MP_STATES:

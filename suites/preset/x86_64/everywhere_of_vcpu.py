@@ -11,9 +11,11 @@ import errno
 from collections.abc import Iterator
 from contextlib import suppress
 
+from harness.kvm import exits
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, patterns, settings
 from harness.kvm.guest import RAM_SLOT, Guest
+from suites.preset.everywhere import Before, before_a_signal
 
 PAGE = 0x70000  # of the guest's RAM, which no program uses
 BREAKPOINTS = (0x8000, 0x8010, 0x8020, 0x8030)
@@ -37,6 +39,7 @@ def nmi_masked(guest: Guest) -> Iterator[None]:
     yield
 
 
+@before_a_signal(Before(moves=True))  # enter_smm()
 def smi(guest: Guest) -> Iterator[None]:
     """an SMI is pending"""
     settings.need(guest.vm, "KVM_CAP_X86_SMM")
@@ -65,6 +68,7 @@ def exception(guest: Guest) -> Iterator[None]:
         yield
 
 
+@before_a_signal(Before(moves=True))  # RFLAGS.RF, which a fault sets
 def exception_pending(guest: Guest) -> Iterator[None]:
     """an exception is pending and not yet injected"""
     if not ioctls.enable_exception_payload(guest.vm):
@@ -73,6 +77,7 @@ def exception_pending(guest: Guest) -> Iterator[None]:
     yield
 
 
+@before_a_signal(Before(leaves=exits.Shutdown))
 def triple_fault(guest: Guest) -> Iterator[None]:
     """a triple fault is pending"""
     if not ioctls.enable_triple_fault_event(guest.vm):
@@ -108,6 +113,7 @@ def interrupt_shadow(guest: Guest) -> Iterator[None]:
     yield
 
 
+@before_a_signal(Before(leaves=exits.IrqWindowOpen))
 def window_wanted(guest: Guest) -> Iterator[None]:
     """a window for interrupts is asked for, with interrupts off and on"""
     guest.vcpu.run_page.request_interrupt_window = 1

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""KVM_RUN gives the calling thread back what it borrowed, and an immediate run keeps nothing."""
+"""KVM_RUN gives the calling thread back what it borrowed, and one that ends early keeps nothing."""
 
 from __future__ import annotations
 
 import errno
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -19,10 +19,11 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked
+from harness.kvm.speech import Word
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
-from harness.require import require_eintr, require_ended, require_left
-from harness.ways import WayOut
+from harness.require import require_eintr, require_ended, require_left, require_said
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import KICK, every_guest_mode, every_way, only_on
 from suites.preset.x86_64.looking import looking, require_same_thread
 
@@ -34,7 +35,7 @@ LANES, ROUNDS = 16, 16
 # On a usual host, and on an emulated one. The kernel counts slabs by processor, and tells half a
 # megabyte late (calculate_normal_threshold()): what 64 bytes a run come to must be more.
 MANY, FEW = 20_000, 4_000
-VMS = 3
+VMS, RUNS_OF_A_VM, COMPLETIONS = 3, 4_000, 20
 VM_BYTES = 8192  # the least that is left of a VM: a vCPU's struct and its pages are more
 PATIENCE_S = 10.0
 
@@ -67,64 +68,83 @@ def test_no_lock_is_held(kvm: System) -> None:
     assert not refused, f"After {TIMES} immediate runs these calls must succeed: {refused}"
 
 
+def by_the_byte(guest: Guest) -> None:
+    """immediate runs"""
+    guest.load("heartbeat", "long")
+    run_often(guest, BYTE, RUNS_OF_A_VM)
+
+
+def by_a_signal(guest: Guest) -> None:
+    """runs with a signal pending at entry"""
+    guest.load("heartbeat", "long")
+    run_often(guest, SIGNAL, RUNS_OF_A_VM)
+
+
+def that_complete(guest: Guest) -> None:
+    """immediate runs that complete an operation"""
+    guest.load("time_stamp", "long")
+    guest.set_data(0, 1)
+    for _ in range(COMPLETIONS):
+        require_said(guest.vcpu.run_raw(), Word.SYNC, "For something to complete")
+        require_eintr(guest.run_immediate(), "On a re-entry with immediate_exit=1")
+
+
 @pytest.mark.claim("preset.host_untouched")
-def test_vm_can_be_freed(kvm: System, capability: int) -> None:
-    """Closed, a VM is gone: an immediate run keeps no reference to it."""
+@pytest.mark.parametrize(
+    "runs", [by_the_byte, by_a_signal, that_complete], ids=lambda each: each.__name__
+)
+def test_vm_can_be_freed(kvm: System, capability: int, runs: Callable[[Guest], None]) -> None:
+    """Closed, a VM is gone: no run that ends early keeps a reference to it, nor a seldom one."""
     before = vms_alive()
     guests = [create(kvm) for _ in range(VMS)]
     for guest in guests:
-        guest.load("heartbeat", "long")
-        run_immediately(guest, TIMES)
+        runs(guest)
     alive = vms_alive()
     for guest in guests:
         guest.close()
     shown = [name for name, number in alive.items() if number - before[name] >= VMS]
     kept = {name: vms_alive()[name] - before[name] for name in shown}
     assert not any(kept.values()), (
-        f"After {TIMES} immediate runs each, {VMS} VMs that were closed must be gone, but there "
-        f"are {' and '.join(f'{number} {name}' for name, number in kept.items())} left"
+        f"After {runs.__doc__}, {VMS} VMs that were closed must be gone, but there are "
+        f" {' and '.join(f'{number} {name}' for name, number in kept.items())} left"
     )
     if not shown:
         growth = held.growing(
-            lambda: [one_vm(kvm, TIMES) for _ in range(VMS)],
-            lambda: one_vm(kvm, 0),
+            lambda: [one_vm(kvm, runs) for _ in range(VMS)],
+            lambda: one_vm(kvm, lambda guest: guest.load("heartbeat", "long")),
             VMS,
             VM_BYTES,
         )
-        assert not growth, f"Each VM that had immediate runs and was closed leaves memory: {growth}"
+        assert not growth, f"Each VM that had {runs.__doc__} and was closed leaves memory: {growth}"
 
 
-def one_vm(kvm: System, times: int) -> None:
-    """The life of a VM with so many immediate runs."""
+def one_vm(kvm: System, runs: Callable[[Guest], None]) -> None:
+    """The life of a VM with such runs."""
     with create(kvm) as guest:
-        guest.load("heartbeat", "long")
-        if times:
-            run_immediately(guest, times)
+        runs(guest)
 
 
-def run_immediately(guest: Guest, times: int) -> None:
-    """Runs with the byte set, each of which gives EINTR."""
-    guest.vcpu.immediate_exit = 1
-    result = guest.vcpu.run_many_raw(times)
-    guest.vcpu.immediate_exit = 0
-    require_eintr(result, f"In {times} immediate runs")
+def run_often(guest: Guest, way: WayOut, times: int) -> None:
+    """Runs each of which ends by this way."""
+    require_ended(way.run_many(guest.vcpu, times), way, f"In {times:,} runs")
 
 
 @pytest.mark.claim("preset.host_untouched")
-def test_nothing_is_kept(ready: Guest, thread_at_first: Mapping[str, str]) -> None:
-    """Thousands of immediate runs keep no memory, descriptor or thread, and no state of theirs."""
+@every_way
+def test_nothing_is_kept(ready: Guest, way: WayOut, thread_at_first: Mapping[str, str]) -> None:
+    """Thousands of such runs keep no memory, descriptor or thread, and no state of theirs."""
     runs = many()
+    said = f"{runs:,} runs{way.said}"
     thread, process = held.of_this_thread(), held.of_this_process()
-    growth = held.growing(lambda: run_immediately(ready, runs), lambda: ready.vcpu.mp_state(), runs)
+    growth = held.growing(lambda: run_often(ready, way, runs), lambda: ready.vcpu.mp_state(), runs)
     assert not growth, (
-        f"In {runs:,} immediate runs, again and again, the kernel must keep nothing, but each "
+        f"In {said}, again and again, the kernel must keep nothing, but each "
         f"keeps {' and '.join(f'{size} bytes ({name})' for name, size in growth.items())}"
     )
     now = held.of_this_thread()
     found = held.changes(thread, now)
     assert not found, (
-        f"After {runs:,} immediate runs the thread that called KVM_RUN must be as it was, but "
-        f"{'; '.join(found)}"
+        f"After {said} the thread that called KVM_RUN must be as it was, but {'; '.join(found)}"
     )
     # What the first run of this thread did to it, later ones find done.
     found = held.changes({name: thread_at_first[name] for name in held.LASTING}, now)
@@ -134,7 +154,7 @@ def test_nothing_is_kept(ready: Guest, thread_at_first: Mapping[str, str]) -> No
     )
     more = held.more_than(process)
     assert not more, (
-        f"After {runs:,} immediate runs the process must have nothing in addition, but it has "
+        f"After {said} the process must have nothing in addition, but it has "
         f"{' and '.join(f'{name} {sorted(those)}' for name, those in more.items())}"
     )
 

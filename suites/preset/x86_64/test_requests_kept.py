@@ -3,8 +3,8 @@
 
 KVM keeps much of it as requests (KVM_REQ_*), which are for vcpu_enter_guest() to take: an immediate
 run does not come there, and must neither take nor drop them. They are listed, with those that no
-line here can show, in docs/what-an-immediate-run-may-change.md. A run that a signal ends takes them,
-and turns back before the guest: what it has taken is done by then, or stays owed.
+line here can show, in docs/what-an-immediate-run-may-change.md. A run that a signal ends takes
+them, and turns back before the guest: what it has taken is done by then, or stays owed.
 """
 
 from __future__ import annotations

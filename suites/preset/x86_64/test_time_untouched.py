@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Immediate runs move nothing that a guest tells time by."""
+"""Runs that end before the guest move nothing that it tells time by."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running, warm_up
 from harness.kvm.signals import CountingHandler
 from harness.kvm.speech import Word
-from harness.require import require_eintr, require_said
-from suites.dimensions import KICK, every_irqchip, irqchip_in_kernel, only_on, pin_guest_program
+from harness.require import require_ended, require_said
+from harness.ways import BYTE, WayOut
+from suites.dimensions import (
+    KICK,
+    every_irqchip,
+    every_way,
+    irqchip_in_kernel,
+    only_on,
+    pin_guest_program,
+)
 from suites.interrupts import require_ticks
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
@@ -26,12 +34,9 @@ TIMES = (1, 20)
 timers = pytest.mark.parametrize("timer", ["one_shot", "deadline"])
 
 
-def immediate(guest: Guest, times: int, circumstance: str) -> None:
-    """Immediate runs, of which no other claim is the subject."""
-    guest.vcpu.immediate_exit = 1
-    result = guest.vcpu.run_many_raw(times)
-    guest.vcpu.immediate_exit = 0
-    require_eintr(result, circumstance)
+def ended(guest: Guest, way: WayOut, times: int, circumstance: str) -> None:
+    """Runs that end by this way, of which no other claim is the subject."""
+    require_ended(way.run_many(guest.vcpu, times), way, circumstance)
 
 
 def start(guest: Guest, timer: str, nanoseconds: int) -> None:
@@ -54,39 +59,43 @@ def ticking(loaded: Guest, timer: str) -> Guest:
     return loaded
 
 
-def require_same_clocks(guest: Guest, what: str) -> None:
+def require_same_clocks(guest: Guest, way: WayOut, what: str) -> None:
     """Each clock is after the runs what it was before, but for the time between."""
     earlier, before = (clocks.clocks(guest.vcpu, guest.vm) for _ in range(2))
     steady = earlier.steady(before)
     for times in TIMES:
-        circumstance = f"In {times} immediate runs {what}"
-        immediate(guest, times, circumstance)
+        circumstance = f"In {times} runs {what}"
+        ended(guest, way, times, circumstance)
         found = steady.differences(clocks.clocks(guest.vcpu, guest.vm))
-        assert not found, f"{circumstance}, no clock of the guest may move, but {'; '.join(found)}"
+        assert not found, (
+            f"{circumstance}{way.said}, no clock of the guest may move, but {'; '.join(found)}"
+        )
 
 
 @pytest.mark.claim("preset.time_untouched")
 @every_irqchip
 @pytest.mark.keeps("irqchip")
-def test_clocks_before_first_run(loaded: Guest) -> None:
+@every_way
+def test_clocks_before_first_run(loaded: Guest, way: WayOut) -> None:
     """The TSC, its offset and adjustment, and the VM's clock."""
-    require_same_clocks(loaded, "before the first run of the guest")
+    require_same_clocks(loaded, way, "before the first run of the guest")
 
 
 @pytest.mark.claim("preset.time_untouched")
 @irqchip_in_kernel
 @pin_guest_program("events")
 @timers
-def test_clocks_with_a_timer(ticking: Guest, timer: str) -> None:
+@every_way
+def test_clocks_with_a_timer(ticking: Guest, timer: str, way: WayOut) -> None:
     """The same and the timer, which is far from its end: it is kept, and does not fire."""
     start(ticking, timer, FAR_NS)
     what = f"with a timer far ahead ({timer})"
-    require_same_clocks(ticking, what)
+    require_same_clocks(ticking, way, what)
     with Running(ticking) as running:
         running.wait_for_progress()
         ticking.stop()
     assert not ticking.ticks, (
-        f"After immediate runs {what}, the guest must take no interrupt of it, but it took "
+        f"After runs {what}{way.said}, the guest must take no interrupt of it, but it took "
         f"{ticking.ticks}"
     )
 
@@ -95,12 +104,13 @@ def test_clocks_with_a_timer(ticking: Guest, timer: str) -> None:
 @irqchip_in_kernel
 @pin_guest_program("events")
 @timers
-def test_timer_fires_once(ticking: Guest, timer: str) -> None:
-    """A timer that ends after immediate runs fires in the next normal run, and not again."""
+@every_way
+def test_timer_fires_once(ticking: Guest, timer: str, way: WayOut) -> None:
+    """A timer that ends after such runs fires in the next normal run, and not again."""
     for number, times in enumerate(TIMES, start=1):
         start(ticking, timer, here().choose(NEAR_NS, 10 * NEAR_NS))
-        circumstance = f"After {times} immediate runs with a timer that goes ({timer})"
-        immediate(ticking, times, circumstance)
+        circumstance = f"After {times} runs with a timer that goes ({timer})"
+        ended(ticking, way, times, circumstance)
         with CountingHandler(KICK), Running(ticking) as running:
             running.wait_until(
                 lambda number=number: ticking.ticks >= number,
@@ -108,7 +118,7 @@ def test_timer_fires_once(ticking: Guest, timer: str) -> None:
             )
             running.wait_for_progress()
             running.stop_by(KICK)
-        require_ticks(ticking, number, circumstance)
+        require_ticks(ticking, number, circumstance + way.said)
 
 
 def reads(guest: Guest) -> tuple[int, int, int]:
@@ -123,7 +133,8 @@ def reads(guest: Guest) -> tuple[int, int, int]:
 @every_irqchip
 @pytest.mark.keeps("irqchip")
 @pin_guest_program("time_stamp")
-def test_guest_reads_the_same_time(loaded: Guest) -> None:
+@every_way
+def test_guest_reads_the_same_time(loaded: Guest, way: WayOut) -> None:
     """The guest's own reading of the TSC lies between what KVM gives before and after it."""
     loaded.set_data(0, 1)
     for _ in range(2):  # no immediate run before both: what it breaks is not to be a reason to skip
@@ -132,8 +143,9 @@ def test_guest_reads_the_same_time(loaded: Guest) -> None:
             pytest.skip(reason("no_steady_tsc", f"{found:#x} is not {before:#x} to {after:#x}"))
     # The first ends the port access: from there on nothing is left to complete.
     for times in (1, *TIMES):
-        circumstance = f"After {times} immediate runs"
-        immediate(loaded, times, circumstance)
+        circumstance = f"After {times} runs"
+        ended(loaded, way, times, circumstance)
+        circumstance += way.said
         before, found, after = reads(loaded)
         assert before <= found <= after, (
             f"{circumstance}, the TSC that the guest reads must be the one that KVM tells, but it "
@@ -146,7 +158,10 @@ def test_guest_reads_the_same_time(loaded: Guest) -> None:
 @every_irqchip
 @pytest.mark.keeps("irqchip")
 def test_pages_of_time(loaded: Guest) -> None:
-    """kvmclock's page and that of the stolen time are written on the way into the guest only."""
+    """kvmclock's page and that of the stolen time are written on the way into the guest only.
+
+    Which a run that a signal ends is.
+    """
     clocks.use_pages(loaded.vcpu)
     warm_up(loaded)
     before = clocks.pages(loaded.ram)
@@ -155,7 +170,7 @@ def test_pages_of_time(loaded: Guest) -> None:
     )
     for times in TIMES:
         circumstance = f"In {times} immediate runs"
-        immediate(loaded, times, circumstance)
+        ended(loaded, BYTE, times, circumstance)
         after = clocks.pages(loaded.ram)
         found = [
             f"{name} went from {value} to {after[name]}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.host.features import reason
+from harness.kvm.abi import constant
 from harness.kvm.guest import Guest, SecondProcessor
 from harness.kvm.kicked_here import until_asleep, until_progress
 from harness.require import require_runs_on
@@ -27,8 +28,10 @@ def waiting(capability: int, loaded: Guest) -> SecondProcessor:
 
 @pytest.mark.claim("signals.every_kind")
 @irqchip_in_kernel
-def test_kinds_while_it_waits_to_be_started(waiting: SecondProcessor) -> None:
-    """kvm_arch_vcpu_ioctl_run(), KVM_MP_STATE_UNINITIALIZED: a wait of its own."""
+@pytest.mark.parametrize("state", ["uninitialized", "init_received"])
+def test_kinds_while_it_waits_to_be_started(waiting: SecondProcessor, state: str) -> None:
+    """For INIT, kvm_arch_vcpu_ioctl_run() has a wait of its own; for SIPI, it is vcpu_block()."""
+    waiting.vcpu.set_mp_state(constant(f"KVM_MP_STATE_{state.upper()}"))
     require_each_kind_ends(
         waiting, lambda: until_asleep(waiting), "while the processor waits to be started"
     )

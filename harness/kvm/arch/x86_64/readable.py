@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from harness.kvm import abi
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import ioctls, state
+from harness.kvm.arch.x86_64 import clocks, ioctls, state
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -24,8 +24,8 @@ Part = Mapping[str, int]
 #: What goes on by itself while the vCPU does not run, and why: it is not compared.
 COUNTS_TIME: Mapping[str, str] = {
     "msr 0x10": "the time-stamp counter",
-    "msr 0x40000010": "Hyper-V's run time of the virtual processor (TLFS 4.0, 12.4)",
-    "msr 0x40000020": "Hyper-V's reference counter (TLFS 4.0, 12.4)",
+    "msr 0x40000010": "Hyper-V's run time of the virtual processor (TLFS 4.0, 12.4): its thread's",
+    "msr 0x40000020": "Hyper-V's reference counter (TLFS 4.0, 12.4): the VM's clock",
     "lapic 0x390": "what is left of the APIC timer's count",
     "clock": "the VM's clock (api.rst 4.29)",
     "statistic host_state_reload": "each call that puts the vCPU back counts (svm_vcpu_put())",
@@ -67,12 +67,20 @@ COMPLETION_CHANGES: Mapping[str, str] = {
 #: What userspace cannot read, or only by a call that changes it, and who looks at it instead.
 NOT_READ: Mapping[str, str] = {
     "guest debug": "KVM_GET_GUEST_DEBUG was never built; states.single_step looks at steps taken",
-    "dirty bitmap": "KVM_GET_DIRTY_LOG clears it; races.quiet looks at it",
+    "dirty bitmap": "KVM_GET_DIRTY_LOG clears it, unless that is done by hand; races.quiet looks",
     "dirty ring": "memory shared with KVM; states.dirty_ring looks at it",
     "AMX tiles": "a guest has them only where its process asked for them (arch_prctl)",
     "statistics of the VM": "the host's memory management moves them at any time",
     "XSTATE_BV": "what the processor found in use; a component in its first state may be so or not",
     "requests": "what KVM owes a vCPU shows in the next run: preset.requests_kept",
+    "other statistics": "what the host does for its own sake (tlb_flush, l1d_flush), and what "
+    "later kernels count: nobody has promised when",
+    "Xen's attributes": "the runstate is the scheduler's (kvm_xen_runstate_set_preempted()), and "
+    "to ask for the timer (KVM_XEN_VCPU_GET_ATTR) delivers it where it is over",
+    "KVM_GET_ONE_REG": "of x86 it has MSRs, and a shadow stack's pointer, which no program has",
+    "supervisor components": "KVM_GET_XSAVE has none; what they hold are MSRs, which are compared",
+    "unsteady TSC offset": "where the host's TSC is unstable each call sets the guest's anew",
+    "refused parts": "what this KVM answers with EINVAL, ENXIO or ENOTTY: it has not got it",
 }
 
 _APIC_STEP = 0x10  # a register of 32 bits at each
@@ -280,8 +288,13 @@ def _tsc_khz(vcpu: Vcpu, _vm: Vm) -> Part:
     return {"": ioctls.tsc_khz(vcpu)}
 
 
-#: What KVM counts of the guest. Left out is what the host does for its own sake, tlb_flush and
-#: l1d_flush, and what a later kernel counts: nobody has promised when.
+def _tsc_offset(vcpu: Vcpu, _vm: Vm) -> Part:
+    """On a host whose TSC is unstable each call sets it anew, and it is no part."""
+    first, second = clocks.tsc_offset(vcpu), clocks.tsc_offset(vcpu)
+    return {"": second} if first == second else {}
+
+
+#: What KVM counts of the guest. The others are left out: see `NOT_READ`.
 _STATISTICS = (
     *("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio_spte_created"),
     *("pf_guest", "invlpg", "exits", "io_exits", "mmio_exits", "signal_exits", "irq_exits"),
@@ -328,5 +341,6 @@ _PARTS: Mapping[str, Callable[[Vcpu, Vm], Part]] = {
     "clock": _clock,
     "cpuid": _cpuid,
     "tsc_khz": _tsc_khz,
+    "tsc_offset": _tsc_offset,
     "statistic": _statistics,
 }
