@@ -94,6 +94,13 @@ class Architecture(Protocol):
         Slower than `registers()`: for the ends of a loop. Raises `KvmError`.
         """
 
+    def fill(self, vcpu: Vcpu, vm: Vm) -> None:
+        """Values in what of `whole()` would else be zero, so that a loss of it is seen.
+
+        For a vCPU at its program's entry: up to its first interrupt a program does the same as
+        without. Interrupts may be held off by it. Raises `KvmError`.
+        """
+
     def program_counter(self, vcpu: Vcpu) -> int:
         """Address of the next instruction, relative to the base of the code segment."""
 

@@ -18,6 +18,7 @@ from harness.kvm import abi
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.arch.x86_64.devices import CHANNELS, SPEECH, answer, said
+from harness.kvm.arch.x86_64.patterns import fill
 from harness.kvm.arch.x86_64.readable import (
     COMPLETION_CHANGES,
     COUNTS_RUNS,
@@ -64,6 +65,7 @@ __all__ = [
     "deliver_interrupt",
     "enable_hypercall_exits",
     "enter",
+    "fill",
     "halted",
     "hypercall_program",
     "nested_program",
