@@ -151,10 +151,10 @@ class Guest(Closing):
 
     def whole(self) -> WholeState:
         """All that KVM lets userspace read, and all memory. Only while no KVM_RUN is under way."""
-        values = self.architecture.whole(self.vcpu, self.vm)
-        timeless = values.keys() - self.architecture.COUNTS_TIME.keys()
-        memory = self.ram.read(0, self.ram.size)
-        return WholeState({name: values[name] for name in timeless}, memory)
+        values = dict(self.architecture.whole(self.vcpu, self.vm))
+        for name in self.architecture.COUNTS_TIME:
+            values.pop(name, None)
+        return WholeState(values, self.ram.read(0, self.ram.size))
 
     def statistic(self, name: str) -> int | None:
         """One of KVM's statistics of the vCPU; None where this kernel has it not.

@@ -10,7 +10,13 @@ import pytest
 from harness.devices import CrossingWindow
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
-from harness.require import require_accumulator, require_ended, require_no_progress
+from harness.require import (
+    may_complete,
+    require_accumulator,
+    require_ended,
+    require_no_progress,
+    require_same_state,
+)
 from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import every_guest_mode, every_way, first_and_later_turn, pin_device
 
@@ -23,6 +29,7 @@ def finish(device: CrossingWindow, circumstance: str, way: WayOut = BYTE) -> Non
     """Runs of this way until EINTR. Those before it bring the next piece, and nothing else runs."""
     __tracebackhide__ = True
     guest = device.guest
+    whole = guest.whole()
     before = guest.witness().without(guest.architecture.COMPLETION_REGISTERS)
     for number in range(1, device.size + 1):
         said = f"{circumstance}, on re-entry {number}"
@@ -40,6 +47,8 @@ def finish(device: CrossingWindow, circumstance: str, way: WayOut = BYTE) -> Non
             f"{device.size} bytes, but not one ended with EINTR"
         )
     device.require_whole(circumstance)
+    said = f"{circumstance} and its last re-entry{way.said}"
+    require_same_state(whole, guest.whole(), said, may_complete(guest, way))
 
 
 @pytest.mark.claim("completion.fragments")

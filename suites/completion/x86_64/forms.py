@@ -188,6 +188,7 @@ def to_ram(width: int) -> Iterator[Form]:
     yield Form(
         *("MOVS to RAM across pages", 8, across, (loaded,), half),
         holds=(loaded,),
+        registers={"rsi": half + width, "rdi": across + width},
         ram={across: held},
     )
 

@@ -18,8 +18,9 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.speech import Word
-from harness.require import require_ended, require_said
-from harness.ways import BYTE, SIGNAL, WayOut
+from harness.kvm.whole import WholeState
+from harness.require import may_complete, require_ended, require_said, require_same_state
+from harness.ways import BYTE, SIGNAL, WAYS, WayOut
 from suites.completion.completed import require_logged
 from suites.completion.x86_64 import forms
 from suites.completion.x86_64.forms import Form
@@ -99,7 +100,7 @@ class Turns:
         guest, window = self.guest, self.window
         said = self.begin(form)
         while True:
-            self.complete(way, said)
+            self.complete(way, said, form)
             if not form.repeats:
                 window.require_moved(form.moves, f"{said}, before EINTR")
                 self.require_left(form, said)
@@ -112,8 +113,10 @@ class Turns:
         window.require_moved(form.moves, f"{said} and a normal run")
         self.require_past(form, said)
 
-    def complete(self, way: WayOut, said: str) -> None:
+    def complete(self, way: WayOut, said: str, form: Form) -> None:
         """Re-entries, each of which may bring the next piece, until EINTR; nothing else runs."""
+        # What is left by the byte does not hang on the thread, and to ask for all of it takes long.
+        whole = self.guest.whole() if way in WAYS else None
         before = self._mailbox()
         for _ in range(MOST_PIECES):
             result = way.run(self.guest)
@@ -123,9 +126,19 @@ class Turns:
             )
             if result.value != 0:
                 require_ended(result, way, f"{said} and a re-entry")
+                if whole is not None:
+                    self._require_rest(whole, way, said, form)
                 return
             self.window.serve(result, said)
         raise AssertionError(f"{said}, {MOST_PIECES} re-entries{way.said} gave no EINTR")
+
+    def _require_rest(self, whole: WholeState, way: WayOut, said: str, form: Form) -> None:
+        """Nothing has changed but the registers and the memory that the form names."""
+        __tracebackhide__ = True
+        wanted = whole if form.repeats else whole.with_memory(form.ram)
+        may_change = may_complete(self.guest, way, form.registers)
+        said = f"{said} and a re-entry{way.said}"
+        require_same_state(wanted, self.guest.whole(), said, may_change)
 
     def _mailbox(self) -> bytes:
         return self.guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE)
@@ -245,7 +258,7 @@ def test_what_a_completion_stores_is_logged(loaded: Guest) -> None:
     for form in forms.to_ram(turns.width):
         said = turns.begin(form)
         loaded.vm.dirty_pages(RAM_SLOT)
-        turns.complete(BYTE, said)
+        turns.complete(BYTE, said, form)
         turns.require_left(form, said)
         require_logged(loaded, form.ram, f"{said} and its completion by an immediate run")
         require_said(loaded.vcpu.run_raw(), Word.SYNC, f"{said}, in a normal run")
