@@ -14,7 +14,7 @@ from harness.require import (
     may_complete,
     require_accumulator,
     require_ended,
-    require_no_progress,
+    require_only_completed,
     require_same_state,
 )
 from harness.ways import BYTE, SIGNAL, WayOut
@@ -29,15 +29,13 @@ def finish(device: CrossingWindow, circumstance: str, way: WayOut = BYTE) -> Non
     """Runs of this way until EINTR. Those before it bring the next piece, and nothing else runs."""
     __tracebackhide__ = True
     guest = device.guest
-    whole = guest.whole()
-    before = guest.witness().without(guest.architecture.COMPLETION_REGISTERS)
+    whole, before = guest.whole(), guest.witness()
     for number in range(1, device.size + 1):
         said = f"{circumstance}, on re-entry {number}"
         result = way.run(guest)
         if result.value != 0:
             require_ended(result, way, said)
-        after = way.uncounted(before, guest.witness())
-        require_no_progress(before, after, said + way.said)
+        require_only_completed(before, guest, said, way)
         if result.value != 0:
             break
         device.take_piece(result, said + way.said)

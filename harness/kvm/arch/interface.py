@@ -27,7 +27,9 @@ class Architecture(Protocol):
     """Who may keep the interrupt controller, from nobody in the kernel to all of it."""
     COMPLETION_REGISTERS: tuple[str, ...]
     """What the end of one read, write or call of the I/O programs may change, of `registers()`:
-    the destination, the program counter, and flags that no program looks at."""
+    the destination and the program counter."""
+    COMPLETION_BITS: Mapping[str, int]
+    """Bits of other registers that it may change."""
     STATISTICS: Mapping[str, str]
     """KVM's names for the statistics `interrupts` (injected) and `halts` (of the guest)."""
     SPEECH: Speech

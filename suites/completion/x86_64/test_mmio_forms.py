@@ -7,6 +7,7 @@ emulator, and the last of several pieces leaves the kernel in another KVM_RUN th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,7 @@ from harness.kvm.whole import WholeState
 from harness.require import may_complete, require_ended, require_said, require_same_state
 from harness.ways import BYTE, SIGNAL, WAYS, WayOut
 from suites.completion.completed import require_logged
-from suites.completion.x86_64 import forms
+from suites.completion.x86_64 import flags, forms
 from suites.completion.x86_64.forms import Form
 from suites.dimensions import only_on, pin_guest_mode, pin_guest_program
 
@@ -117,7 +118,7 @@ class Turns:
         """Re-entries, each of which may bring the next piece, until EINTR; nothing else runs."""
         # What is left by the byte does not hang on the thread, and to ask for all of it takes long.
         whole = self.guest.whole() if way in WAYS else None
-        before = self._mailbox()
+        registers, before = self._registers(), self._mailbox()
         for _ in range(MOST_PIECES):
             result = way.run(self.guest)
             assert self._mailbox() == before, (
@@ -126,11 +127,28 @@ class Turns:
             )
             if result.value != 0:
                 require_ended(result, way, f"{said} and a re-entry")
+                self._require_registers(registers, f"{said} and its completion{way.said}", form)
                 if whole is not None:
                     self._require_rest(whole, way, said, form)
                 return
             self.window.serve(result, said)
         raise AssertionError(f"{said}, {MOST_PIECES} re-entries{way.said} gave no EINTR")
+
+    def _registers(self) -> Mapping[str, int]:
+        return self.guest.architecture.registers(self.guest.vcpu)
+
+    def _require_registers(self, before: Mapping[str, int], said: str, form: Form) -> None:
+        """As before, but for those that the form names: at its first exit it has changed none."""
+        __tracebackhide__ = True
+        found = self._registers()
+        for name, value in before.items():
+            passed = self.guest.architecture.COMPLETION_BITS.get(name, 0)
+            if name == "rflags":
+                passed |= form.undefined
+                value = value if form.flags is None else value & ~flags.STATUS | form.flags
+            assert name in ("rip", *form.registers) or not (found[name] ^ value) & ~passed, (
+                f"{said}, {name} must be {value:#x}, but it is {found[name]:#x}"
+            )
 
     def _require_rest(self, whole: WholeState, way: WayOut, said: str, form: Form) -> None:
         """Nothing has changed but the registers and the memory that the form names."""
@@ -145,7 +163,7 @@ class Turns:
 
     def require_left(self, form: Form, said: str) -> None:
         """Registers and memory are as the instruction leaves them."""
-        found = self.guest.architecture.registers(self.guest.vcpu)
+        found = self._registers()
         for name, value in form.registers.items():
             assert found[name] == value, (
                 f"{said} and its completion, {name} must be {value:#x}, but it is {found[name]:#x}"

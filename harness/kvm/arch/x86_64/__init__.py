@@ -44,6 +44,7 @@ from harness.native import ffi, lib
 
 __all__ = [
     "CHANNELS",
+    "COMPLETION_BITS",
     "COMPLETION_CHANGES",
     "COMPLETION_REGISTERS",
     "COUNTS_RUNS",
@@ -83,8 +84,9 @@ __all__ = [
 NAME = "x86_64"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none", "split", "full")
-# RFLAGS for its resume flag only, which some processors set at an exit.
-COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip", "rflags")
+COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip")
+# The resume flag, which some processors set at an exit, and the end of an instruction clears.
+COMPLETION_BITS: Mapping[str, int] = {"rflags": 1 << 16}
 STATISTICS: Mapping[str, str] = {"interrupts": "irq_injections", "halts": "halt_exits"}
 FAST_PATHS: Mapping[str, str] = {"deadline": "deadline_writer", "icr": "icr_writer"}
 

@@ -47,6 +47,7 @@ _PKRU = 9  # a component of which only the low half counts
 _FREE_COMPONENTS = (2, 5, 6, 7)
 _FCW, _MXCSR = 0x027F, 0x1F80 | 1 << 15  # double precision; flush to zero
 _FS_BASE, _GS_BASE, _CR2 = 0x1_2340, 0x2_3450, 0xCAFE_F00D
+_RFLAGS = 1 << 10 | 1 << 18 | 1 << 21  # DF, AC, ID: no program has a use of them
 _LONG_ONLY = tuple(f"r{number}" for number in range(8, 16))  # which no program uses before it sets
 _IN_SERVICE, _WAITS = 0x61, 0x31  # vectors; the waiting one has the lower priority
 
@@ -81,6 +82,7 @@ def _where_it_is(change: Callable[[], None]) -> None:
 
 def _general(vcpu: Vcpu, _vm: Vm) -> None:
     regs = ioctls.get_regs(vcpu)
+    regs.rflags |= _RFLAGS
     for number, name in enumerate(_LONG_ONLY):
         setattr(regs, name, int.from_bytes(_pattern(8, 0x20 + number), "little"))
     ioctls.set_regs(vcpu, regs)
