@@ -7,7 +7,7 @@ emulator, and the last of several pieces leaves the kernel in another KVM_RUN th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -268,16 +268,18 @@ def test_half_of_it_in_memory_by_normal_runs(loaded: Guest) -> None:
 
 
 @pytest.mark.claim("completion.read_modify_write")
-def test_what_a_completion_stores_is_logged(loaded: Guest) -> None:
+def test_what_a_completion_stores_is_logged(
+    dirty_pages: Callable[[Guest], set[int]], loaded: Guest
+) -> None:
     """api.rst 4.8, KVM_GET_DIRTY_LOG: "pages dirtied since the last call", by the guest's own
     instructions, also where the end of one is left to KVM."""
     turns = Turns(loaded)
     loaded.vm.start_dirty_log(RAM_SLOT)
     for form in forms.to_ram(turns.width):
         said = turns.begin(form)
-        loaded.vm.dirty_pages(RAM_SLOT)
+        dirty_pages(loaded)
         turns.complete(BYTE, said, form)
         turns.require_left(form, said)
-        require_logged(loaded, form.ram, f"{said} and its completion by an immediate run")
+        require_logged(dirty_pages(loaded), form.ram, f"{said} and an immediate run")
         require_said(loaded.vcpu.run_raw(), Word.SYNC, f"{said}, in a normal run")
         turns.require_past(form, said)
