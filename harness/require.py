@@ -149,10 +149,11 @@ def require_signal_at_entry(guest: Guest, circumstance: str) -> RunResult:
     `require_stopped` with SIGNAL brings its own; this is for the tests of signals and of masks.
     """
     __tracebackhide__ = True
-    before = guest.witness()
+    whole, before = guest.whole(), guest.witness()
     result = guest.vcpu.run_raw(progress_forbidden=True)
     require_signal_exit(result, circumstance)
     require_no_progress(before, SIGNAL.uncounted(before, guest.witness()), circumstance)
+    require_same_state(whole, guest.whole(), circumstance, SIGNAL.counts(guest.architecture))
     return result
 
 
@@ -192,22 +193,38 @@ def require_completion(
     for the test to say, and what is in the guest's memory where the operation ends there.
     """
     __tracebackhide__ = True
-    architecture = guest.architecture
-    passed = {*architecture.COMPLETION_REGISTERS, *also}
-    before, whole = guest.witness().without(passed), guest.whole()
+    before, whole = guest.witness(), guest.whole()
     result = way.run(guest)
     said = f"{circumstance} and a re-entry"
     require_ended(result, way, said)
-    after = way.uncounted(before, guest.witness())
-    require_no_progress(before, after, said + way.said)
-    elsewhere = {
-        *way.counts(architecture),
-        *architecture.COMPLETION_CHANGES,
-        *also,
-        *(f"regs {each}" for each in passed),
-    }
-    require_same_state(whole, guest.whole(), said + way.said, elsewhere)
+    require_only_completed(before, guest, said, way, also)
+    require_same_state(whole, guest.whole(), said + way.said, may_complete(guest, way, also))
     return result
+
+
+def require_only_completed(
+    before: Witness, guest: Guest, circumstance: str, way: WayOut, also: Collection[str] = ()
+) -> None:
+    """Since then a run of this way has ended an operation, and the guest executed nothing more."""
+    __tracebackhide__ = True
+    architecture = guest.architecture
+    after = way.uncounted(before, guest.witness())
+    require_no_progress(
+        before.before_completion(architecture, also),
+        after.before_completion(architecture, also),
+        circumstance + way.said,
+    )
+
+
+def may_complete(guest: Guest, way: WayOut, also: Collection[str] = ()) -> Collection[str]:
+    """Names of `Guest.whole()` that may change where a run of this way ends one operation.
+
+    `also` has registers, and names of the whole state.
+    """
+    architecture = guest.architecture
+    registers = (*architecture.COMPLETION_REGISTERS, *architecture.COMPLETION_BITS, *also)
+    of_registers = (f"regs {each}" for each in registers)
+    return {*way.counts(architecture), *architecture.COMPLETION_CHANGES, *also, *of_registers}
 
 
 def require_accumulator(guest: Guest, value: int, circumstance: str) -> None:

@@ -122,6 +122,7 @@ called:
 	END_FORM
 	FORM 23
 	mov	SI, BX			/* the new value; ax is what is expected */
+	test	SP, SP			/* no zero flag before it */
 	cmpxchg	BX, (DI)
 	END_FORM
 	FORM 24

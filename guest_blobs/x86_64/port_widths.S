@@ -2,8 +2,9 @@
 /*
  * port_widths: reads 1, 2 or 4 bytes from a port into a register that has bits above them.
  *
- * Phases: 1 before and at the in (PORT_IN); 2 after it, before and at the out (PORT_SYNC).
- * Data in:  data[3] the bytes: 1, 2 or 4; data[6] what eax/rax holds before.
+ * Phases: 1 before and at the in (PORT_IN); 2 after it, before and at the out.
+ * Data in:  data[3] the bytes: 1, 2 or 4; data[6] what eax/rax holds before; data[4] the port of
+ *           the out.
  * Data out: data[0] eax/rax after the in (long mode: all 64 bits); data[1] + 1 once instructions
  *           after the in ran.
  * Leaves: when the stop word is set, after a turn.
@@ -29,7 +30,8 @@ done:
 	mov	AX, DATA_WORD(0)
 	COUNT	DATA_WORD(1)
 	ENTER_PHASE 2
-	outb	%al, $PORT_SYNC
+	mov	DATA_WORD(4), DX
+	outb	%al, %dx
 	BEAT
 	POLL_STOP
 	jmp	turn

@@ -37,10 +37,16 @@ class Witness:
     exits: int | None
     signal_exits: int | None
 
-    def without(self, registers: Collection[str]) -> Witness:
-        """The same, but these registers do not count."""
-        kept = {name: value for name, value in self.registers.items() if name not in registers}
-        return replace(self, registers=kept)
+    def before_completion(self, architecture: Architecture, also: Collection[str] = ()) -> Witness:
+        """The same; what the end of an operation may change, and `also`, does not count."""
+        return replace(
+            self,
+            registers={
+                name: value & ~architecture.COMPLETION_BITS.get(name, 0)
+                for name, value in self.registers.items()
+                if name not in architecture.COMPLETION_REGISTERS and name not in also
+            },
+        )
 
     def differences(self, later: Witness) -> list[str]:
         """What the guest did between two witnesses, one clause a difference; empty: nothing."""
@@ -151,10 +157,10 @@ class Guest(Closing):
 
     def whole(self) -> WholeState:
         """All that KVM lets userspace read, and all memory. Only while no KVM_RUN is under way."""
-        values = self.architecture.whole(self.vcpu, self.vm)
-        timeless = values.keys() - self.architecture.COUNTS_TIME.keys()
-        memory = self.ram.read(0, self.ram.size)
-        return WholeState({name: values[name] for name in timeless}, memory)
+        values = dict(self.architecture.whole(self.vcpu, self.vm))
+        for name in self.architecture.COUNTS_TIME:
+            values.pop(name, None)
+        return WholeState(values, self.ram.read(0, self.ram.size))
 
     def statistic(self, name: str) -> int | None:
         """One of KVM's statistics of the vCPU; None where this kernel has it not.

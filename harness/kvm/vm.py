@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from typing import Any
 
 from harness.closing import Closing
 from harness.kvm import abi, offers
-from harness.kvm.memory import Memory
+from harness.kvm.abi import KvmError
+from harness.kvm.memory import PAGE_BYTES, Memory
 from harness.kvm.stats import Stats
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
 # 6.1 named a second one for kernels with weaker memory ordering; both mean the same ring.
 _DIRTY_RINGS = ("KVM_CAP_DIRTY_LOG_RING_ACQ_REL", "KVM_CAP_DIRTY_LOG_RING")
+_RING_SIZES = tuple(PAGE_BYTES << doubled for doubled in range(5))  # KVM names no smallest
 
 
 class Vm(Closing):
@@ -154,6 +157,18 @@ class Vm(Closing):
         if value == 0:
             self._ring_bytes = size
         return value
+
+    def enable_smallest_dirty_ring(self) -> None:
+        """The smallest that this KVM takes, for each vCPU to come. Only where one is offered.
+
+        Raises `KvmError`.
+        """
+        for size in _RING_SIZES:
+            answer = self.enable_dirty_ring_raw(size)
+            if answer != -errno.EINVAL:
+                break
+        if answer:
+            raise KvmError("KVM_ENABLE_CAP of a dirty ring", -answer)
 
     def set_halt_poll(self, nanoseconds: int) -> bool:
         """The longest time that a halted vCPU is polled for before it sleeps (api.rst 7.20).

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MOST_TOLD = 6
 
@@ -23,16 +23,23 @@ class WholeState:
         the memory's.
         """
         found = []
-        for name in sorted(self.values.keys() | later.values.keys()):
-            if any(f"{name} ".startswith((f"{each} ", f"{each}.")) for each in without):
-                continue
-            before, after = self.values.get(name), later.values.get(name)
-            if before != after:
-                found.append(clause(name, before, after))
+        passed = tuple(end for each in without for end in (f"{each} ", f"{each}."))
+        # Nearly always nothing has changed, and of so many names that is soon said.
+        changed = dict(self.values.items() ^ later.values.items())
+        for name in sorted(changed):
+            if not f"{name} ".startswith(passed):
+                found.append(clause(name, self.values.get(name), later.values.get(name)))
         if self.memory != later.memory and "memory" not in without:
             place = next(at for at, one in enumerate(self.memory) if one != later.memory[at])
             found.append(f"the guest's memory changed, first at {place:#x}")
         return found
+
+    def with_memory(self, stored: Mapping[int, bytes]) -> WholeState:
+        """The same, once these bytes were stored to the guest's memory, by offset."""
+        memory = bytearray(self.memory)
+        for place, data in stored.items():
+            memory[place : place + len(data)] = data
+        return replace(self, memory=bytes(memory))
 
 
 def told(differences: list[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.devices import Device
-from harness.kvm.guest import RAM_SLOT, Guest, create
+from harness.kvm.guest import Guest, create
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
 from harness.require import require_accumulator, require_completion, require_stopped
@@ -82,15 +82,15 @@ def require_read_saved(device: Device, kvm: System, words: Accesses) -> None:
         device.require_in_step(1, 0, said)
 
 
-def require_logged(guest: Guest, stored: Mapping[int, bytes], circumstance: str) -> None:
-    """The pages of RAM to which this was stored are in the dirty log."""
+def require_logged(dirty: set[int], stored: Mapping[int, bytes], circumstance: str) -> None:
+    """The pages of RAM to which this was stored are among those that a dirty log named."""
     __tracebackhide__ = True
     pages = {
         (place + offset) // PAGE_BYTES
         for place, data in stored.items()
         for offset in range(len(data))
     }
-    missing = pages - guest.vm.dirty_pages(RAM_SLOT)
+    missing = pages - dirty
     if missing:
         raise AssertionError(
             f"{circumstance}, the dirty log must name the pages to which it stored, but it lacks "

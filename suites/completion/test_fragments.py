@@ -10,7 +10,13 @@ import pytest
 from harness.devices import CrossingWindow
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
-from harness.require import require_accumulator, require_ended, require_no_progress
+from harness.require import (
+    may_complete,
+    require_accumulator,
+    require_ended,
+    require_only_completed,
+    require_same_state,
+)
 from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import every_guest_mode, every_way, first_and_later_turn, pin_device
 
@@ -23,14 +29,13 @@ def finish(device: CrossingWindow, circumstance: str, way: WayOut = BYTE) -> Non
     """Runs of this way until EINTR. Those before it bring the next piece, and nothing else runs."""
     __tracebackhide__ = True
     guest = device.guest
-    before = guest.witness().without(guest.architecture.COMPLETION_REGISTERS)
+    whole, before = guest.whole(), guest.witness()
     for number in range(1, device.size + 1):
         said = f"{circumstance}, on re-entry {number}"
         result = way.run(guest)
         if result.value != 0:
             require_ended(result, way, said)
-        after = way.uncounted(before, guest.witness())
-        require_no_progress(before, after, said + way.said)
+        require_only_completed(before, guest, said, way)
         if result.value != 0:
             break
         device.take_piece(result, said + way.said)
@@ -40,6 +45,8 @@ def finish(device: CrossingWindow, circumstance: str, way: WayOut = BYTE) -> Non
             f"{device.size} bytes, but not one ended with EINTR"
         )
     device.require_whole(circumstance)
+    said = f"{circumstance} and its last re-entry{way.said}"
+    require_same_state(whole, guest.whole(), said, may_complete(guest, way))
 
 
 @pytest.mark.claim("completion.fragments")

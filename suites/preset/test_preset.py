@@ -25,6 +25,7 @@ from harness.require import (
     require_untouched,
 )
 from harness.undisturbed import Tried, kicked_run, undisturbed
+from harness.ways import BYTE
 from suites.dimensions import KICK, every_guest_mode, every_irqchip
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -107,19 +108,21 @@ def test_zero_runs_the_guest(loaded: Guest) -> None:
 @every_guest_mode
 def test_many_in_a_row(ready: Guest) -> None:
     """Sticky: the kernel never clears the byte, however often it is seen."""
-    before = ready.witness()
+    whole, before = ready.whole(), ready.witness()
     ready.vcpu.immediate_exit = 1
     result = ready.vcpu.run_many_raw(REPEATS)
     require_eintr(result, f"On run {result.runs:,} in a row with immediate_exit=1 left set")
     ready.vcpu.immediate_exit = 0
-    require_no_progress(before, ready.witness(), f"In {REPEATS} runs with immediate_exit=1")
+    said = f"In {REPEATS} runs with immediate_exit=1"
+    require_no_progress(before, ready.witness(), said)
+    require_same_state(whole, ready.whole(), said, BYTE.counts(ready.architecture))
     require_runs_on(ready, f"After {REPEATS} immediate runs, with the byte cleared")
 
 
 @pytest.mark.claim("preset.repeats")
 def test_rare_loss(ready: Guest) -> None:
     """The same so often that a kernel which overlooks the byte once in 100,000 runs is found."""
-    before = ready.witness()
+    whole, before = ready.whole(), ready.witness()
     ready.vcpu.immediate_exit = 1
     for batch in range(BATCHES):
         result = ready.vcpu.run_many_raw(REPEATS)
@@ -128,6 +131,7 @@ def test_rare_loss(ready: Guest) -> None:
     ready.vcpu.immediate_exit = 0
     said = f"In {BATCHES * REPEATS:,} runs with immediate_exit=1"
     require_no_progress(before, ready.witness(), said)
+    require_same_state(whole, ready.whole(), said, BYTE.counts(ready.architecture))
 
 
 @pytest.mark.claim("preset.not_written")

@@ -8,8 +8,14 @@ from dataclasses import replace
 from harness.kvm.guest import Guest
 from harness.kvm.raw_mask import BlockedAll
 from harness.kvm.signals import Blocked
-from harness.require import require_left, require_no_progress, require_signal_exit
+from harness.require import (
+    require_left,
+    require_no_progress,
+    require_same_state,
+    require_signal_exit,
+)
 from harness.undisturbed import Tried, undisturbed
+from harness.ways import SIGNAL
 
 
 def require_lets_in(
@@ -23,13 +29,14 @@ def require_lets_in(
     said = f"With signal {number} pending, {circumstance}"
     guest.stop()
     blocked.send(number)
-    before = guest.witness()
+    whole, before = guest.whole(), guest.witness()
     result = guest.vcpu.run_raw()
     found = blocked.take(number)
     require_signal_exit(result, said)
     # The one statistic that such a run counts.
     after = replace(guest.witness(), signal_exits=before.signal_exits)
     require_no_progress(before, after, said)
+    require_same_state(whole, guest.whole(), said, SIGNAL.counts(guest.architecture))
     assert found == 1, f"{said}, it must stay pending once, but it is pending {found} times"
 
 

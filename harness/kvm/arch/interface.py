@@ -27,7 +27,9 @@ class Architecture(Protocol):
     """Who may keep the interrupt controller, from nobody in the kernel to all of it."""
     COMPLETION_REGISTERS: tuple[str, ...]
     """What the end of one read, write or call of the I/O programs may change, of `registers()`:
-    the destination, the program counter, and flags that no program looks at."""
+    the destination and the program counter."""
+    COMPLETION_BITS: Mapping[str, int]
+    """Bits of other registers that it may change."""
     STATISTICS: Mapping[str, str]
     """KVM's names for the statistics `interrupts` (injected) and `halts` (of the guest)."""
     SPEECH: Speech
@@ -92,6 +94,13 @@ class Architecture(Protocol):
         """Everything that KVM lets userspace read of the vCPU and its VM, as numbers by name.
 
         Slower than `registers()`: for the ends of a loop. Raises `KvmError`.
+        """
+
+    def fill(self, vcpu: Vcpu, vm: Vm) -> None:
+        """Values in what of `whole()` would else be zero, so that a loss of it is seen.
+
+        For a vCPU at its program's entry: up to its first interrupt a program does the same as
+        without. Interrupts may be held off by it. Raises `KvmError`.
         """
 
     def program_counter(self, vcpu: Vcpu) -> int:

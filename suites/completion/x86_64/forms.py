@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from guest_blobs import memory_map as at
 from harness.devices.window import Access
+from suites.completion.x86_64 import flags
 
 PAGE_END = at.MMIO_BASE + 0x1000
 INSIDE, OTHER = at.MMIO_BASE + 0x2200, at.MMIO_BASE + 0x4400
@@ -27,8 +28,10 @@ DATA_SEGMENT = 0x10
 class Form:
     """An instruction, at `di` (and `si`), with what the window (`holds`) and RAM have before it.
 
-    `moves` are its accesses of the window in order; `registers` and `ram` what it leaves. A
-    `repeats` is one of several accesses after each of which the guest may be entered.
+    `moves` are its accesses of the window in order; `registers` and `ram` what it leaves: the other
+    registers are as before it. `flags` are the status flags that it leaves, but for those that are
+    `undefined`; None: those before it. A `repeats` is one of several accesses after each of which
+    the guest may be entered.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Form:
     ram_before: Mapping[int, bytes] = field(default_factory=dict)
     ram: Mapping[int, bytes] = field(default_factory=dict)
     repeats: bool = False
+    flags: int | None = None
+    undefined: int = 0
 
 
 def _number(value: int, size: int) -> bytes:
@@ -121,12 +126,17 @@ def updates(width: int) -> Iterator[Form]:
         return Form(name, number, di, moves, holds=(before,), **more)  # type: ignore[arg-type]
 
     for where, di in (("in a page", INSIDE), ("across pages", half)):
-        yield update(f"ADD {where}", 20, di, old + natural)
-        yield _compared(di, value, where)
-        yield update(f"XADD {where}", 24, di, old + natural, registers={"rax": old})
-    yield update("INC across pages", 21, PAGE_END - 1, old + 1, 4)
+        added = flags.of_sum(old, natural, width)
+        yield update(f"ADD {where}", 20, di, old + natural, flags=added)
+        yield _compared(di, value, value, where)
+        yield _compared(di, value, held, f"of another value {where}")
+        left = {"rax": old}
+        yield update(f"XADD {where}", 24, di, old + natural, registers=left, flags=added)
+    one_more = flags.of_sum(old, 1, 4)
+    yield update("INC across pages", 21, PAGE_END - 1, old + 1, 4, flags=one_more)
     yield update("XCHG", 22, INSIDE, natural, registers={"rax": old})
-    yield update("OR with LOCK", 25, INSIDE, old | natural, 1)
+    both = {"flags": flags.of_logic(old | natural, 1), "undefined": flags.AF}
+    yield update("OR with LOCK", 25, INSIDE, old | natural, 1, **both)
     for where, si, di in (("in a page", INSIDE, OTHER), ("across pages", half, half + 0x2000)):
         loaded = _load(si, held)
         yield Form(
@@ -159,12 +169,18 @@ def updates(width: int) -> Iterator[Form]:
     )
 
 
-def _compared(di: int, value: bytes, where: str) -> Form:
-    """CMPXCHG that finds what it expects."""
-    before = _load(di, value)
-    moves = (before, _store(di, _number(NEW, len(value))))
-    left = {"rax": int.from_bytes(value, "little")}
-    return Form(f"CMPXCHG {where}", 23, di, moves, si=NEW, holds=(before,), registers=left)
+def _compared(di: int, expects: bytes, finds: bytes, where: str) -> Form:
+    """CMPXCHG, which stores what it found where that is not what it expects."""
+    before, width = _load(di, finds), len(finds)
+    expected, found = int.from_bytes(expects, "little"), int.from_bytes(finds, "little")
+    return Form(
+        *(f"CMPXCHG {where}", 23, di),
+        moves=(before, _store(di, _number(NEW, width) if expected == found else finds)),
+        si=NEW,
+        holds=(before,),
+        registers={"rax": found},
+        flags=flags.of_difference(expected, found, width),
+    )
 
 
 def to_ram(width: int) -> Iterator[Form]:
@@ -188,6 +204,7 @@ def to_ram(width: int) -> Iterator[Form]:
     yield Form(
         *("MOVS to RAM across pages", 8, across, (loaded,), half),
         holds=(loaded,),
+        registers={"rsi": half + width, "rdi": across + width},
         ram={across: held},
     )
 
@@ -214,9 +231,10 @@ def at_the_edge(width: int) -> Iterator[Form]:
     yield form("MOV", 2, b"", natural)
     yield form("PUSH", 5, b"", natural, registers={"rsp": di})
     yield form("ENTER", 6, b"", natural, registers={"rsp": di - 16, "rbp": di})
-    yield form("ADD", 20, held, old + natural)
-    yield form("CMPXCHG", 23, value, NEW, si=NEW, registers={"rax": natural})
-    yield form("XADD", 24, held, old + natural, registers={"rax": old})
+    added, same = (flags.of_sum(old, natural, width), flags.of_difference(0, 0, width))
+    yield form("ADD", 20, held, old + natural, flags=added)
+    yield form("CMPXCHG", 23, value, NEW, si=NEW, registers={"rax": natural}, flags=same)
+    yield form("XADD", 24, held, old + natural, registers={"rax": old}, flags=added)
     loaded = _load(EDGE, held[half:])
     yield Form(
         *("MOVS from RAM and the window", 8, RAM, (loaded,), di),

@@ -7,6 +7,7 @@ emulator, and the last of several pieces leaves the kernel in another KVM_RUN th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -18,10 +19,11 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.speech import Word
-from harness.require import require_ended, require_said
-from harness.ways import BYTE, SIGNAL, WayOut
+from harness.kvm.whole import WholeState
+from harness.require import may_complete, require_ended, require_said, require_same_state
+from harness.ways import BYTE, SIGNAL, WAYS, WayOut
 from suites.completion.completed import require_logged
-from suites.completion.x86_64 import forms
+from suites.completion.x86_64 import flags, forms
 from suites.completion.x86_64.forms import Form
 from suites.dimensions import only_on, pin_guest_mode, pin_guest_program
 
@@ -99,7 +101,7 @@ class Turns:
         guest, window = self.guest, self.window
         said = self.begin(form)
         while True:
-            self.complete(way, said)
+            self.complete(way, said, form)
             if not form.repeats:
                 window.require_moved(form.moves, f"{said}, before EINTR")
                 self.require_left(form, said)
@@ -112,9 +114,11 @@ class Turns:
         window.require_moved(form.moves, f"{said} and a normal run")
         self.require_past(form, said)
 
-    def complete(self, way: WayOut, said: str) -> None:
+    def complete(self, way: WayOut, said: str, form: Form) -> None:
         """Re-entries, each of which may bring the next piece, until EINTR; nothing else runs."""
-        before = self._mailbox()
+        # What is left by the byte does not hang on the thread, and to ask for all of it takes long.
+        whole = self.guest.whole() if way in WAYS else None
+        registers, before = self._registers(), self._mailbox()
         for _ in range(MOST_PIECES):
             result = way.run(self.guest)
             assert self._mailbox() == before, (
@@ -123,16 +127,43 @@ class Turns:
             )
             if result.value != 0:
                 require_ended(result, way, f"{said} and a re-entry")
+                self._require_registers(registers, f"{said} and its completion{way.said}", form)
+                if whole is not None:
+                    self._require_rest(whole, way, said, form)
                 return
             self.window.serve(result, said)
         raise AssertionError(f"{said}, {MOST_PIECES} re-entries{way.said} gave no EINTR")
+
+    def _registers(self) -> Mapping[str, int]:
+        return self.guest.architecture.registers(self.guest.vcpu)
+
+    def _require_registers(self, before: Mapping[str, int], said: str, form: Form) -> None:
+        """As before, but for those that the form names: at its first exit it has changed none."""
+        __tracebackhide__ = True
+        found = self._registers()
+        for name, value in before.items():
+            passed = self.guest.architecture.COMPLETION_BITS.get(name, 0)
+            if name == "rflags":
+                passed |= form.undefined
+                value = value if form.flags is None else value & ~flags.STATUS | form.flags
+            assert name in ("rip", *form.registers) or not (found[name] ^ value) & ~passed, (
+                f"{said}, {name} must be {value:#x}, but it is {found[name]:#x}"
+            )
+
+    def _require_rest(self, whole: WholeState, way: WayOut, said: str, form: Form) -> None:
+        """Nothing has changed but the registers and the memory that the form names."""
+        __tracebackhide__ = True
+        wanted = whole if form.repeats else whole.with_memory(form.ram)
+        may_change = may_complete(self.guest, way, form.registers)
+        said = f"{said} and a re-entry{way.said}"
+        require_same_state(wanted, self.guest.whole(), said, may_change)
 
     def _mailbox(self) -> bytes:
         return self.guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE)
 
     def require_left(self, form: Form, said: str) -> None:
         """Registers and memory are as the instruction leaves them."""
-        found = self.guest.architecture.registers(self.guest.vcpu)
+        found = self._registers()
         for name, value in form.registers.items():
             assert found[name] == value, (
                 f"{said} and its completion, {name} must be {value:#x}, but it is {found[name]:#x}"
@@ -237,16 +268,18 @@ def test_half_of_it_in_memory_by_normal_runs(loaded: Guest) -> None:
 
 
 @pytest.mark.claim("completion.read_modify_write")
-def test_what_a_completion_stores_is_logged(loaded: Guest) -> None:
+def test_what_a_completion_stores_is_logged(
+    dirty_pages: Callable[[Guest], set[int]], loaded: Guest
+) -> None:
     """api.rst 4.8, KVM_GET_DIRTY_LOG: "pages dirtied since the last call", by the guest's own
     instructions, also where the end of one is left to KVM."""
     turns = Turns(loaded)
     loaded.vm.start_dirty_log(RAM_SLOT)
     for form in forms.to_ram(turns.width):
         said = turns.begin(form)
-        loaded.vm.dirty_pages(RAM_SLOT)
-        turns.complete(BYTE, said)
+        dirty_pages(loaded)
+        turns.complete(BYTE, said, form)
         turns.require_left(form, said)
-        require_logged(loaded, form.ram, f"{said} and its completion by an immediate run")
+        require_logged(dirty_pages(loaded), form.ram, f"{said} and an immediate run")
         require_said(loaded.vcpu.run_raw(), Word.SYNC, f"{said}, in a normal run")
         turns.require_past(form, said)

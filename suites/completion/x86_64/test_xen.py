@@ -48,7 +48,9 @@ def calls(kvm: System, guest: Guest, guest_mode: str) -> ParavirtualCalls:
     with create(kvm) as other:
         if not ParavirtualCalls(other, guest_mode, XEN, offer).comes():
             pytest.skip(reason("no_xen_hypercalls", "KVM_CAP_XEN_HVM is offered, but none comes"))
-    return ParavirtualCalls(guest, guest_mode, XEN, offer)
+    made = ParavirtualCalls(guest, guest_mode, XEN, offer)
+    guest.architecture.fill(guest.vcpu, guest.vm)
+    return made
 
 
 @pytest.mark.claim("completion.xen")

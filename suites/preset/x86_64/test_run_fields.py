@@ -60,18 +60,18 @@ def require_fields_by_byte(processor: Processor, vm: Vm, circumstance: str) -> N
         require_fields(processor, vm, result, said)
 
 
-def require_fields_by_signal(guest: Guest, circumstance: str) -> None:
+def require_fields_by_signal(processor: Processor, vm: Vm, circumstance: str) -> None:
     """After a run that met a signal, which KVM_SET_SIGNAL_MASK lets in."""
     __tracebackhide__ = True
-    said = f"{circumstance}, with a signal pending at entry"
-    guest.vcpu.set_signal_mask(())
+    vcpu, said = processor.vcpu, f"{circumstance}, with a signal pending at entry"
+    vcpu.set_signal_mask(())
     with Blocked(KICK) as blocked:
         blocked.send(KICK)
-        run_fields.poison(guest.vcpu, guest.vm)
-        result = guest.vcpu.run_raw()
-    guest.vcpu.set_signal_mask(None)
+        run_fields.poison(vcpu, vm)
+        result = vcpu.run_raw()
+    vcpu.set_signal_mask(None)
     require_signal_exit(result, said)
-    require_fields(guest, guest.vm, result, said)
+    require_fields(processor, vm, result, said)
 
 
 # ---- states that the fields tell of
@@ -169,7 +169,7 @@ def test_state(loaded: Guest, set_up: Callable[[Guest], None]) -> None:
     """post_kvm_run_save() comes behind the label that both ways out go to."""
     set_up(loaded)
     require_fields_by_byte(loaded, loaded.vm, "On a fresh vCPU")
-    require_fields_by_signal(loaded, "On a fresh vCPU")
+    require_fields_by_signal(loaded, loaded.vm, "On a fresh vCPU")
     require_fields_by_byte(loaded, loaded.vm, "After a signal at entry")
 
 
@@ -198,14 +198,14 @@ def _is_kicked(loaded: Guest) -> None:
         running.kick(KICK)
         require_fields(loaded, loaded.vm, running.outcome(), "On a kick of a running guest")
     require_fields_by_byte(loaded, loaded.vm, "After a kick")
-    require_fields_by_signal(loaded, "After a kick")
+    require_fields_by_signal(loaded, loaded.vm, "After a kick")
 
 
 @pytest.mark.claim("preset.run_fields")
 @irqchip_in_kernel
 @pin_guest_program("halt")
 def test_halted(loaded: Guest) -> None:
-    """By a kick while the vCPU sleeps, and by the byte once it has halted."""
+    """By a kick while the vCPU sleeps, and by the byte and at entry once it has halted."""
     loaded.set_data(0, 1)
     run_fields.poison(loaded.vcpu, loaded.vm)
     with CountingHandler(KICK), Running(loaded) as running:
@@ -214,6 +214,7 @@ def test_halted(loaded: Guest) -> None:
         running.kick(KICK)
         require_fields(loaded, loaded.vm, running.outcome(), "On a kick of a halted vCPU")
     require_fields_by_byte(loaded, loaded.vm, "On a halted vCPU")
+    require_fields_by_signal(loaded, loaded.vm, "On a halted vCPU")
 
 
 @pytest.mark.claim("preset.run_fields")
@@ -222,6 +223,7 @@ def test_uninitialized(loaded: Guest) -> None:
     """The byte is looked at in another place there, and a signal ends another wait."""
     processor = loaded.add_processor()
     require_fields_by_byte(processor, loaded.vm, "On an uninitialized processor")
+    require_fields_by_signal(processor, loaded.vm, "On an uninitialized processor")
     run_fields.poison(processor.vcpu, loaded.vm)
     with CountingHandler(KICK), Running(processor) as running:
         running.wait_for_sleep()
@@ -232,14 +234,17 @@ def test_uninitialized(loaded: Guest) -> None:
 
 @pytest.mark.claim("preset.run_fields")
 @every_device
-def test_completion(device: Device) -> None:
+@pytest.mark.parametrize(
+    "require", [require_fields_by_byte, require_fields_by_signal], ids=["byte", "signal"]
+)
+def test_completion(device: Device, require: Callable[[Processor, Vm, str], None]) -> None:
     """With an operation to complete: the fields tell of the state behind it."""
     device.answer(device.run_to_read("At the read"))
-    require_fields_by_byte(device.guest, device.guest.vm, "After a read")
+    require(device.guest, device.guest.vm, "After a read")
 
 
 @pytest.mark.claim("preset.run_fields")
 def test_nested(nested: Guest) -> None:
     """In a guest's guest; KVM_RUN_X86_GUEST_MODE where KVM has it (commit 85542adb65ec, 6.11)."""
     require_fields_by_byte(nested, nested.vm, "In a guest's guest")
-    require_fields_by_signal(nested, "In a guest's guest")
+    require_fields_by_signal(nested, nested.vm, "In a guest's guest")

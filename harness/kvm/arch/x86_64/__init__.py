@@ -18,6 +18,7 @@ from harness.kvm import abi
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.arch.x86_64.devices import CHANNELS, SPEECH, answer, said
+from harness.kvm.arch.x86_64.patterns import fill
 from harness.kvm.arch.x86_64.readable import (
     COMPLETION_CHANGES,
     COUNTS_RUNS,
@@ -43,6 +44,7 @@ from harness.native import ffi, lib
 
 __all__ = [
     "CHANNELS",
+    "COMPLETION_BITS",
     "COMPLETION_CHANGES",
     "COMPLETION_REGISTERS",
     "COUNTS_RUNS",
@@ -64,6 +66,7 @@ __all__ = [
     "deliver_interrupt",
     "enable_hypercall_exits",
     "enter",
+    "fill",
     "halted",
     "hypercall_program",
     "nested_program",
@@ -81,8 +84,9 @@ __all__ = [
 NAME = "x86_64"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none", "split", "full")
-# RFLAGS for its resume flag only, which some processors set at an exit.
-COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip", "rflags")
+COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip")
+# The resume flag, which some processors set at an exit, and the end of an instruction clears.
+COMPLETION_BITS: Mapping[str, int] = {"rflags": 1 << 16}
 STATISTICS: Mapping[str, str] = {"interrupts": "irq_injections", "halts": "halt_exits"}
 FAST_PATHS: Mapping[str, str] = {"deadline": "deadline_writer", "icr": "icr_writer"}
 

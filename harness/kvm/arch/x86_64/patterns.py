@@ -46,7 +46,9 @@ _PKRU = 9  # a component of which only the low half counts
 #: Components whose every byte a guest may choose: AVX, and the three of AVX-512.
 _FREE_COMPONENTS = (2, 5, 6, 7)
 _FCW, _MXCSR = 0x027F, 0x1F80 | 1 << 15  # double precision; flush to zero
-_FS_BASE, _GS_BASE, _CR2 = 0x10_0000, 0x20_0000, 0xCAFE_F00D
+_FS_BASE, _GS_BASE, _CR2 = 0x1_2340, 0x2_3450, 0xCAFE_F00D
+_RFLAGS = 1 << 10 | 1 << 18 | 1 << 21  # DF, AC, ID: no program has a use of them
+_LONG_ONLY = tuple(f"r{number}" for number in range(8, 16))  # which no program uses before it sets
 _IN_SERVICE, _WAITS = 0x61, 0x31  # vectors; the waiting one has the lower priority
 
 
@@ -66,7 +68,7 @@ def fill_quietly(vcpu: Vcpu, vm: Vm) -> None:
 
     Of extended state that was never used XSAVE may say so or not: patterns leave it no choice.
     """
-    for part in (_special, _features, _extended, _debug, _msrs):
+    for part in (_general, _special, _features, _extended, _debug, _msrs):
         _where_it_is(partial(part, vcpu, vm))
 
 
@@ -78,9 +80,20 @@ def _where_it_is(change: Callable[[], None]) -> None:
             raise
 
 
+def _general(vcpu: Vcpu, _vm: Vm) -> None:
+    regs = ioctls.get_regs(vcpu)
+    regs.rflags |= _RFLAGS
+    for number, name in enumerate(_LONG_ONLY):
+        setattr(regs, name, int.from_bytes(_pattern(8, 0x20 + number), "little"))
+    ioctls.set_regs(vcpu, regs)
+
+
 def _special(vcpu: Vcpu, _vm: Vm) -> None:
     sregs = ioctls.get_sregs(vcpu)
     sregs.cr2, sregs.fs.base, sregs.gs.base = _CR2, _FS_BASE, _GS_BASE
+    if not sregs.cr0 & state.CR0_PE:
+        # Of real mode VMX may take only a base that goes with its selector.
+        sregs.fs.selector, sregs.gs.selector = _FS_BASE >> 4, _GS_BASE >> 4
     ioctls.set_sregs(vcpu, sregs)
 
 

@@ -111,7 +111,8 @@ def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
             if error.errno not in (errno.EINVAL, errno.ENXIO, errno.ENOTTY):
                 raise
             continue
-        found.update({f"{name} {each}".rstrip(): value for each, value in part.items()})
+        for each, value in part.items():
+            found[f"{name} {each}" if each else name] = value
     return found
 
 

@@ -24,7 +24,7 @@ CODE, DATA = 0x08, 0x10
 IRR, ISR = 0x200, 0x100  # places in the local APIC's page: vectors that wait, and in service
 TIMER_VECTOR, TIMER_INITIAL, TIMER_CURRENT, TIMER_DIVISOR = 0x320, 0x380, 0x390, 0x3E0
 DIVIDE_BY_ONE = 0xB  # a divisor
-_CR0_PE, _CR0_MP, _CR0_ET, _CR0_NE, _CR0_PG = 1, 1 << 1, 1 << 4, 1 << 5, 1 << 31
+CR0_PE, _CR0_MP, _CR0_ET, _CR0_NE, _CR0_PG = 1, 1 << 1, 1 << 4, 1 << 5, 1 << 31
 _CR4_PAE = 1 << 5
 _EFER_LME, _EFER_LMA = 1 << 8, 1 << 10
 _APIC_BASE_X2APIC = 1 << 10
@@ -49,7 +49,7 @@ def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
         _flat(sregs.cs, CODE, 0xB, long_mode)
         for segment in segments:
             _flat(segment, DATA, 0x3, False)
-        sregs.cr0 = _CR0_PE | _CR0_MP | _CR0_ET | _CR0_NE
+        sregs.cr0 = CR0_PE | _CR0_MP | _CR0_ET | _CR0_NE
         if long_mode:
             map_memory(ram, PAGE_TABLES)
             sregs.cr0 |= _CR0_PG
