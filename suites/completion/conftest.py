@@ -32,7 +32,7 @@ def loaded(loaded: Guest) -> Guest:
 
 
 def fill(guest: Guest) -> None:
-    """For a vCPU at its program's entry, whose CPUID is set."""
+    """For a vCPU at the entry of its program."""
     guest.architecture.fill(guest.vcpu, guest.vm)
 
 
