@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import pytest
+
 from harness.devices import Device
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
 from harness.require import require_accumulator, require_completion, require_stopped
 from harness.ways import WayOut
+
+#: What names the pages that were dirtied; the fixture `dirty_pages` reads it.
+by_bitmap_and_ring = pytest.mark.parametrize("dirty_pages", ["bitmap", "ring"], indirect=True)
 
 
 @dataclass(frozen=True)

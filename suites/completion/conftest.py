@@ -36,7 +36,7 @@ def fill(guest: Guest) -> None:
     guest.architecture.fill(guest.vcpu, guest.vm)
 
 
-@pytest.fixture(params=["bitmap", "ring"])
+@pytest.fixture
 def dirty_pages(request: pytest.FixtureRequest, vm: Vm) -> Callable[[Guest], set[int]]:
     """What names the pages of RAM that were dirtied since the last call: a bitmap, or a ring.
 

@@ -22,7 +22,7 @@ from harness.kvm.speech import Word
 from harness.kvm.whole import WholeState
 from harness.require import may_complete, require_ended, require_said, require_same_state
 from harness.ways import BYTE, SIGNAL, WAYS, WayOut
-from suites.completion.completed import require_logged
+from suites.completion.completed import by_bitmap_and_ring, require_logged
 from suites.completion.x86_64 import flags, forms
 from suites.completion.x86_64.forms import Form
 from suites.dimensions import only_on, pin_guest_mode, pin_guest_program
@@ -268,6 +268,7 @@ def test_half_of_it_in_memory_by_normal_runs(loaded: Guest) -> None:
 
 
 @pytest.mark.claim("completion.read_modify_write")
+@by_bitmap_and_ring
 def test_what_a_completion_stores_is_logged(
     dirty_pages: Callable[[Guest], set[int]], loaded: Guest
 ) -> None:

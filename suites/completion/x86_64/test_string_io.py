@@ -25,7 +25,7 @@ from harness.require import (
     require_same_state,
 )
 from harness.ways import WayOut
-from suites.completion.completed import require_logged
+from suites.completion.completed import by_bitmap_and_ring, require_logged
 from suites.dimensions import every_guest_mode, every_way, only_on, pin_guest_program
 
 pytestmark = [
@@ -139,6 +139,7 @@ def test_string_in(loaded: Guest, way: WayOut) -> None:
 
 
 @pytest.mark.claim("completion.read_modify_write")
+@by_bitmap_and_ring
 def test_string_in_is_logged(dirty_pages: Callable[[Guest], set[int]], loaded: Guest) -> None:
     """api.rst 4.8, KVM_GET_DIRTY_LOG: what the end of an INS stores is dirtied by the guest."""
     loaded.ram.write(TARGET, bytes(LENGTH_IN))
