@@ -65,7 +65,9 @@ LIMIT_S = 600.0
 @click.option("--mutant", "ids", multiple=True, metavar="ID", help="Only this one, or a pattern.")
 @click.option("--class", "classes", multiple=True, metavar="NAME", help="Only of this class.")
 @click.option("--claim", "claims", multiple=True, metavar="ID", help="Only what breaks this claim.")
-@click.option("--subset", type=click.Choice(["ci"]), help="ci: the cheapest of each class.")
+@click.option(
+    "--subset", type=click.Choice(["ci"]), help="ci: the cheapest of each class of defects."
+)
 @click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
 @resumable(OUTPUT)
 @click.option(

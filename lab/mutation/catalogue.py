@@ -200,12 +200,17 @@ def choose(
 
 
 def one_of_each_class(mutants: Iterable[Mutant]) -> list[Mutant]:
-    """The cheapest of each class: the first of the cheapest tier that is not equivalent."""
+    """The cheapest of each class: the first of the cheapest tier that is not equivalent.
+
+    No sound one: each takes the whole suite, as the stock kernel does.
+    """
     best: dict[str, Mutant] = {}
     for mutant in mutants:
         other = best.get(mutant.mutant_class)
-        if not mutant.equivalent and (
-            other is None or TIERS.index(mutant.tier) < TIERS.index(other.tier)
+        if (
+            not mutant.equivalent
+            and mutant.kind != SOUND
+            and (other is None or TIERS.index(mutant.tier) < TIERS.index(other.tier))
         ):
             best[mutant.mutant_class] = mutant
     return list(best.values())

@@ -198,6 +198,7 @@ def test_one_of_each_class_is_the_cheapest() -> None:
             mutant("quick", "rare"),
             mutant("other", "rare"),
             mutant("swept", "no_kick", tier="sweep"),
+            mutant("tired", "sound", kind="sound", claims=()),
         ]
     )
     assert [each.id for each in found] == ["quick", "swept"]
