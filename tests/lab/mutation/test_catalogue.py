@@ -156,11 +156,11 @@ def test_what_is_wrong_with_the_folder(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def mutant(name: str, kind: str, tier: str = "functional", **more: object) -> Mutant:
+def mutant(name: str, of: str, tier: str = "functional", **more: object) -> Mutant:
     return Mutant(
         id=name,
         chapter="preset",
-        mutant_class=kind,
+        mutant_class=of,
         defect="",
         stands_for="",
         files=(),
