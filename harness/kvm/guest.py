@@ -155,6 +155,10 @@ class Guest(Closing):
             signal_exits=self._stats.read("signal_exits") if self._stats else None,
         )
 
+    def fill(self) -> None:
+        """Values in what of `whole()` would else be zero (`Architecture.fill`). `KvmError`."""
+        self.architecture.fill(self.vcpu, self.vm)
+
     def whole(self) -> WholeState:
         """All that KVM lets userspace read, and all memory. Only while no KVM_RUN is under way."""
         values = dict(self.architecture.whole(self.vcpu, self.vm))

@@ -20,20 +20,15 @@ from harness.kvm.vm import Vm
 @pytest.fixture
 def device(device: Device) -> Device:
     """The device of the suites' fixture, and its vCPU filled."""
-    fill(device.guest)
+    device.guest.fill()
     return device
 
 
 @pytest.fixture
 def loaded(loaded: Guest) -> Guest:
     """The same of a program without a device."""
-    fill(loaded)
+    loaded.fill()
     return loaded
-
-
-def fill(guest: Guest) -> None:
-    """For a vCPU at the entry of its program."""
-    guest.architecture.fill(guest.vcpu, guest.vm)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from harness.require import (
     require_runs_on,
     require_same_state,
 )
-from harness.ways import SIGNAL
+from harness.ways import SIGNAL, byte
 
 Condition = Callable[[Guest], Iterator[None]]
 BEFORE_A_SIGNAL = "before_a_signal"
@@ -143,9 +143,7 @@ def require_obeyed_now(guest: Guest, said: str, *, whole: bool = True) -> None:
     state = guest.whole() if whole and guest.vm.fd >= 0 else None
     before = guest.witness()
     for times in RUNS:
-        guest.vcpu.immediate_exit = VALUE
-        result = guest.vcpu.run_many_raw(times)
-        guest.vcpu.immediate_exit = 0
+        result = byte(VALUE).run_many(guest.vcpu, times)
         require_eintr(
             result, f"{said}, on run {result.runs} of {times} with immediate_exit={VALUE}"
         )

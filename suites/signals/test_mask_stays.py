@@ -17,6 +17,7 @@ from harness.kvm.signals import Blocked, CountingHandler
 from harness.kvm.vcpu import KERNEL_SIGSET_BYTES
 from harness.kvm.vm import Vm
 from harness.require import require_eintr, require_errno, require_left
+from harness.ways import BYTE
 from suites.dimensions import KICK
 from suites.signals.masks import require_keeps_out, require_lets_in
 
@@ -46,9 +47,7 @@ def immediate_run(guest: Guest) -> None:
 
 def immediate_runs(guest: Guest) -> None:
     """after twenty immediate runs"""
-    guest.vcpu.immediate_exit = 1
-    result = guest.vcpu.run_many_raw(IMMEDIATE_RUNS)
-    guest.vcpu.immediate_exit = 0
+    result = BYTE.run_many(guest.vcpu, IMMEDIATE_RUNS)
     require_eintr(result, f"In {IMMEDIATE_RUNS} immediate runs")
 
 

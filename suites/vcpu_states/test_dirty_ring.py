@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from guest_blobs import memory_map as at
 from harness.host.features import reason
 from harness.kvm import arch, exits
-from harness.kvm.abi import KvmError
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.speech import Word
@@ -29,7 +27,6 @@ pytestmark = pytest.mark.usefixtures("capability")
 
 EXTRA_SLOT = 1
 ADDRESS, PAGES, LEAVE = 0, 1, 5  # the program's data words
-RING_SIZES = tuple(PAGE_BYTES << doubled for doubled in range(5))  # KVM names no smallest
 REPEATS = 50
 
 
@@ -38,12 +35,7 @@ def ringed(vm: Vm) -> Iterator[Guest]:
     """A guest whose vCPU has the smallest dirty ring that this KVM takes."""
     if not vm.offers_dirty_ring():
         pytest.skip(reason("no_dirty_ring"))
-    for size in RING_SIZES:
-        answer = vm.enable_dirty_ring_raw(size)
-        if answer != -errno.EINVAL:
-            break
-    if answer:
-        raise KvmError("KVM_ENABLE_CAP of a dirty ring", -answer)
+    vm.enable_smallest_dirty_ring()
     with Guest(vm, arch.current()) as guest:
         entries, address = guest.vcpu.dirty_ring_entries(), guest.address(at.EXTRA_RAM)
         guest.vm.add_memory(EXTRA_SLOT, address, 4 * entries * PAGE_BYTES, log_dirty=True)

@@ -84,7 +84,7 @@ def calls(
         if not ParavirtualCalls(other, guest_mode, CALLS, partial(offer, control)).comes():
             pytest.skip(reason("no_hyperv", "KVM_CAP_HYPERV_SYNIC2 is offered, but no call comes"))
     made = ParavirtualCalls(guest, guest_mode, CALLS, partial(offer, control))
-    guest.architecture.fill(guest.vcpu, guest.vm)
+    guest.fill()
     return made
 
 
@@ -127,7 +127,7 @@ def writer(guest: Guest, guest_mode: str, index: int) -> Guest:
     guest.load("msr", guest_mode, {INDEX_WORD: index})
     if not hypervisors.offer_hyperv(guest.vm, guest.vcpu):
         pytest.skip(reason("no_hyperv"))
-    guest.architecture.fill(guest.vcpu, guest.vm)
+    guest.fill()
     return guest
 
 

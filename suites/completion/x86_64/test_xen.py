@@ -49,7 +49,7 @@ def calls(kvm: System, guest: Guest, guest_mode: str) -> ParavirtualCalls:
         if not ParavirtualCalls(other, guest_mode, XEN, offer).comes():
             pytest.skip(reason("no_xen_hypercalls", "KVM_CAP_XEN_HVM is offered, but none comes"))
     made = ParavirtualCalls(guest, guest_mode, XEN, offer)
-    guest.architecture.fill(guest.vcpu, guest.vm)
+    guest.fill()
     return made
 
 

@@ -125,8 +125,7 @@ def start_timer(guest: Guest) -> None:
 
 def waiting_in_the_apic(guest: Guest) -> None:
     """IRR."""
-    vector = ioctls.INTERRUPT_VECTOR
-    ioctls.change_lapic(guest.vcpu, {state.IRR + 16 * (vector // 32): 1 << vector % 32})
+    ioctls.change_lapic(guest.vcpu, state.only_vector(state.IRR, ioctls.INTERRUPT_VECTOR))
 
 
 def in_the_older_mode(guest: Guest) -> None:

@@ -10,6 +10,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.require import require_eintr, require_signal_exit
+from harness.ways import BYTE
 from suites.dimensions import KICK, every_irqchip, only_on, pin_guest_mode, pin_guest_program
 
 pytestmark = [
@@ -37,9 +38,7 @@ def require_unchanged(loaded: Guest) -> None:
     runs_until_kicked(loaded)
     assert self_look.sees_patterns(loaded), "The guest must find what was put into its registers"
     for times in TIMES:
-        loaded.vcpu.immediate_exit = 1
-        result = loaded.vcpu.run_many_raw(times)
-        loaded.vcpu.immediate_exit = 0
+        result = BYTE.run_many(loaded.vcpu, times)
         circumstance = f"After kicks and {times} immediate runs"
         require_eintr(result, circumstance)
         runs_until_kicked(loaded)

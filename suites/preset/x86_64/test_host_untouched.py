@@ -106,7 +106,7 @@ def test_vm_can_be_freed(kvm: System, capability: int, runs: Callable[[Guest], N
     kept = {name: vms_alive()[name] - before[name] for name in shown}
     assert not any(kept.values()), (
         f"After {runs.__doc__}, {VMS} VMs that were closed must be gone, but there are "
-        f" {' and '.join(f'{number} {name}' for name, number in kept.items())} left"
+        f"{' and '.join(f'{number} {name}' for name, number in kept.items())} left"
     )
     if not shown:
         growth = held.growing(

@@ -14,9 +14,10 @@ from harness.kvm.arch.x86_64 import ioctls, run_fields
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Processor, Running
-from harness.kvm.signals import Blocked, CountingHandler
+from harness.kvm.signals import CountingHandler
 from harness.kvm.vm import Vm
 from harness.require import require_eintr, require_signal_exit
+from harness.ways import BYTE, SIGNAL
 from suites.dimensions import (
     KICK,
     every_device,
@@ -53,9 +54,7 @@ def require_fields_by_byte(processor: Processor, vm: Vm, circumstance: str) -> N
     vcpu = processor.vcpu
     for times in (1, MANY):
         run_fields.poison(vcpu, vm)
-        vcpu.immediate_exit = 1
-        result = vcpu.run_many_raw(times)
-        vcpu.immediate_exit = 0
+        result = BYTE.run_many(vcpu, times)
         said = f"{circumstance}, with immediate_exit=1 ({times} run{'s' * (times > 1)})"
         require_fields(processor, vm, result, said)
 
@@ -63,13 +62,9 @@ def require_fields_by_byte(processor: Processor, vm: Vm, circumstance: str) -> N
 def require_fields_by_signal(processor: Processor, vm: Vm, circumstance: str) -> None:
     """After a run that met a signal, which KVM_SET_SIGNAL_MASK lets in."""
     __tracebackhide__ = True
-    vcpu, said = processor.vcpu, f"{circumstance}, with a signal pending at entry"
-    vcpu.set_signal_mask(())
-    with Blocked(KICK) as blocked:
-        blocked.send(KICK)
-        run_fields.poison(vcpu, vm)
-        result = vcpu.run_raw()
-    vcpu.set_signal_mask(None)
+    said = circumstance + SIGNAL.said
+    run_fields.poison(processor.vcpu, vm)
+    result = SIGNAL.run_many(processor.vcpu, 1)
     require_signal_exit(result, said)
     require_fields(processor, vm, result, said)
 

@@ -18,16 +18,15 @@ from harness.kvm.guest import Guest, SecondProcessor
 from harness.kvm.kicked_here import run_kicked, until_asleep, until_progress
 from harness.kvm.running import Processor
 from harness.kvm.senders import SENDERS
-from harness.kvm.signals import Blocked, CountingHandler
 from harness.require import (
-    require_eintr,
+    require_ended,
     require_errno,
     require_exit,
     require_left,
     require_signal_exit,
 )
+from harness.ways import BYTE, SIGNAL
 from suites.dimensions import (
-    KICK,
     every_device,
     most_of_an_irqchip,
     only_on,
@@ -44,20 +43,12 @@ Way = Callable[[Guest], None]
 
 def run_by_the_byte(processor: Processor) -> None:
     """a run that the byte ends"""
-    processor.vcpu.immediate_exit = 1
-    result = processor.vcpu.run_raw()
-    processor.vcpu.immediate_exit = 0
-    require_eintr(result, "With immediate_exit=1")
+    require_ended(BYTE.run_many(processor.vcpu, 1), BYTE, "On a run")
 
 
 def run_by_a_pending_signal(processor: Processor) -> None:
     """a run that a signal ends which was pending"""
-    processor.vcpu.set_signal_mask(())
-    with CountingHandler(KICK), Blocked(KICK) as blocked:
-        blocked.send(KICK)
-        result = processor.vcpu.run_raw()
-    processor.vcpu.set_signal_mask(None)
-    require_signal_exit(result, "With a signal pending at entry")
+    require_ended(SIGNAL.run_many(processor.vcpu, 1), SIGNAL, "On a run")
 
 
 def run_by_a_kick(guest: Guest) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.kvm.arch.x86_64 import pending
 from harness.kvm.guest import Guest
 from harness.require import require_eintr, require_same_state
+from harness.ways import BYTE
 
 TIMES = (1, 20)  # a defect that toggles cancels out over an even number
 
@@ -15,9 +16,7 @@ def require_kept(guest: Guest, what: str) -> None:
     __tracebackhide__ = True
     for times in TIMES:
         before = pending.waiting(guest.vcpu)
-        guest.vcpu.immediate_exit = 1
-        result = guest.vcpu.run_many_raw(times)
-        guest.vcpu.immediate_exit = 0
+        result = BYTE.run_many(guest.vcpu, times)
         circumstance = f"In {times} immediate run{'s' * (times > 1)} with {what}"
         require_eintr(result, circumstance)
         require_same_state(before, pending.waiting(guest.vcpu), circumstance)

@@ -40,7 +40,7 @@ def take(guest: Guest) -> None:
 
 def restore(guest: Guest) -> None:
     """As a monitor that restores a guest within its handler."""
-    ioctls.change_lapic(guest.vcpu, {state.ISR + 16 * (VECTOR // 32): 1 << VECTOR % 32})
+    ioctls.change_lapic(guest.vcpu, state.only_vector(state.ISR, VECTOR))
 
 
 def in_apic(guest: Guest) -> tuple[list[int], list[int]]:

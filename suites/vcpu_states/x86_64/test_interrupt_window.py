@@ -17,6 +17,7 @@ from harness.require import (
     require_same_state,
     require_signal_exit,
 )
+from harness.ways import BYTE
 from suites.dimensions import (
     KICK,
     every_guest_mode,
@@ -48,9 +49,7 @@ def require_immediate(guest: Guest, circumstance: str, *, ready: bool) -> None:
     said = f"{circumstance}, in {RUNS} immediate runs"
     before = guest.whole()
     window.forget(guest.vcpu)
-    guest.vcpu.immediate_exit = 1
-    result = guest.vcpu.run_many_raw(RUNS)
-    guest.vcpu.immediate_exit = 0
+    result = BYTE.run_many(guest.vcpu, RUNS)
     require_eintr(result, said)
     require_ready(guest, said, ready=ready)
     counted = guest.architecture.COUNTS_RUNS

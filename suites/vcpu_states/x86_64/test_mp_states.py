@@ -21,6 +21,7 @@ from harness.require import (
     require_same_state,
     require_signal_exit,
 )
+from harness.ways import BYTE
 from suites.dimensions import (
     KICK,
     every_irqchip,
@@ -78,9 +79,7 @@ def second(loaded: Guest) -> SecondProcessor:
 
 def immediate_runs(processor: Guest | SecondProcessor, circumstance: str) -> None:
     """EINTR each time, not KVM_EXIT_UNKNOWN or a wait."""
-    processor.vcpu.immediate_exit = 1
-    result = processor.vcpu.run_many_raw(RUNS)
-    processor.vcpu.immediate_exit = 0
+    result = BYTE.run_many(processor.vcpu, RUNS)
     require_eintr(result, circumstance)
 
 

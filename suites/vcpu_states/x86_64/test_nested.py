@@ -28,7 +28,7 @@ from harness.require import (
     require_signal_exit,
     require_stopped,
 )
-from harness.ways import SIGNAL, WayOut
+from harness.ways import BYTE, SIGNAL, WayOut
 from suites.dimensions import KICK, every_way, only_on, pin_irqchip
 from suites.interrupts import require_ticks, skip_if_repeated
 
@@ -77,9 +77,7 @@ def require_kept(guest: Guest, where: str) -> None:
     __tracebackhide__ = True
     for times in TIMES:
         before = guest.whole()
-        guest.vcpu.immediate_exit = 1
-        result = guest.vcpu.run_many_raw(times)
-        guest.vcpu.immediate_exit = 0
+        result = BYTE.run_many(guest.vcpu, times)
         circumstance = f"In {times} immediate run{'s' * (times > 1)} of a vCPU {where}"
         require_eintr(result, circumstance)
         require_flag(guest, circumstance)

@@ -13,6 +13,7 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.require import require_eintr, require_untouched
+from harness.ways import BYTE
 from suites.dimensions import KICK, irqchip_in_kernel, only_on, pin_guest_program
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64"), pin_guest_program("halt")]
@@ -88,9 +89,7 @@ def test_sleeper(halted: Guest, event: str) -> None:
     It sleeps anew after each number of immediate runs.
     """
     for times in TIMES:
-        halted.vcpu.immediate_exit = 1
-        result = halted.vcpu.run_many_raw(times)
-        halted.vcpu.immediate_exit = 0
+        result = BYTE.run_many(halted.vcpu, times)
         require_eintr(result, f"In {times} immediate runs of a halted vCPU")
         before = count(halted, event)
         with CountingHandler(KICK), Running(halted) as running:

@@ -172,6 +172,11 @@ def vectors(lapic: Any, place: int) -> list[int]:
     return [vector for vector in range(256) if bits >> vector & 1]
 
 
+def only_vector(place: int, vector: int) -> dict[int, int]:
+    """For `change_lapic`: of the 32 vectors in its register at IRR or ISR this one is set."""
+    return {place + 16 * (vector // 32): 1 << vector % 32}
+
+
 def fields(struct: Any, prefix: str = "") -> dict[str, int]:
     """Every number in a struct by its path (`cs.base`), without the padding between them."""
     kind = ffi.typeof(struct)
