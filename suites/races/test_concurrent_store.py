@@ -12,8 +12,10 @@ from harness.kick.slots import Slot
 from harness.kick.verdict import InconclusiveError
 from harness.kvm.flipping import Flipping
 from harness.kvm.guest import Guest
-from harness.kvm.running import Running
+from harness.kvm.run import RunResult
+from harness.kvm.running import NotSeenError, Running
 from harness.require import require_eintr, require_left
+from harness.undisturbed import MOST_RUNS
 from suites.dimensions import every_dialogue
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -69,25 +71,45 @@ def test_two_threads_on_one_vcpu(ready: Guest) -> None:
 
     The byte is looked at behind that mutex: set while the second waits, it ends the second.
     """
+    for _ in range(MOST_RUNS):
+        told, early = _both_in_run(ready)
+        if any(result.spurious or result.for_nothing for result in told):
+            # One came out for nothing, the other ran the guest, and it waited in its turn.
+            told = sorted(told, key=lambda result: result.errno)
+            if early or told[0].errno:
+                continue
+        if early:
+            raise early
+        require_left(told[0], "On the first thread")
+        require_eintr(told[1], "On the second thread, the byte set before the first had left")
+        return
+    raise InconclusiveError(
+        f"inconclusive: in each of {MOST_RUNS} tries one of the two runs ended for nothing"
+    )
+
+
+def _both_in_run(ready: Guest) -> tuple[list[RunResult], AssertionError | None]:
+    """What came of both runs, the first one's first; and of one that ended before it was asked to.
+
+    Nothing may end either before, but for a run that ends for nothing: both tell that by what they
+    share, kvm_run, so that one may hide it from the other.
+    """
+    early: AssertionError | None = None
     with Running(ready) as first:
         first.wait_for_progress()
         with Running(ready) as second:
-            first.wait_for_processor_time(TICKS_NS, second)
-            assert not second.over(), (
-                "while one thread runs a vCPU, another's KVM_RUN must wait, but "
-                f"{second.outcome().describe()}"
-            )
+            try:
+                first.wait_for_processor_time(TICKS_NS, second)
+            except NotSeenError as error:
+                early = error
+            if second.over():
+                early = AssertionError(
+                    "while one thread runs a vCPU, another's KVM_RUN must wait, but "
+                    f"{second.outcome().describe()}"
+                )
             ready.vcpu.immediate_exit = 1
             ready.stop()
-            first_result = first.outcome()
-            second_result = second.outcome()
+            told = [first.outcome(), second.outcome()]
     ready.vcpu.immediate_exit = 0
-    if first_result.spurious or first_result.for_nothing:
-        # It came out for nothing meanwhile, the second ran the guest, and it waited in its turn.
-        first_result, second_result = sorted(
-            (first_result, second_result), key=lambda result: result.errno
-        )
-        if first_result.errno:
-            raise InconclusiveError("inconclusive: both runs ended, one of them for nothing")
-    require_left(first_result, "On the first thread")
-    require_eintr(second_result, "On the second thread, the byte set before the first had left")
+    ready.clear_stop()
+    return told, early
