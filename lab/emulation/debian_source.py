@@ -16,7 +16,7 @@ from harness.signs import Signs
 from lab.emulation import arch, image, programs
 from lab.emulation.apt import Apt, Package, Suite
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
-from lab.emulation.debian import Archive, Wanted, parse, unpack
+from lab.emulation.debian import Archive, Wanted, parse, unpack, version_key
 from lab.emulation.errors import KernelError, NotInArchiveError
 from lab.emulation.kernel import Kernel
 from lab.emulation.stored import lock_of, mark_used
@@ -122,12 +122,20 @@ def _look_up(kernel: Kernel, version: str, apt: Apt, say: Say) -> tuple[Package,
 
 
 def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Package, ...]:
-    """The packages of headers, of the build's programs, and of the sources."""
+    """The packages of headers, of the build's programs, and of the sources.
+
+    The programs have no revision in their name, so those of a kernel's own are gone as soon as the
+    next one is published, days before it is signed. Any of the same kernel's version will do.
+    """
 
     def take(name: str) -> Package:
-        for package in packages:
-            if package.name == name and package.version == version:
+        named = [package for package in packages if package.name == name]
+        for package in named:
+            if package.version == version:
                 return package
+        others = [each for each in named if _upstream(each.version) == _upstream(version)]
+        if others and name.startswith("linux-kbuild-"):
+            return max(others, key=lambda package: version_key(package.version))
         raise NotInArchiveError(
             f"{name} {version} is not in the archive, which keeps the sources of its newest kernels"
             " only; take a newer kernel, or a tree of your own by --tree"
@@ -142,6 +150,11 @@ def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Packag
     ]
     short = ".".join(release.split(".")[:2])
     return headers, *map(take, needed), take(f"linux-source-{short}")
+
+
+def _upstream(version: str) -> str:
+    """6.1.192 of the package's version 6.1.192-2."""
+    return version.rpartition("-")[0]
 
 
 def _compilers(headers: Package) -> set[str]:

@@ -142,6 +142,11 @@ class Archive:
         )
         return deb
 
+    def remove(self, suite: str, name: str) -> None:
+        """Takes every version of a package out of a suite."""
+        kept = [each for each in self.stanzas[suite] if f"Package: {name}\n" not in each]
+        self.stanzas[suite] = kept
+
     def publish(self, suite: str) -> None:
         """Writes the signed lists of a suite."""
         folder = self.root / "dists" / suite

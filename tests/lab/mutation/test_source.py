@@ -240,6 +240,28 @@ def test_a_version_that_is_no_longer_in_the_archive(archive: Archive, tmp_path: 
 
 
 @ARCHIVE
+@pytest.mark.parametrize(
+    ("there", "taken"), [(["6.1.170-4", "6.1.170-10"], "6.1.170-10"), (["6.1.171-1"], None)]
+)
+def test_the_next_revision_has_taken_the_place_of_the_programs(
+    archive: Archive, tmp_path: Path, there: list[str], taken: str | None
+) -> None:
+    """linux-kbuild is published before the kernel is signed; headers and sources stay."""
+    archive.remove("sid", "linux-kbuild-6.1")
+    for version in there:
+        files = {"usr/lib/linux-kbuild-6.1/scripts": version.encode()}
+        archive.add("sid", "linux-kbuild-6.1", version, files)
+    archive.publish("sid")
+    if taken is None:
+        with pytest.raises(NotInArchiveError, match=rf"linux-kbuild-6.1 {VERSION} is not in"):
+            debian_source.fetch(booted(tmp_path), tmp_path / "cache", quiet)
+        return
+    found = debian_source.fetch(booted(tmp_path), tmp_path / "cache", quiet)
+    programs = found.headers.parents[1] / "lib/linux-kbuild-6.1/scripts"
+    assert programs.read_text() == taken
+
+
+@ARCHIVE
 def test_lists_of_an_earlier_version_are_fetched_anew(archive: Archive, tmp_path: Path) -> None:
     """They name no headers; they stood under another name."""
     cache = tmp_path / "cache"
