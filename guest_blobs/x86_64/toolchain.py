@@ -23,6 +23,7 @@ TOOLCHAIN = Toolchain(
         "nested_svm": Placement(("long",)),
         "pages": Placement(("protected", "long")),
         "reached": Placement(("protected", "long")),
+        "script": Placement(("long",)),
         "second_processor_ap": Placement(("real",), SECOND_PROGRAM, SECOND_PROGRAM + 0x1000),
         "task_priority": Placement(("long",)),
         "smi": Placement(("real",), SMI_HANDLER, SMI_HANDLER + 0x7E00),

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""x86-64: a vCPU goes on in another VM, as a monitor saves and restores it."""
+
+from __future__ import annotations
+
+import contextlib
+
+from harness.kvm.abi import KvmError
+from harness.kvm.arch.x86_64 import ioctls, kept
+from harness.kvm.vcpu import Vcpu
+
+# Those that a guest of ours can have changed: SYSENTER, PAT, SYSCALL, the other GS base.
+_MSRS = (0x174, 0x175, 0x176, 0x277, *range(0xC0000081, 0xC0000085), 0xC0000102)
+
+
+def move(source: Vcpu, target: Vcpu) -> None:
+    """All that a monitor saves, but for what keeps time. Nothing may be pending to complete.
+
+    The target has its CPUID. Raises `KvmError`.
+    """
+    for name in kept.STRUCTS:
+        try:
+            found = kept.read(source, name)
+        except KvmError:  # this VM has no local APIC, or KVM no XCRs
+            continue
+        kept.write(target, name, found)
+    for index in _MSRS:
+        with contextlib.suppress(KvmError):
+            ioctls.set_msr(target, index, ioctls.get_msr(source, index))
+    target.set_mp_state(source.mp_state())
