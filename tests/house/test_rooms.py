@@ -190,6 +190,7 @@ MAY_SAY = {
     "harness/native/abi.cdef": (".*", "kvm_run has the exits of all architectures"),
     "harness/native/arch": (".*", "where it is said"),
     "harness/native/arch.h": (".*", "chooses the header"),
+    "harness/sequences/arch": (".*", "where it is said"),
     "lab/emulation/arch": (".*", "where it is said"),
     "lab/emulation/bundle.py": ("4096", "a block of ext4"),
     "lab/emulation/confine.py": ('0x1000|"full"', "MS_BIND of mount(2), and /dev/full"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -28,9 +27,9 @@ from harness.reporting.selection import select
 from tests.fakes import real_suites
 from tests.fakes.broken_kvm.defect import ONE_MODE, Defect
 from tests.fakes.broken_kvm.defects import ALSO_DISTURBED, DEFECTS, TRANSPARENT
+from tests.fakes.broken_kvm.library import SOURCES, build
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted((ROOT / "tests/fakes/broken_kvm").glob("*.c"))
 TOO_LONG_S = 90  # a run takes 1 s to 5 s
 
 # Claims that no defect here breaks, and why. Of the races none: they enter KVM_RUN by the
@@ -64,14 +63,8 @@ needs_kvm = pytest.mark.skipif(obstacle is not None, reason=str(obstacle))
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The preloaded library, built with the compiler that set-up needs anyway."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        pytest.skip("no C compiler")
-    built = tmp_path_factory.mktemp("broken") / "broken_kvm.so"
-    options = ["-std=gnu11", "-shared", "-fPIC", "-O1", "-pthread"]
-    subprocess.run([compiler, *options, "-o", str(built), *map(str, SOURCES)], check=True)
-    return built
+    """The played KVMs; preloaded."""
+    return build(tmp_path_factory.mktemp("broken"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The architecture of this machine, for sequences."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, cast
+
+from harness.kvm.arch import current as current_architecture
+from harness.sequences.arch.interface import ScriptedArchitecture
+
+if TYPE_CHECKING:
+    from harness.sequences.arch import x86_64
+
+    # A package is looked up by name, so this is where mypy holds each one to the interface.
+    _x86_64: ScriptedArchitecture = x86_64
+
+
+def current() -> ScriptedArchitecture:
+    """The package of this machine. Raises `UnsupportedArchitectureError`."""
+    package: Any = importlib.import_module(f"{__name__}.{current_architecture().NAME}")
+    return cast(ScriptedArchitecture, package)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What neutral code asks of an architecture, for sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from harness.kvm.exits import VcpuExit
+from harness.kvm.guest import Guest
+from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
+from harness.model.program import GuestState, Step, StepKind
+
+
+class ScriptedArchitecture(Protocol):
+    """The names that a package of `harness.sequences.arch` offers.
+
+    Its module `operations` has what userspace can do there only.
+    """
+
+    __name__: str
+    STEPS: Mapping[str, StepKind]
+    MAY_LACK: Sequence[str]
+    """Steps that a KVM which interprets its guest may not know."""
+    LOG: int
+    SCRIPT: int
+    STEP_BYTES: int
+    COMPLETED: Sequence[str]
+    """Names of `Guest.whole()` that the end of an exchange may change besides an architecture's
+    COMPLETION_REGISTERS."""
+
+    def features(self, system: System) -> Sequence[str]:
+        """What a VM may have, or not, on this KVM."""
+
+    def new_guest(self, system: System, irqchip: str, features: Sequence[str]) -> Guest:
+        """A guest with the program `script` at its entry. Raises `KvmError`."""
+
+    def first_state(self) -> GuestState:
+        """The program's, before it begins."""
+
+    def kept(self, step: Step) -> Step:
+        """The step with a value that it can have."""
+
+    def encode(self, script: Sequence[Step]) -> bytes:
+        """A script as it stands in the guest's memory."""
+
+    def entry(self, place: int, step: Step, result: int) -> bytes:
+        """What the program writes into its log for a step."""
+
+    def counted(self, guest: Guest) -> Mapping[str, int]:
+        """How many events of each kind the program has taken."""
+
+    def serve(self, vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:
+        """Answers an exit that reads with these bytes, as many as it asks for; what passed.
+
+        Nothing passes where an exit that can be refused is.
+        """
+
+    def move(self, source: Vcpu, target: Vcpu) -> None:
+        """All that a monitor saves and restores. Raises `KvmError`."""

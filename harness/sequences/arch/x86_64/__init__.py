@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""x86-64: the names of `harness.sequences.arch.interface`, which mypy holds this package to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.kvm.answers import answer_mmio
+from harness.kvm.arch.x86_64 import devices, ioctls
+from harness.kvm.arch.x86_64.moving import move
+from harness.kvm.exits import Io, Mmio, Rdmsr, VcpuExit, Wrmsr
+from harness.kvm.guest import Guest, create
+from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
+from harness.model.x86_64 import (
+    LOG,
+    MAY_LACK,
+    MSR,
+    SCRIPT,
+    STEP_BYTES,
+    STEPS,
+    STRING,
+    encode,
+    entry,
+    first_state,
+    kept,
+)
+
+__all__ = [
+    "COMPLETED",
+    "LOG",
+    "MAY_LACK",
+    "SCRIPT",
+    "STEPS",
+    "STEP_BYTES",
+    "counted",
+    "encode",
+    "entry",
+    "features",
+    "first_state",
+    "kept",
+    "move",
+    "new_guest",
+    "serve",
+]
+
+COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
+_NMIS = 4  # a data word of the program
+_MSR_CAPS = ("KVM_CAP_X86_USER_SPACE_MSR", "KVM_CAP_X86_MSR_FILTER")
+
+
+def features(system: System) -> Sequence[str]:
+    """An MSR that leaves to userspace."""
+    return ("msr_exits",) if all(map(system.check_extension, _MSR_CAPS)) else ()
+
+
+def new_guest(system: System, irqchip: str, having: Sequence[str]) -> Guest:
+    """In 64-bit mode."""
+    guest = create(system, irqchip)
+    try:
+        guest.load("script", "long", {0: int(irqchip != "none")})
+        if "msr_exits" in having:
+            ioctls.enable_msr_exits(guest.vm, "FILTER")
+            ioctls.deny_msr(guest.vm, MSR)
+        guest.ram.write(STRING, first_state().string)
+    except BaseException:
+        guest.close()
+        raise
+    return guest
+
+
+def counted(guest: Guest) -> Mapping[str, int]:
+    """Interrupts and NMIs."""
+    return {"interrupts": guest.ticks, "NMIs": guest.data(_NMIS)}
+
+
+def serve(vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:
+    """Ports, MMIO and MSRs, which can be refused."""
+    if isinstance(found, Io):
+        if given is None:
+            return found.data
+        data = given[: found.size * found.count]
+        devices.answer_io(vcpu, found, data)
+        return data
+    if isinstance(found, Mmio):
+        if given is None:
+            return found.data
+        answer_mmio(vcpu, found, given[: found.length])
+        return given[: found.length]
+    if isinstance(found, (Rdmsr, Wrmsr)):
+        if refuse:
+            devices.refuse_msr(vcpu, found)
+            return b""
+        data = (given or bytes(8))[:8]
+        devices.answer_msr(vcpu, found, int.from_bytes(data, "little"))
+        return data
+    return b""

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A real vCPU in the program `script`, and beside it the model, which judges each answer."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from harness.closing import Closing
+from harness.kvm.exits import InternalError, reason_name
+from harness.kvm.run import RunResult
+from harness.kvm.signals import thread_mask
+from harness.kvm.system import System
+from harness.kvm.whole import WholeState, told
+from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
+from harness.model.program import GuestState, Step
+from harness.sequences import arch
+
+_STEPS_DONE, _RELEASED = 1, 2  # data words of the program
+_MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
+
+
+class Violation(AssertionError):
+    """KVM did what the model does not allow; `claim` is what it breaks."""
+
+    def __init__(self, claim: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.claim = claim
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a VM has: who keeps its interrupt controller, and features of its architecture."""
+
+    irqchip: str = "none"
+    features: tuple[str, ...] = ()
+
+    def has(self, needed: str) -> bool:
+        """Whether a step or an operation that needs this can be done."""
+        chip = "no_irqchip" if self.irqchip == "none" else "irqchip"
+        return needed in ("", chip, *self.features)
+
+
+class Subject(Closing):
+    """`guest` in the program `script`; `model` is what userspace knows of it."""
+
+    def __init__(
+        self, system: System, setting: Setting, script: Sequence[Step] = (Step("end"),)
+    ) -> None:
+        """Raises `KvmError`; `NoIrqchipError` without such an irqchip."""
+        self.system, self.setting = system, setting
+        self.program = arch.current()
+        self.guest = self.program.new_guest(system, setting.irqchip, setting.features)
+        self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
+        state = self.program.first_state()
+        self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
+
+    def close(self) -> None:
+        """Closes the VM."""
+        self.guest.close()
+
+    def can_do(self, step: str) -> bool:
+        """Whether this VM can do a step, and its KVM: one that interprets its guest knows less."""
+        needed = self.program.STEPS[step].needs
+        return self.setting.has(needed) and step not in lacking(self.system)
+
+    def change(self, state: GuestState) -> None:
+        """Userspace has changed what the program goes on with."""
+        self.model = replace(self.model, state=state)
+
+    def go_on_with(self, script: Sequence[Step]) -> None:
+        """Another script, for one that is at its end."""
+        self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
+        self.model = replace(self.model, next_script=tuple(script))
+
+    def release(self) -> None:
+        """The step `wait` that comes next goes on."""
+        operand = self.model.at_exit().step.operand
+        self.guest.set_data(_RELEASED, operand)
+        self.model = replace(self.model, released=operand)
+
+    def move(self) -> None:
+        """The guest goes on in a fresh VM, as a monitor moves one. Nothing may be pending."""
+        old = self.guest
+        new = self.program.new_guest(self.system, self.setting.irqchip, self.setting.features)
+        try:
+            new.ram.write(0, old.ram.read(0, old.ram.size))
+            self.program.move(old.vcpu, new.vcpu)
+        except BaseException:
+            new.close()
+            raise
+        self.guest = new
+        old.close()
+
+    # ---- runs
+
+    def run(
+        self,
+        run: Callable[[], RunResult],
+        met: Circumstances,
+        given: int = 0,
+        *,
+        refuse: bool = False,
+    ) -> AllowedAnswer:
+        """A KVM_RUN, held against the model; an exit is served, with bytes made of `given`.
+
+        An exit that can be refused is, if asked for. The answer that it was. Raises `Violation`.
+        """
+        allowed = answers(self.model, met)
+        heartbeat, kept = self.guest.heartbeat, self._not_kvms()
+        reason, pending = int(self.guest.vcpu.run_page.exit_reason), self.model.pending
+        result = run()
+        answer = self._answer(allowed, result, met)
+        for (claim, what), value in self._not_kvms().items():
+            if kept[claim, what] != value and not (met.sets_byte and what == "immediate_exit"):
+                raise Violation(
+                    claim,
+                    f"{self.where()}, {met.said}, {what} must stay, but went from "
+                    f"{kept[claim, what]} to {value}",
+                )
+        if answer.exchange is None:
+            self._require_reason(result, None if pending else reason, met)
+        self._settle(answer, heartbeat, met)
+        if answer.exchange and result.exit is not None:
+            data = _made_of(given, _MOST_BYTES) if answer.exchange.reads else None
+            passed = self.program.serve(self.guest.vcpu, result.exit, data, refuse)
+            self.model = self.model.exchanged(passed)
+        return answer
+
+    def _not_kvms(self) -> dict[tuple[str, str], object]:
+        """What a KVM_RUN never changes, by the claim and the name of it."""
+        page = self.guest.vcpu.run_page
+        return {
+            ("preset.not_written", "immediate_exit"): int(page.immediate_exit),
+            ("preset.not_written", "request_interrupt_window"): int(page.request_interrupt_window),
+            ("signals.mask_restored", "the thread's signal mask"): sorted(thread_mask()),
+        }
+
+    def _require_reason(self, result: RunResult, before: int | None, met: Circumstances) -> None:
+        """With EINTR: a signal is told by the reason for the exit; the byte leaves it alone."""
+        after = result.exit_reason
+        if met.byte and before is not None and after != before:
+            raise Violation(
+                "preset.exit_reason_untouched",
+                f"{self.where()}, {met.said}, exit_reason must stay {reason_name(before)}, but it "
+                f"is {reason_name(after)}",
+            )
+        if not met.byte and reason_name(after) != "KVM_EXIT_INTR":
+            raise Violation(
+                "signals.interrupts_guest",
+                f"{self.where()}, {met.said}, exit_reason must be KVM_EXIT_INTR, but it is "
+                f"{reason_name(after)}",
+            )
+
+    def _answer(
+        self, allowed: Sequence[AllowedAnswer], result: RunResult, met: Circumstances
+    ) -> AllowedAnswer:
+        for each in allowed:
+            if each.exchange:
+                if result.exit and not result.rescue and each.exchange.accepts(result.exit):
+                    return each
+            elif result.gave_eintr:
+                return each
+        wanted = " or ".join(each.said for each in allowed)
+        raise Violation(
+            allowed[0].claim,
+            f"{self.where()}, {met.said}, KVM_RUN must {wanted}, but {result.describe()}",
+        )
+
+    def where(self) -> str:
+        """Where the guest is, for the beginning of a sentence."""
+        said = f"At step {self.model.number} of a script ({_named(self.model.step)})"
+        return f"{said}, which KVM has yet to complete" if self.model.pending else said
+
+    def _settle(self, answer: AllowedAnswer, before: int, met: Circumstances) -> None:
+        """The guest stands where the answer says: so many steps done, with their results."""
+        done = self.guest.data(_STEPS_DONE)
+        after = answer.after.at(done) if answer.runs else answer.after
+        if after is None or after.total != done:
+            raise Violation(
+                answer.claim,
+                f"{self.where()}, {met.said}, the guest must have done {answer.after.total} "
+                f"steps in all{' or some more' if answer.runs else ''}, but it did {done}",
+            )
+        stays = not answer.runs and (answer.exchange is None or answer.after is self.model)
+        if stays and self.guest.heartbeat != before:
+            raise Violation(
+                "preset.no_guest_progress",
+                f"{self.where()}, {met.said}, the guest must not execute anything, but its "
+                f"counter went from {before} to {self.guest.heartbeat}",
+            )
+        self.model = after
+        self._require_log()
+        self._take_events()
+
+    def _require_log(self) -> None:
+        """The log holds what the steps must have given."""
+        model, size = self.model, self.program.STEP_BYTES
+        found = self.guest.ram.read(self.program.LOG, size * len(model.results))
+        for number, result in enumerate(model.results):
+            step = model.script[number]
+            logged = found[size * number : size * (number + 1)]
+            if logged != self.program.entry(number, step, result):
+                raise Violation(
+                    self._claim_of(step),
+                    f"Step {number} of a script ({_named(step)}) must give {result:#x}, but the "
+                    f"guest logged {logged.hex(' ')}",
+                )
+
+    def _claim_of(self, step: Step) -> str:
+        """What a wrong result of a step breaks."""
+        first = self.model.kinds[step.name].exchange(self.model.state, step, ())
+        return first.claim if first else "preset.state_untouched"
+
+    def _take_events(self) -> None:
+        """Each event was taken once at most."""
+        state = self.model.state
+        for kind, taken in self.program.counted(self.guest).items():
+            events = state.events[kind]
+            seen = events.seen(taken)
+            if seen is None:
+                raise Violation(
+                    "states.events_survive",
+                    f"{self.where()}, the guest must have taken {events.taken} to "
+                    f"{events.taken + events.to_come} {kind}, but it took {taken}",
+                )
+            state = replace(state, events={**state.events, kind: seen})
+        self.change(state)
+
+    # ---- the state
+
+    def require_same(
+        self, before: WholeState, circumstance: str, may_change: Collection[str], claim: str
+    ) -> None:
+        """Nothing has changed that KVM lets userspace read, but these names. Raises `Violation`."""
+        found = before.differences(self.guest.whole(), without=may_change)
+        if found:
+            raise Violation(
+                claim, f"{self.where()}, {circumstance}, the state must stay, but {told(found)}"
+            )
+
+
+@functools.lru_cache(maxsize=1)
+def lacking(system: System) -> frozenset[str]:
+    """Steps that this KVM cannot do, and says so: it gives KVM_EXIT_INTERNAL_ERROR at once."""
+    found = set()
+    for name in arch.current().MAY_LACK:
+        with Subject(system, Setting(), (Step(name), Step("end"))) as subject:
+            if isinstance(subject.guest.vcpu.run_raw().exit, InternalError):
+                found.add(name)
+    return frozenset(found)
+
+
+def _named(step: Step) -> str:
+    return f"{step.name} {step.operand:#x} {step.value:#x}"
+
+
+def _made_of(value: int, length: int) -> bytes:
+    """So many bytes, each other ones for another value."""
+    return value.to_bytes(8, sys.byteorder) * (length // 8)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A program: random sequences on this host, and the claim that the first one breaks, if any."""
+
+from __future__ import annotations
+
+import sys
+
+from harness.kvm.system import System
+from harness.sequences.drawing import explore
+from harness.sequences.sequence import Recorded, play
+from harness.sequences.shrinking import shrink
+
+sequences, seed = map(int, sys.argv[1:])
+with System() as system:
+    found = explore(system, "none", sequences=sequences, operations=25, seed=seed)
+    if found is None:
+        print("nothing")
+        sys.exit()
+
+    def fails(shorter: Recorded) -> bool:
+        broken = play(system, shorter)
+        return broken is not None and broken.claim == found.violation.claim
+
+    shortest, _ = shrink(found.recorded, fails)
+    print(found.violation.claim)
+    print(len(shortest.done))
+    print(play(system, shortest))

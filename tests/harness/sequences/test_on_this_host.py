@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random sequences on this host's KVM, and on played ones with a defect each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.host.obstacles import preflight
+from harness.kvm.system import System
+from harness.sequences.drawing import explore
+from tests.fakes.broken_kvm.library import build
+
+ROOT = Path(__file__).resolve().parents[3]
+OBSTACLE = preflight()
+pytestmark = [
+    pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE)),
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="other_architecture: x86-64 only"),
+]
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The played KVMs; preloaded."""
+    return build(tmp_path_factory.mktemp("broken"))
+
+
+@pytest.mark.parametrize("irqchip", ["none", "split", "full"])
+def test_nothing_is_found_on_a_sound_kvm(irqchip: str) -> None:
+    with System() as system:
+        found = explore(system, irqchip, sequences=10, operations=25, seed=3)
+    assert found is None, found and f"{found.violation.claim}: {found.violation}"
+
+
+@pytest.mark.parametrize(
+    ("defect", "claims"),
+    [
+        ("only_bit_zero", {"preset.returns_eintr", "completion."}),
+        ("cleared_at_once", {"preset.not_written"}),
+        ("window_request_written", {"preset.not_written"}),
+        ("exit_reason_written", {"preset.exit_reason_untouched"}),
+        ("skips_after_completion", {"preset.no_guest_progress", "completion.", "preset.state"}),
+        ("loses_breakpoints", {"preset.state_untouched", "completion.exactly_once"}),
+    ],
+)
+def test_a_defect_is_found(tmp_path: Path, library: Path, defect: str, claims: set[str]) -> None:
+    """Nobody wrote a test for it here; the shortest sequence is short, and told in a sentence."""
+    environment = {**os.environ, "LD_PRELOAD": str(library), "BROKEN_KVM": defect}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fakes.explore", "60", "1"],
+        cwd=ROOT,
+        env={**environment, "KVM_CONFORMANCE_LAST_WORDS": str(tmp_path / "last-words.txt")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    claim, operations, sentence = done.stdout.split("\n", 2)
+    assert claim.startswith(tuple(claims)), done.stdout
+    assert int(operations) <= 6
+    assert "but" in sentence

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sequences as data, and how they are made shorter. No VM is made."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.sequences.sequence import Done, Recorded
+from harness.sequences.shrinking import shrink
+from harness.sequences.subject import Setting
+
+STEPS = [["compute", 0, 1], ["port_out", 1, 2], ["end", 0, 0]]
+
+
+def recorded(*names: str) -> Recorded:
+    done = [Done(name, {"steps": STEPS} if name == "script" else {}) for name in names]
+    return Recorded(Setting("none", ("feature",)), tuple(done))
+
+
+def test_what_is_written_is_read() -> None:
+    sequence = recorded("script", "release")
+    assert Recorded.of_json(sequence.as_json()).as_json() == sequence.as_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"{", "JSON|truncated"),
+        (b"[]", "object"),
+        (b'{"setting": {}, "done": [{"operation": "fly", "arguments": {}}]}', "no operation fly"),
+    ],
+)
+def test_what_is_no_sequence(text: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Recorded.of_json(text)
+
+
+def test_what_has_no_part_in_it_is_left_out() -> None:
+    sequence = recorded(*["release"] * 5, "script", *["release"] * 9, "mask", "release")
+
+    def fails(shorter: Recorded) -> bool:
+        scripts = [each.arguments["steps"] for each in shorter.done if each.operation == "script"]
+        masked = shorter.done and shorter.done[-1].operation == "mask"
+        return bool(masked) and any(STEPS[1] in steps for steps in scripts)
+
+    longer = Recorded(sequence.setting, sequence.done[:-1])
+    assert fails(longer)
+    shortest, tries = shrink(longer, fails)
+    assert [each.operation for each in shortest.done] == ["script", "mask"]
+    assert shortest.done[0].arguments["steps"] == STEPS[1:]
+    assert tries < 100
+
+
+def test_tries_are_bounded() -> None:
+    calls: list[Recorded] = []
+
+    def fails(shorter: Recorded) -> bool:
+        calls.append(shorter)
+        return True
+
+    shrink(recorded(*["release"] * 1000), fails, most=3)
+    assert len(calls) == 3
