@@ -48,6 +48,10 @@ class ModelVcpu:
         """Whether the step under way goes on only when it is released."""
         return self.kinds[self.step.name].waits and self.released < self.step.operand
 
+    def refused(self) -> bool:
+        """Whether userspace refused the last of it: nothing passed."""
+        return bool(self.passed) and not self.passed[-1]
+
     def completed(self) -> ModelVcpu:
         """KVM has finished what was pending."""
         return replace(self, pending=False)

@@ -100,20 +100,24 @@ def _ended_early(
     guest = subject.guest
     # A signal finds them on their way into the guest, and leaves them so.
     to_come = any(events.to_come for events in subject.model.state.events.values())
-    moves_events = way.signal and to_come
+    moves_events = way.signal and (to_come or subject.model.refused())
+    bits = guest.architecture.COMPLETION_BITS
     for number in range(given["times"]):
         look = given["look"] and number in (0, given["times"] - 1) and not moves_events
-        pending = subject.model.pending
+        pending, refused = subject.model.pending, subject.model.refused()
         before = guest.whole() if look else None
         registers = guest.architecture.registers(guest.vcpu)
         answer = subject.run(run, entry, given["answer"], refuse=given["refuse"])
         if answer.exchange is not None or pending:
             if before is not None and answer.exchange is None:
-                passed = may_complete(guest, way, subject.program.COMPLETED)
+                also = (*subject.program.COMPLETED, *(subject.program.REFUSED if refused else ()))
+                passed = may_complete(guest, way, also)
                 subject.require_same(before, entry.said, passed, "completion.exactly_once")
             continue
         after = guest.architecture.registers(guest.vcpu)
-        changed = [name for name, value in registers.items() if after[name] != value]
+        changed = [
+            name for name, value in registers.items() if (after[name] ^ value) & ~bits.get(name, 0)
+        ]
         if changed:
             raise Violation(
                 "preset.no_guest_progress",

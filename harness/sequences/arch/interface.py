@@ -30,6 +30,9 @@ class ScriptedArchitecture(Protocol):
     """Names of `Guest.whole()` that the end of an exchange may change besides an architecture's
     COMPLETION_REGISTERS."""
 
+    REFUSED: Sequence[str]
+    """The same for an exchange that was refused."""
+
     def features(self, system: System) -> Sequence[str]:
         """What a VM may have, or not, on this KVM."""
 

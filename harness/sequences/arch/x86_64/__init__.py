@@ -30,6 +30,7 @@ __all__ = [
     "COMPLETED",
     "LOG",
     "MAY_LACK",
+    "REFUSED",
     "SCRIPT",
     "STEPS",
     "STEP_BYTES",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
+REFUSED: Sequence[str] = ("events exception",)  # the guest gets a #GP
 _NMIS = 4  # a data word of the program
 _MSR_CAPS = ("KVM_CAP_X86_USER_SPACE_MSR", "KVM_CAP_X86_MSR_FILTER")
 
