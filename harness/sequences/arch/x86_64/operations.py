@@ -10,6 +10,7 @@ from dataclasses import replace
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import ioctls, kept
 from harness.model import x86_64 as program
+from harness.model.answers import ModelVcpu
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 
@@ -62,13 +63,16 @@ def _filter_again(subject: Subject, given: Arguments) -> None:
     ioctls.deny_msr(subject.guest.vm, program.MSR)
 
 
+def _settled(model: ModelVcpu) -> bool:
+    """Nothing is pending, and no exception on its way: KVM_SET_REGS takes that back."""
+    return not model.pending and not model.refused()
+
+
 OPERATIONS: Mapping[str, Operation] = {
-    "rewrite": Operation(
-        _rewrite, lambda model: not model.pending, {"struct": OneOf(tuple(kept.STRUCTS))}
-    ),
+    "rewrite": Operation(_rewrite, _settled, {"struct": OneOf(tuple(kept.STRUCTS))}),
     "set_register": Operation(
         _set_register,
-        lambda model: not model.pending,
+        _settled,
         {"place": OneOf(_SETTABLE), "value": AnyNumber()},
     ),
     "nmi": Operation(_nmi, lambda model: model.ready),
