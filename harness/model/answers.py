@@ -20,7 +20,8 @@ class ModelVcpu:
     `kinds` are the steps that there are. `number` steps of the script are done, and `results` is
     what the log has of them; `total` are those of all scripts. `passed` is what has passed of the
     step under way, and `pending` whether KVM has yet to complete the last of it. `released` is the
-    word that `wait` looks at.
+    word that `wait` looks at; `next_script` what begins when this one is over. The program
+    is `ready` for interrupts from its first exit on.
     """
 
     kinds: Mapping[str, StepKind]

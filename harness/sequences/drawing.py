@@ -42,7 +42,7 @@ def explore(
     for number in range(sequences):
         chance = random.Random(f"{seed} {irqchip} {number}")
         features = tuple(each for each in arch.current().features(system) if chance.getrandbits(1))
-        player = Player(system, Setting(irqchip, features), lambda _: None)
+        player = Player(system, Setting(irqchip, features))
         try:
             for _ in range(operations):
                 _do_one(player, chance)

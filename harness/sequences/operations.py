@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from collections.abc import Callable, Mapping
@@ -30,13 +31,13 @@ def _at_end(model: ModelVcpu) -> bool:
     return over and model.next_script is None
 
 
-def _leaves(model: ModelVcpu) -> bool:
-    """The guest comes to an exit by itself."""
-    return not model.at_exit().waits()
-
-
 def _would_wait(model: ModelVcpu) -> bool:
-    return not _leaves(model)
+    """The guest comes to where it waits, and not to an exit."""
+    return model.at_exit().waits()
+
+
+def _leaves(model: ModelVcpu) -> bool:
+    return not _would_wait(model)
 
 
 def _comes_to_wait(model: ModelVcpu) -> bool:
@@ -300,14 +301,15 @@ _EVERYWHERE: Mapping[str, Operation] = {
         _take_events, lambda model: _comes_to_wait(model) and bool(_certain(model))
     ),
     "move": Operation(_move, _completed),
-    "remap": Operation(_remap, arguments={"logged": OneOf((False, True))}),
-    "mask": Operation(_mask, arguments={"on": OneOf((False, True))}),
+    "remap": Operation(_remap, arguments={"logged": _EITHER}),
+    "mask": Operation(_mask, arguments={"on": _EITHER}),
     "descriptor": Operation(_descriptor),
     "add_processor": Operation(_add_processor),
     "step_and_leave": Operation(_step_and_leave, _completed, {"way": OneOf((0, 1))}),
 }
 
 
+@functools.cache
 def operations() -> Mapping[str, Operation]:
     """All that there are on this machine's architecture."""
     only: Mapping[str, Operation] = importlib.import_module(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,14 +44,10 @@ class Recorded:
 
 
 class Player:
-    """Plays operations on a fresh VM, and records each before it is done."""
+    """Plays operations on a fresh VM, and keeps what it played."""
 
-    def __init__(
-        self, system: System, setting: Setting, record: Callable[[Recorded], None]
-    ) -> None:
-        """`record` is called with the sequence so far before each operation."""
+    def __init__(self, system: System, setting: Setting) -> None:
         self.subject = Subject(system, setting)
-        self._record = record
         self._done: list[Done] = []
 
     @property
@@ -68,17 +64,13 @@ class Player:
     def do(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Raises `Violation`."""
         self._done.append(Done(name, dict(arguments)))
-        self._record(self.recorded)
         try:
             operations()[name].do(self.subject, arguments)
         except Violation:
             raise
-        except (
-            AssertionError
-        ) as error:  # of the harness: a run that never ends, a guest that stands
-            raise Violation(
-                "signals.interrupts_guest", f"{self.subject.where()}, {error}"
-            ) from None
+        except AssertionError as error:  # of the harness: a run that never ends, for one
+            said = f"{self.subject.where()}, {error}"
+            raise Violation("signals.interrupts_guest", said) from None
 
     def close(self) -> None:
         """Closes the VM."""
@@ -87,7 +79,7 @@ class Player:
 
 def play(system: System, recorded: Recorded) -> Violation | None:
     """Plays it again; what is no longer possible is left out. What it broke, if anything."""
-    player = Player(system, recorded.setting, lambda _: None)
+    player = Player(system, recorded.setting)
     try:
         for each in recorded.done:
             if player.possible(each.operation):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from guest_blobs import memory_map as at
 from harness.kvm.arch.x86_64.devices import (
+    MSR,
     PORT_DONE,
     PORT_IN,
     PORT_OUT,
@@ -20,7 +21,6 @@ from harness.model.program import MASK, Events, Exchange, GuestState, Passed, St
 
 LOG, SCRATCH, SCRIPT, STRING = 0x50000, 0x60000, 0x68000, 0x6C000
 STRING_BYTES = 64
-MSR = 0xC0001F00  # that no processor has: a filter speaks before KVM looks at it
 _STEP = struct.Struct("<IIQ")
 STEP_BYTES = _STEP.size
 _MULTIPLIER = 6364136223846793005

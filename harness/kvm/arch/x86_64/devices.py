@@ -25,7 +25,7 @@ _WORDS = {
 }
 SPEECH = Speech("port_io", "KVM_EXIT_IO", "pio", "port I/O")
 
-_MSR = 0xC0001F00  # an MSR that no processor has: the filter speaks before KVM looks at it
+MSR = 0xC0001F00  # an MSR that no processor has: the filter speaks before KVM looks at it
 _MSR_INDEX = 5  # a data word of the program msr
 
 
@@ -70,13 +70,15 @@ def _says(found: VcpuExit | None, word: Word) -> bool:
     return told is not None and told.word is word
 
 
-def _filter_msr(vm: Vm) -> Mapping[int, int]:
+def filter_msr(vm: Vm) -> Mapping[int, int]:
+    """MSR leaves to userspace; the data words of the program msr. Raises `KvmError`."""
     ioctls.enable_msr_exits(vm, "FILTER")
-    ioctls.deny_msr(vm, _MSR)
-    return {_MSR_INDEX: _MSR}
+    ioctls.deny_msr(vm, MSR)
+    return {_MSR_INDEX: MSR}
 
 
-def _filters_msrs(system: System) -> bool:
+def filters_msrs(system: System) -> bool:
+    """Whether this KVM lets an MSR leave to userspace. Raises `KvmError`."""
     needed = ("KVM_CAP_X86_USER_SPACE_MSR", "KVM_CAP_X86_MSR_FILTER")
     return all(system.check_extension(name) for name in needed)
 
@@ -93,13 +95,13 @@ _PORTS = Channel(
 _MSRS = Channel(
     "msr",
     first=0x1ABCDEF012345611,
-    is_read=lambda found: isinstance(found, Rdmsr) and found.index == _MSR,
-    is_write=lambda found: isinstance(found, Wrmsr) and found.index == _MSR,
+    is_read=lambda found: isinstance(found, Rdmsr) and found.index == MSR,
+    is_write=lambda found: isinstance(found, Wrmsr) and found.index == MSR,
     give=answer_msr,
     written=lambda told: int(told.data),
     take=answer_msr,
-    prepare=_filter_msr,
-    possible=_filters_msrs,
+    prepare=filter_msr,
+    possible=filters_msrs,
     lacking="no_msr_exits",
     destination=("rdx",),
     beside=0xFFFFFFFF << 32,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.kvm.answers import answer_mmio
-from harness.kvm.arch.x86_64 import devices, ioctls
+from harness.kvm.arch.x86_64 import devices
 from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.exits import Io, Mmio, Rdmsr, VcpuExit, Wrmsr
 from harness.kvm.guest import Guest, create
@@ -15,7 +15,6 @@ from harness.kvm.vcpu import Vcpu
 from harness.model.x86_64 import (
     LOG,
     MAY_LACK,
-    MSR,
     SCRIPT,
     STEP_BYTES,
     STEPS,
@@ -48,12 +47,11 @@ __all__ = [
 COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
 REFUSED: Sequence[str] = ("events exception",)  # the guest gets a #GP
 _NMIS = 4  # a data word of the program
-_MSR_CAPS = ("KVM_CAP_X86_USER_SPACE_MSR", "KVM_CAP_X86_MSR_FILTER")
 
 
 def features(system: System) -> Sequence[str]:
     """An MSR that leaves to userspace."""
-    return ("msr_exits",) if all(map(system.check_extension, _MSR_CAPS)) else ()
+    return ("msr_exits",) if devices.filters_msrs(system) else ()
 
 
 def new_guest(system: System, irqchip: str, having: Sequence[str]) -> Guest:
@@ -62,8 +60,7 @@ def new_guest(system: System, irqchip: str, having: Sequence[str]) -> Guest:
     try:
         guest.load("script", "long", {0: int(irqchip != "none")})
         if "msr_exits" in having:
-            ioctls.enable_msr_exits(guest.vm, "FILTER")
-            ioctls.deny_msr(guest.vm, MSR)
+            devices.filter_msr(guest.vm)
         guest.ram.write(STRING, first_state().string)
     except BaseException:
         guest.close()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import ioctls, kept
+from harness.kvm.arch.x86_64 import devices, ioctls, kept
 from harness.model import x86_64 as program
 from harness.model.answers import ModelVcpu
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
@@ -60,7 +60,7 @@ def _nmi(subject: Subject, given: Arguments) -> None:
 
 def _filter_again(subject: Subject, given: Arguments) -> None:
     """The same MSR filter once more: KVM owes the vCPU to look at it."""
-    ioctls.deny_msr(subject.guest.vm, program.MSR)
+    ioctls.deny_msr(subject.guest.vm, devices.MSR)
 
 
 def _settled(model: ModelVcpu) -> bool:
