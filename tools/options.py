@@ -15,6 +15,7 @@ import click
 
 from harness.reporting import variants
 from lab.emulation import arch
+from lab.launch.duration import duration
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -118,6 +119,27 @@ def limit(name: str, default_s: float, text: str) -> Option:
         metavar="SECONDS",
         help=text,
     )
+
+
+def lasting(default: str | None = None) -> Option:
+    """--for, a duration in seconds; it must be given where it has no default."""
+    given: dict[str, Any] = {"default": default, "show_default": True}
+    return click.option(
+        "--for",
+        "seconds",
+        metavar="TIME",
+        callback=check_duration,
+        help="How long: 90s, 15m, 8h, 2d, 1h30m.",
+        **(given if default else {"required": True}),
+    )
+
+
+def check_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """A text such as 90s as seconds."""
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:

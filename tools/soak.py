@@ -55,13 +55,6 @@ class SoakSettings:
     until_lost: bool
 
 
-def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    try:
-        return plan.duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def _processors(_ctx: click.Context, _param: click.Parameter, value: str | None) -> set[int]:
     try:
         return plan.processors(value) if value is not None else set()
@@ -78,10 +71,7 @@ def _choice(words: Sequence[str]) -> click.Choice[str]:
     " 64 wrong usage, 70 no verdict (too short to judge, or the suite itself broke), 73 the results"
     " cannot be written, 130 and 143 interrupted."
 )
-@click.option(
-    "--for", "seconds", required=True, metavar="TIME", callback=_duration,
-    help="How long: 90s, 15m, 8h, 2d, 1h30m.",
-)  # fmt: skip
+@options.lasting()
 @click.option(
     "--protocol", "protocols", multiple=True, type=_choice(plan.PROTOCOLS),
     help="Only this protocol; may be repeated. Default: each that a sound kernel keeps.",
@@ -101,7 +91,8 @@ def _choice(words: Sequence[str]) -> click.Choice[str]:
 )  # fmt: skip
 @click.option("--cpus", metavar="LIST", callback=_processors, help="Use only these: 0,1 or 0-3.")
 @click.option(
-    "--slice", "slice_s", default="2s", show_default=True, metavar="TIME", callback=_duration,
+    "--slice", "slice_s", default="2s", show_default=True, metavar="TIME",
+    callback=options.check_duration,
     help="How long one combination runs before the next takes its turn.",
 )  # fmt: skip
 @click.option("--until-lost", is_flag=True, help="Stop at the first kick that is lost or late.")

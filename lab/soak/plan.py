@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,6 @@ from harness.kick.guest_kind import SPINS, GuestKind
 from harness.kick.plan import Delays, Delivery, Plan, PlanError, Protocol
 from harness.kvm import arch
 
-LONGEST_S = 365 * 86_400.0
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _ONLINE = Path("/sys/devices/system/cpu/online")
 
 #: The control's signal comes at an instruction of the window, so a few kicks are enough.
@@ -75,28 +71,6 @@ SHAPES = {
 #: The protocols that a sound kernel keeps; the control runs beside each.
 PROTOCOLS = tuple(protocol.value for protocol in Protocol if protocol.keeps_its_promise)
 DELIVERIES = tuple(delivery.value for delivery in Delivery)
-
-
-def duration(text: str) -> float:
-    """Seconds in a text such as 90s, 15m, 8h, 2d or 1h30m. Raises ValueError with a sentence."""
-    example = "give a number and s, m, h or d, for example 90s, 15m or 8h"
-    parts = _PART.findall(text.strip())
-    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        if re.fullmatch(r"-.*", text.strip()):
-            raise ValueError(f"{text!r}: a duration cannot be negative; {example}")
-        raise ValueError(f"{text!r} is not a duration; {example}")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if seconds < 1:
-        raise ValueError(f"{text!r} is too short: a soak takes at least 1s")
-    if seconds > LONGEST_S:
-        raise ValueError(f"{text!r} is more than a year (365d), which no soak lasts")
-    return seconds
-
-
-def clock(seconds: float) -> str:
-    """A duration for people: 8:00:00."""
-    whole = max(0, round(seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def processors(text: str) -> set[int]:

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.signs import Signs
-from lab.soak.plan import Combination, clock
+from lab.launch.duration import clock
+from lab.soak.plan import Combination
 from lab.soak.tally import LANDING_WORDS, Tally
 from tools.screen.live import Picture
 

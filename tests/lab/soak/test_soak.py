@@ -61,34 +61,6 @@ def a_summary(protocol: str = "handler_writes", kicks: int = 100, lost: int = 0)
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("15m", 900), ("8h", 28_800), ("2d", 172_800), ("1h30m", 5_400), ("1.5m", 90)],
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert plan.duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("0s", "too short"),
-        ("0.5s", "too short"),
-        ("-5s", "negative"),
-        ("366d", "more than a year"),
-        ("9" * 400 + "d", "more than a year"),
-        ("8", "not a duration"),
-        ("8 hours", "not a duration"),
-        ("", "not a duration"),
-        ("nan", "not a duration"),
-        ("1h-30m", "not a duration"),
-    ],
-)
-def test_durations_that_are_none(text: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        plan.duration(text)
-
-
-@pytest.mark.parametrize(
     ("arguments", "why"),
     [
         ([], "--for"),
