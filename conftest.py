@@ -21,11 +21,15 @@ Races, for which each test holds two processors of the host:
     speed           turns a second of the guest, whose program must be one that spins
     race            runs plans on the guest, and controls
 
+For random sequences:
+    sequences       how many for each test, from the option --sequences
+
 Always on, around each test of the suites: the kernel's log, and what the test leaves behind.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -57,13 +61,28 @@ pytest_plugins = ["harness.reporting.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the races last."""
-    parser.getgroup("kvm-conformance").addoption(
+    """How long the races last, and the random sequences."""
+    group = parser.getgroup("kvm-conformance")
+    group.addoption(
+        "--sequences",
+        type=_count,
+        default=15,
+        metavar="N",
+        help="random sequences for each test of the chapter explored (default: 15)",
+    )
+    group.addoption(
         "--budget",
         default="quick",
         metavar="quick|ci|nightly|KICKS",
         help="kicks for each protocol of the races: a word, or a number (default: quick)",
     )
+
+
+def _count(text: str) -> int:
+    """A number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -268,6 +287,12 @@ def device_name(request: pytest.FixtureRequest) -> str:
 def kick_budget(pytestconfig: pytest.Config) -> Budget:
     """What --budget says."""
     return Budget.of(pytestconfig.getoption("--budget"))
+
+
+@pytest.fixture
+def sequences(pytestconfig: pytest.Config) -> int:
+    """What --sequences says."""
+    return int(pytestconfig.getoption("--sequences"))
 
 
 @pytest.fixture

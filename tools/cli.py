@@ -27,6 +27,7 @@ _COMMANDS = {
     "emulate": ("tools.emulate", "emulate", "Run the suites inside an emulated host."),
     "matrix": ("tools.matrix", "matrix", "Run the suites on a list of kernels."),
     "sweep": ("tools.sweep", "sweep", "Kick at every instruction on the way into the guest."),
+    "explore": ("tools.explore", "explore", "Play random sequences, judged by a model."),
     "mutate": ("tools.mutate", "mutate", "Judge broken KVMs: do the suites notice?"),
     "cache": ("tools.cache", "cache", "List what emulated hosts keep on disk, or remove it."),
     "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),

@@ -68,6 +68,13 @@ LIMIT_S = 600.0
 @click.option(
     "--subset", type=click.Choice(["ci"]), help="ci: the cheapest of each class of defects."
 )
+@click.option(
+    "--judge",
+    type=click.Choice(["claims", "explore"]),
+    default="claims",
+    show_default=True,
+    help="explore: the random sequences alone, of what the functional tests see.",
+)
 @click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
 @resumable(OUTPUT)
 @click.option(
@@ -93,6 +100,7 @@ def mutate(
     classes: tuple[str, ...],
     claims: tuple[str, ...],
     subset: str | None,
+    judge: str,
     listing: bool,
     output: Path,
     fresh: bool,
@@ -110,7 +118,7 @@ def mutate(
     if message := missing_extension():
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     try:
-        chosen = _chosen(ids, classes, claims, subset)
+        chosen = _chosen(ids, classes, claims, subset, judge)
         kernel_bugs.of_version("1.0")  # what is wrong with the file is told before anything runs
     except CatalogueError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
@@ -121,7 +129,7 @@ def mutate(
     plan = mutate_runs.Campaign(
         mutants=catalogue.FOLDER,
         kicks=kicks,
-        budget_s=budget,
+        budget_s=0 if judge == "explore" else budget,
         limit_s=time_limit,
         boot_limit_s=boot_limit,
         sweeps=not no_sweep,
@@ -139,7 +147,11 @@ def mutate(
 
 
 def _chosen(
-    ids: Sequence[str], classes: Sequence[str], claims: Sequence[str], subset: str | None
+    ids: Sequence[str],
+    classes: Sequence[str],
+    claims: Sequence[str],
+    subset: str | None,
+    judge: str,
 ) -> list[Mutant]:
     from lab.sweep.ways import WAYS  # loads the extension
 
@@ -149,6 +161,7 @@ def _chosen(
     except catalogue.ChoiceError as error:
         raise click.UsageError(f"{error}.") from None
     found = catalogue.one_of_each_class(found) if subset else found
+    found = catalogue.for_sequences(found) if judge == "explore" else found
     if not found:
         raise click.UsageError("No mutant is left: the options have none in common.")
     return found

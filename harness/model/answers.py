@@ -21,7 +21,8 @@ class ModelVcpu:
     what the log has of them; `total` are those of all scripts. `passed` is what has passed of the
     step under way, and `pending` whether KVM has yet to complete the last of it. `released` is the
     word that `wait` looks at; `next_script` what begins when this one is over. The program
-    is `ready` for interrupts from its first exit on.
+    is `ready` for interrupts from its first exit on. `masked`: a KVM_SET_SIGNAL_MASK lets kicks in
+    that the thread blocks.
     """
 
     kinds: Mapping[str, StepKind]
@@ -35,6 +36,7 @@ class ModelVcpu:
     released: int = 0
     next_script: Sequence[Step] | None = None
     ready: bool = False
+    masked: bool = False
 
     @property
     def step(self) -> Step:
@@ -106,13 +108,15 @@ class Circumstances:
     """What is so when KVM_RUN is called, and what comes while it is in it.
 
     `byte` is immediate_exit; `signal` whether one is pending and let in; `kicked` whether one comes
-    once the guest runs, or is on its way; `sets_byte`: its handler sets the byte.
+    once the guest runs, or is on its way; `sets_byte`: the byte is set meanwhile. `held`: a signal
+    is pending that nothing lets in, so that it has no part in the run.
     """
 
     byte: int = 0
     signal: bool = False
     kicked: bool = False
     sets_byte: bool = False
+    held: bool = False
 
     @property
     def said(self) -> str:
@@ -121,6 +125,8 @@ class Circumstances:
             return f"with immediate_exit={self.byte}"
         if self.signal:
             return "with a signal pending at entry"
+        if self.held:
+            return "with a signal pending that is blocked"
         return "with a kick once the guest ran" if self.kicked else "with the byte at 0"
 
 
@@ -169,7 +175,8 @@ def answers(vcpu: ModelVcpu, entry: Circumstances) -> list[AllowedAnswer]:
         following = there.next_exchange()
         if following is None:
             raise ValueError("a guest that neither waits nor comes to an exit")
-        found.append(AllowedAnswer(following.claim, there, following))
+        claim = "signals.mask_stays" if entry.held else following.claim
+        found.append(AllowedAnswer(claim, there, following))
     return found
 
 

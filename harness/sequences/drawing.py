@@ -18,9 +18,10 @@ from harness.model.program import MASK, Step
 from harness.sequences import arch
 from harness.sequences.operation import AnyNumber, Domain, OneOf
 from harness.sequences.operations import operations as all_operations
-from harness.sequences.sequence import Player, Recorded
+from harness.sequences.sequence import NOBODY, Listener, Player, Recorded
 from harness.sequences.subject import Setting, Subject, Violation
 
+_FEATURE = 0.3  # how likely a VM has each
 _LIKELY = (0, 1, MASK)
 
 
@@ -40,16 +41,26 @@ def explore(
     The same for the same seed, as far as the kernel answers the same.
     """
     for number in range(sequences):
-        chance = random.Random(f"{seed} {irqchip} {number}")
-        features = tuple(each for each in arch.current().features(system) if chance.getrandbits(1))
-        player = Player(system, Setting(irqchip, features))
-        try:
-            for _ in range(operations):
-                _do_one(player, chance)
-        except Violation as error:
-            return Refuted(player.recorded, error)
-        finally:
-            player.close()
+        found = explore_one(system, irqchip, operations=operations, seed=f"{seed} {number}")
+        if found:
+            return found
+    return None
+
+
+def explore_one(
+    system: System, irqchip: str, *, operations: int, seed: str, told: Listener = NOBODY
+) -> Refuted | None:
+    """One sequence; None if it breaks no claim."""
+    chance = random.Random(f"{irqchip} {seed}")
+    features = tuple(each for each in arch.current().features(system) if chance.random() < _FEATURE)
+    player = Player(system, Setting(irqchip, features), told)
+    try:
+        for _ in range(operations):
+            _do_one(player, chance)
+    except Violation as error:
+        return Refuted(player.recorded, error)
+    finally:
+        player.close()
     return None
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.model.answers import ModelVcpu
+from harness.model.program import MASK
+from harness.sequences import arch
 from harness.sequences.subject import Subject
 
 Arguments = Mapping[str, Any]
+_OPERAND = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,29 @@ class AnyScript:
 
 
 Domain = AnyNumber | OneOf | AnyScript
+
+
+def belongs(value: Any, domain: Domain) -> bool:
+    """Whether a value, of a file perhaps, is one that may be drawn from it."""
+    if isinstance(domain, OneOf):
+        return any(value == each and type(value) is type(each) for each in domain.values)
+    if isinstance(domain, AnyNumber):
+        return _is_number(value, MASK)
+    steps = arch.current().STEPS
+    return (
+        isinstance(value, (list, tuple))
+        and all(isinstance(each, (list, tuple)) and len(each) == 3 for each in value)
+        and all(
+            name in steps and _is_number(operand, _OPERAND) and _is_number(number, MASK)
+            for name, operand, number in value
+        )
+        and [steps[each[0]].last for each in value] == [False] * (len(value) - 1) + [True]
+        and len(value) <= domain.most + 1
+    )
+
+
+def _is_number(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 def _always(model: ModelVcpu) -> bool:

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from harness.kvm.arch import current
 from harness.kvm.system import System
+from harness.model.answers import ModelVcpu
+from harness.sequences import arch
+from harness.sequences.operation import belongs
 from harness.sequences.operations import operations
 from harness.sequences.subject import Setting, Subject, Violation
+from harness.shapes import from_json
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Recorded:
     """A sequence. `of_json` reads what `as_json` writes."""
 
     setting: Setting
-    done: Sequence[Done]
+    done: tuple[Done, ...]
 
     def as_json(self) -> bytes:
         """One line."""
@@ -35,20 +40,54 @@ class Recorded:
 
     @classmethod
     def of_json(cls, text: bytes) -> Recorded:
-        """Raises ValueError for what is no sequence, also of an operation that is not known."""
-        found = msgspec.json.decode(text, type=cls)
-        unknown = [each.operation for each in found.done if each.operation not in operations()]
-        if unknown:
-            raise ValueError(f"no operation {unknown[0]}; there are: {', '.join(operations())}")
+        """Raises ValueError for what is no sequence that could be played here."""
+        found = from_json(text, cls)
+        chips, features = current().IRQCHIPS, found.setting.features
+        if found.setting.irqchip not in chips:
+            raise ValueError(f"irqchip {found.setting.irqchip!r}: one of {', '.join(chips)}")
+        if unknown := set(features) - set(arch.current().FEATURES):
+            raise ValueError(f"no feature {min(unknown)!r} of a VM")
+        for each in found.done:
+            _check(each)
         return found
+
+
+def _check(done: Done) -> None:
+    """Raises ValueError."""
+    if done.operation not in operations():
+        raise ValueError(f"no operation {done.operation!r}; there are: {', '.join(operations())}")
+    wanted = operations()[done.operation].arguments
+    if done.arguments.keys() != wanted.keys():
+        raise ValueError(
+            f"the operation {done.operation} takes {', '.join(wanted) or 'no arguments'}, and not "
+            f"{', '.join(done.arguments) or 'none'}"
+        )
+    for name, value in done.arguments.items():
+        if not belongs(value, wanted[name]):
+            raise ValueError(f"the operation {done.operation}: {name} cannot be {value!r}")
+
+
+class Listener:
+    """Is told of sequences as they are played; this one does nothing."""
+
+    def begins(self, setting: Setting) -> None:
+        """One begins, on a fresh VM."""
+
+    def does(self, done: Done, model: ModelVcpu) -> None:
+        """An operation is about to be done to a vCPU that stands so."""
+
+
+NOBODY = Listener()
 
 
 class Player:
     """Plays operations on a fresh VM, and keeps what it played."""
 
-    def __init__(self, system: System, setting: Setting) -> None:
+    def __init__(self, system: System, setting: Setting, told: Listener = NOBODY) -> None:
+        told.begins(setting)
         self.subject = Subject(system, setting)
         self._done: list[Done] = []
+        self._told = told
 
     @property
     def recorded(self) -> Recorded:
@@ -64,6 +103,7 @@ class Player:
     def do(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Raises `Violation`."""
         self._done.append(Done(name, dict(arguments)))
+        self._told.does(self._done[-1], self.subject.model)
         try:
             operations()[name].do(self.subject, arguments)
         except Violation:
@@ -77,9 +117,9 @@ class Player:
         self.subject.close()
 
 
-def play(system: System, recorded: Recorded) -> Violation | None:
+def play(system: System, recorded: Recorded, told: Listener = NOBODY) -> Violation | None:
     """Plays it again; what is no longer possible is left out. What it broke, if anything."""
-    player = Player(system, recorded.setting)
+    player = Player(system, recorded.setting, told)
     try:
         for each in recorded.done:
             if player.possible(each.operation):

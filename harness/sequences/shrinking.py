@@ -3,26 +3,50 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from harness.sequences.sequence import Done, Recorded
+from harness.kvm.system import System
+from harness.sequences.drawing import Refuted
+from harness.sequences.sequence import Done, Recorded, play
+
+
+def shortest(system: System, found: Refuted) -> Refuted:
+    """The shortest on this host that still breaks the claim, and how; as it is if none does."""
+    last = found
+
+    def fails(shorter: Recorded) -> bool:
+        nonlocal last
+        broken = play(system, shorter)
+        if broken is None or broken.claim != found.violation.claim:
+            return False
+        last = Refuted(shorter, broken)
+        return True
+
+    shrink(found.recorded, fails)
+    return last
 
 
 def shrink(
-    recorded: Recorded, fails: Callable[[Recorded], bool], most: int = 100
+    recorded: Recorded,
+    fails: Callable[[Recorded], bool],
+    most: int = 100,
+    seconds: float = 20.0,
 ) -> tuple[Recorded, int]:
     """The shortest that still fails, found in at most so many tries; and how many it took.
 
     Halves are left out first, then smaller parts, as in delta debugging (Zeller). `fails` plays
-    one, here or in a machine that is booted for it.
+    one, here or in a machine that is booted for it. After so many `seconds` no more is tried: one
+    that fails because a run does not end takes long.
     """
     tries = 0
     shorter = True
+    ends = time.monotonic() + seconds
     while shorter:
         shorter = False
         for candidate in _shorter(recorded):
-            if tries == most:
+            if tries == most or time.monotonic() > ends:
                 return recorded, tries
             tries += 1
             if fails(candidate):
@@ -32,6 +56,10 @@ def shrink(
 
 
 def _shorter(recorded: Recorded) -> Iterator[Recorded]:
+    features = recorded.setting.features
+    for kept in ((), *(tuple(e for e in features if e != each) for each in features)):
+        if kept != features:
+            yield replace(recorded, setting=replace(recorded.setting, features=kept))
     done = list(recorded.done)
     size = len(done) // 2
     while size:

@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.closing import Closing
 from harness.kvm.exits import InternalError, reason_name
+from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.signals import thread_mask
 from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import WholeState, told
 from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
 from harness.model.program import GuestState, Step
 from harness.sequences import arch
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
+PAGE = os.sysconf("SC_PAGESIZE")
 _MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
 
 
@@ -43,6 +47,18 @@ class Setting:
         return needed in ("", chip, *self.features)
 
 
+@dataclass
+class _DirtyLog:
+    """Pages that the guest stored to since its dirty log was read.
+
+    `perhaps_before` are those of a step that was under way then: a kick may have come behind its
+    store, and a string is stored by pieces.
+    """
+
+    stored: set[int] = field(default_factory=set)
+    perhaps_before: set[int] = field(default_factory=set)
+
+
 class Subject(Closing):
     """`guest` in the program `script`; `model` is what userspace knows of it."""
 
@@ -56,10 +72,31 @@ class Subject(Closing):
         self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
         state = self.program.first_state()
         self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
+        self._neighbour: Guest | None = None
+        self._log: _DirtyLog | None = None
 
     def close(self) -> None:
-        """Closes the VM."""
+        """Closes the VMs."""
         self.guest.close()
+        if self._neighbour:
+            self._neighbour.close()
+
+    def neighbour(self) -> Guest:
+        """A guest in a VM of its own; always the same one."""
+        if self._neighbour is None:
+            self._neighbour = self.program.new_guest(self.system, "none", ())
+        return self._neighbour
+
+    def leave_at_once(self, vcpu: Vcpu) -> None:
+        """An immediate run of another vCPU, whose byte stays set. Raises `Violation`."""
+        vcpu.immediate_exit = 1
+        result = vcpu.run_raw(progress_forbidden=True)
+        if not result.gave_eintr:
+            raise Violation(
+                "preset.everywhere",
+                f"On another vCPU with immediate_exit=1, KVM_RUN must return -1 with EINTR, but "
+                f"{result.describe()}",
+            )
 
     def can_do(self, step: str) -> bool:
         """Whether this VM can do a step, and its KVM: one that interprets its guest knows less."""
@@ -91,7 +128,8 @@ class Subject(Closing):
         except BaseException:
             new.close()
             raise
-        self.guest = new
+        self.guest, self._log = new, None
+        self.model = replace(self.model, masked=False)
         old.close()
 
     # ---- runs
@@ -135,6 +173,7 @@ class Subject(Closing):
         return {
             ("preset.not_written", "immediate_exit"): int(page.immediate_exit),
             ("preset.not_written", "request_interrupt_window"): int(page.request_interrupt_window),
+            ("preset.not_written", "padding1"): bytes(page.padding1).hex(" "),
             ("signals.mask_restored", "the thread's signal mask"): sorted(thread_mask()),
         }
 
@@ -191,6 +230,7 @@ class Subject(Closing):
                 f"{self.where()}, {met.said}, the guest must not execute anything, but its "
                 f"counter went from {before} to {self.guest.heartbeat}",
             )
+        self._note_stores(after)
         self.model = after
         self._require_log()
         self._take_events()
@@ -229,7 +269,61 @@ class Subject(Closing):
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
 
+    # ---- the dirty log
+
+    def log_begins(self, *, logged: bool) -> None:
+        """The guest's memory was given anew, logged or not."""
+        self._log = _DirtyLog(perhaps_before=self._stores(self.model)) if logged else None
+
+    def _note_stores(self, after: ModelVcpu) -> None:
+        here = self.model
+        while self._log and here.total < after.total:
+            self._log.stored |= self._stores(here)
+            here = here.after_step()
+
+    def _stores(self, model: ModelVcpu) -> set[int]:
+        """The pages that the step under way stores to."""
+        log = self.program.LOG + self.program.STEP_BYTES * model.number
+        return {each // PAGE for each in (log, *self.program.stores(model.step))}
+
+    def read_log(self) -> None:
+        """What the guest stored since is in its dirty log, and an immediate run adds nothing.
+
+        Nothing is asked where it is not logged. Raises `Violation`.
+        """
+        if self._log is None:
+            return
+        found = self.guest.vm.dirty_pages(RAM_SLOT)
+        missing = self._log.stored - self._log.perhaps_before - found
+        self._log = _DirtyLog(perhaps_before=self._stores(self.model))
+        if missing:
+            raise Violation(
+                "completion.read_modify_write",
+                f"{self.where()}, what the guest stored must be in the dirty log, but of these "
+                f"pages it has none: {', '.join(map(hex, sorted(missing)))}",
+            )
+        if self.model.pending:
+            return
+        self.run(self.guest.run_immediate, Circumstances(byte=1))
+        more = self.guest.vm.dirty_pages(RAM_SLOT)
+        if more:
+            raise Violation(
+                "races.quiet",
+                f"{self.where()}, an immediate run must dirty no page of the guest's, but the "
+                f"dirty log has {', '.join(map(hex, sorted(more)))}",
+            )
+
     # ---- the state
+
+    def require_unmoved(self, circumstance: str) -> None:
+        """The guest stands where it stood. Raises `Violation`."""
+        done = self.guest.data(_STEPS_DONE)
+        if done != self.model.total:
+            raise Violation(
+                "preset.no_guest_progress",
+                f"{self.where()}, {circumstance}, the guest must not go on, but it did "
+                f"{done - self.model.total} steps",
+            )
 
     def require_same(
         self, before: WholeState, circumstance: str, may_change: Collection[str], claim: str

@@ -35,6 +35,8 @@ from lab.launch.stopping import StoppedError, held_off, stoppable
 BUDGET = "2000"
 #: A test takes it about ten times as long as a real host: each runs once.
 VARIANTS = variants.ONE
+#: For each test of the chapter `explored`, which takes half a second for one.
+_SEQUENCES = 4
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def job(machine: Machine, request: Request, output: Path) -> Job:
     command = [
         *pytest_command(request, ROOT),
         *([f"--numprocesses={workers}"] if workers != "0" else []),
+        f"--sequences={_SEQUENCES}",
         *recording(request, output),
     ]
     words = {finish.LAST_WORDS: str(output / finish.LAST_WORDS_FILE)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ CLASSES: Mapping[str, str] = {
     "state_lost": "registers, masks or bits that the guest had are lost at an immediate exit",
     "mp_state": "an MP state that userspace set, or the event that ends it, is lost",
     "window": "the interrupt window that userspace asked for is lost, doubled or said wrongly",
+    "in_sequence": "only one call after another of some kind shows it",
     "overlooked": "the byte is not looked at while something unrelated is so",
     "time_moved": "a clock or a timer of the guest is moved by an immediate exit",
     "leak": "the thread, memory, a reference or a lock is not given back",
@@ -71,6 +72,8 @@ TIERS = ("functional", "race", "sweep")
 DEFECT, BASELINE, SOUND = "defect", "baseline", "sound"
 #: The one claim that the sweep judges; the suites have no test of it.
 SWEPT = "races.every_instruction"
+#: The claim of the random sequences.
+EXPLORED = "explored.sequences"
 #: Claims that no run of the suites judges.
 NEVER_JUDGED = frozenset({"preset.fast"})
 
@@ -214,6 +217,15 @@ def one_of_each_class(mutants: Iterable[Mutant]) -> list[Mutant]:
         ):
             best[mutant.mutant_class] = mutant
     return list(best.values())
+
+
+def for_sequences(mutants: Iterable[Mutant]) -> list[Mutant]:
+    """The defects of the tier `functional`, each foretold to break the random sequences' claim."""
+    return [
+        each if each.equivalent else replace(each, claims=(EXPLORED,), shown_by=())
+        for each in mutants
+        if each.kind == DEFECT and each.tier == TIERS[0]
+    ]
 
 
 def _chapter(folder: Path, ways: frozenset[str]) -> list[Mutant]:

@@ -17,7 +17,7 @@ from lab.emulation.machine import Limits
 from lab.launch.exit_codes import Exit
 from lab.launch.request import Request
 from lab.mutation.asked import Asked
-from lab.mutation.catalogue import Mutant
+from lab.mutation.catalogue import EXPLORED, Mutant
 from lab.mutation.judge import SWEEP, Fate, Judged, Left, is_final, judge
 from lab.mutation.keep import MEMORY_MB, PARAMETERS
 from lab.mutation.lanes import Lanes
@@ -27,6 +27,8 @@ from lab.mutation.source import Source
 SOURCE = "source.json"
 SWEPT_STOCK = "stock.sweep"
 _ATTEMPTS = 2
+# For each test, of what random sequences are to see: as many as on a real host.
+_SEQUENCES = 15
 _LEAST_S = 30.0  # less is no chance
 
 
@@ -102,6 +104,7 @@ class MutantTask(side_by_side.Task):
             *([f"--stop-after={self.plan.budget_s:g}"] if _has_budget(self.mutant) else []),
             *(f"--first={name}" for name in self.foretold),
             *(f"--sooner={name}" for name in (self.mutant.shown_by if self.mutant else ())),
+            *([f"--sequences={_SEQUENCES}"] if EXPLORED in self.foretold else []),
             *([f"--without-bugs-of={self.source.version}"] if self.left_out else []),
         ]
 

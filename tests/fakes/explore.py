@@ -7,8 +7,7 @@ import sys
 
 from harness.kvm.system import System
 from harness.sequences.drawing import explore
-from harness.sequences.sequence import Recorded, play
-from harness.sequences.shrinking import shrink
+from harness.sequences.shrinking import shortest
 
 sequences, seed = map(int, sys.argv[1:])
 with System() as system:
@@ -16,12 +15,7 @@ with System() as system:
     if found is None:
         print("nothing")
         sys.exit()
-
-    def fails(shorter: Recorded) -> bool:
-        broken = play(system, shorter)
-        return broken is not None and broken.claim == found.violation.claim
-
-    shortest, _ = shrink(found.recorded, fails)
-    print(found.violation.claim)
-    print(len(shortest.done))
-    print(play(system, shortest))
+    shown = shortest(system, found)
+    print(shown.violation.claim)
+    print(len(shown.recorded.done))
+    print(shown.violation)

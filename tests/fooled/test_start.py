@@ -162,6 +162,13 @@ def test_a_plan_that_cannot_be_written(tmp_path: Path) -> None:
         assert done.returncode == 73
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_so_many_sequences_cannot_be(number: str) -> None:
+    done = fake.pytest_run(ROOT, f"--sequences={number}", "suites/explored")
+    assert done.returncode == REFUSED
+    assert f"--sequences: '{number}' is no number from 1 on" in said(done)
+
+
 def test_the_whole_plugin_cannot_be_left_out() -> None:
     done = fake.pytest_run(ROOT, "-p", "no:harness.reporting.plugin", "suites/capability")
     assert done.returncode == REFUSED

@@ -61,6 +61,13 @@ def kept(step: Step) -> Step:
     return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
 
 
+def stores(step: Step) -> Sequence[int]:
+    """Addresses in the guest's memory that the step stores to, besides the log."""
+    if step.name in ("store", "exchange_add"):
+        return (SCRATCH + step.operand,)
+    return (STRING,) if step.name == "string_in" else ()
+
+
 def encode(script: Sequence[Step]) -> bytes:
     """The script as it stands in the guest's memory."""
     return b"".join(_STEP.pack(NUMBERS[each.name], each.operand, each.value) for each in script)

@@ -21,6 +21,9 @@ class ScriptedArchitecture(Protocol):
 
     __name__: str
     STEPS: Mapping[str, StepKind]
+    FEATURES: tuple[str, ...]
+    """What a VM may have, or not."""
+
     MAY_LACK: Sequence[str]
     """Steps that a KVM which interprets its guest may not know."""
     LOG: int
@@ -34,9 +37,9 @@ class ScriptedArchitecture(Protocol):
     """The same for an exchange that was refused."""
 
     def features(self, system: System) -> Sequence[str]:
-        """What a VM may have, or not, on this KVM."""
+        """Those of FEATURES that this KVM has."""
 
-    def new_guest(self, system: System, irqchip: str, features: Sequence[str]) -> Guest:
+    def new_guest(self, system: System, irqchip: str, features: tuple[str, ...]) -> Guest:
         """A guest with the program `script` at its entry. Raises `KvmError`."""
 
     def first_state(self) -> GuestState:
@@ -44,6 +47,9 @@ class ScriptedArchitecture(Protocol):
 
     def kept(self, step: Step) -> Step:
         """The step with a value that it can have."""
+
+    def stores(self, step: Step) -> Sequence[int]:
+        """Addresses that the step stores to, besides the log."""
 
     def encode(self, script: Sequence[Step]) -> bytes:
         """A script as it stands in the guest's memory."""

@@ -55,7 +55,12 @@ BYTE = (
         only=f"{ONE_MODE} or bytes_are_left_alone",
     ),
     Defect("cleared_by_normal_run", "clears the byte on the way out", NOT_WRITTEN, (), UNHARMED),
-    Defect("padding_written", "stores a word over padding1", NOT_WRITTEN, (), UNHARMED),
+    Defect(
+        "padding_written",
+        "stores a word over padding1",
+        (*NOT_WRITTEN, "explored.sequences"),
+        holds=UNHARMED,
+    ),
     Defect("window_request_written", "clears byte 0 with byte 1", NOT_WRITTEN, (), UNHARMED),
     Defect("window_request_hides", "with byte 0 set, ignores byte 1", NOT_WRITTEN, (), UNHARMED),
     Defect(
@@ -379,5 +384,5 @@ TRANSPARENT = (
     *("states.precedence", "states.single_step", "states.uninitialized", "states.sync_regs"),
     *("states.dirty_ring", "signals.interrupts_guest", "signals.pending_at_entry"),
     *("signals.mask_restored", "signals.mask_kicks", "signals.mask_arguments"),
-    "signals.not_swallowed",
+    *("signals.not_swallowed", "explored.sequences"),
 )

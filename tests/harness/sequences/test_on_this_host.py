@@ -45,6 +45,11 @@ def test_nothing_is_found_on_a_sound_kvm(irqchip: str) -> None:
         ("window_request_written", {"preset.not_written"}),
         ("exit_reason_written", {"preset.exit_reason_untouched"}),
         ("skips_after_completion", {"preset.no_guest_progress", "completion.", "preset.state"}),
+        ("padding_written", {"preset.not_written"}),
+        ("byte_of_other_vms", {"completion.", "signals.interrupts_guest", "preset.per_vcpu"}),
+        ("not_reported_by_vm", {"capability.reported"}),
+        ("handler_runs", {"signals.mask_kicks", "signals.pending_at_entry"}),
+        ("mask_ends_at_immediate_exit", {"signals.pending_at_entry"}),
         ("loses_breakpoints", {"preset.state_untouched", "completion.exactly_once"}),
     ],
 )

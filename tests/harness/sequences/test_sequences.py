@@ -14,7 +14,7 @@ STEPS = [["compute", 0, 1], ["port_out", 1, 2], ["end", 0, 0]]
 
 def recorded(*names: str) -> Recorded:
     done = [Done(name, {"steps": STEPS} if name == "script" else {}) for name in names]
-    return Recorded(Setting("none", ("feature",)), tuple(done))
+    return Recorded(Setting("none", ("msr_exits",)), tuple(done))
 
 
 def test_what_is_written_is_read() -> None:
@@ -27,7 +27,7 @@ def test_what_is_written_is_read() -> None:
     [
         (b"{", "JSON|truncated"),
         (b"[]", "object"),
-        (b'{"setting": {}, "done": [{"operation": "fly", "arguments": {}}]}', "no operation fly"),
+        (b'{"setting": {}, "done": [{"operation": "fly", "arguments": {}}]}', "no operation .fly."),
     ],
 )
 def test_what_is_no_sequence(text: bytes, words: str) -> None:

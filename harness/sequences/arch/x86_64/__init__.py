@@ -23,10 +23,13 @@ from harness.model.x86_64 import (
     entry,
     first_state,
     kept,
+    stores,
 )
+from harness.sequences.arch.x86_64.features import FEATURES, MSR_EXITS, apply
 
 __all__ = [
     "COMPLETED",
+    "FEATURES",
     "LOG",
     "MAY_LACK",
     "REFUSED",
@@ -42,6 +45,7 @@ __all__ = [
     "move",
     "new_guest",
     "serve",
+    "stores",
 ]
 
 COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
@@ -50,17 +54,16 @@ _NMIS = 4  # a data word of the program
 
 
 def features(system: System) -> Sequence[str]:
-    """An MSR that leaves to userspace."""
-    return ("msr_exits",) if devices.filters_msrs(system) else ()
+    """All, but for an MSR that leaves to userspace where that cannot be."""
+    return [each for each in FEATURES if each != MSR_EXITS or devices.filters_msrs(system)]
 
 
-def new_guest(system: System, irqchip: str, having: Sequence[str]) -> Guest:
+def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
     """In 64-bit mode."""
     guest = create(system, irqchip)
     try:
         guest.load("script", "long", {0: int(irqchip != "none")})
-        if "msr_exits" in having:
-            devices.filter_msr(guest.vm)
+        apply(guest, having)
         guest.ram.write(STRING, first_state().string)
     except BaseException:
         guest.close()

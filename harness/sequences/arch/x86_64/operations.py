@@ -7,12 +7,16 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from harness import ways
+from harness.kvm import abi
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import devices, ioctls, kept
+from harness.kvm.arch.x86_64 import devices, ioctls, kept, state
 from harness.model import x86_64 as program
 from harness.model.answers import ModelVcpu
+from harness.model.program import GuestState
+from harness.sequences import runs
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
-from harness.sequences.subject import Subject
+from harness.sequences.subject import Subject, Violation
 
 
 def _rewrite(subject: Subject, given: Arguments) -> None:
@@ -49,8 +53,11 @@ def _set_register(subject: Subject, given: Arguments) -> None:
         regs = ioctls.get_regs(vcpu)
         setattr(regs, name, value)
         ioctls.set_regs(vcpu, regs)
-    state = subject.model.state
-    subject.change(replace(state, places={**state.places, name: value}))
+    subject.change(_with_place(subject.model, name, value))
+
+
+def _with_place(model: ModelVcpu, place: str, value: int) -> GuestState:
+    return replace(model.state, places={**model.state.places, place: value})
 
 
 def _nmi(subject: Subject, given: Arguments) -> None:
@@ -63,10 +70,65 @@ def _filter_again(subject: Subject, given: Arguments) -> None:
     ioctls.deny_msr(subject.guest.vm, devices.MSR)
 
 
+def _wait_and_leave(subject: Subject, given: Arguments) -> None:
+    """The vCPU waits as an MP state says, and runs that end at once leave it so."""
+    vcpu, waiting = subject.guest.vcpu, abi.constant(f"KVM_MP_STATE_{given['state']}")
+    vcpu.set_mp_state(waiting)
+    try:
+        runs.leave(subject, ways.WAYS[given["way"]])
+        found = vcpu.mp_state()
+    finally:
+        vcpu.set_mp_state(abi.constant("KVM_MP_STATE_RUNNABLE"))
+    if found != waiting:
+        raise Violation(
+            "states.mp_states",
+            f"{subject.where()}, a run that ended at once must leave the MP state {waiting}, but "
+            f"it is {found}",
+        )
+
+
+def _shared_registers(subject: Subject, given: Arguments) -> None:
+    """A register is changed in kvm_run, and all are given there after a run that ends at once."""
+    vcpu, bit = subject.guest.vcpu, ioctls.sync_bit("regs")
+    if not subject.guest.vm.check_extension("KVM_CAP_SYNC_REGS") & bit:
+        return
+    page, shared = vcpu.run_page, ioctls.sync_regs(vcpu).regs
+    # While an operation is pending the emulator would lose what it has read.
+    if given["change"] and not subject.model.pending:
+        registers = ioctls.get_regs(vcpu)
+        registers.r9 = given["value"]
+        state.copy(shared, registers)
+        page.kvm_dirty_regs = bit
+        subject.change(_with_place(subject.model, "r9", given["value"]))
+    page.kvm_valid_regs = bit
+    try:
+        runs.leave(subject, ways.WAYS[given["way"]])
+        left = int(page.kvm_dirty_regs)
+    finally:
+        page.kvm_valid_regs = page.kvm_dirty_regs = 0
+    given_there, now = state.fields(shared), state.fields(ioctls.get_regs(vcpu))
+    differs = [name for name, value in now.items() if given_there[name] != value]
+    if left or differs:
+        raise Violation(
+            "states.sync_regs",
+            f"{subject.where()}, kvm_run must have the registers after a run that ended at once, "
+            f"and kvm_dirty_regs be 0, but it is {left:#x}, and these differ: "
+            f"{', '.join(differs) or 'none'}",
+        )
+
+
 def _settled(model: ModelVcpu) -> bool:
     """Nothing is pending, and no exception on its way: KVM_SET_REGS takes that back."""
     return not model.pending and not model.refused()
 
+
+def _undisturbed(model: ModelVcpu) -> bool:
+    """Nothing is on its way that would end a wait."""
+    to_come = any(events.to_come for events in model.state.events.values())
+    return _settled(model) and model.ready and not to_come
+
+
+_WAY = OneOf(tuple(range(len(ways.WAYS))))
 
 OPERATIONS: Mapping[str, Operation] = {
     "rewrite": Operation(_rewrite, _settled, {"struct": OneOf(tuple(kept.STRUCTS))}),
@@ -76,5 +138,16 @@ OPERATIONS: Mapping[str, Operation] = {
         {"place": OneOf(_SETTABLE), "value": AnyNumber()},
     ),
     "nmi": Operation(_nmi, lambda model: model.ready),
+    "wait_and_leave": Operation(
+        _wait_and_leave,
+        _undisturbed,
+        {"state": OneOf(("HALTED", "UNINITIALIZED", "INIT_RECEIVED")), "way": _WAY},
+        needs="irqchip",
+    ),
+    "shared_registers": Operation(
+        _shared_registers,
+        lambda model: not model.refused(),
+        {"change": OneOf((False, True)), "value": AnyNumber(), "way": _WAY},
+    ),
     "filter_again": Operation(_filter_again, needs="msr_exits"),
 }

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Operations between KVM_RUNs: what userspace changes, and what it asks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+from harness.kvm.guest import RAM_SLOT
+from harness.model.program import Step
+from harness.sequences.operation import Arguments
+from harness.sequences.signals import set_mask
+from harness.sequences.subject import Subject, Violation
+
+_CAPABILITY = "KVM_CAP_IMMEDIATE_EXIT"
+
+
+def script(subject: Subject, given: Arguments) -> None:
+    subject.go_on_with([Step(*each) for each in given["steps"]])
+
+
+def release(subject: Subject, given: Arguments) -> None:
+    subject.release()
+
+
+def interrupt(subject: Subject, given: Arguments) -> None:
+    guest = subject.guest
+    guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
+    subject.change(subject.model.state.sent("interrupts"))
+
+
+def move(subject: Subject, given: Arguments) -> None:
+    """The guest goes on in a fresh VM, as after a migration."""
+    subject.move()
+
+
+def remap(subject: Subject, given: Arguments) -> None:
+    """The guest's memory is taken away and given back."""
+    vm = subject.guest.vm
+    vm.delete_memory(RAM_SLOT)
+    vm.restore_memory(RAM_SLOT, log_dirty=given["logged"])
+    subject.log_begins(logged=given["logged"])
+
+
+def read_log(subject: Subject, given: Arguments) -> None:
+    """The dirty log has what the guest stored since it was read last."""
+    subject.read_log()
+
+
+def mask(subject: Subject, given: Arguments) -> None:
+    """KVM_SET_SIGNAL_MASK, which lets the kicks in."""
+    set_mask(subject, on=given["on"])
+    subject.model = replace(subject.model, masked=given["on"])
+
+
+def descriptor(subject: Subject, given: Arguments) -> None:
+    """The vCPU's descriptor is another one: the old one is closed."""
+    vcpu = subject.guest.vcpu
+    old, vcpu.fd = vcpu.fd, os.dup(vcpu.fd)
+    os.close(old)
+
+
+def add_processor(subject: Subject, given: Arguments) -> None:
+    """Another vCPU, and an immediate run of it."""
+    subject.leave_at_once(subject.guest.add_processor().vcpu)
+
+
+def neighbour(subject: Subject, given: Arguments) -> None:
+    """A vCPU of another VM, whose byte stays set, and an immediate run of it."""
+    subject.leave_at_once(subject.neighbour().vcpu)
+
+
+def padding(subject: Subject, given: Arguments) -> None:
+    """What lies beside the byte in kvm_run belongs to nobody, and says nothing."""
+    subject.guest.vcpu.run_page.padding1 = list(
+        (given["value"] & (1 << 48) - 1).to_bytes(6, sys.byteorder)
+    )
+
+
+def reason(subject: Subject, given: Arguments) -> None:
+    """exit_reason is KVM's to write, and no word of userspace's."""
+    subject.guest.vcpu.run_page.exit_reason = given["value"]
+
+
+def ask(subject: Subject, given: Arguments) -> None:
+    """KVM_CHECK_EXTENSION says the same as at first."""
+    asked = {
+        "/dev/kvm": subject.system.check_extension,
+        "the VM": subject.guest.vm.check_extension,
+    }
+    for name, check_extension in asked.items():
+        if not check_extension(_CAPABILITY):
+            raise Violation(
+                "capability.reported",
+                f"{subject.where()}, {_CAPABILITY} must be reported by {name}, but it is not",
+            )

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The program that plays random sequences: ``python -m lab.exploration.inside FOLDER``.
+
+FOLDER/request.json says what. It ends with 0, whatever was found: that stands in its journal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from harness import json_lines
+from harness.host.kernel_log import KernelLog, alarms
+from harness.kvm import arch
+from harness.kvm.abi import KvmError
+from harness.kvm.system import System
+from harness.model.answers import ModelVcpu
+from harness.sequences.drawing import Refuted, explore_one
+from harness.sequences.sequence import Done, Recorded, play
+from harness.sequences.shrinking import shortest
+from harness.sequences.subject import Setting, Violation
+from lab.exploration.coverage import Coverage
+from lab.exploration.files import (
+    JOURNAL,
+    REQUEST,
+    UNDER_WAY,
+    Exploration,
+    FailedSequence,
+    UnderWay,
+    under_way,
+)
+
+_TELL_S = 1.0
+#: No operation takes so long: a run that hangs is rescued before.
+STALLED_S = 180.0
+HUNG = 75  # the exit code then
+ALARM = "the kernel's log"
+
+
+class Watched(UnderWay):
+    """Writes down what is done, counts it, and ends this process where nothing goes on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.coverage = Coverage()
+        self._moved = time.monotonic()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def begins(self, setting: Setting) -> None:
+        """A sequence."""
+        self._moved = time.monotonic()
+        self.coverage.begins()
+        super().begins(setting)
+
+    def does(self, done: Done, model: ModelVcpu) -> None:
+        """An operation."""
+        self._moved = time.monotonic()
+        self.coverage.count(done.operation, model)
+        super().does(done, model)
+
+    def _watch(self) -> None:
+        while time.monotonic() - self._moved < STALLED_S:
+            time.sleep(_TELL_S)
+        os._exit(HUNG)
+
+
+class Explorer:
+    """Plays sequences, and writes the journal."""
+
+    def __init__(self, folder: Path, asked: Exploration) -> None:
+        self._asked, self._folder = asked, folder
+        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        self._journal = os.open(folder / JOURNAL, flags, 0o644)
+        self._watched = Watched(folder / UNDER_WAY)
+        self._log = KernelLog()
+        self._known: set[str] = set()
+        self._played = 0
+        self._told = time.monotonic()
+
+    def run(self) -> None:
+        """Until the time is over, a sequence failed that is to end it, or Ctrl-C."""
+        error = ""
+        try:
+            with System() as system:
+                if self._asked.replay:
+                    self._replay(system, Recorded.of_json(self._asked.replay.encode()))
+                else:
+                    self._explore(system)
+        except KeyboardInterrupt:
+            error = "interrupted"
+        except (KvmError, ValueError) as problem:
+            error = str(problem)
+        self._tell("end", error)
+
+    def _replay(self, system: System, recorded: Recorded) -> None:
+        self._played = 1
+        violation = play(system, recorded, self._watched) or self._alarm()
+        if violation:
+            self._found(Refuted(recorded, violation), 0)
+
+    def _explore(self, system: System) -> None:
+        asked = self._asked
+        ends = time.monotonic() + asked.seconds
+        chips = asked.irqchips or self._chips(system)
+        for number in itertools.count():
+            if time.monotonic() > ends:
+                return
+            irqchip, seed = chips[number % len(chips)], f"{asked.seed} {number}"
+            found = explore_one(
+                system, irqchip, operations=asked.operations, seed=seed, told=self._watched
+            )
+            self._played += 1
+            alarm = self._alarm()
+            if found and found.violation.claim not in self._known:
+                self._found(shortest(system, found), number)
+            elif alarm and ALARM not in self._known:
+                recorded = under_way(self._folder / UNDER_WAY) or Recorded(Setting(irqchip), ())
+                self._found(Refuted(recorded, alarm), number)
+            if asked.until_failed and self._known:
+                return
+            if time.monotonic() - self._told > _TELL_S:
+                self._tell("progress")
+
+    def _chips(self, system: System) -> list[str]:
+        """The interrupt controllers that this KVM has."""
+        found = []
+        for irqchip in arch.current().IRQCHIPS:
+            with system.create_vm() as machine:
+                try:
+                    arch.current().prepare_vm(machine, irqchip)
+                except arch.NoIrqchipError:
+                    continue
+            found.append(irqchip)
+        return found
+
+    def _alarm(self) -> Violation | None:
+        """What the kernel has said since that it must never say."""
+        said = alarms(self._log.new_records())
+        return Violation(ALARM, "\n".join(["the kernel raised an alarm:", *said])) if said else None
+
+    def _found(self, refuted: Refuted, number: int) -> None:
+        self._known.add(refuted.violation.claim)
+        finding = FailedSequence(
+            claim=refuted.violation.claim,
+            sentence=str(refuted.violation),
+            sequence=refuted.recorded.as_json().decode(),
+            number=number,
+            irqchip=refuted.recorded.setting.irqchip,
+        )
+        json_lines.append(self._journal, {"event": "finding", "finding": vars(finding)})
+
+    def _tell(self, event: str, error: str = "") -> None:
+        self._told = time.monotonic()
+        entry = {
+            "event": event,
+            "sequences": self._played,
+            "coverage": self._watched.coverage.as_json(),
+            "error": error,
+        }
+        json_lines.append(self._journal, entry)
+
+
+def main(folder: Path) -> int:
+    """Does what the request says."""
+    asked = Exploration.of_json((folder / REQUEST).read_bytes())
+    Explorer(folder, asked).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

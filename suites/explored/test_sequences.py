@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whatever userspace did to a vCPU before, in whatever order: each answer is an allowed one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.kvm.guest import Guest
+from harness.kvm.system import System
+from harness.sequences.drawing import explore
+from harness.sequences.shrinking import shortest
+from suites.dimensions import every_irqchip
+
+pytestmark = pytest.mark.usefixtures("capability")
+
+OPERATIONS = 25
+
+
+@pytest.mark.claim("explored.sequences")
+@pytest.mark.keeps("irqchip")
+@pytest.mark.parametrize("seed", range(4))
+@every_irqchip
+def test_sequences(
+    kvm: System,
+    guest: Guest,  # skips where this KVM has no such interrupt controller
+    irqchip: str,
+    seed: int,
+    sequences: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Drawn at random, the same for the same seed. The first that fails is made shorter."""
+    guest.close()
+    found = explore(kvm, irqchip, sequences=sequences, operations=OPERATIONS, seed=seed)
+    if found is None:
+        return
+    shown = shortest(kvm, found)
+    record_property("sequence", shown.recorded.as_json().decode())
+    raise AssertionError(f"{shown.violation.claim} does not hold: {shown.violation}")
