@@ -73,14 +73,16 @@ class GuestState:
 class Exchange:
     """An exit by which a step speaks with userspace.
 
-    `said` names it in a sentence, `claim` is what holds KVM to it. `accepts` tells it from others;
-    `reads` when userspace must give as many bytes as the exit asks for. `at_once`: the KVM_RUN that
-    completes the exchange before it brings this one, whatever else would end that run: True, False,
-    or None where KVM may do either.
+    `said` names it in a sentence, `claim` is what holds KVM to it. `exit` is it, where KVM lets all
+    pass at once; `accepts` tells it, and what else is allowed, from others; `reads` when userspace
+    must give as many bytes as the exit asks for. `at_once`: the KVM_RUN that completes the exchange
+    before it brings this one, whatever else would end that run: True, False, or None where KVM may
+    do either.
     """
 
     said: str
     claim: str
+    exit: VcpuExit
     accepts: Callable[[VcpuExit], bool]
     reads: bool = False
     at_once: bool | None = False

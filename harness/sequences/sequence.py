@@ -40,8 +40,11 @@ class Recorded:
 
     @classmethod
     def of_json(cls, text: bytes) -> Recorded:
-        """Raises ValueError for what is no sequence that could be played here."""
-        found = from_json(text, cls)
+        """Raises ValueError for what is no sequence that could be played here.
+
+        What else stands there, such as what it broke, is left out.
+        """
+        found = from_json(text, cls, others=True)
         chips, features = current().IRQCHIPS, found.setting.features
         if found.setting.irqchip not in chips:
             raise ValueError(f"irqchip {found.setting.irqchip!r}: one of {', '.join(chips)}")

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from harness.kvm.system import System
+from harness.sequences import arch
 from harness.sequences.drawing import Refuted
+from harness.sequences.operations import operations
 from harness.sequences.sequence import Done, Recorded, play
 
 
@@ -56,9 +58,10 @@ def shrink(
 
 
 def _shorter(recorded: Recorded) -> Iterator[Recorded]:
-    features = recorded.setting.features
-    for kept in ((), *(tuple(e for e in features if e != each) for each in features)):
-        if kept != features:
+    features, needed = recorded.setting.features, _needed(recorded)
+    least = tuple(each for each in features if each in needed)
+    for kept in (least, *(tuple(e for e in features if e != each) for each in features)):
+        if kept != features and needed <= {*kept, *(needed - {*features})}:
             yield replace(recorded, setting=replace(recorded.setting, features=kept))
     done = list(recorded.done)
     size = len(done) // 2
@@ -69,6 +72,16 @@ def _shorter(recorded: Recorded) -> Iterator[Recorded]:
     for place, each in enumerate(done):
         for fewer in _fewer_steps(each):
             yield replace(recorded, done=(*done[:place], fewer, *done[place + 1 :]))
+
+
+def _needed(recorded: Recorded) -> set[str]:
+    """What a VM must have for its operations and steps."""
+    kinds = arch.current().STEPS
+    steps = (step for each in recorded.done for step in each.arguments.get("steps", ()))
+    return {
+        *(operations()[each.operation].needs for each in recorded.done),
+        *(kinds[step[0]].needs for step in steps),
+    }
 
 
 def _fewer_steps(done: Done) -> Iterator[Done]:

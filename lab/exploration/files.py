@@ -4,6 +4,7 @@
 request.json      what is asked for (`Exploration`)
 explored.jsonl    its journal: a line for each finding, each second or so what was reached, the end
 under-way.jsonl   the sequence under way: its VM, then a line for each operation before it is done
+sequence-N.json   one that failed, and what it broke
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from harness.sequences.subject import Setting
 from harness.shapes import ShapeError, from_json
 
 REQUEST, JOURNAL, UNDER_WAY = "request.json", "explored.jsonl", "under-way.jsonl"
-ALL = (REQUEST, JOURNAL, UNDER_WAY)
+SEQUENCES = "sequence-*.json"
 _MOST = 64 * files.MEGABYTE
 
 
@@ -59,6 +60,29 @@ class FailedSequence:
     sequence: str
     number: int = 0
     irqchip: str = ""
+
+
+@dataclass(frozen=True)
+class KeptSequence:
+    """What a file with a sequence says besides: what it broke, and on which kernel."""
+
+    claim: str = ""
+    sentence: str = ""
+    kernel: str = ""
+
+
+def clear(folder: Path) -> None:
+    """Nothing of an earlier exploration is left there."""
+    for each in (REQUEST, JOURNAL, UNDER_WAY):
+        (folder / each).unlink(missing_ok=True)
+    for kept in folder.glob(SEQUENCES):
+        kept.unlink()
+
+
+def keep(failed: FailedSequence, kernel: str, path: Path) -> None:
+    """Writes a sequence as a file that can be played again, and of which a C program is made."""
+    said = {"claim": failed.claim, "sentence": failed.sentence, "kernel": kernel}
+    path.write_text(f"{json.dumps({**said, **json.loads(failed.sequence)})}\n", encoding="ascii")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ def text(explored: Explored, operations: Collection[str], folder: Path) -> str:
         claim = f"{finding.claim} does not hold: " if "." in finding.claim else ""
         lines += [f"FAILED  {claim}{plain(finding.sentence)}"]
         place = shlex.quote(str(folder / f"sequence-{number}.json"))
-        lines += [f"        again: kvm-conformance explore --replay {place}", ""]
+        lines += [f"        again: kvm-conformance explore --replay {place}"]
+        lines += [f"        for a bug report, in C: kvm-conformance reproduce {place}", ""]
     failed = len(explored.findings)
     what = f"{failed} failed" if failed else "none failed"
     lines += [f"{explored.sequences:,} sequences were played; {what}."]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.host import description
 from harness.sequences.sequence import Recorded
 from harness.sequences.shrinking import shrink
 from harness.signs import Signs
@@ -46,6 +47,7 @@ class ExplorationEnd:
     lost: str = ""
     no_kvm: bool = False
     stopped_by: signal.Signals | None = None
+    kernel: str = ""
 
 
 #: Plays what is asked for, with its files in a folder.
@@ -68,13 +70,12 @@ def explore(
     try:
         with output_folder.held(wanted, name) as folder:
             to.out(f"Results go to {nearest(folder)}")
-            for each in files.ALL:
-                (folder / each).unlink(missing_ok=True)
+            files.clear(folder)
             ended = play(asked, folder)
             if ended.lost and ended.stopped_by is None:
                 ended = _killed(ended, asked, folder, play, to)
             for number, finding in enumerate(ended.explored.findings, start=1):
-                (folder / f"sequence-{number}.json").write_text(f"{finding.sequence}\n")
+                files.keep(finding, ended.kernel, folder / f"sequence-{number}.json")
             tell(ended.explored, folder)
             return _code(ended, to)
     except KernelError as error:
@@ -147,7 +148,7 @@ def here(to: Speaker) -> Play:
             )
         except process_group.NotStartedError as error:
             raise KernelError(f"the program cannot be started: {error}") from error
-        return found[0]
+        return replace(found[0], kernel=description.describe().headline())
 
     return play
 

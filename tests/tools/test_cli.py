@@ -75,6 +75,7 @@ def test_exit_codes_avoid_those_of_kselftest() -> None:
             "matrix",
             "sweep",
             "explore",
+            "reproduce",
             "mutate",
             "cache",
             "claims",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from guest_blobs import memory_map as at
 from harness.kvm.arch.x86_64.devices import (
@@ -30,6 +31,7 @@ _PROTECTION = 13  # the vector of #GP, with error code 0
 _IF, _CF, _ZF = 1 << 9, 1, 1 << 6
 _MOVE = 0x800  # from what mmio_move reads to what it writes
 _PAGE = 0x1000
+_FILTERED = 4  # KVM_MSR_EXIT_REASON_FILTER
 
 PLACES = (
     *(f"xmm{number}" for number in range(16)),
@@ -138,15 +140,14 @@ def _self_interrupt(state: GuestState, step: Step, passed: Passed) -> StepResult
 # ---- exits
 
 
-def _is_io(port: int, size: int, data: bytes | None) -> Callable[[VcpuExit], bool]:
+def _exactly(wanted: VcpuExit, said: str, claim: str, **more: Any) -> Exchange:
+    """This exit and no other."""
+    return Exchange(said, claim, wanted, lambda found: found == wanted, **more)
+
+
+def _io(port: int, size: int, data: bytes | None) -> Io:
     """One item; `data` None for an IN."""
-    wanted = Io(port, size, 1, data is not None, data or b"")
-    return lambda found: found == wanted
-
-
-def _is_mmio(address: int, length: int, data: bytes | None) -> Callable[[VcpuExit], bool]:
-    wanted = Mmio(address, length, data is not None, data or b"")
-    return lambda found: found == wanted
+    return Io(port, size, 1, data is not None, data or b"")
 
 
 def _bytes(value: int, length: int) -> bytes:
@@ -164,14 +165,14 @@ def _port_out(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
         return None
     data = _bytes(step.value, step.operand)
     said = f"an OUT of {data.hex(' ')}"
-    return Exchange(said, "completion.pio", _is_io(PORT_OUT, step.operand, data))
+    return _exactly(_io(PORT_OUT, step.operand, data), said, "completion.pio")
 
 
 def _port_in(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     if passed:
         return None
     said = f"an IN of {step.operand} bytes"
-    return Exchange(said, "completion.pio", _is_io(PORT_IN, step.operand, None), reads=True)
+    return _exactly(_io(PORT_IN, step.operand, None), said, "completion.pio", reads=True)
 
 
 def _end_port_in(state: GuestState, step: Step, passed: Passed) -> StepResult:
@@ -207,10 +208,10 @@ def _access(
         claim = "completion.read_modify_write"
     elif length > size:
         claim = "completion.fragments"
-    return Exchange(
+    return _exactly(
+        Mmio(address, size, piece is not None, piece or b""),
         said,
         claim,
-        _is_mmio(address, size, piece),
         reads=piece is None,
         at_once=later or done > 0,
     )
@@ -286,7 +287,10 @@ def _string(port: int, step: Step, passed: Passed, data: bytes | None) -> Exchan
 
     said = f"{'an INSB' if data is None else 'an OUTSB'} of what is left of {step.operand} bytes"
     at_once = None if done else False
-    return Exchange(said, "completion.fragments", accepts, reads=data is None, at_once=at_once)
+    rest = Io(port, 1, left, data is not None, data[done : done + left] if data else b"")
+    return Exchange(
+        said, "completion.fragments", rest, accepts, reads=data is None, at_once=at_once
+    )
 
 
 def _string_out(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -309,7 +313,8 @@ def _msr_write(state: GuestState, step: Step, passed: Passed) -> Exchange | None
     def accepts(found: VcpuExit) -> bool:
         return isinstance(found, Wrmsr) and (found.index, found.data) == (MSR, step.value)
 
-    return Exchange(f"a WRMSR of {step.value:#x}", "completion.msr", accepts)
+    wanted = Wrmsr(MSR, _FILTERED, step.value)
+    return Exchange(f"a WRMSR of {step.value:#x}", "completion.msr", wanted, accepts)
 
 
 def _msr_read(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -319,7 +324,7 @@ def _msr_read(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     def accepts(found: VcpuExit) -> bool:
         return isinstance(found, Rdmsr) and found.index == MSR
 
-    return Exchange("a RDMSR", "completion.msr", accepts, reads=True)
+    return Exchange("a RDMSR", "completion.msr", Rdmsr(MSR, _FILTERED), accepts, reads=True)
 
 
 def _end_msr_write(state: GuestState, step: Step, passed: Passed) -> StepResult:
@@ -333,13 +338,13 @@ def _end_msr_read(state: GuestState, step: Step, passed: Passed) -> StepResult:
 def _halt(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     if passed:
         return None
-    return Exchange("KVM_EXIT_HLT", "states.halted", lambda found: isinstance(found, Hlt))
+    return _exactly(Hlt(), "KVM_EXIT_HLT", "states.halted")
 
 
 def _end(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     if passed:
         return None
-    return Exchange("its end", "completion.pio", _is_io(PORT_DONE, 1, b"\0"))
+    return _exactly(_io(PORT_DONE, 1, b"\0"), "its end", "completion.pio")
 
 
 # ---- exceptions

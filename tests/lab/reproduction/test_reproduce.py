@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`kvm-conformance reproduce`: programs that hold on this host, and fail on played KVMs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.claims import catalogue
+from harness.host import obstacles
+from harness.model.x86_64 import STEPS
+from harness.reporting import journal
+from harness.sequences.operations import operations
+from lab.launch.exit_codes import Exit
+from lab.reproduction.arch.x86_64 import FEATURES, assembly
+from lab.reproduction.assembler import AssemblerError, assemble
+from lab.reproduction.operations import operations as told_operations
+from tests.fakes.broken_kvm.library import build
+from tools.cli import main
+
+COMPILER = shutil.which(os.environ.get("CC", "cc")) or ""
+needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C compiler")
+OBSTACLE = obstacles.preflight()
+needs_kvm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="other_architecture: x86-64 only"
+)
+#: They need interrupt tables in the guest, or a second VM with the state of the first.
+UNTOLD = {"interrupt", "take_events", "nmi", "move", "filter_again"}
+UNTOLD_STEPS = {"undefined", "protection", "page_fault", "breakpoint", "self_interrupt"}
+UNTOLD_FEATURES = {"writes_signalled", "assigned_devices", "breakpoints", "extended_state"}
+
+SERVED = {"answer": 0x1122334455667788, "refuse": False}
+RUN = ("run", {**SERVED, "thread": "here"})
+EARLY = {**SERVED, "times": 3, "look": True}
+IMMEDIATE = ("immediate", {**EARLY, "value": 0x80, "thread": "new", "window": 1})
+HELD_BACK = ("held_back", {**SERVED, "masked": True, "byte": 1})
+LOADING = [RUN, ("script", {"steps": [["mmio_read", 8 << 16 | 0xFFF, 0], ["end", 0, 0]]}), RUN]
+STEPS_OF_ALL_KINDS = [
+    *(["put", place, 7 + place] for place in range(32)),
+    *(["get", place, 0] for place in range(32)),
+    *(["store", 8, 5], ["load", 8, 0], ["exchange_add", 8, 6], ["load", 8, 0]),
+    *(["port_out", size, 0x1234567] for size in (1, 2, 4)),
+    *(["port_in", size, 0xFFFFFFFFFFFFFFFF] for size in (1, 2, 4)),
+    *(["mmio_write", 8 << 16 | 0xFFF, 77], ["mmio_read", 2 << 16 | 0xFFF, 0xFFFFFFFF]),
+    *(["mmio_add", 0x20, 3], ["mmio_move", 0x40, 0], ["string_out", 64, 0], ["string_in", 5, 0]),
+    *(["msr_write", 0xC0001F00, 9], ["msr_read", 0xC0001F00, 0], ["halt", 0, 0]),
+    *(["interrupts_on", 0, 0], ["flags", 0, 0], ["interrupts_off", 0, 0], ["flags", 0, 0]),
+    *(["compute", 0, 1], ["patch", 0, 2], ["cpuid", 0, 0], ["wait", 1, 0]),
+]
+END = ["end", 0, 0]
+EXITS = {
+    **dict.fromkeys(("port_out", "port_in", "string_out", "string_in", "msr_write"), 1),
+    **dict.fromkeys(("msr_read", "halt"), 1),
+    **dict.fromkeys(("mmio_write", "mmio_read", "mmio_add", "mmio_move"), 2),
+}
+
+
+def scripts() -> Iterator[tuple[str, dict[str, Any]]]:
+    """All kinds of steps, to each of their exits; at the end the guest waits."""
+    for start in range(0, len(STEPS_OF_ALL_KINDS), 8):
+        steps = STEPS_OF_ALL_KINDS[start : start + 8]
+        yield RUN
+        yield "script", {"steps": [*steps, END]}
+        yield from [RUN] * sum(EXITS.get(each[0], 0) for each in steps)
+
+
+EVERYTHING = [
+    *scripts(),
+    IMMEDIATE,
+    ("kick", {"sender": "a signal to the thread"}),
+    ("kick_by_handler", {"restart": True}),
+    ("set_while_running", {"value": 2}),
+    ("signal", EARLY),
+    ("mask", {"on": True}),
+    ("signal", {**EARLY, "look": False}),
+    HELD_BACK,
+    ("wrong_argument", {"argument": 1 << 63, "byte": 1}),
+    ("remap", {"logged": True}),
+    ("read_log", {}),
+    ("descriptor", {}),
+    ("add_processor", {}),
+    ("neighbour", {}),
+    ("padding", {"value": 0xABCDEF}),
+    ("reason", {"value": 5}),
+    ("ask", {}),
+    ("step_and_leave", {"way": 0}),
+    ("rewrite", {"struct": "regs"}),
+    ("set_register", {"place": "r9", "value": 3}),
+    ("shared_registers", {"change": True, "value": 4, "way": 1}),
+    ("release", {}),
+    ("held_back", {**SERVED, "masked": False, "byte": 0}),
+]
+
+
+def sequence(*done: tuple[str, dict[str, Any]], features: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "claim": "preset.repeats",
+        "sentence": "It must not end the comment: */ but go on.",
+        "kernel": "Linux 6.1",
+        "setting": {"irqchip": "none", "features": list(features)},
+        "done": [{"operation": name, "arguments": given} for name, given in done],
+    }
+
+
+def reproducer(folder: Path, told: dict[str, Any]) -> Path:
+    """The program of a sequence, compiled without a warning."""
+    (folder / "sequence.json").write_text(json.dumps(told))
+    source = folder / "reproducer.c"
+    assert main(["reproduce", str(folder / "sequence.json"), "-o", str(source)]) == Exit.HELD
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-o", str(folder / "program"), str(source)]
+    done = subprocess.run([COMPILER, *flags, "-lpthread"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "program"
+
+
+def ran(program: Path, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [program], capture_output=True, text=True, timeout=100, env={**os.environ, **environment}
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_is_not_told_is_known() -> None:
+    """A new operation or step is told in C, or named here with the reason."""
+    assert set(operations()) - set(told_operations()) == UNTOLD
+    from harness.sequences.arch.x86_64.features import FEATURES as ALL
+
+    assert set(ALL) - set(FEATURES) == UNTOLD_FEATURES | {"msr_exits"}
+    told = {each[0] for each in (*STEPS_OF_ALL_KINDS, END)}
+    assert set(STEPS) - told == UNTOLD_STEPS
+
+
+@needs_compiler
+def test_bytes_stand_beside_their_source() -> None:
+    lines = assemble([".code64", "here:", "movabs $0x1122334455667788, %rax", "jmp here"])
+    assert [each.code.hex() for each in lines] == ["", "", "48b88877665544332211", "ebf4"]
+    with pytest.raises(AssemblerError, match="no guest code"):
+        assemble(["no such instruction"])
+
+
+@needs_compiler
+@needs_kvm
+def test_everything_holds_on_this_host(tmp_path: Path) -> None:
+    program = reproducer(tmp_path, sequence(*EVERYTHING, features=("msr_exits",)))
+    assert ran(program) == (0, "Every KVM_RUN did what it must.\n")
+
+
+@needs_compiler
+@needs_kvm
+@pytest.mark.parametrize("feature", sorted(FEATURES))
+def test_each_feature_holds_on_this_host(tmp_path: Path, feature: str) -> None:
+    program = reproducer(tmp_path, sequence(RUN, IMMEDIATE, features=(feature,)))
+    assert ran(program)[0] == 0
+
+
+@needs_compiler
+@needs_kvm
+@pytest.mark.parametrize(
+    ("defect", "done", "sentence"),
+    [
+        ("only_one", [IMMEDIATE], "KVM_RUN must return -1 with EINTR"),
+        ("padding_written", [IMMEDIATE], "must leave byte"),
+        ("exit_reason_written", [("reason", {"value": 5}), IMMEDIATE], "exit_reason must be"),
+        ("checked_before_completion", [*LOADING, IMMEDIATE], "must return 0 with"),
+        ("doubles_signals", [HELD_BACK], "must be pending once"),
+        ("mask_left_by_signal_exit", [("signal", EARLY)], "signal mask alone"),
+        ("latched", [IMMEDIATE, RUN], "must return 0"),
+    ],
+)
+def test_a_played_kvm_is_refuted(
+    tmp_path: Path, defect: str, done: list[tuple[str, dict[str, Any]]], sentence: str
+) -> None:
+    program = reproducer(tmp_path, sequence(*done))
+    assert ran(program)[0] == 0
+    code, said = ran(program, LD_PRELOAD=str(build(tmp_path)), BROKEN_KVM=defect)
+    assert code == 1, said
+    assert sentence in said
+
+
+@needs_compiler
+def test_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sequence-1.json").write_text(json.dumps(sequence(IMMEDIATE)))
+    assert main(["reproduce", str(tmp_path)]) == Exit.HELD
+    text = capsys.readouterr().out
+    header = text[: text.index("*/")]
+    assert catalogue()["preset.repeats"].sentence.split()[0] in header
+    assert "on Linux 6.1" in header
+    assert "but go on" in header
+    assert len(text.splitlines()) <= 250
+    assert "xor %eax, %eax */" in text
+
+
+def result(**more: Any) -> dict[str, Any]:
+    told = sequence(IMMEDIATE)
+    return {
+        "event": "result",
+        "id": "explored.sequences",
+        "claim": "explored.sequences",
+        "outcome": "failed",
+        "message": "preset.repeats does not hold: At its end.",
+        "properties": {"sequence": json.dumps(told)},
+        **more,
+    }
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["--number=2"], Exit.USAGE, "1 failed there"),
+        (["-o", "/none/such/file"], Exit.CANNOT_WRITE, "cannot be written"),
+    ],
+)
+def test_what_cannot_be(
+    tmp_path: Path, words: list[str], code: Exit, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sequence-1.json").write_text(json.dumps(sequence(IMMEDIATE)))
+    assert main(["reproduce", str(tmp_path), *words]) == code
+    assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "holds neither"),
+        ("{}", "is no sequence"),
+        (json.dumps(sequence(("nmi", {}))), "the operation nmi"),
+        (json.dumps(sequence(features=("breakpoints",))), "a VM with breakpoints"),
+    ],
+)
+def test_what_no_program_is_made_of(
+    tmp_path: Path, content: str | None, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "sequence-1.json").write_text(content)
+    assert main(["reproduce", str(tmp_path)]) in (Exit.USAGE, Exit.SUITE_ERROR)
+    assert why in " ".join(capsys.readouterr().err.split())
+
+
+def test_steps_without_tables_are_refused() -> None:
+    from harness.model.program import Step
+    from lab.reproduction.arch import UntoldError
+
+    with pytest.raises(UntoldError, match="the step page_fault"):
+        assembly([(Step("page_fault"), Step("end"))])
+
+
+def test_a_run_without_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with journal.Writer(tmp_path / journal.NAME) as writer:
+        writer.session({"kernel": "6.1"}, run="x")
+    assert main(["reproduce", str(tmp_path)]) == Exit.USAGE
+    assert "no random sequence failed" in " ".join(capsys.readouterr().err.split())
