@@ -23,6 +23,9 @@ from harness.reporting.verdict import ClaimState, Finding, Findings
 #: The property of a test's result that says why the kernel's log was not watched whole.
 LOG_INCOMPLETE = "kernel_log_incomplete"
 _LABEL = 12
+#: The property of a result that has a sequence which can be played again.
+SEQUENCE = "sequence"
+_REPRODUCE = "kvm-conformance reproduce RESULTS, where RESULTS is this run's folder"
 _SHOWN_FAILURES = 3
 
 
@@ -265,6 +268,8 @@ def _evidence(page: _Page, results: Sequence[Result]) -> None:
         page.entry("", f"{result.id}: {crash}{result.message}", indent=2)
     if len(results) > _SHOWN_FAILURES:
         page.entry("", f"and {len(results) - _SHOWN_FAILURES} more", indent=2)
+    if any(SEQUENCE in result.properties for result in results):
+        page.entry("", f"For a bug report, as one C file: {_REPRODUCE}", indent=2)
 
 
 def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from harness.claims import catalogue
 from harness.plain_text import plain
 from harness.reporting import journal
 from harness.reporting.results import TestOutcome
+from harness.reporting.verdict_text import SEQUENCE
 from harness.sequences.sequence import Recorded
 from harness.shapes import from_json
 from lab.exploration.files import SEQUENCES, KeptSequence
@@ -70,7 +71,7 @@ def _of_run(path: Path) -> list[ToldFailure]:
     named = f"Linux {kernel}" if kernel else ""
     found = []
     for each in read.results:
-        told = each.properties.get("sequence")
+        told = each.properties.get(SEQUENCE)
         if each.outcome is not TestOutcome.FAILED or not isinstance(told, str):
             continue
         claim, _, sentence = each.message.partition(_DOES_NOT_HOLD)

@@ -9,6 +9,7 @@ import pytest
 
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
+from harness.reporting.verdict_text import SEQUENCE
 from harness.sequences.drawing import explore
 from harness.sequences.shrinking import shortest
 from suites.dimensions import every_irqchip
@@ -36,5 +37,5 @@ def test_sequences(
     if found is None:
         return
     shown = shortest(kvm, found)
-    record_property("sequence", shown.recorded.as_json().decode())
+    record_property(SEQUENCE, shown.recorded.as_json().decode())
     raise AssertionError(f"{shown.violation.claim} does not hold: {shown.violation}")

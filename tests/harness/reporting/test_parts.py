@@ -200,6 +200,13 @@ def test_verdict_failed_says_what_it_means() -> None:
     assert "FAILED. 1 of 2 claims tested does not hold" in text
 
 
+def test_verdict_says_how_to_make_a_program_of_a_sequence() -> None:
+    command = "kvm-conformance reproduce RESULTS"
+    sequence = dataclasses.replace(FAIL, properties={verdict_text.SEQUENCE: "{}"})
+    assert command in " ".join(told(sequence, PASS).split())
+    assert command not in told(FAIL, PASS)
+
+
 def test_verdict_in_part_and_not_tested() -> None:
     assert "1 of 2 tests ran and held; no_smm (no mode)" in " ".join(told(PASS, SKIP).split())
     text = told(SKIP)

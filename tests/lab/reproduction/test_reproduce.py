@@ -16,10 +16,15 @@ import pytest
 
 from harness.claims import catalogue
 from harness.host import obstacles
+from harness.model.program import Step
 from harness.model.x86_64 import STEPS
 from harness.reporting import journal
+from harness.reporting.results import Result, TestOutcome
+from harness.reporting.verdict_text import SEQUENCE
+from harness.sequences.arch.x86_64 import vm_features
 from harness.sequences.operations import operations
 from lab.launch.exit_codes import Exit
+from lab.reproduction.arch import UntoldError
 from lab.reproduction.arch.x86_64 import FEATURES, assembly
 from lab.reproduction.assembler import AssemblerError, assemble
 from lab.reproduction.operations import operations as told_operations
@@ -132,9 +137,7 @@ def ran(program: Path, **environment: str) -> tuple[int, str]:
 def test_what_is_not_told_is_known() -> None:
     """A new operation or step is told in C, or named here with the reason."""
     assert set(operations()) - set(told_operations()) == UNTOLD
-    from harness.sequences.arch.x86_64.features import FEATURES as ALL
-
-    assert set(ALL) - set(FEATURES) == UNTOLD_FEATURES | {"msr_exits"}
+    assert set(vm_features.FEATURES) - set(FEATURES) == UNTOLD_FEATURES | {"msr_exits"}
     told = {each[0] for each in (*STEPS_OF_ALL_KINDS, END)}
     assert set(STEPS) - told == UNTOLD_STEPS
 
@@ -199,17 +202,30 @@ def test_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "xor %eax, %eax */" in text
 
 
-def result(**more: Any) -> dict[str, Any]:
-    told = sequence(IMMEDIATE)
-    return {
-        "event": "result",
-        "id": "explored.sequences",
-        "claim": "explored.sequences",
-        "outcome": "failed",
-        "message": "preset.repeats does not hold: At its end.",
-        "properties": {"sequence": json.dumps(told)},
-        **more,
-    }
+@needs_compiler
+def test_of_the_results_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held = Result(
+        id="explored.sequences.none-0",
+        claim="explored.sequences",
+        outcome=TestOutcome.FAILED,
+        phase="call",
+        reason="",
+        message="preset.any_nonzero_value does not hold: With the byte at 128, it ran.",
+        detail="",
+        duration_s=0.0,
+        worker="",
+        time=journal.now(),
+        properties={SEQUENCE: json.dumps(sequence(IMMEDIATE))},
+    )
+    with journal.Writer(tmp_path / journal.NAME) as writer:
+        writer.session({"kernel": "6.1.0"}, run="x")
+        writer.planned({held.id: held.claim})
+        writer.result(held)
+        writer.end(1)
+    assert main(["reproduce", str(tmp_path)]) == Exit.HELD
+    text = capsys.readouterr().out
+    assert "preset.any_nonzero_value: " in text
+    assert "What failed, on Linux 6.1.0: With the byte at 128, it ran." in text
 
 
 @needs_compiler
@@ -247,9 +263,6 @@ def test_what_no_program_is_made_of(
 
 
 def test_steps_without_tables_are_refused() -> None:
-    from harness.model.program import Step
-    from lab.reproduction.arch import UntoldError
-
     with pytest.raises(UntoldError, match="the step page_fault"):
         assembly([(Step("page_fault"), Step("end"))])
 

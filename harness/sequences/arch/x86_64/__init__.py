@@ -25,7 +25,7 @@ from harness.model.x86_64 import (
     kept,
     stores,
 )
-from harness.sequences.arch.x86_64.features import FEATURES, MSR_EXITS, apply
+from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply
 
 __all__ = [
     "COMPLETED",

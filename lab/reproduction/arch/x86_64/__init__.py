@@ -17,7 +17,7 @@ from harness.kvm.arch.x86_64.devices import (
 from harness.kvm.exits import Hlt, Io, Rdmsr, VcpuExit, Wrmsr
 from harness.model.program import Step
 from harness.model.x86_64 import PLACES, SCRATCH, STRING
-from harness.sequences.arch.x86_64.features import MSR_EXITS
+from harness.sequences.arch.x86_64.vm_features import MSR_EXITS
 from harness.sequences.operation import Arguments
 from harness.sequences.subject import Setting
 from lab.reproduction.arch import UntoldError
