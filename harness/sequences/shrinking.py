@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Makes a sequence that fails shorter: operations and steps are left out, as long as it fails."""
+"""Makes a sequence that fails shorter and simpler, as long as it fails."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from harness.kvm.system import System
 from harness.sequences import arch
 from harness.sequences.drawing import Refuted
+from harness.sequences.operation import AnyScript, OneOf
 from harness.sequences.operations import operations
 from harness.sequences.sequence import Done, Recorded, play
 
@@ -70,8 +71,8 @@ def _shorter(recorded: Recorded) -> Iterator[Recorded]:
             yield replace(recorded, done=(*done[:start], *done[start + size :]))
         size //= 2
     for place, each in enumerate(done):
-        for fewer in _fewer_steps(each):
-            yield replace(recorded, done=(*done[:place], fewer, *done[place + 1 :]))
+        for simpler in (*_fewer_steps(each), *_simpler_arguments(each)):
+            yield replace(recorded, done=(*done[:place], simpler, *done[place + 1 :]))
 
 
 def _needed(recorded: Recorded) -> set[str]:
@@ -90,3 +91,13 @@ def _fewer_steps(done: Done) -> Iterator[Done]:
     for place in range(len(steps) - 1):
         fewer = [*steps[:place], *steps[place + 1 :]]
         yield replace(done, arguments={**done.arguments, "steps": fewer})
+
+
+def _simpler_arguments(done: Done) -> Iterator[Done]:
+    """Each argument as the first of its values, or 0."""
+    for name, domain in operations()[done.operation].arguments.items():
+        if isinstance(domain, AnyScript):
+            continue
+        simplest = domain.values[0] if isinstance(domain, OneOf) else 0
+        if done.arguments.get(name) != simplest:
+            yield replace(done, arguments={**done.arguments, name: simplest})

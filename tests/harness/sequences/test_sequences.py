@@ -60,3 +60,15 @@ def test_tries_are_bounded() -> None:
 
     shrink(recorded(*["release"] * 1000), fails, most=3)
     assert len(calls) == 3
+
+
+def test_arguments_become_simple_where_they_have_no_part_in_it() -> None:
+    given = {"answer": 7, "refuse": True, "value": 128, "times": 20, "look": True}
+    sequence = Recorded(Setting(), (Done("immediate", {**given, "thread": "new", "window": 1}),))
+
+    def fails(shorter: Recorded) -> bool:
+        return bool(shorter.done) and shorter.done[0].arguments["value"] == 128
+
+    shortest, _ = shrink(sequence, fails)
+    simple = {"answer": 0, "refuse": False, "value": 128, "times": 1, "look": False}
+    assert shortest.done[0].arguments == {**simple, "thread": "here", "window": 0}
