@@ -17,8 +17,11 @@ _MOST_FOR_NOTHING = 20
 
 
 def kick(subject: Subject, given: Arguments) -> None:
-    """A signal once the guest runs; it must end the run, and be handled once."""
-    sender = SENDERS[given["sender"]]
+    """A signal once the guest runs; it must end the run, also with SA_RESTART, and be handled once.
+
+    With SA_RESTART it is one to the thread.
+    """
+    sender, restart = SENDERS[given["sender"]], given["restart"]
     handled = 0
 
     def run() -> RunResult:
@@ -26,12 +29,22 @@ def kick(subject: Subject, given: Arguments) -> None:
         result, handled = run_kicked(subject.guest, lambda: until_progress(subject.guest), sender)
         return result
 
-    subject.run(run, Circumstances(kicked=True))
+    def run_restarting() -> RunResult:
+        nonlocal handled
+        with CountingHandler(KICK, restart=True) as handler, Running(subject.guest) as running:
+            running.wait_for_progress()
+            running.kick(KICK)
+            result = running.outcome()
+        handled = handler.count()
+        return result
+
+    subject.run(run_restarting if restart else run, Circumstances(kicked=True))
     if handled != 1:
+        said = "a signal with SA_RESTART" if restart else given["sender"]
         raise Violation(
             "signals.not_swallowed",
-            f"{subject.where()}, {given['sender']} must be handled once after KVM_RUN, but its "
-            f"handler ran {handled} times",
+            f"{subject.where()}, {said} must be handled once after KVM_RUN, but its handler ran "
+            f"{handled} times",
         )
 
 

@@ -73,7 +73,12 @@ _EVERYWHERE: Mapping[str, Operation] = {
     "wrong_argument": Operation(
         runs.wrong_argument, arguments={"argument": OneOf((1, 1 << 63)), "byte": OneOf((0, 1))}
     ),
-    "kick": Operation(kicks.kick, _comes_to_wait, {"sender": OneOf(tuple(SENDERS))}, weight=6),
+    "kick": Operation(
+        kicks.kick,
+        _comes_to_wait,
+        {"sender": OneOf(tuple(SENDERS)), "restart": _EITHER},
+        weight=6,
+    ),
     "kick_by_handler": Operation(
         kicks.kick_by_handler, _comes_to_wait, {"restart": _EITHER}, weight=3
     ),
@@ -81,7 +86,7 @@ _EVERYWHERE: Mapping[str, Operation] = {
         kicks.set_while_running, _comes_to_wait, {"value": OneOf(_VALUES)}
     ),
     "release": Operation(changes.release, _would_wait, weight=2),
-    "interrupt": Operation(changes.interrupt, lambda model: model.ready, needs="irqchip"),
+    "interrupt": Operation(changes.interrupt, lambda model: model.ready, needs="irqchip", weight=2),
     "take_events": Operation(
         kicks.take_events,
         lambda model: _comes_to_wait(model) and bool(kicks.certain(model)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from harness import ways
 from harness.kvm.run import RunResult
@@ -122,7 +123,11 @@ def _ended_early(
         pending, refused = subject.model.pending, subject.model.refused()
         before = guest.whole() if look else None
         registers = guest.architecture.registers(guest.vcpu)
-        answer = subject.run(run, entry, given["answer"], refuse=given["refuse"])
+        with subject.program.looked(guest) if look else nullcontext(tuple) as broken:
+            answer = subject.run(run, entry, given["answer"], refuse=given["refuse"])
+            if answer.exchange is None:
+                for claim, clause in broken():
+                    raise Violation(claim, f"{subject.where()}, {entry.said}, {clause}")
         if answer.exchange is not None or pending:
             if before is not None and answer.exchange is None:
                 also = (*subject.program.COMPLETED, *(subject.program.REFUSED if refused else ()))

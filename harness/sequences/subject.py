@@ -70,7 +70,8 @@ class Subject(Closing):
         self.program = arch.current()
         self.guest = self.program.new_guest(system, setting.irqchip, setting.features)
         self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
-        state = self.program.first_state()
+        places = self.program.first_places(self.guest)
+        state = replace(self.program.first_state(), places=places)
         self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
         self._neighbour: Guest | None = None
         self._log: _DirtyLog | None = None

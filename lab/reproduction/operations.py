@@ -112,7 +112,7 @@ def _mask(tell: Telling, given: Arguments) -> None:
 
 
 def _kick(tell: Telling, given: Arguments) -> None:
-    tell.kick("kicked(0, 0, 0);")
+    tell.kick(f"kicked({'SA_RESTART' if given['restart'] else '0'}, 0, 0);")
 
 
 def _kick_by_handler(tell: Telling, given: Arguments) -> None:

@@ -58,7 +58,9 @@ class Telling:
 
     def text(self) -> str:
         """All lines, indented."""
-        return textwrap.indent("\n".join(self._lines).strip("\n"), "\t", lambda line: bool(line))
+        return textwrap.indent(
+            "\n".join(self._lines).strip("\n"), "\t", lambda line: bool(line.strip())
+        )
 
     # ---- runs
 

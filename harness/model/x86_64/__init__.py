@@ -38,6 +38,15 @@ PLACES = (
     *("dr0", "dr1", "dr2", "dr3", "cr2", "rbp", "rsi", "rdi", "r8", "r9"),
     *("lstar", "cstar", "kernel_gs_base", "fs_base", "gs_base", "sysenter_eip"),
 )
+#: Those that are MSRs.
+MSR_PLACES: Mapping[str, int] = {
+    "lstar": 0xC0000082,
+    "cstar": 0xC0000083,
+    "kernel_gs_base": 0xC0000102,
+    "fs_base": 0xC0000100,
+    "gs_base": 0xC0000101,
+    "sysenter_eip": 0x176,
+}
 # Of a value that is put there these bits are kept: addresses must be canonical.
 _ADDRESS = (1 << 46) - 1
 _KEPT = dict.fromkeys(PLACES[PLACES.index("lstar") :], _ADDRESS)

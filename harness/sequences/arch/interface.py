@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from harness.kvm.exits import VcpuExit
@@ -45,6 +46,9 @@ class ScriptedArchitecture(Protocol):
     def first_state(self) -> GuestState:
         """The program's, before it begins."""
 
+    def first_places(self, guest: Guest) -> Mapping[str, int]:
+        """What the program's places hold in a guest that never ran, where it is not 0."""
+
     def kept(self, step: Step) -> Step:
         """The step with a value that it can have."""
 
@@ -68,3 +72,8 @@ class ScriptedArchitecture(Protocol):
 
     def move(self, source: Vcpu, target: Vcpu) -> None:
         """All that a monitor saves and restores. Raises `KvmError`."""
+
+    def looked(
+        self, guest: Guest
+    ) -> AbstractContextManager[Callable[[], Sequence[tuple[str, str]]]]:
+        """Around a KVM_RUN: if it gives EINTR, which claims it has broken besides, and how."""

@@ -41,7 +41,9 @@ pytestmark = pytest.mark.skipif(
 #: They need interrupt tables in the guest, or a second VM with the state of the first.
 UNTOLD = {"interrupt", "take_events", "nmi", "move", "filter_again"}
 UNTOLD_STEPS = {"undefined", "protection", "page_fault", "breakpoint", "self_interrupt"}
-UNTOLD_FEATURES = {"writes_signalled", "assigned_devices", "breakpoints", "extended_state"}
+UNTOLD_FEATURES = {
+    *("writes_signalled", "assigned_devices", "breakpoints", "extended_state", "patterns"),
+}
 
 SERVED = {"answer": 0x1122334455667788, "refuse": False}
 RUN = ("run", {**SERVED, "thread": "here"})
@@ -81,7 +83,7 @@ def scripts() -> Iterator[tuple[str, dict[str, Any]]]:
 EVERYTHING = [
     *scripts(),
     IMMEDIATE,
-    ("kick", {"sender": "a signal to the thread"}),
+    ("kick", {"sender": "a signal to the thread", "restart": True}),
     ("kick_by_handler", {"restart": True}),
     ("set_while_running", {"value": 2}),
     ("signal", EARLY),

@@ -68,7 +68,13 @@ def fill_quietly(vcpu: Vcpu, vm: Vm) -> None:
 
     Of extended state that was never used XSAVE may say so or not: patterns leave it no choice.
     """
-    for part in (_general, _special, _features, _extended, _debug, _msrs):
+    _where_it_is(partial(_general, vcpu, vm))
+    fill_behind(vcpu, vm)
+
+
+def fill_behind(vcpu: Vcpu, vm: Vm) -> None:
+    """The same without general registers and flags: for a program that has uses of them."""
+    for part in (_special, _features, _extended, _debug, _msrs):
         _where_it_is(partial(part, vcpu, vm))
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.kvm.answers import answer_mmio
-from harness.kvm.arch.x86_64 import devices
+from harness.kvm.arch.x86_64 import devices, ioctls
+from harness.kvm.arch.x86_64 import kept as state_of
 from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.exits import Io, Mmio, Rdmsr, VcpuExit, Wrmsr
 from harness.kvm.guest import Guest, create
@@ -15,6 +16,7 @@ from harness.kvm.vcpu import Vcpu
 from harness.model.x86_64 import (
     LOG,
     MAY_LACK,
+    MSR_PLACES,
     SCRIPT,
     STEP_BYTES,
     STEPS,
@@ -25,6 +27,8 @@ from harness.model.x86_64 import (
     kept,
     stores,
 )
+from harness.native import ffi
+from harness.sequences.arch.x86_64.looks import looked
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply
 
 __all__ = [
@@ -40,8 +44,10 @@ __all__ = [
     "encode",
     "entry",
     "features",
+    "first_places",
     "first_state",
     "kept",
+    "looked",
     "move",
     "new_guest",
     "serve",
@@ -50,6 +56,7 @@ __all__ = [
 
 COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
 REFUSED: Sequence[str] = ("events exception",)  # the guest gets a #GP
+_XMM_AT = 160  # in an XSAVE area (Intel SDM volume 1, 13.4.1)
 _NMIS = 4  # a data word of the program
 
 
@@ -69,6 +76,23 @@ def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
         guest.close()
         raise
     return guest
+
+
+def first_places(guest: Guest) -> Mapping[str, int]:
+    """Of a guest that never ran; general registers are the program's to set."""
+    vcpu, sregs = guest.vcpu, ioctls.get_sregs(guest.vcpu)
+    debug, xsave = state_of.read(vcpu, "debugregs"), state_of.read(vcpu, "xsave")
+    area = bytes(ffi.buffer(xsave.region))[_XMM_AT:]
+    return {
+        **{f"xmm{number}": _low_half(area[16 * number :]) for number in range(16)},
+        **{f"dr{number}": int(debug.db[number]) for number in range(4)},
+        **{name: ioctls.get_msr(vcpu, index) for name, index in MSR_PLACES.items()},
+        "cr2": int(sregs.cr2),
+    }
+
+
+def _low_half(register: bytes) -> int:
+    return int.from_bytes(register[:8], "little")
 
 
 def counted(guest: Guest) -> Mapping[str, int]:

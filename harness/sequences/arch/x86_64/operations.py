@@ -26,21 +26,15 @@ def _rewrite(subject: Subject, given: Arguments) -> None:
         kept.write(vcpu, given["struct"], kept.read(vcpu, given["struct"]))
 
 
-_MSRS = {
-    "lstar": 0xC0000082,
-    "cstar": 0xC0000083,
-    "kernel_gs_base": 0xC0000102,
-    "sysenter_eip": 0x176,
-}
-_SETTABLE = (*_MSRS, "dr0", "dr1", "dr2", "dr3", "cr2", "rbp", "r8", "r9")
+_SETTABLE = (*program.MSR_PLACES, "dr0", "dr1", "dr2", "dr3", "cr2", "rbp", "r8", "r9")
 
 
 def _set_register(subject: Subject, given: Arguments) -> None:
     """A place of the program's gets another value by an ioctl."""
     vcpu, name = subject.guest.vcpu, given["place"]
     value = given["value"] & program.kept_bits(name)
-    if name in _MSRS:
-        ioctls.set_msr(vcpu, _MSRS[name], value)
+    if name in program.MSR_PLACES:
+        ioctls.set_msr(vcpu, program.MSR_PLACES[name], value)
     elif name.startswith("dr"):
         registers = kept.read(vcpu, "debugregs")
         registers.db[int(name[2:])] = value
@@ -137,7 +131,7 @@ OPERATIONS: Mapping[str, Operation] = {
         _settled,
         {"place": OneOf(_SETTABLE), "value": AnyNumber()},
     ),
-    "nmi": Operation(_nmi, lambda model: model.ready),
+    "nmi": Operation(_nmi, lambda model: model.ready, weight=2),
     "wait_and_leave": Operation(
         _wait_and_leave,
         _undisturbed,

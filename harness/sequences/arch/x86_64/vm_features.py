@@ -13,7 +13,7 @@ from contextlib import suppress
 from guest_blobs import memory_map as at
 from harness.kvm import wires
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import devices, ioctls, kept, settings
+from harness.kvm.arch.x86_64 import devices, ioctls, kept, patterns, settings
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
 
@@ -85,6 +85,10 @@ def _extended_state(guest: Guest) -> None:
     kept.write(guest.vcpu, "xcrs", found)
 
 
+def _patterns(guest: Guest) -> None:
+    patterns.fill_behind(guest.vcpu, guest.vm)
+
+
 def _nonblocking(guest: Guest) -> None:
     os.set_blocking(guest.vcpu.fd, False)
 
@@ -104,6 +108,7 @@ _APPLY: Mapping[str, Callable[[Guest], None]] = {
     "breakpoints": _breakpoints,
     "extended_state": _extended_state,
     "nonblocking": _nonblocking,
+    "patterns": _patterns,
 }
 FEATURES: tuple[str, ...] = tuple(_APPLY)
 

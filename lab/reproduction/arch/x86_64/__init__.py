@@ -16,7 +16,7 @@ from harness.kvm.arch.x86_64.devices import (
 )
 from harness.kvm.exits import Hlt, Io, Rdmsr, VcpuExit, Wrmsr
 from harness.model.program import Step
-from harness.model.x86_64 import PLACES, SCRATCH, STRING
+from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING
 from harness.sequences.arch.x86_64.vm_features import MSR_EXITS
 from harness.sequences.operation import Arguments
 from harness.sequences.subject import Setting
@@ -26,14 +26,6 @@ from lab.reproduction.telling import Telling, made_of
 LOG = 0x50000
 RESULTS = ("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags")
 _CODE, _STEPS, _RELEASED, _SPINS = 0x8000, 0x6000, 0x6008, 0x6010
-_MSRS = {
-    "lstar": 0xC0000082,
-    "cstar": 0xC0000083,
-    "kernel_gs_base": 0xC0000102,
-    "fs_base": 0xC0000100,
-    "gs_base": 0xC0000101,
-    "sysenter_eip": 0x176,
-}
 _CHIPS = {
     "none": "",
     "full": '\tmust(ioctl(vm, KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");\n',
@@ -292,8 +284,8 @@ def _read_msr(index: int, log: int) -> list[str]:
 
 def _put(step: Step, label: str, log: int) -> list[str]:
     place = PLACES[step.operand]
-    if place in _MSRS:
-        return _write_msr(_MSRS[place], step.value)
+    if place in MSR_PLACES:
+        return _write_msr(MSR_PLACES[place], step.value)
     if place.startswith("xmm"):
         return [
             _number(step.value),
@@ -306,8 +298,8 @@ def _put(step: Step, label: str, log: int) -> list[str]:
 
 def _get(step: Step, label: str, log: int) -> list[str]:
     place = PLACES[step.operand]
-    if place in _MSRS:
-        return _read_msr(_MSRS[place], log)
+    if place in MSR_PLACES:
+        return _read_msr(MSR_PLACES[place], log)
     if place.startswith("xmm"):
         return ["sub $16, %rsp", f"movups %{place}, (%rsp)", "pop %rax", "pop %rcx", _logged(log)]
     return [f"mov %{place}, %rax", _logged(log)]
