@@ -15,7 +15,7 @@ from harness.model.answers import ModelVcpu
 from harness.sequences import arch
 from harness.sequences.operation import belongs
 from harness.sequences.operations import operations
-from harness.sequences.subject import Setting, Subject, Violation
+from harness.sequences.subject import Setting, Subject, Violation, lacking
 from harness.shapes import from_json
 
 
@@ -101,6 +101,8 @@ class Player:
         """Whether the operation is possible now."""
         operation = operations()[name]
         subject = self.subject
+        if name in lacking(subject.system):
+            return False
         return subject.setting.has(operation.needs) and operation.possible(subject.model)
 
     def do(self, name: str, arguments: Mapping[str, Any]) -> None:

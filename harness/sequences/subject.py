@@ -163,6 +163,7 @@ class Subject(Closing):
             self._require_reason(result, None if pending else reason, met)
         self._settle(answer, heartbeat, met)
         if answer.exchange and result.exit is not None:
+            refuse = refuse and "refuse" not in lacking(self.system)
             data = _made_of(given, _MOST_BYTES) if answer.exchange.reads else None
             passed = self.program.serve(self.guest.vcpu, result.exit, data, refuse)
             self.model = self.model.exchanged(passed)
@@ -339,12 +340,15 @@ class Subject(Closing):
 
 @functools.lru_cache(maxsize=1)
 def lacking(system: System) -> frozenset[str]:
-    """Steps that this KVM cannot do, and says so: it gives KVM_EXIT_INTERNAL_ERROR at once."""
-    found = set()
-    for name in arch.current().MAY_LACK:
-        with Subject(system, Setting(), (Step(name), Step("end"))) as subject:
-            if isinstance(subject.guest.vcpu.run_raw().exit, InternalError):
-                found.add(name)
+    """Steps, operations and "refuse" that this KVM cannot do: it says KVM_EXIT_INTERNAL_ERROR."""
+    found: set[str] = set()
+    program = arch.current()
+    for name in program.MAY_LACK:
+        script = (Step(name), *program.BEHIND, Step("end"))
+        with Subject(system, Setting(), script) as subject:
+            answer = subject.guest.vcpu.run_raw().exit
+            if isinstance(answer, InternalError):
+                found.update(program.left_out(name, answer))
     return frozenset(found)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from harness.kvm.exits import VcpuExit
+from harness.kvm.exits import InternalError, VcpuExit
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
@@ -26,7 +26,9 @@ class ScriptedArchitecture(Protocol):
     """What a VM may have, or not."""
 
     MAY_LACK: Sequence[str]
-    """Steps that a KVM which interprets its guest may not know."""
+    """Steps that some KVM cannot do; each is tried, with those of BEHIND after it."""
+
+    BEHIND: Sequence[Step]
     LOG: int
     SCRIPT: int
     STEP_BYTES: int
@@ -48,6 +50,12 @@ class ScriptedArchitecture(Protocol):
 
     def first_places(self, guest: Guest) -> Mapping[str, int]:
         """What the program's places hold in a guest that never ran, where it is not 0."""
+
+    def left_out(self, step: str, error: InternalError) -> Sequence[str]:
+        """Steps, operations and "refuse" that are left out where KVM answers a step so.
+
+        "refuse": to refuse an exit, which gives the guest an exception.
+        """
 
     def kept(self, step: Step) -> Step:
         """The step with a value that it can have."""

@@ -9,11 +9,12 @@ from harness.kvm.answers import answer_mmio
 from harness.kvm.arch.x86_64 import devices, ioctls
 from harness.kvm.arch.x86_64 import kept as state_of
 from harness.kvm.arch.x86_64.moving import move
-from harness.kvm.exits import Io, Mmio, Rdmsr, VcpuExit, Wrmsr
+from harness.kvm.exits import InternalError, Io, Mmio, Rdmsr, VcpuExit, Wrmsr
 from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.model.x86_64 import (
+    BEHIND,
     LOG,
     MAY_LACK,
     MSR_PLACES,
@@ -32,6 +33,7 @@ from harness.sequences.arch.x86_64.looks import looked
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply
 
 __all__ = [
+    "BEHIND",
     "COMPLETED",
     "FEATURES",
     "LOG",
@@ -47,6 +49,7 @@ __all__ = [
     "first_places",
     "first_state",
     "kept",
+    "left_out",
     "looked",
     "move",
     "new_guest",
@@ -57,6 +60,7 @@ __all__ = [
 COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
 REFUSED: Sequence[str] = ("events exception",)  # the guest gets a #GP
 _XMM_AT = 160  # in an XSAVE area (Intel SDM volume 1, 13.4.1)
+_DELIVERY = 3  # KVM_INTERNAL_ERROR_DELIVERY_EV
 _NMIS = 4  # a data word of the program
 
 
@@ -76,6 +80,11 @@ def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
         guest.close()
         raise
     return guest
+
+
+def left_out(step: str, error: InternalError) -> Sequence[str]:
+    """The step; and each exception, which an NMI is to EXITINTINFO, where the access fails."""
+    return (step, "nmi", "refuse") if error.suberror == _DELIVERY else (step,)
 
 
 def first_places(guest: Guest) -> Mapping[str, int]:
