@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 
+from harness.kvm.exits import InternalError
+from harness.sequences import arch
 from harness.sequences.sequence import Done, Recorded
 from harness.sequences.shrinking import shrink
 from harness.sequences.subject import Setting
@@ -72,3 +76,13 @@ def test_arguments_become_simple_where_they_have_no_part_in_it() -> None:
     shortest, _ = shrink(sequence, fails)
     simple = {"answer": 0, "refuse": False, "value": 128, "times": 1, "look": False}
     assert shortest.done[0].arguments == {**simple, "thread": "here", "window": 0}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other_architecture: x86-64 only")
+@pytest.mark.parametrize(
+    ("suberror", "left_out"),
+    [(1, {"undefined"}), (3, {"undefined", "nmi", "refuse"})],  # emulation, event delivery
+)
+def test_what_is_left_out_on_a_host_that_cannot_do_it(suberror: int, left_out: set[str]) -> None:
+    found = arch.current().left_out("undefined", InternalError(suberror, ()))
+    assert set(found) == left_out
