@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.closing import Closing
+from harness.host import pace
 from harness.kvm.exits import InternalError, reason_name
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
@@ -18,7 +19,7 @@ from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import WholeState, told
 from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
-from harness.model.program import GuestState, Step
+from harness.model.program import Events, GuestState, Step
 from harness.sequences import arch
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
@@ -76,6 +77,7 @@ class Subject(Closing):
         self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
         self._neighbour: Guest | None = None
         self._log: _DirtyLog | None = None
+        self._taken_elsewhere = self.program.counted(self.guest)
 
     def close(self) -> None:
         """Closes the VMs."""
@@ -131,6 +133,7 @@ class Subject(Closing):
             new.close()
             raise
         self.guest, self._log = new, None
+        self._taken_elsewhere = self.program.counted(new)
         self.model = replace(self.model, masked=False)
         old.close()
 
@@ -263,6 +266,8 @@ class Subject(Closing):
         for kind, taken in self.program.counted(self.guest).items():
             events = state.events[kind]
             seen = events.seen(taken)
+            if seen is None and self._delivered_again(kind, events.taken + events.to_come):
+                seen = Events(taken)
             if seen is None:
                 raise Violation(
                     "states.events_survive",
@@ -271,6 +276,15 @@ class Subject(Closing):
                 )
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
+
+    def _delivered_again(self, kind: str, most: int) -> bool:
+        """Whether it was an emulated processor: KVM itself has injected no more events.
+
+        QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time.
+        """
+        injected = self.program.injected(self.guest)[kind]
+        emulated = pace.here().takes_turns
+        return emulated and injected is not None and injected <= most - self._taken_elsewhere[kind]
 
     # ---- the dirty log
 

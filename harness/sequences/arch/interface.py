@@ -72,6 +72,9 @@ class ScriptedArchitecture(Protocol):
     def counted(self, guest: Guest) -> Mapping[str, int]:
         """How many events of each kind the program has taken."""
 
+    def injected(self, guest: Guest) -> Mapping[str, int | None]:
+        """How many of each kind KVM says that it has injected; None where it does not say."""
+
     def serve(self, vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:
         """Answers an exit that reads with these bytes, as many as it asks for; what passed.
 

@@ -48,6 +48,7 @@ __all__ = [
     "features",
     "first_places",
     "first_state",
+    "injected",
     "kept",
     "left_out",
     "looked",
@@ -107,6 +108,12 @@ def _low_half(register: bytes) -> int:
 def counted(guest: Guest) -> Mapping[str, int]:
     """Interrupts and NMIs."""
     return {"interrupts": guest.ticks, "NMIs": guest.data(_NMIS)}
+
+
+def injected(guest: Guest) -> Mapping[str, int | None]:
+    """By KVM's statistics."""
+    names = {"interrupts": "irq_injections", "NMIs": "nmi_injections"}
+    return {kind: guest.statistic(name) for kind, name in names.items()}
 
 
 def serve(vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:
