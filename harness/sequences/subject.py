@@ -24,7 +24,6 @@ from harness.sequences import arch
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
 PAGE = os.sysconf("SC_PAGESIZE")
-_TRIES = 8
 _MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
 
 
@@ -359,8 +358,9 @@ def lacking(system: System) -> frozenset[str]:
     found: set[str] = set()
     program = arch.current()
     for name in program.MAY_LACK:
-        with Subject(system, Setting(), (Step(name), *program.BEHIND, Step("end"))) as subject:
-            for _ in range(_TRIES):  # the first access hides it: its page is not known yet
+        script = program.trying(name)
+        with Subject(system, Setting(), script) as subject:
+            for _ in script:
                 answer = subject.guest.vcpu.run_raw().exit
                 if isinstance(answer, InternalError):
                     found.update(program.left_out(name, answer))

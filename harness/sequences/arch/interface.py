@@ -26,9 +26,8 @@ class ScriptedArchitecture(Protocol):
     """What a VM may have, or not."""
 
     MAY_LACK: Sequence[str]
-    """Steps that some KVM cannot do; each is tried, with those of BEHIND after it."""
+    """Steps that some KVM cannot do; each is tried."""
 
-    BEHIND: Sequence[Step]
     LOG: int
     SCRIPT: int
     STEP_BYTES: int
@@ -50,6 +49,9 @@ class ScriptedArchitecture(Protocol):
 
     def first_places(self, guest: Guest) -> Mapping[str, int]:
         """What the program's places hold in a guest that never ran, where it is not 0."""
+
+    def trying(self, step: str) -> Sequence[Step]:
+        """The script by which it is tried."""
 
     def left_out(self, step: str, error: InternalError) -> Sequence[str]:
         """Steps, operations and "refuse" that are left out where KVM answers a step so.

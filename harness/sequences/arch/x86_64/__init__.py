@@ -14,7 +14,6 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.model.x86_64 import (
-    BEHIND,
     LOG,
     MAY_LACK,
     MSR_PLACES,
@@ -27,13 +26,13 @@ from harness.model.x86_64 import (
     first_state,
     kept,
     stores,
+    trying,
 )
 from harness.native import ffi
 from harness.sequences.arch.x86_64.looks import looked
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply
 
 __all__ = [
-    "BEHIND",
     "COMPLETED",
     "FEATURES",
     "LOG",
@@ -56,6 +55,7 @@ __all__ = [
     "new_guest",
     "serve",
     "stores",
+    "trying",
 ]
 
 COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
