@@ -408,10 +408,11 @@ STEPS: Mapping[str, StepKind] = {
     "wait": StepKind(_nothing, waits=True),
     "self_interrupt": StepKind(_self_interrupt, needs="irqchip"),
 }
-#: Each is tried behind an exit, so that its pages are known, and before a first access to a device.
-#: A KVM that interprets its guest may not know the instruction. And KVM from 6.14 on ends the access
-#: where it sees the exception's type in EXITINTINFO, whether the processor calls that valid or not
-#: (7bd7ff99110a); QEMU's leaves the type there when the exception was delivered.
+#: Each is tried behind an exit, so that its pages are known, and before a first access to a
+#: device.
+#: A KVM that interprets its guest may not know the instruction. And KVM from 6.14 on ends the
+#: access where it sees the exception's type in EXITINTINFO, whether the processor calls that valid
+#: or not (7bd7ff99110a); QEMU's leaves the type there when the exception was delivered.
 MAY_LACK: Sequence[str] = ("undefined", "protection", "page_fault", "breakpoint")
 
 
