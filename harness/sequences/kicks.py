@@ -92,6 +92,7 @@ def set_while_running(subject: Subject, given: Arguments) -> None:
             try:
                 return run()
             except EndedForNothingError as error:  # one alone says nothing
+                guest.clear_stop()  # the run was over when it was to be stopped
                 last = error
         raise last
 
