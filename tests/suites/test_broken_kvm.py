@@ -31,6 +31,7 @@ from tests.fakes.broken_kvm.library import SOURCES, build
 
 ROOT = Path(__file__).resolve().parents[2]
 TOO_LONG_S = 90  # a run takes 1 s to 5 s
+SEQUENCES = 3  # for each test of the chapter explored
 
 # Claims that no defect here breaks, and why. Of the races none: they enter KVM_RUN by the
 # instruction itself, past a preloaded ioctl(); tests/harness/kick/test_engine.py plays their broken
@@ -120,6 +121,7 @@ def run_suites(
         folder,
         *("-k", only, *(["-p", "tests.fakes.short_patience"] if short_patience else [])),
         *(f"--claim={claim}" for claim in claims),
+        f"--sequences={SEQUENCES}",
         *(f"--results={folder / 'out'}", *(str(ROOT / "suites" / name) for name in suites)),
         environment=environment,
         timeout=TOO_LONG_S,

@@ -155,11 +155,16 @@ static int run_disturbed(struct call *call)
 static int turn_back(struct call *call)
 {
 	uint8_t ours = 0xfe, before;
+	int value;
 
 	before = __atomic_exchange_n(&call->run->immediate_exit, ours, __ATOMIC_SEQ_CST);
-	kernel(call->fd, KVM_RUN, NULL);
+	value = kernel(call->fd, KVM_RUN, NULL);
 	__atomic_compare_exchange_n(
 		&call->run->immediate_exit, &ours, before, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	/* The next piece of an access, which no run may lose: a duplicate's pending one is not
+	 * known. */
+	if (!value)
+		return 0;
 	call->turned_back = 1;
 	call->run->exit_reason = KVM_EXIT_INTR;
 	return fail(EINTR);
