@@ -91,10 +91,10 @@ def set_while_running(subject: Subject, given: Arguments) -> None:
         for _ in range(_MOST_FOR_NOTHING):
             try:
                 return run()
-            except EndedForNothingError as error:  # one alone says nothing
+            except EndedForNothingError as error:  # it says nothing, nor do so many of them
                 guest.clear_stop()  # the run was over when it was to be stopped
-                last = error
-        raise last
+                last = error.result
+        return last
 
     try:
         subject.run(undisturbed, Circumstances(kicked=True, sets_byte=True))
