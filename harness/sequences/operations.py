@@ -44,6 +44,7 @@ def _completed(model: ModelVcpu) -> bool:
 
 _EITHER = OneOf((False, True))
 _SERVED: Mapping[str, Domain] = {"answer": AnyNumber(), "refuse": _EITHER}
+_LOOK = OneOf(runs.LOOKS)
 _THREAD = OneOf(("here", "new"))
 _VALUES = (1, 2, 0x7F, 0x80, 0xFF)
 _WAY = OneOf(tuple(range(len(WAYS))))
@@ -58,14 +59,14 @@ _EVERYWHERE: Mapping[str, Operation] = {
             **_SERVED,
             "value": OneOf(_VALUES),
             "times": _TIMES,
-            "look": _EITHER,
+            "look": _LOOK,
             "thread": _THREAD,
             "window": OneOf((0, 1)),
         },
         weight=3,
     ),
     "signal": Operation(
-        runs.signal, arguments={**_SERVED, "times": _TIMES, "look": _EITHER}, weight=3
+        runs.signal, arguments={**_SERVED, "times": _TIMES, "look": _LOOK}, weight=3
     ),
     "held_back": Operation(
         runs.held_back, arguments={**_SERVED, "masked": _EITHER, "byte": OneOf((0, 1))}, weight=2

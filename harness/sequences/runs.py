@@ -16,6 +16,8 @@ from harness.sequences.operation import Arguments
 from harness.sequences.signals import waiting_signal
 from harness.sequences.subject import Subject, Violation
 
+NOTHING, STATE, THREAD = LOOKS = ("nothing", "state", "thread")
+
 
 def _on(subject: Subject, thread: str, run: Callable[[], RunResult]) -> Callable[[], RunResult]:
     """The run on this thread, or a plain one on a new thread that ends with it."""
@@ -112,18 +114,22 @@ def _ended_early(
     entry: Circumstances,
     given: Arguments,
 ) -> None:
-    """So many runs; if asked to look, the whole state is compared around the first and the last."""
+    """So many runs; if asked to look, the whole state is compared around the first and the last.
+
+    With the thread: what it had in its registers, too, around a KVM_RUN that C calls by itself.
+    """
     guest = subject.guest
     # A signal finds them on their way into the guest, and leaves them so.
     to_come = any(events.to_come for events in subject.model.state.events.values())
     moves_events = way.signal and (to_come or subject.model.refused())
     bits = guest.architecture.COMPLETION_BITS
     for number in range(given["times"]):
-        look = given["look"] and number in (0, given["times"] - 1) and not moves_events
+        look = given["look"] != NOTHING and number in (0, given["times"] - 1) and not moves_events
         pending, refused = subject.model.pending, subject.model.refused()
         before = guest.whole() if look else None
         registers = guest.architecture.registers(guest.vcpu)
-        with subject.program.looked(guest) if look else nullcontext(tuple) as broken:
+        thread = look and given["look"] == THREAD
+        with subject.program.looked(guest) if thread else nullcontext(tuple) as broken:
             answer = subject.run(run, entry, given["answer"], refuse=given["refuse"])
             if answer.exchange is None:
                 for claim, clause in broken():

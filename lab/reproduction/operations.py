@@ -9,6 +9,7 @@ from dataclasses import replace
 from harness.model.answers import Circumstances
 from harness.model.program import Step
 from harness.sequences.operation import Arguments
+from harness.sequences.runs import NOTHING
 from lab.reproduction.arch import here
 from lab.reproduction.telling import Telling
 
@@ -54,7 +55,7 @@ def _early(tell: Telling, entry: Circumstances, how: str, given: Arguments) -> N
     number = 0
     while number < given["times"]:
         pending = tell.model.pending
-        look = given["look"] and not pending
+        look = given["look"] != NOTHING and not pending
         if look:
             tell.say("whole_state(1);", needs=("state",))
         elif not pending:

@@ -67,14 +67,14 @@ def test_tries_are_bounded() -> None:
 
 
 def test_arguments_become_simple_where_they_have_no_part_in_it() -> None:
-    given = {"answer": 7, "refuse": True, "value": 128, "times": 20, "look": True}
+    given = {"answer": 7, "refuse": True, "value": 128, "times": 20, "look": "state"}
     sequence = Recorded(Setting(), (Done("immediate", {**given, "thread": "new", "window": 1}),))
 
     def fails(shorter: Recorded) -> bool:
         return bool(shorter.done) and shorter.done[0].arguments["value"] == 128
 
     shortest, _ = shrink(sequence, fails)
-    simple = {"answer": 0, "refuse": False, "value": 128, "times": 1, "look": False}
+    simple = {"answer": 0, "refuse": False, "value": 128, "times": 1, "look": "nothing"}
     assert shortest.done[0].arguments == {**simple, "thread": "here", "window": 0}
 
 

@@ -47,7 +47,7 @@ UNTOLD_FEATURES = {
 
 SERVED = {"answer": 0x1122334455667788, "refuse": False}
 RUN = ("run", {**SERVED, "thread": "here"})
-EARLY = {**SERVED, "times": 3, "look": True}
+EARLY = {**SERVED, "times": 3, "look": "state"}
 IMMEDIATE = ("immediate", {**EARLY, "value": 0x80, "thread": "new", "window": 1})
 HELD_BACK = ("held_back", {**SERVED, "masked": True, "byte": 1})
 LOADING = [RUN, ("script", {"steps": [["mmio_read", 8 << 16 | 0xFFF, 0], ["end", 0, 0]]}), RUN]
@@ -88,7 +88,7 @@ EVERYTHING = [
     ("set_while_running", {"value": 2}),
     ("signal", EARLY),
     ("mask", {"on": True}),
-    ("signal", {**EARLY, "look": False}),
+    ("signal", {**EARLY, "look": "nothing"}),
     HELD_BACK,
     ("wrong_argument", {"argument": 1 << 63, "byte": 1}),
     ("remap", {"logged": True}),
