@@ -60,10 +60,10 @@ def shrink(
 
 def _shorter(recorded: Recorded) -> Iterator[Recorded]:
     features, needed = recorded.setting.features, _needed(recorded)
-    least = tuple(each for each in features if each in needed)
-    for kept in (least, *(tuple(e for e in features if e != each) for each in features)):
-        if kept != features and needed <= {*kept, *(needed - {*features})}:
-            yield replace(recorded, setting=replace(recorded.setting, features=kept))
+    spare = [each for each in features if each not in needed]
+    for left_out in [spare, *([each] for each in spare)] if spare else []:
+        kept = tuple(each for each in features if each not in left_out)
+        yield replace(recorded, setting=replace(recorded.setting, features=kept))
     done = list(recorded.done)
     size = len(done) // 2
     while size:

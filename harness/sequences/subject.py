@@ -167,7 +167,7 @@ class Subject(Closing):
         self._settle(answer, heartbeat, met)
         if answer.exchange and result.exit is not None:
             refuse = refuse and "refuse" not in lacking(self.system)
-            data = _made_of(given, _MOST_BYTES) if answer.exchange.reads else None
+            data = made_of(given, _MOST_BYTES) if answer.exchange.reads else None
             passed = self.program.serve(self.guest.vcpu, result.exit, data, refuse)
             self.model = self.model.exchanged(passed)
         return answer
@@ -265,13 +265,14 @@ class Subject(Closing):
         for kind, taken in self.program.counted(self.guest).items():
             events = state.events[kind]
             seen = events.seen(taken)
-            if seen is None and self._delivered_again(kind, events.taken + events.to_come):
+            most = events.taken + events.to_come
+            if taken > most and self._delivered_again(kind, most):
                 seen = Events(taken)
             if seen is None:
                 raise Violation(
                     "states.events_survive",
                     f"{self.where()}, the guest must have taken {events.taken} to "
-                    f"{events.taken + events.to_come} {kind}, but it took {taken}",
+                    f"{most} {kind}, but it took {taken}",
                 )
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
@@ -371,6 +372,6 @@ def _named(step: Step) -> str:
     return f"{step.name} {step.operand:#x} {step.value:#x}"
 
 
-def _made_of(value: int, length: int) -> bytes:
-    """So many bytes, each other ones for another value."""
-    return value.to_bytes(8, sys.byteorder) * (length // 8)
+def made_of(value: int, length: int) -> bytes:
+    """So many bytes of an answer, others for another value."""
+    return (value.to_bytes(8, sys.byteorder) * (length // 8 + 1))[:length]

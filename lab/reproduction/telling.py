@@ -16,13 +16,8 @@ from harness.kvm.exits import Mmio
 from harness.model.answers import Circumstances, ModelVcpu, answers
 from harness.model.program import Exchange, GuestState, Step
 from harness.sequences import arch as sequences_arch
-from harness.sequences.subject import PAGE
+from harness.sequences.subject import PAGE, made_of
 from lab.reproduction.arch import UntoldError, here
-
-
-def made_of(answer: int, length: int) -> bytes:
-    """So many bytes of an answer, as `Subject.run` makes them."""
-    return (answer.to_bytes(8, sys.byteorder) * (length // 8 + 1))[:length]
 
 
 class Telling:

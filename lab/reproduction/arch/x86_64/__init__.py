@@ -19,9 +19,9 @@ from harness.model.program import Step
 from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING
 from harness.sequences.arch.x86_64.vm_features import MSR_EXITS
 from harness.sequences.operation import Arguments
-from harness.sequences.subject import Setting
+from harness.sequences.subject import Setting, made_of
 from lab.reproduction.arch import UntoldError
-from lab.reproduction.telling import Telling, made_of
+from lab.reproduction.telling import Telling
 
 LOG = 0x50000
 RESULTS = ("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags")
