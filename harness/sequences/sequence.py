@@ -106,7 +106,9 @@ class Player:
         return subject.setting.has(operation.needs) and operation.possible(subject.model)
 
     def do(self, name: str, arguments: Mapping[str, Any]) -> None:
-        """Raises `Violation`."""
+        """What this KVM cannot do is not refused. Raises `Violation`."""
+        if arguments.get("refuse") and "refuse" in lacking(self.subject.system):
+            arguments = {**arguments, "refuse": False}
         self._done.append(Done(name, dict(arguments)))
         self._told.does(self._done[-1], self.subject.model)
         try:

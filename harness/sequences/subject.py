@@ -166,7 +166,6 @@ class Subject(Closing):
             self._require_reason(result, None if pending else reason, met)
         self._settle(answer, heartbeat, met)
         if answer.exchange and result.exit is not None:
-            refuse = refuse and "refuse" not in lacking(self.system)
             data = made_of(given, _MOST_BYTES) if answer.exchange.reads else None
             passed = self.program.serve(self.guest.vcpu, result.exit, data, refuse)
             self.model = self.model.exchanged(passed)

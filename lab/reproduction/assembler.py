@@ -60,3 +60,13 @@ def assemble(source: Sequence[str]) -> list[CodeLine]:
         CodeLine(found.get(number, b""), text.strip())
         for number, text in enumerate(source, start=1)
     ]
+
+
+def labels(code: Sequence[CodeLine]) -> dict[str, int]:
+    """Where each label stands, bytes from the beginning."""
+    found, place = dict[str, int](), 0
+    for each in code:
+        if each.text.endswith(":"):
+            found[each.text[:-1]] = place
+        place += len(each.code)
+    return found

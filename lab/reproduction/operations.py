@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from harness.model.answers import Circumstances
 from harness.model.program import Step
+from harness.sequences.kicks import certain
 from harness.sequences.operation import Arguments
 from harness.sequences.runs import NOTHING
 from lab.reproduction.arch import here
@@ -18,9 +19,9 @@ Tell = Callable[[Telling, Arguments], None]
 
 def _script(tell: Telling, given: Arguments) -> None:
     steps = tuple(Step(*each) for each in given["steps"])
+    tell.say(f"*word(WRITTEN) = {len(tell.scripts)}; /* its code is in the guest already */")
     tell.scripts.append(steps)
     tell.model = replace(tell.model, next_script=steps)
-    tell.say("/* its code is in the guest already, and comes next */")
 
 
 def _run(tell: Telling, given: Arguments) -> None:
@@ -53,9 +54,12 @@ def _signal(tell: Telling, given: Arguments) -> None:
 def _early(tell: Telling, entry: Circumstances, how: str, given: Arguments) -> None:
     """So many runs: those with nothing to complete leave registers, or the whole state, alone."""
     number = 0
+    # A signal finds events on their way into the guest, and leaves them so.
+    to_come = any(events.to_come for events in tell.model.state.events.values())
+    moves_events = entry.signal and (to_come or tell.model.refused())
     while number < given["times"]:
         pending = tell.model.pending
-        look = given["look"] != NOTHING and not pending
+        look = given["look"] != NOTHING and not pending and not moves_events
         if look:
             tell.say("whole_state(1);", needs=("state",))
         elif not pending:
@@ -127,6 +131,16 @@ def _set_while_running(tell: Telling, given: Arguments) -> None:
     tell.run(Circumstances(byte=given["value"]))
 
 
+def _take_events(tell: Telling, given: Arguments) -> None:
+    tell.will_take(certain(tell.model))
+    tell.kick("kicked(0, 0, 0);")
+
+
+def _move(tell: Telling, given: Arguments) -> None:
+    tell.say("move();", needs=("move",))
+    tell.moved()
+
+
 def _release(tell: Telling, given: Arguments) -> None:
     operand = tell.model.at_exit().step.operand
     tell.model = replace(tell.model, released=operand)
@@ -172,13 +186,15 @@ def _descriptor(tell: Telling, given: Arguments) -> None:
 
 def _add_processor(tell: Telling, given: Arguments) -> None:
     tell.doing("On another vCPU, with immediate_exit=1")
-    tell.say("another_leaves(vm);", needs=("another",))
+    tell.say(f"another_leaves(vm, {tell.vcpus});", needs=("another",))
+    tell.vcpus += 1
 
 
 def _neighbour(tell: Telling, given: Arguments) -> None:
     tell.doing("On a vCPU of another VM, with immediate_exit=1")
     tell.say(
-        'another_leaves(must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM"));', needs=("another",)
+        'another_leaves(must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM"), 0);',
+        needs=("another",),
     )
 
 
@@ -225,6 +241,8 @@ _EVERYWHERE: Mapping[str, Tell] = {
     "kick": _kick,
     "kick_by_handler": _kick_by_handler,
     "set_while_running": _set_while_running,
+    "take_events": _take_events,
+    "move": _move,
     "release": _release,
     "remap": _remap,
     "read_log": _read_log,

@@ -12,7 +12,7 @@ from harness.plain_text import line
 from harness.sequences.operations import operations
 from harness.sequences.sequence import Recorded
 from lab.reproduction.arch import UntoldError, here
-from lab.reproduction.assembler import CodeLine, assemble
+from lab.reproduction.assembler import CodeLine, assemble, labels
 from lab.reproduction.operations import operations as told_operations
 from lab.reproduction.telling import Telling
 
@@ -40,21 +40,26 @@ def write(recorded: Recorded, claim: str, sentence: str, source: str, kernel: st
     Raises `UntoldError` for a sequence with a part of which no C is known,
     `UnsupportedArchitectureError`, and `AssemblerError`.
     """
-    architecture, telling = here(), Telling()
-    setup, blocks_of_setup = architecture.set_up(recorded.setting)
-    telling.blocks |= blocks_of_setup
+    architecture = here()
+    tables = architecture.interrupted(recorded)
+    vcpus = architecture.vcpus(recorded.setting)
+    telling = Telling(tables=tables, vcpus=vcpus)
     told = told_operations()
     for number, each in enumerate(recorded.done, start=1):
         if each.operation not in told:
             raise UntoldError(f"the operation {each.operation}")
-        if not operations()[each.operation].possible(telling.model):
+        if not telling.possible(operations()[each.operation]):
             continue  # as when it is played again
         words = ", ".join(
             f"{name}={value}" for name, value in each.arguments.items() if name != "steps"
         )
         telling.begin(number, each.operation, words)
         told[each.operation](telling, each.arguments)
-    code = assemble(architecture.assembly(telling.scripts))
+    irqchip = recorded.setting.irqchip != "none"
+    code = assemble(architecture.assembly(telling.scripts, tables=tables, irqchip=irqchip))
+    handlers = architecture.handlers(labels(code)) if tables else {}
+    setup, blocks_of_setup = architecture.set_up(recorded.setting, handlers)
+    telling.blocks |= blocks_of_setup
     main = _MAIN.format(sequence=telling.text())
     blocks = _blocks()
     base = blocks.pop("base")
@@ -64,7 +69,7 @@ def write(recorded: Recorded, claim: str, sentence: str, source: str, kernel: st
             _header(claim, sentence, source, kernel),
             head.rstrip("\n"),
             "",
-            architecture.CONSTANTS,
+            architecture.constants(tables=tables),
             _guest(code),
             f"static int kvm{rest}".rstrip("\n"),
             "",

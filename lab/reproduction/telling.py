@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from harness.kvm.exits import Mmio
 from harness.model.answers import Circumstances, ModelVcpu, answers
-from harness.model.program import Exchange, GuestState, Step
+from harness.model.program import Events, Exchange, GuestState, Step
 from harness.sequences import arch as sequences_arch
+from harness.sequences.operation import Operation
 from harness.sequences.subject import PAGE, made_of
 from lab.reproduction.arch import UntoldError, here
 
@@ -23,15 +24,20 @@ from lab.reproduction.arch import UntoldError, here
 class Telling:
     """A sequence is told operation by operation; `scripts` are those of the guest, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tables: bool = False, vcpus: int = 1) -> None:
+        """With `tables` the guest takes exceptions, interrupts and NMIs. Its VM begins with so
+        many vCPUs."""
         program = sequences_arch.current()
         first = (Step("end"),)
         self.model = ModelVcpu(program.STEPS, first, state=program.first_state())
         self.scripts: list[Sequence[Step]] = [first]
         self.blocks: set[str] = set()
+        self.vcpus = self._first_vcpus = vcpus
         self._lines: list[str] = []
-        self._log, self._results = here().LOG, here().RESULTS
+        self._log, self._results = here().LOG, here().results(tables=tables)
         self._stores = program.stores
+        #: Events that the guest must have taken, by kind.
+        self._least = dict.fromkeys(here().COUNTED, 0)
         #: Pages stored to since the dirty log was read, if there is one; and perhaps before that.
         self.stored: set[int] | None = None
         self.before_log: set[int] = set()
@@ -107,6 +113,29 @@ class Telling:
         self.say(call, needs=("kick",))
         self._settle(self.model.completed().at_exit())
 
+    def possible(self, operation: Operation) -> bool:
+        """Whether it is now; of events that were sent the guest may have taken all, or none."""
+        state = self.model.state
+        taken = {kind: Events(each.taken + each.to_come) for kind, each in state.events.items()}
+        settled = replace(self.model, state=replace(state, events=taken))
+        return operation.possible(self.model) or operation.possible(settled)
+
+    def moved(self) -> None:
+        """The guest goes on in another VM."""
+        self.vcpus, self.stored = self._first_vcpus, None
+        self.model = replace(self.model, masked=False)
+
+    def will_take(self, kinds: Sequence[str]) -> None:
+        """In the next run, which waits for it, the guest must take one of each of these kinds."""
+        state = self.model.state
+        for kind in kinds:
+            self._least[kind] += 1
+            events = {**state.events, kind: replace(state.events[kind], certain=False)}
+            state = replace(state, events=events)
+        self.change(state)
+        self.say(*(f"await({here().COUNTED[kind]}, {self._least[kind]});" for kind in kinds))
+        self.blocks.add("kick")
+
     def change(self, state: GuestState) -> None:
         """Userspace has changed what the program goes on with."""
         self.model = replace(self.model, state=state)
@@ -144,6 +173,10 @@ class Telling:
             if after.script[place].name in self._results:
                 result = after.results[place]
                 self.say(f"gave({self._log + 8 * place:#x}, {result:#x});", needs=("log",))
+        for kind, events in after.state.events.items():
+            if most := events.taken + events.to_come:
+                shape = f"{here().COUNTED[kind]}, {self._least[kind]}, {most}"
+                self.say(f"took({shape});", needs=("took",))
 
     def stores_now(self) -> set[int]:
         """The pages that the step under way stores to."""

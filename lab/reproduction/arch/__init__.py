@@ -11,6 +11,7 @@ from harness.kvm.arch import current
 from harness.kvm.exits import VcpuExit
 from harness.model.program import Step
 from harness.sequences.operation import Arguments
+from harness.sequences.sequence import Recorded
 from harness.sequences.subject import Setting
 
 
@@ -21,19 +22,31 @@ class UntoldError(Exception):
 class ToldArchitecture(Protocol):
     """The names that a module of `lab.reproduction.arch` offers."""
 
-    CONSTANTS: str
-    """C: addresses that the skeleton's blocks name."""
-
-    RESULTS: tuple[str, ...]
-    """Steps whose result the program logs."""
-
     LOG: int
     """Where the results of steps stand, 8 bytes each."""
 
-    def set_up(self, setting: Setting) -> tuple[str, set[str]]:
+    COUNTED: Mapping[str, str]
+    """The kinds of events of the model, and the constant in C that says where the guest counts."""
+
+    def interrupted(self, recorded: Recorded) -> bool:
+        """Whether the guest needs tables: for exceptions, interrupts or NMIs."""
+
+    def constants(self, *, tables: bool) -> str:
+        """C: addresses that the skeleton's blocks name."""
+
+    def vcpus(self, setting: Setting) -> int:
+        """How many such a VM begins with."""
+
+    def results(self, *, tables: bool) -> tuple[str, ...]:
+        """Steps whose result the program logs."""
+
+    def handlers(self, labels: Mapping[str, int]) -> Mapping[int, int]:
+        """The address of each handler by its vector, of labels' places in the guest's code."""
+
+    def set_up(self, setting: Setting, handlers: Mapping[int, int]) -> tuple[str, set[str]]:
         """C: `set_up()` puts the vCPU of such a VM at the guest's first instruction.
 
-        And the blocks that it needs. Raises `UntoldError`.
+        With tables, if there are handlers. And the blocks that it needs. Raises `UntoldError`.
         """
 
     def operations(self) -> Mapping[str, Callable[[Any, Arguments], None]]:
@@ -44,8 +57,10 @@ class ToldArchitecture(Protocol):
     ) -> bytes:
         """An exit that only it has, in C; what passes. Raises `UntoldError`."""
 
-    def assembly(self, scripts: Sequence[Sequence[Step]]) -> list[str]:
-        """All scripts, one behind the other; the last one begins anew. Raises `UntoldError`."""
+    def assembly(
+        self, scripts: Sequence[Sequence[Step]], *, tables: bool, irqchip: bool
+    ) -> list[str]:
+        """All scripts, one behind the other, and the handlers."""
 
 
 def here() -> ToldArchitecture:

@@ -1,31 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""x86-64: the guest in 64-bit mode, its pages mapped one to one, without interrupt tables."""
+"""x86-64: the guest in 64-bit mode, its pages mapped one to one; tables for what interrupts it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from guest_blobs import memory_map as at
-from harness.kvm.arch.x86_64.devices import (
-    MSR,
-    PORT_DONE,
-    PORT_IN,
-    PORT_OUT,
-    PORT_STRING_IN,
-    PORT_STRING_OUT,
-)
+from harness.kvm.arch.x86_64.devices import PORT_STRING_IN, PORT_STRING_OUT
 from harness.kvm.exits import Hlt, Io, Rdmsr, VcpuExit, Wrmsr
-from harness.model.program import Step
-from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING
+from harness.model.x86_64 import STRING
 from harness.sequences.arch.x86_64.vm_features import MSR_EXITS
 from harness.sequences.operation import Arguments
+from harness.sequences.sequence import Recorded
 from harness.sequences.subject import Setting, made_of
 from lab.reproduction.arch import UntoldError
+from lab.reproduction.arch.x86_64 import guest_code
+from lab.reproduction.arch.x86_64.guest_code import HANDLERS, LOG, assembly
 from lab.reproduction.telling import Telling
 
-LOG = 0x50000
-RESULTS = ("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags")
-_CODE, _STEPS, _RELEASED, _SPINS = 0x8000, 0x6000, 0x6008, 0x6010
+__all__ = [
+    "COUNTED",
+    "LOG",
+    "assembly",
+    "constants",
+    "handlers",
+    "interrupted",
+    "operations",
+    "other_exit",
+    "results",
+    "set_up",
+    "vcpus",
+]
+
+COUNTED: Mapping[str, str] = {"interrupts": "TICKS", "NMIs": "NMIS"}
+_RESULTS = (
+    *("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags"),
+    *("patch", "cpuid"),
+)
+_EXCEPTIONS = ("undefined", "protection", "page_fault", "breakpoint")
+_CODE, _GDT, _IDT = 0x8000, 0x7000, 0x7100
 _CHIPS = {
     "none": "",
     "full": '\tmust(ioctl(vm, KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");\n',
@@ -35,21 +48,23 @@ _CHIPS = {
 _MSR_EXITS = """\
 	must(ioctl(vm, KVM_ENABLE_CAP, &(struct kvm_enable_cap){.cap = KVM_CAP_X86_USER_SPACE_MSR,
 			.args = {KVM_MSR_EXIT_REASON_FILTER}}), "KVM_CAP_X86_USER_SPACE_MSR");
-	must(ioctl(vm, KVM_X86_SET_MSR_FILTER, &(struct kvm_msr_filter){.ranges = {{
-			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, .nmsrs = 1,
-			.base = 0xc0001f00, .bitmap = (uint8_t[8]){0}}}}), "KVM_X86_SET_MSR_FILTER");
+	filter_msr();
 """
-_SUFFIX = {1: ("b", "al"), 2: ("w", "ax"), 4: ("l", "eax"), 8: ("q", "rax")}
 
-CONSTANTS = f"""\
+_CONSTANTS = f"""\
 enum {{
 	RAM = {at.RAM_SIZE:#x},
 	CODE = {_CODE:#x},
-	STEPS = {_STEPS:#x}, /* the guest counts its steps */
-	RELEASED = {_RELEASED:#x}, /* a step that waits goes on when this is its number */
-	SPINS = {_SPINS:#x}, /* it counts while it waits */
+	STEPS = {guest_code.STEPS_DONE:#x}, /* the guest counts its steps */
+	RELEASED = {guest_code.RELEASED:#x}, /* a step that waits goes on when this is its number */
+	SPINS = {guest_code.SPINS:#x}, /* it counts while it waits */
+	WRITTEN = {guest_code.WRITTEN:#x}, /* scripts that it may go on with */
 	STRING = {STRING:#x},
-}};
+@MORE@}};
+"""
+_OF_TABLES = f"""\
+	TICKS = {guest_code.TICKS:#x}, NMIS = {guest_code.NMIS:#x}, /* it counts what it takes */
+	GDT = {_GDT:#x}, IDT = {_IDT:#x},
 """
 
 _SETUP = """\
@@ -91,7 +106,7 @@ static void set_up(void)
 	sregs.cr3 = 0x1000;
 	sregs.cr4 = 0x620; /* PAE, and SSE */
 	sregs.efer = 0x500;
-	must(ioctl(vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+@TABLES@	must(ioctl(vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 	regs.rsp = 0x5000;
 	must(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
 @MORE@}
@@ -112,22 +127,80 @@ FEATURES: Mapping[str, tuple[str, str]] = {
     "hyperv_guest": ("set_msr(0x40000000, 0x8100000000000000ull);", "msr"),
     "tsc_adjusted": ("set_msr(0x3b, 1000);", "msr"),
     "nonblocking": ("fcntl(vcpu, F_SETFL, O_RDWR | O_NONBLOCK);", ""),
+    "writes_signalled": ("signal_writes(0x402000);", "signalled"),
+    "assigned_devices": (
+        "ioctl(vm, KVM_CREATE_DEVICE, &(struct kvm_create_device){.type = KVM_DEV_TYPE_VFIO});",
+        "",
+    ),
+    "breakpoints": ("set_debug_register(7, 0x4ff);", "debug"),
+    "extended_state": ("set_xcr0(7);", "xcr0"),
 }
 
 
-def set_up(setting: Setting) -> tuple[str, set[str]]:
+def interrupted(recorded: Recorded) -> bool:
+    """Whether something in it may raise an exception, or sends the guest an interrupt or an NMI."""
+    raising = {"self_interrupt", *_EXCEPTIONS}
+    for each in recorded.done:
+        given = each.arguments
+        if each.operation in ("interrupt", "nmi") or given.get("refuse"):
+            return True
+        if raising & {step[0] for step in given.get("steps", ())}:
+            return True
+    return False
+
+
+def constants(*, tables: bool) -> str:
+    """C: addresses that the skeleton's blocks name."""
+    return _CONSTANTS.replace("@MORE@", _OF_TABLES if tables else "")
+
+
+def vcpus(setting: Setting) -> int:
+    """One, or two."""
+    return 1 + ("second_vcpu" in setting.features)
+
+
+def results(*, tables: bool) -> tuple[str, ...]:
+    """Those whose result is known only to the guest."""
+    return (*_RESULTS, *_EXCEPTIONS, "msr_write") if tables else _RESULTS
+
+
+def handlers(labels: Mapping[str, int]) -> Mapping[int, int]:
+    """By where their labels stand in the guest's code."""
+    return {vector: _CODE + labels[name] for vector, name in HANDLERS.items()}
+
+
+def _tables(setting: Setting, handlers: Mapping[int, int]) -> str:
+    """C: descriptors, and a gate for each handler."""
+    lines = [
+        "*word(GDT + 8) = 0x209b0000000000; /* code of 64 bits, and data */",
+        "*word(GDT + 16) = 0xcf93000000ffff;",
+        "sregs.gdt = (struct kvm_dtable){.base = GDT, .limit = 23};",
+        "sregs.idt = (struct kvm_dtable){.base = IDT, .limit = 16 * 33 - 1};",
+        *(
+            f"*word(IDT + 16 * {vector}) = 0x8e0000080000 + {address:#x}; /* {HANDLERS[vector]} */"
+            for vector, address in handlers.items()
+        ),
+    ]
+    if setting.irqchip != "none":
+        lines.append("sregs.apic_base |= 0xc00; /* x2APIC */")
+    return "".join(f"\t{each}\n" for each in lines)
+
+
+def set_up(setting: Setting, handlers: Mapping[int, int]) -> tuple[str, set[str]]:
     """C: `set_up()` of a VM, and the blocks that it needs. Raises `UntoldError`."""
     before, after, blocks = _CHIPS[setting.irqchip], "", set[str]()
     for name in setting.features:
         if name == MSR_EXITS:
             before += _MSR_EXITS
+            blocks.add("filter")
         elif name in FEATURES:
             lines, block = FEATURES[name]
             after += f"\t{lines}\n"
             blocks |= {block} - {""}
         else:
             raise UntoldError(f"a VM with {name}")
-    return _SETUP.replace("@VM@", before).replace("@MORE@", after), blocks
+    text = _SETUP.replace("@VM@", before).replace("@MORE@", after)
+    return text.replace("@TABLES@", _tables(setting, handlers) if handlers else ""), blocks
 
 
 def operations() -> Mapping[str, Callable[[Telling, Arguments], None]]:
@@ -146,10 +219,11 @@ def other_exit(tell: Telling, wanted: VcpuExit, how: str, answer: int, *, refuse
         return b""
     if not isinstance(wanted, (Rdmsr, Wrmsr)):
         raise UntoldError(f"the exit {wanted}")
-    if refuse:
-        raise UntoldError("an MSR that is refused: it needs interrupt tables")
     name, data = ("RDMSR", answer) if isinstance(wanted, Rdmsr) else ("WRMSR", wanted.data)
     tell.say(f"leaves_by({how}, KVM_EXIT_X86_{name});", needs=("leaves",))
+    if refuse:
+        tell.say("run->msr.error = 1;")
+        return b""
     if isinstance(wanted, Rdmsr):
         tell.say(f"run->msr.data = {data:#x};")
     tell.say("run->msr.error = 0;")
@@ -166,185 +240,3 @@ def _io_exit(tell: Telling, wanted: Io, how: str, answer: int) -> bytes:
         call = f"io({how}, {out}, {wanted.port:#x}, {wanted.size}, {wanted.count})"
         tell.pass_bytes(call, "io", given, told=wanted.is_write)
     return given
-
-
-def assembly(scripts: Sequence[Sequence[Step]]) -> list[str]:
-    """All scripts, one behind the other; the last one begins anew. Raises `UntoldError`."""
-    lines = [".code64"]
-    for number, script in enumerate(scripts):
-        lines.append(f"script{number}:")
-        for place, step in enumerate(script):
-            if step.name not in _STEPS_OF:
-                raise UntoldError(f"the step {step.name}")
-            lines += _STEPS_OF[step.name](step, f"{number}_{place}", LOG + 8 * place)
-            if step.name != "end":
-                lines.append(f"incq {_STEPS:#x}")
-    return [*lines, f"jmp script{len(scripts) - 1}"]
-
-
-def _number(value: int, register: str = "rax") -> str:
-    return f"movabs ${value:#x}, %{register}"
-
-
-def _logged(place: int) -> str:
-    return f"mov %rax, {place:#x}"
-
-
-def _nothing(step: Step, label: str, log: int) -> list[str]:
-    return []
-
-
-def _store(step: Step, label: str, log: int) -> list[str]:
-    return [_number(step.value), f"mov %rax, {SCRATCH + step.operand:#x}"]
-
-
-def _load(step: Step, label: str, log: int) -> list[str]:
-    return [f"mov {SCRATCH + step.operand:#x}, %rax", _logged(log)]
-
-
-def _exchange_add(step: Step, label: str, log: int) -> list[str]:
-    return [
-        _number(step.value),
-        f"lock xadd %rax, {SCRATCH + step.operand:#x}",
-        _logged(log),
-    ]
-
-
-def _port_out(step: Step, label: str, log: int) -> list[str]:
-    suffix, register = _SUFFIX[step.operand]
-    return [_number(step.value), f"out{suffix} %{register}, ${PORT_OUT:#x}"]
-
-
-def _port_in(step: Step, label: str, log: int) -> list[str]:
-    suffix, register = _SUFFIX[step.operand]
-    return [_number(step.value), f"in{suffix} ${PORT_IN:#x}, %{register}", _logged(log)]
-
-
-def _mmio(step: Step) -> tuple[str, str]:
-    """The register of an access, and its address."""
-    return _SUFFIX[step.operand >> 16][1], f"{at.MMIO_BASE + (step.operand & 0xFFFF):#x}"
-
-
-def _mmio_write(step: Step, label: str, log: int) -> list[str]:
-    register, address = _mmio(step)
-    return [_number(step.value), f"mov %{register}, {address}"]
-
-
-def _mmio_read(step: Step, label: str, log: int) -> list[str]:
-    register, address = _mmio(step)
-    return [_number(step.value), f"mov {address}, %{register}", _logged(log)]
-
-
-def _mmio_add(step: Step, label: str, log: int) -> list[str]:
-    return [
-        _number(step.value),
-        f"add %rax, {at.MMIO_BASE + step.operand:#x}",
-        *("pushfq", "pop %rax", "and $0x41, %eax", _logged(log)),
-    ]
-
-
-def _mmio_move(step: Step, label: str, log: int) -> list[str]:
-    source = at.MMIO_BASE + step.operand
-    moved = [f"mov ${source:#x}, %esi", f"mov ${source + 0x800:#x}, %edi", "movsq"]
-    return ["push %rsi", "push %rdi", *moved, "pop %rdi", "pop %rsi"]
-
-
-def _string(step: Step, register: str, port: int, move: str) -> list[str]:
-    return [
-        f"push %r{register}",
-        f"mov ${STRING:#x}, %e{register}",
-        f"mov ${port:#x}, %dx",
-        f"mov ${step.operand}, %ecx",
-        f"rep {move}",
-        f"pop %r{register}",
-    ]
-
-
-def _string_out(step: Step, label: str, log: int) -> list[str]:
-    return _string(step, "si", PORT_STRING_OUT, "outsb")
-
-
-def _string_in(step: Step, label: str, log: int) -> list[str]:
-    return _string(step, "di", PORT_STRING_IN, "insb")
-
-
-def _write_msr(index: int, value: int) -> list[str]:
-    return [
-        f"mov ${index:#x}, %ecx",
-        f"mov ${value & 0xFFFFFFFF:#x}, %eax",
-        f"mov ${value >> 32:#x}, %edx",
-        "wrmsr",
-    ]
-
-
-def _read_msr(index: int, log: int) -> list[str]:
-    joined = ["shl $32, %rdx", "or %rdx, %rax", _logged(log)]
-    return [f"mov ${index:#x}, %ecx", "rdmsr", *joined]
-
-
-def _put(step: Step, label: str, log: int) -> list[str]:
-    place = PLACES[step.operand]
-    if place in MSR_PLACES:
-        return _write_msr(MSR_PLACES[place], step.value)
-    if place.startswith("xmm"):
-        return [
-            _number(step.value),
-            *("push %rax", "push %rax", f"movups (%rsp), %{place}", "add $16, %rsp"),
-        ]
-    if place.startswith(("dr", "cr")):
-        return [_number(step.value), f"mov %rax, %{place}"]
-    return [_number(step.value, place)]
-
-
-def _get(step: Step, label: str, log: int) -> list[str]:
-    place = PLACES[step.operand]
-    if place in MSR_PLACES:
-        return _read_msr(MSR_PLACES[place], log)
-    if place.startswith("xmm"):
-        return ["sub $16, %rsp", f"movups %{place}, (%rsp)", "pop %rax", "pop %rcx", _logged(log)]
-    return [f"mov %{place}, %rax", _logged(log)]
-
-
-def _flags(step: Step, label: str, log: int) -> list[str]:
-    return ["pushfq", "pop %rax", "and $0x200, %eax", _logged(log)]
-
-
-def _wait(step: Step, label: str, log: int) -> list[str]:
-    return [
-        f"wait{label}:",
-        f"incq {_SPINS:#x}",
-        f"cmpl ${step.operand}, {_RELEASED:#x}",
-        f"jb wait{label}",
-    ]
-
-
-def _end(step: Step, label: str, log: int) -> list[str]:
-    return ["xor %eax, %eax", f"outb %al, ${PORT_DONE:#x}"]
-
-
-_STEPS_OF: Mapping[str, Callable[[Step, str, int], list[str]]] = {
-    "end": _end,
-    "compute": _nothing,
-    "store": _store,
-    "load": _load,
-    "exchange_add": _exchange_add,
-    "port_out": _port_out,
-    "port_in": _port_in,
-    "mmio_write": _mmio_write,
-    "mmio_read": _mmio_read,
-    "mmio_add": _mmio_add,
-    "mmio_move": _mmio_move,
-    "string_out": _string_out,
-    "string_in": _string_in,
-    "msr_write": lambda step, label, log: _write_msr(MSR, step.value),
-    "msr_read": lambda step, label, log: _read_msr(MSR, log),
-    "halt": lambda step, label, log: ["hlt"],
-    "put": _put,
-    "get": _get,
-    "flags": _flags,
-    "interrupts_on": lambda step, label, log: ["sti", "nop"],
-    "interrupts_off": lambda step, label, log: ["cli"],
-    "patch": _nothing,
-    "cpuid": _nothing,
-    "wait": _wait,
-}

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from harness.model.x86_64 import MSR_PLACES, kept_bits
 from harness.sequences.operation import Arguments
-from lab.reproduction.arch import UntoldError
 from lab.reproduction.operations import leave
 from lab.reproduction.telling import Telling
 
@@ -29,15 +29,35 @@ def _rewrite(tell: Telling, given: Arguments) -> None:
 
 
 def _set_register(tell: Telling, given: Arguments) -> None:
-    place, value = given["place"], given["value"]
-    if place not in ("rbp", "r8", "r9"):
-        raise UntoldError(f"setting {place}")
+    place = given["place"]
+    value = given["value"] & kept_bits(place)
     state = tell.model.state
-    tell.say("{", "\tstruct kvm_regs regs;", "")
-    tell.say('\tmust(ioctl(vcpu, KVM_GET_REGS, &regs), "KVM_GET_REGS");')
-    tell.say(f"\tregs.{place} = {value:#x};")
-    tell.say('\tmust(ioctl(vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");', "}")
+    if place in MSR_PLACES:
+        tell.say(f"set_msr({MSR_PLACES[place]:#x}, {value:#x});", needs=("msr",))
+    elif place.startswith("dr"):
+        tell.say(f"set_debug_register({place[2:]}, {value:#x});", needs=("debug",))
+    else:
+        kind = "sregs" if place == "cr2" else "regs"
+        get, put, struct = _READS[kind]
+        tell.say("{", f"\tstruct {struct} {kind};", "")
+        tell.say(f'\tmust(ioctl(vcpu, {get}, &{kind}), "{get}");')
+        tell.say(f"\t{kind}.{place} = {value:#x};")
+        tell.say(f'\tmust(ioctl(vcpu, {put}, &{kind}), "{put}");', "}")
     tell.change(replace(state, places={**state.places, place: value}))
+
+
+def _nmi(tell: Telling, given: Arguments) -> None:
+    tell.say('must(ioctl(vcpu, KVM_NMI), "KVM_NMI");')
+    tell.change(tell.model.state.sent("NMIs"))
+
+
+def _interrupt(tell: Telling, given: Arguments) -> None:
+    tell.say("interrupt();", needs=("interrupt",))
+    tell.change(tell.model.state.sent("interrupts"))
+
+
+def _filter_again(tell: Telling, given: Arguments) -> None:
+    tell.say("filter_msr();", needs=("filter",))
 
 
 def _wait_and_leave(tell: Telling, given: Arguments) -> None:
@@ -58,6 +78,9 @@ def _shared_registers(tell: Telling, given: Arguments) -> None:
 
 
 OPERATIONS: Mapping[str, Callable[[Telling, Arguments], None]] = {
+    "nmi": _nmi,
+    "interrupt": _interrupt,
+    "filter_again": _filter_again,
     "rewrite": _rewrite,
     "set_register": _set_register,
     "wait_and_leave": _wait_and_leave,
