@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import TypeVar
 
 from harness.kvm import exits
-from harness.kvm.arch import word_of
+from harness.kvm.abi import constant
+from harness.kvm.arch import current, word_of
 from harness.kvm.guest import Guest, Witness
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
@@ -23,33 +24,55 @@ from harness.ways import BYTE, SIGNAL, WayOut, byte
 E = TypeVar("E")
 
 
+class UnmetError(AssertionError):
+    """The kernel did not do what it must; for a program that looks for the same.
+
+    `kind` is a kind of `harness.kvm.call_log.Expected`, `of` the result or the witness that it is
+    about, `value` a number that belongs to the kind, `names` what has changed.
+    """
+
+    def __init__(
+        self,
+        circumstance: str,
+        text: str,
+        kind: str,
+        of: object,
+        *,
+        value: int = 0,
+        names: Collection[str] = (),
+    ) -> None:
+        super().__init__(f"{circumstance}, {text}")
+        self.circumstance, self.kind, self.of = circumstance, kind, of
+        self.value, self.names = value, names
+
+
+def _reason_of_words() -> int:
+    return constant(current().SPEECH.exit_reason)
+
+
 def require_eintr(result: RunResult, circumstance: str) -> None:
     """KVM_RUN gave -1 and EINTR by itself. `circumstance` says with what it was called."""
     __tracebackhide__ = True
     if not result.gave_eintr:
-        raise AssertionError(
-            f"{circumstance}, KVM_RUN must return -1 with EINTR, but {result.describe()}"
-        )
+        text = f"KVM_RUN must return -1 with EINTR, but {result.describe()}"
+        raise UnmetError(circumstance, text, "errno", result, value=errno.EINTR)
 
 
 def require_errno(result: RunResult, wanted: int, circumstance: str) -> None:
     """KVM_RUN gave -1 and this errno by itself."""
     __tracebackhide__ = True
     if result.value != -1 or result.errno != wanted or result.rescue:
-        raise AssertionError(
-            f"{circumstance}, KVM_RUN must return -1 with {errno.errorcode[wanted]}, "
-            f"but {result.describe()}"
-        )
+        name = errno.errorcode[wanted]
+        text = f"KVM_RUN must return -1 with {name}, but {result.describe()}"
+        raise UnmetError(circumstance, text, "errno", result, value=wanted)
 
 
 def require_exit(result: RunResult, kind: type[E], circumstance: str) -> E:
     """KVM_RUN gave 0 and an exit of this kind by itself; the exit."""
     __tracebackhide__ = True
     if result.value != 0 or result.rescue or not isinstance(result.exit, kind):
-        raise AssertionError(
-            f"{circumstance}, KVM_RUN must return 0 with the exit {kind.__name__}, "
-            f"but {result.describe()}"
-        )
+        text = f"KVM_RUN must return 0 with the exit {kind.__name__}, but {result.describe()}"
+        raise UnmetError(circumstance, text, "exit", result, value=exits.reason_of(kind))
     return result.exit
 
 
@@ -58,10 +81,8 @@ def require_said(result: RunResult, wanted: Word, circumstance: str) -> exits.Vc
     __tracebackhide__ = True
     found = result.exit
     if result.value != 0 or result.rescue or found is None or word_of(found) is not wanted:
-        raise AssertionError(
-            f"{circumstance}, KVM_RUN must return 0 with the program's {wanted.value}, "
-            f"but {result.describe()}"
-        )
+        text = f"KVM_RUN must return 0 with the program's {wanted.value}, but {result.describe()}"
+        raise UnmetError(circumstance, text, "exit", result, value=_reason_of_words())
     return found
 
 
@@ -69,9 +90,8 @@ def require_left(result: RunResult, circumstance: str) -> None:
     """KVM_RUN gave 0 and the program's last exit: it saw the stop word, and left by itself."""
     __tracebackhide__ = True
     if result.value != 0 or result.rescue or word_of(result.exit) is not Word.DONE:
-        raise AssertionError(
-            f"{circumstance}, the program must see the stop word and leave, but {result.describe()}"
-        )
+        text = f"the program must see the stop word and leave, but {result.describe()}"
+        raise UnmetError(circumstance, text, "exit", result, value=_reason_of_words())
 
 
 def require_signal_exit(result: RunResult, circumstance: str) -> None:
@@ -80,9 +100,8 @@ def require_signal_exit(result: RunResult, circumstance: str) -> None:
     require_eintr(result, circumstance)
     wanted = exits.reason_name(result.exit_reason)
     if wanted != "KVM_EXIT_INTR":
-        raise AssertionError(
-            f"{circumstance}, exit_reason must be KVM_EXIT_INTR, but it is {wanted}"
-        )
+        text = f"exit_reason must be KVM_EXIT_INTR, but it is {wanted}"
+        raise UnmetError(circumstance, text, "signal", result)
 
 
 def require_mask(before: set[int], circumstance: str) -> None:
@@ -101,9 +120,8 @@ def require_no_progress(before: Witness, after: Witness, circumstance: str) -> N
     __tracebackhide__ = True
     found = before.differences(after)
     if found:
-        raise AssertionError(
-            f"{circumstance}, the guest must not execute anything, but {'; '.join(found)}"
-        )
+        text = f"the guest must not execute anything, but {'; '.join(found)}"
+        raise UnmetError(circumstance, text, "same", before, names=before.changed(after))
 
 
 def require_same_state(
@@ -113,7 +131,11 @@ def require_same_state(
     __tracebackhide__ = True
     found = before.differences(after, without=may_change)
     if found:
-        raise AssertionError(f"{circumstance}, the vCPU's state must stay, but {told(found)}")
+        text, names = (
+            f"the vCPU's state must stay, but {told(found)}",
+            before.changed(after, may_change),
+        )
+        raise UnmetError(circumstance, text, "same", before, names=names)
 
 
 def require_ended(result: RunResult, way: WayOut, circumstance: str) -> None:

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from typing import Any
 
+from harness.kvm import call_log
 from harness.native import ffi, lib
 
 
@@ -89,7 +90,12 @@ interrupted: Counter[str] = Counter()
 
 def ioctl_once_raw(fd: int, name: str, argument: Any = 0) -> int:
     """Issues an ioctl by name, once: the kernel's value, or the negative errno, EINTR too."""
-    return int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
+    log = call_log.current
+    before = call_log.content(argument) if log else b""
+    value = int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
+    if log:
+        log.called(fd, name, argument, before, value)
+    return value
 
 
 def ioctl_raw(fd: int, name: str, argument: Any = 0) -> int:

@@ -7,6 +7,7 @@ not know yet is an `Other` with its number: newer kernels add some with every re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -206,6 +207,15 @@ _NAMES = {
 def reason_name(reason: int) -> str:
     """KVM_EXIT_HLT for 5, and so on; "exit reason 99" for a number that is not known."""
     return _NAMES.get(reason, f"exit reason {reason}")
+
+
+def reason_of(kind: type) -> int:
+    """The number of the exit that a class stands for. Raises KeyError for one of many reasons."""
+    wanted = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).upper()
+    return {
+        name.removeprefix("KVM_EXIT_").removeprefix("X86_"): number
+        for number, name in _NAMES.items()
+    }[wanted]
 
 
 def _io(run: Any) -> Io:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import guest_blobs
 from guest_blobs import memory_map as at
 from harness.closing import Closing
-from harness.kvm import offers
+from harness.kvm import call_log, offers
 from harness.kvm.arch import Architecture, NoGuestModeError, NoIrqchipError, current
 from harness.kvm.memory import Memory
 from harness.kvm.run import RunResult
@@ -47,6 +47,13 @@ class Witness:
                 if name not in architecture.COMPLETION_REGISTERS and name not in also
             },
         )
+
+    def changed(self, later: Witness) -> tuple[str, ...]:
+        """What differs between two witnesses, by the names of `whole()`."""
+        registers = [f"regs {each}" for each in self.registers]
+        pairs = zip(registers, self.registers.values(), later.registers.values(), strict=True)
+        found = [name for name, before, after in pairs if before != after]
+        return (*(["heartbeat"] if later.heartbeat != self.heartbeat else []), *found)
 
     def differences(self, later: Witness) -> list[str]:
         """What the guest did between two witnesses, one clause a difference; empty: nothing."""
@@ -147,13 +154,15 @@ class Guest(Closing):
 
     def witness(self) -> Witness:
         """What the guest has done so far. Only while no KVM_RUN is under way."""
-        return Witness(
+        seen = Witness(
             heartbeat=self.heartbeat,
             registers=self.architecture.registers(self.vcpu),
             memory=self.ram.read(at.MAILBOX, at.MAILBOX_SIZE),
             exits=self._stats.read("exits") if self._stats else None,
             signal_exits=self._stats.read("signal_exits") if self._stats else None,
         )
+        self._tell_look(seen)
+        return seen
 
     def fill(self) -> None:
         """Values in what of `whole()` would else be zero (`Architecture.fill`). `KvmError`."""
@@ -164,7 +173,13 @@ class Guest(Closing):
         values = dict(self.architecture.whole(self.vcpu, self.vm))
         for name in self.architecture.COUNTS_TIME:
             values.pop(name, None)
-        return WholeState(values, self.ram.read(0, self.ram.size))
+        seen = WholeState(values, self.ram.read(0, self.ram.size))
+        self._tell_look(seen)
+        return seen
+
+    def _tell_look(self, seen: object) -> None:
+        if call_log.current:
+            call_log.current.looked(self.vcpu.fd, seen)
 
     def statistic(self, name: str) -> int | None:
         """One of KVM's statistics of the vCPU; None where this kernel has it not.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import mmap
 from typing import Any
 
+from harness.kvm import call_log
 from harness.native import ffi
 
 #: Bytes of a page of the host, which a slot's size is a multiple of.
@@ -44,10 +45,17 @@ class Memory:
     def write32(self, offset: int, value: int) -> None:
         """Stores the low half of a word."""
         self.low_half(offset)[0] = value
+        self._tell(offset + _LOW_HALF, 4)
 
     def write64(self, offset: int, value: int) -> None:
         """Stores a whole word."""
         self._word(offset)[0] = value
+        self._tell(offset, 8)
+
+    def _tell(self, offset: int, length: int) -> None:
+        if call_log.current:
+            begin = int(ffi.cast("uintptr_t", self._view))
+            call_log.current.stored(begin, offset, self.read(offset, length))
 
     def _word(self, offset: int) -> Any:
         if offset % 8:
@@ -61,6 +69,7 @@ class Memory:
     def write(self, offset: int, data: bytes) -> None:
         """Copies `data` into the memory."""
         self._map[offset : offset + len(data)] = data
+        self._tell(offset, len(data))
 
     def close(self) -> None:
         """Unmaps; a second call does nothing."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.host import pace
-from harness.kvm import exits
+from harness.kvm import call_log, exits
 from harness.native import ffi, lib
 
 NS = 1_000_000_000
@@ -169,11 +169,13 @@ def bounded_run(
     request.masked, request.mask = masked is not None, masked or 0
     request.thread = thread if thread is not None else ffi.NULL
     result = ffi.new("struct ke_run_result *")
+    log = call_log.current
+    number = log.run_begins(fd, run_page, times, argument) if log else 0
     error = lib.ke_run(request, result)
     if error:
         raise WatchError(-error, _why_unwatched(-error))
     returns_for_nothing.count += result.spurious
-    return RunResult(
+    told = RunResult(
         value=result.value,
         errno=result.error,
         exit_reason=int(run_page.exit_reason),
@@ -185,6 +187,9 @@ def bounded_run(
         spurious=result.spurious,
         interrupted=bool(result.interrupted),
     )
+    if log:
+        log.run_ends(number, fd, run_page, told)
+    return told
 
 
 def _why_unwatched(error: int) -> str:

@@ -9,6 +9,7 @@ import signal
 import threading
 from types import TracebackType
 
+from harness.kvm import call_log
 from harness.kvm.guest import Guest
 from harness.native import ffi, lib
 
@@ -31,6 +32,8 @@ class CountingHandler:
         error = lib.ke_handler_install(self.signo, self._flags)
         if error:
             raise OSError(-error, f"sigaction of signal {self.signo}: {os.strerror(-error)}")
+        if call_log.current:
+            call_log.current.handles(self.signo, self._flags)
         return self
 
     def __exit__(
@@ -95,6 +98,7 @@ class Blocked:
     def __enter__(self) -> Blocked:
         self._before = thread_mask()
         signal.pthread_sigmask(signal.SIG_BLOCK, self._signos)
+        self._tell(on=True)
         return self
 
     def __exit__(
@@ -106,6 +110,12 @@ class Blocked:
         for signo in self._signos:
             self.take(signo)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        self._tell(on=False)
+
+    def _tell(self, *, on: bool) -> None:
+        for signo in self._signos:
+            if call_log.current:
+                call_log.current.blocks(signo, on=on)
 
     def send(self, signo: int, times: int = 1) -> None:
         """Sends a signal to this thread, where it stays pending; real-time signals queue."""
@@ -168,6 +178,8 @@ def send(tid: int, signo: int) -> None:
     Raises OSError when it is gone (ProcessLookupError), and when the signal cannot be queued.
     """
     error = lib.ke_tgkill(tid, signo)
+    if call_log.current:
+        call_log.current.sent(signo, here=tid == threading.get_native_id())
     if error == -errno.EAGAIN:
         raise OSError(
             errno.EAGAIN,

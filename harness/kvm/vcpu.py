@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.closing import Closing
-from harness.kvm import abi
+from harness.kvm import abi, call_log
 from harness.kvm.half_mapped import half_mapped
 from harness.kvm.run import Bounds, RunResult, bounded_run
 from harness.kvm.stats import Stats
@@ -71,6 +71,8 @@ class Vcpu(Closing):
     @immediate_exit.setter
     def immediate_exit(self, value: int) -> None:
         self.run_page.immediate_exit = value
+        if call_log.current:
+            call_log.current.byte_set(self.fd, value)
 
     def run_raw(
         self, argument: int = 0, *, progress_forbidden: bool = False, goes_on: bool = True

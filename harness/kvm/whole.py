@@ -22,17 +22,21 @@ class WholeState:
         `without` has names that do not count, whole or up to a space or a full stop; `memory` is
         the memory's.
         """
-        found = []
-        passed = tuple(end for each in without for end in (f"{each} ", f"{each}."))
-        # Nearly always nothing has changed, and of so many names that is soon said.
-        changed = dict(self.values.items() ^ later.values.items())
-        for name in sorted(changed):
-            if not f"{name} ".startswith(passed):
-                found.append(clause(name, self.values.get(name), later.values.get(name)))
+        found = [
+            clause(name, self.values.get(name), later.values.get(name))
+            for name in self.changed(later, without)
+        ]
         if self.memory != later.memory and "memory" not in without:
             place = next(at for at, one in enumerate(self.memory) if one != later.memory[at])
             found.append(f"the guest's memory changed, first at {place:#x}")
         return found
+
+    def changed(self, later: WholeState, without: Collection[str] = ()) -> list[str]:
+        """The names, but for the memory's."""
+        passed = tuple(end for each in without for end in (f"{each} ", f"{each}."))
+        # Nearly always nothing has changed, and of so many names that is soon said.
+        changed = dict(self.values.items() ^ later.values.items())
+        return [name for name in sorted(changed) if not f"{name} ".startswith(passed)]
 
     def with_memory(self, stored: Mapping[int, bytes]) -> WholeState:
         """The same, once these bytes were stored to the guest's memory, by offset."""

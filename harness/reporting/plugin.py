@@ -11,6 +11,7 @@ from harness import inherited
 from harness.reporting import (
     alive,
     asserting,
+    calls,
     environment,
     known_bugs,
     markers,
@@ -60,7 +61,17 @@ def pytest_configure(config: pytest.Config) -> None:
     refusals.check(config)
     parts: dict[str, object] = {
         part.__name__: part
-        for part in (asserting, markers, variants, known_bugs, order, environment, plan, once)
+        for part in (
+            asserting,
+            markers,
+            variants,
+            known_bugs,
+            order,
+            environment,
+            plan,
+            once,
+            calls,
+        )
     }
     if not plan.is_worker(config):
         parts[recorder.NAME] = recorder.Recorder(config)

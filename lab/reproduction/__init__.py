@@ -5,5 +5,6 @@ operations   what each operation is in C, as a table
 telling      the program under way: its lines, and the model of the vCPU, which says what must come
 assembler    the guest's code, its bytes beside its source
 arch         the steps of the guest's program as assembly
-program      all of it put together, with skeleton.c.in
+program      all of it put together, with head.c.in and sequence.c.in
+skeleton     the header, and the pieces of C that stand in these files
 """

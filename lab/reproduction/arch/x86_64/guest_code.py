@@ -50,7 +50,8 @@ def assembly(
 ) -> list[str]:
     """All scripts, one behind the other. Each begins anew as long as no other was written.
 
-    With `tables` the handlers of HANDLERS stand behind them; with an `irqchip` the guest ends its interrupts there.
+    With `tables` the handlers of HANDLERS stand behind them; with an `irqchip` the guest tells it
+    of each interrupt's end.
     """
     lines = [".code64"]
     if tables:

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test asked of KVM, in order: of it a program is made that asks the same.
+
+Only while a log is open: `log_calls()`. What only reads is left out, but that somebody looked at
+the vCPU is an entry of its own. What a test does besides KVM (cgroups, ptrace, other processes) is
+not seen here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from harness.native import ffi
+
+#: Of kvm_run what userspace may store to: the structure, and the data of ports behind it.
+PAGE_SEEN = 8192
+_MOST_ENTRIES, _MOST_BYTES = 600, 64 << 10
+_READS = ("KVM_GET_", "KVM_CHECK_EXTENSION", "KVM_RUN")
+_LEFT_OUT = ("struct kvm_cpuid2",)  # long, and nearly always what KVM supports
+_READS_AND_CLEARS = "KVM_GET_DIRTY_LOG"
+
+
+class Ioctl(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """A call of `of` ("kvm", "vm", "vcpu2"...) by its name.
+
+    `points_at` and `data` are the type and the content of its argument, or `number` is the
+    argument; `value` is the kernel's, or the negative errno. `made` names the descriptor that came
+    of it.
+    """
+
+    of: str
+    name: str
+    value: int = 0
+    points_at: str = ""
+    data: bytes = b""
+    number: int = 0
+    made: str = ""
+
+
+class Region(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """KVM_SET_USER_MEMORY_REGION of a piece of memory by its name, of `size` bytes."""
+
+    of: str
+    memory: str
+    slot: int = 0
+    flags: int = 0
+    address: int = 0
+    size: int = 0
+
+
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """Userspace stored to the guest's memory."""
+
+    memory: str
+    at: int
+    data: bytes
+
+
+class RunBegins(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """So many KVM_RUNs, as long as each gives EINTR; `page` is what was stored to kvm_run before.
+
+    `elsewhere`: on another thread than the test's.
+    """
+
+    of: str
+    number: int
+    times: int = 1
+    argument: int = 0
+    elsewhere: bool = False
+    page: tuple[tuple[int, bytes], ...] = ()
+
+
+class RunEnds(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """It did; `number` is that of its begin."""
+
+    number: int
+
+
+class Sent(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """A signal to the thread that is in KVM_RUN, or to the test's own (`here`)."""
+
+    signo: int
+    here: bool = False
+
+
+class Blocking(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """The test's thread blocks a signal from here on, or no more: what is pending is taken away."""
+
+    signo: int
+    on: bool
+
+
+class Handling(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """A signal has a handler that counts it."""
+
+    signo: int
+    flags: int = 0
+
+
+class ByteSet(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """immediate_exit was set while somebody was in KVM_RUN."""
+
+    of: str
+    value: int
+
+
+class Looked(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """The vCPU's state was read; `number` counts from 0."""
+
+    of: str
+    number: int
+
+
+Entry = (
+    Ioctl | Region | Stored | RunBegins | RunEnds | Sent | Blocking | Handling | ByteSet | Looked
+)
+
+
+class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a test asked for last, and did not get.
+
+    `kind`: "errno" of a run (`number`) must be `value`; "exit": it must give 0 and this reason;
+    "signal": EINTR and KVM_EXIT_INTR; "same": since a look (`number`) `names` must not change, as
+    `Guest.whole` calls them. `circumstance` begins the sentence. Without `number`: the last one.
+    """
+
+    kind: str
+    circumstance: str
+    number: int | None = None
+    value: int = 0
+    names: tuple[str, ...] = ()
+
+
+class ToldCalls(msgspec.Struct, frozen=True):
+    """What a failed test leaves in its result."""
+
+    entries: list[Entry]
+    expected: Expected
+
+    def as_json(self) -> bytes:
+        """One line."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def of_json(cls, text: bytes) -> ToldCalls:
+        """What `as_json` gave. Raises ValueError."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise ValueError(str(error)) from None
+
+
+@dataclass
+class CallLog:
+    """`entries` in order. `untold` says why no program can be made of them, if so."""
+
+    entries: list[Entry] = field(default_factory=list)
+    untold: str = ""
+    _bytes: int = 0
+    _thread: int = field(default_factory=threading.get_ident)
+    _names: dict[int, str] = field(default_factory=dict)
+    _made: dict[str, int] = field(default_factory=dict)
+    _memory: dict[int, str] = field(default_factory=dict)
+    _pages: dict[str, bytes] = field(default_factory=dict)
+    _numbers: dict[int, int] = field(default_factory=dict)
+    _runs: int = 0
+    _looks: int = 0
+    _in_run: int = 0
+
+    def _add(self, entry: Entry, size: int = 0) -> None:
+        self._bytes += size
+        if len(self.entries) >= _MOST_ENTRIES or self._bytes > _MOST_BYTES:
+            self.untold = self.untold or "it asks too much of KVM to be told"
+        else:
+            self.entries.append(entry)
+
+    def _new_name(self, kind: str) -> str:
+        self._made[kind] = number = self._made.get(kind, 0) + 1
+        return kind if number == 1 else f"{kind}{number}"
+
+    def called(self, fd: int, name: str, argument: Any, before: bytes, value: int) -> None:
+        """An ioctl is over; `before` is what its argument pointed at when it began."""
+        if name.startswith(_READS) and name != _READS_AND_CLEARS:
+            return
+        if name == "KVM_CREATE_VM":
+            self._names[fd] = "kvm"  # a number that may have been another's before
+        of = self._names.setdefault(fd, "kvm")
+        made = ""
+        if value >= 0 and name in ("KVM_CREATE_VM", "KVM_CREATE_VCPU"):
+            made = self._names[value] = self._new_name(name.rpartition("_")[2].lower())
+        if name == "KVM_SET_USER_MEMORY_REGION":
+            self._region(of, argument)
+            return
+        kind, number = "", 0
+        if isinstance(argument, int):
+            number = argument
+        elif argument != ffi.NULL:
+            kind = ffi.typeof(argument).cname.removesuffix(" *")
+        if kind in _LEFT_OUT:
+            before = b""
+        self._add(Ioctl(of, name, value, kind, before, number, made), len(before))
+
+    def _region(self, of: str, region: Any) -> None:
+        memory = self._memory_at(int(region.userspace_addr))
+        given = (int(region.slot), int(region.flags), int(region.guest_phys_addr))
+        self._add(Region(of, memory, *given, int(region.memory_size)))
+
+    def _memory_at(self, address: int) -> str:
+        if address not in self._memory:
+            self._memory[address] = self._new_name("ram")
+        return self._memory[address]
+
+    def stored(self, address: int, at: int, data: bytes) -> None:
+        """A store to the memory that begins at this address of the process."""
+        self._add(Stored(self._memory_at(address), at, data), len(data))
+
+    def run_begins(self, fd: int, page: Any, times: int, argument: int) -> int:
+        """KVM_RUN is called. Its number, for `run_ends`."""
+        of = self._names.get(fd, "vcpu")
+        number, self._runs = self._runs, self._runs + 1
+        now = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
+        stores = _differences(self._pages.get(of, bytes(PAGE_SEEN)), now)
+        elsewhere = threading.get_ident() != self._thread
+        self._add(RunBegins(of, number, times, argument, elsewhere, stores), 16 * len(stores))
+        self._in_run += 1
+        return number
+
+    def run_ends(self, number: int, fd: int, page: Any, result: object) -> None:
+        """It is back, with this result."""
+        self._in_run -= 1
+        self._numbers[id(result)] = number
+        of = self._names.get(fd, "vcpu")
+        self._pages[of] = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
+        self._add(RunEnds(number))
+
+    def looked(self, fd: int, seen: object) -> None:
+        """The state of a vCPU was read: `seen` is what."""
+        self._numbers[id(seen)] = self._looks
+        self._add(Looked(self._names.get(fd, "vcpu"), self._looks))
+        self._looks += 1
+
+    def number_of(self, thing: object) -> int | None:
+        """That of a run by its result, or of a look by what was seen."""
+        return self._numbers.get(id(thing))
+
+    def sent(self, signo: int, *, here: bool) -> None:
+        """A signal was sent; some in a row count once."""
+        entry = Sent(signo, here)
+        if here or not self.entries or self.entries[-1] != entry:
+            self._add(entry)
+
+    def blocks(self, signo: int, *, on: bool) -> None:
+        """This thread blocks a signal, or no more."""
+        if threading.get_ident() == self._thread:
+            self._add(Blocking(signo, on))
+
+    def handles(self, signo: int, flags: int) -> None:
+        """A handler was installed."""
+        self._add(Handling(signo, flags))
+
+    def byte_set(self, fd: int, value: int) -> None:
+        """immediate_exit was set; before a run its page says so."""
+        if self._in_run:
+            self._add(ByteSet(self._names.get(fd, "vcpu"), value))
+
+
+def _differences(before: bytes, now: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Where the two differ, and what is there now, in runs of bytes."""
+    if before == now:
+        return ()
+    found: list[tuple[int, bytearray]] = []
+    for at, (old, new) in enumerate(zip(before, now, strict=True)):
+        if old != new:
+            if found and found[-1][0] + len(found[-1][1]) == at:
+                found[-1][1].append(new)
+            else:
+                found.append((at, bytearray((new,))))
+    return tuple((at, bytes(data)) for at, data in found)
+
+
+def content(argument: Any) -> bytes:
+    """What an ioctl's argument points at."""
+    if isinstance(argument, int) or argument == ffi.NULL:
+        return b""
+    try:
+        return bytes(ffi.buffer(argument))
+    except TypeError:  # a pointer to nobody knows what
+        return b""
+
+
+#: The log that is open in this process.
+current: CallLog | None = None
+
+
+@contextmanager
+def log_calls() -> Iterator[CallLog]:
+    """What this process asks of KVM meanwhile."""
+    global current
+    log = current = CallLog()
+    try:
+        yield log
+    finally:
+        current = None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A test that fails tells what it asked of KVM, so that a program can ask the same.
+
+The first one of each claim and process: they would else fill the results of a broken kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.kvm import call_log
+from harness.kvm.call_log import CallLog, Expected, ToldCalls
+from harness.reporting.markers import is_suite_test, property_of
+from harness.require import UnmetError
+
+#: The property of a result that has them.
+CALLS = "calls"
+
+_LOG = pytest.StashKey[CallLog]()
+_told: set[str] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note what is asked of KVM, fixtures included."""
+    if not is_suite_test(item) or property_of(item, "claim") in _told:
+        return (yield)
+    with call_log.log_calls() as log:
+        item.stash[_LOG] = log
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """It becomes a property of the test before its report is made."""
+    log, error = item.stash.get(_LOG, None), call.excinfo.value if call.excinfo else None
+    if log and call.when == "call" and isinstance(error, UnmetError) and not log.untold:
+        _told.add(property_of(item, "claim"))
+        number, names = log.number_of(error.of), tuple(error.names)
+        expected = Expected(error.kind, error.circumstance, number, error.value, names)
+        item.user_properties.append((CALLS, ToldCalls(log.entries, expected).as_json().decode()))
+    return (yield)
