@@ -10,7 +10,7 @@ import errno
 from collections.abc import Collection
 from typing import TypeVar
 
-from harness.kvm import exits
+from harness.kvm import call_log, exits
 from harness.kvm.abi import constant
 from harness.kvm.arch import current, word_of
 from harness.kvm.guest import Guest, Witness
@@ -42,6 +42,8 @@ class UnmetError(AssertionError):
         names: Collection[str] = (),
     ) -> None:
         super().__init__(f"{circumstance}, {text}")
+        if call_log.current:
+            call_log.current.mark()
         self.circumstance, self.kind, self.of = circumstance, kind, of
         self.value, self.names = value, names
 
@@ -254,10 +256,9 @@ def require_accumulator(guest: Guest, value: int, circumstance: str) -> None:
     __tracebackhide__ = True
     found = guest.architecture.accumulator(guest.vcpu)
     if found != value:
-        raise AssertionError(
-            f"{circumstance}, the destination register must hold {value:#x}, "
-            f"but it holds {found:#x}"
-        )
+        text = f"the destination register must hold {value:#x}, but it holds {found:#x}"
+        name = f"regs {guest.architecture.COMPLETION_REGISTERS[0]}"
+        raise UnmetError(circumstance, text, "is", None, value=value, names=(name,))
 
 
 def require_runs_on(guest: Guest, circumstance: str) -> None:

@@ -45,9 +45,9 @@ LIMIT_S = 600.0
 @click.command(
     cls=Remembering,
     epilog="Exit codes: 0 the claims that were foretold killed every mutant, and the stock kernels"
-    " hold; 1 a mutant survived or was killed otherwise, or a stock kernel failed; 4 every mutant"
-    " was left out; 70 one could not be judged; 64 wrong usage, 73 the results cannot be written,"
-    " 130 and 143 interrupted.",
+    " hold; 1 a mutant survived or was killed otherwise, a stock kernel failed, or a reproducer"
+    " proves nothing; 4 every mutant was left out; 70 one could not be judged; 64 wrong usage, 73"
+    " the results cannot be written, 130 and 143 interrupted.",
 )
 @click.option(
     "--kernel",
@@ -75,6 +75,15 @@ LIMIT_S = 600.0
     show_default=True,
     help="explore: the random sequences alone, of what the functional tests see.",
 )
+@click.option(
+    "--reproduce",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of so many mutants also make a C program of what failed, and run it on each and on the"
+    " stock KVM.",
+)
 @click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
 @resumable(OUTPUT)
 @click.option(
@@ -101,6 +110,7 @@ def mutate(
     claims: tuple[str, ...],
     subset: str | None,
     judge: str,
+    reproduce: int,
     listing: bool,
     output: Path,
     fresh: bool,
@@ -133,6 +143,7 @@ def mutate(
         limit_s=time_limit,
         boot_limit_s=boot_limit,
         sweeps=not no_sweep,
+        reproduce=reproduce,
     )
     try:
         programs.check(Machine().program, "mutation")

@@ -12,6 +12,7 @@ from harness.kvm import answers, exits
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.speech import Channel
+from harness.require import UnmetError
 
 
 class CrossingWindow(Device):
@@ -88,10 +89,12 @@ class CrossingWindow(Device):
         moved = len(self._moved)
         piece = result.exit
         if result.rescue or piece is None or not self._is_piece(piece, self._writing, moved):
-            raise AssertionError(
-                f"{circumstance}, after {moved} of {self.size} bytes KVM_RUN must return 0 with "
-                f"the next piece of the access at {self.address:#x}, but {result.describe()}"
+            text = (
+                f"after {moved} of {self.size} bytes KVM_RUN must return 0 with the next piece of "
+                f"the access at {self.address:#x}, but {result.describe()}"
             )
+            reason = exits.reason_of(exits.Mmio)
+            raise UnmetError(circumstance, text, "exit", result, value=reason)
         self._serve(piece)
 
     def take_the_rest(self, run: Callable[[], RunResult], circumstance: str) -> None:

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+from guest_blobs import memory_map as at
 from harness.kvm import exits
+from harness.kvm.call_log import ANY_EXIT
 from harness.kvm.guest import Guest
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
+from harness.require import UnmetError
 
 _VALUE, _READS, _WRITES = 0, 1, 2  # the data words that all of the programs share
 
@@ -27,6 +30,7 @@ class Device:
         self.channel = channel
         self.value = channel.first - 1
         self.destination = channel.destination
+        self._reasons: dict[str, int] = {}
         self._prepare()
 
     @classmethod
@@ -89,10 +93,13 @@ class Device:
         __tracebackhide__ = True
         result = self.guest.vcpu.run_raw()
         if result.rescue or result.exit is None or not comes(result.exit):
-            raise AssertionError(
-                f"{circumstance}, KVM_RUN must return 0 with the next {what} of the program "
+            text = (
+                f"KVM_RUN must return 0 with the next {what} of the program "
                 f"{self.channel.program}, but {result.describe()}"
             )
+            reason = self._reasons.get(what, ANY_EXIT)
+            raise UnmetError(circumstance, text, "exit", result, value=reason)
+        self._reasons[what] = result.exit_reason
         return result.exit
 
     def answer(self, asked: exits.VcpuExit) -> int:
@@ -122,17 +129,25 @@ class Device:
         __tracebackhide__ = True
         found = self.guest.data(_READS), self.guest.data(_WRITES)
         if found != (reads, writes):
-            raise AssertionError(
-                f"{circumstance}, the guest must have gone past {reads} reads and {writes} writes, "
-                f"but it counted {found[0]} and {found[1]}"
+            text = (
+                f"the guest must have gone past {reads} reads and {writes} writes, but it counted "
+                f"{found[0]} and {found[1]}"
             )
+            first = (_READS, reads) if found[0] != reads else (_WRITES, writes)
+            self._unmet_word(circumstance, text, *first)
 
     def require_stored(self, value: int, circumstance: str) -> None:
         """The instruction behind the read stored this value (its low 32 bits)."""
         __tracebackhide__ = True
         found = self.guest.data(_VALUE)
         if found != value & 0xFFFFFFFF:
-            raise AssertionError(
-                f"{circumstance}, the guest must have stored {value & 0xFFFFFFFF:#x} "
-                f"after its read, but it stored {found:#x}"
+            wanted = value & 0xFFFFFFFF
+            text = (
+                f"the guest must have stored {wanted:#x} after its read, but it stored {found:#x}"
             )
+            self._unmet_word(circumstance, text, _VALUE, wanted)
+
+    def _unmet_word(self, circumstance: str, text: str, index: int, wanted: int) -> NoReturn:
+        __tracebackhide__ = True
+        name = f"word {at.data_word(index):#x}"
+        raise UnmetError(circumstance, text, "is", None, value=wanted, names=(name,))

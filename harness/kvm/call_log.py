@@ -9,6 +9,7 @@ not seen here.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -127,7 +128,8 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `kind`: "errno" of a run (`number`) must be `value`; "exit": it must give 0 and this reason;
     "signal": EINTR and KVM_EXIT_INTR; "same": since a look (`number`) `names` must not change, as
-    `Guest.whole` calls them. `circumstance` begins the sentence. Without `number`: the last one.
+    `Guest.whole` calls them; "is": the one in `names` must be `value`; "word" and an address are
+    32 bits of the guest's memory. `circumstance` begins the sentence. Without `number`: the last.
     """
 
     kind: str
@@ -156,19 +158,24 @@ class ToldCalls(msgspec.Struct, frozen=True):
             raise ValueError(str(error)) from None
 
 
+#: As the value of an expected "exit": whichever it is.
+ANY_EXIT = -1
+
+
 @dataclass
 class CallLog:
     """`entries` in order. `untold` says why no program can be made of them, if so."""
 
     entries: list[Entry] = field(default_factory=list)
     untold: str = ""
+    _told: int = 0
     _bytes: int = 0
     _thread: int = field(default_factory=threading.get_ident)
     _names: dict[int, str] = field(default_factory=dict)
     _made: dict[str, int] = field(default_factory=dict)
     _memory: dict[int, str] = field(default_factory=dict)
     _pages: dict[str, bytes] = field(default_factory=dict)
-    _numbers: dict[int, int] = field(default_factory=dict)
+    _numbers: dict[int, tuple[weakref.ref[object], int]] = field(default_factory=dict)
     _runs: int = 0
     _looks: int = 0
     _in_run: int = 0
@@ -183,6 +190,14 @@ class CallLog:
     def _new_name(self, kind: str) -> str:
         self._made[kind] = number = self._made.get(kind, 0) + 1
         return kind if number == 1 else f"{kind}{number}"
+
+    def mark(self) -> None:
+        """Something was found wrong: what comes now is the test's clearing up."""
+        self._told = len(self.entries)
+
+    def marked(self) -> list[Entry]:
+        """The entries up to what was found wrong last."""
+        return self.entries[: self._told]
 
     def called(self, fd: int, name: str, argument: Any, before: bytes, value: int) -> None:
         """An ioctl is over; `before` is what its argument pointed at when it began."""
@@ -234,20 +249,21 @@ class CallLog:
     def run_ends(self, number: int, fd: int, page: Any, result: object) -> None:
         """It is back, with this result."""
         self._in_run -= 1
-        self._numbers[id(result)] = number
+        self._numbers[id(result)] = weakref.ref(result), number
         of = self._names.get(fd, "vcpu")
         self._pages[of] = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
         self._add(RunEnds(number))
 
     def looked(self, fd: int, seen: object) -> None:
         """The state of a vCPU was read: `seen` is what."""
-        self._numbers[id(seen)] = self._looks
+        self._numbers[id(seen)] = weakref.ref(seen), self._looks
         self._add(Looked(self._names.get(fd, "vcpu"), self._looks))
         self._looks += 1
 
     def number_of(self, thing: object) -> int | None:
         """That of a run by its result, or of a look by what was seen."""
-        return self._numbers.get(id(thing))
+        known, number = self._numbers.get(id(thing), (None, None))
+        return number if known and known() is thing else None
 
     def sent(self, signo: int, *, here: bool) -> None:
         """A signal was sent; some in a row count once."""

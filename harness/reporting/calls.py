@@ -13,10 +13,8 @@ import pytest
 from harness.kvm import call_log
 from harness.kvm.call_log import CallLog, Expected, ToldCalls
 from harness.reporting.markers import is_suite_test, property_of
+from harness.reporting.results import CALLS
 from harness.require import UnmetError
-
-#: The property of a result that has them.
-CALLS = "calls"
 
 _LOG = pytest.StashKey[CallLog]()
 _told: set[str] = set()
@@ -32,13 +30,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """It becomes a property of the test before its report is made."""
+    """It travels with the report, and not as a property of the test: JUnit would have it all."""
+    report = yield
     log, error = item.stash.get(_LOG, None), call.excinfo.value if call.excinfo else None
     if log and call.when == "call" and isinstance(error, UnmetError) and not log.untold:
         _told.add(property_of(item, "claim"))
         number, names = log.number_of(error.of), tuple(error.names)
         expected = Expected(error.kind, error.circumstance, number, error.value, names)
-        item.user_properties.append((CALLS, ToldCalls(log.entries, expected).as_json().decode()))
-    return (yield)
+        told = ToldCalls(log.marked(), expected).as_json().decode()
+        report.__dict__[CALLS] = told
+    return report

@@ -18,6 +18,9 @@ from harness.reporting import last_words, once
 #: The longest detail kept, in characters: KCIDB's limit for an excerpt of a log.
 DETAIL_LIMIT = 16384
 
+#: Of a report what its test asked of KVM (calls.py), and the property of a result that has it.
+CALLS = "calls"
+
 #: The phase of the report that pytest-xdist and pytest-forked make up for a process that died.
 CRASH_PHASE = "???"
 
@@ -164,6 +167,8 @@ class Assembler:
         for name, value in report.user_properties:
             if name not in self._common:
                 pending.properties[name] = value
+        if calls := getattr(report, CALLS, ""):
+            pending.properties[CALLS] = calls
         when = str(report.when)
         if when == CRASH_PHASE:
             return self.lose(identifier, first_line(str(report.longrepr)), now=now, worker=worker)

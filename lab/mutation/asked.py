@@ -31,6 +31,7 @@ from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.launch.request import Request
 from lab.launch.speaker import Written
+from lab.mutation import proving
 from lab.mutation.guest import LaneAnswer, answer_file, request_file, stop_file
 from lab.mutation.judge import STAYS, evidence_in
 from lab.mutation.keep import machine
@@ -41,6 +42,7 @@ STOP_S = 40.0  # for a machine that is asked to end tests: a starved one answers
 MOST_SERVED = 25  # a machine that leaks what nobody sees does not get old
 _VERDICTS = (0, 1, 5)  # pytest's exit codes: all passed, some failed, none was chosen
 _ALL_LINES = 100_000
+_OF_PROOFS = (proving.SOURCE, proving.RECORD)
 
 
 class Asked:
@@ -51,8 +53,16 @@ class Asked:
     """
 
     def __init__(
-        self, lane: Lane, folder: Path, modules: str, request: Request, limit_s: float
+        self,
+        lane: Lane,
+        folder: Path,
+        modules: str,
+        request: Request,
+        limit_s: float,
+        *,
+        stock: str = "",
     ) -> None:
+        """With the `stock` KVM's modules the first failure becomes a C program (proving.py)."""
         self._code: int | None = None
         self.had_predecessors = lane.served > 0
         self.odd = False
@@ -73,10 +83,12 @@ class Asked:
             "environment": dict(job.environment),
             "output": str(self._share.path / state.OUTPUT),
             "marker": self._marker,
+            "results": str(self._share.path),
+            "stock": stock,
         }
         lane.busy = True
         lane.served += 1
-        for name in (CONSOLE, *finish.FILES):  # no evidence of an earlier attempt
+        for name in (CONSOLE, *finish.FILES, *_OF_PROOFS):  # no evidence of an earlier attempt
             (folder / name).unlink(missing_ok=True)
         (folder / state.OUTPUT).write_bytes(b"")
         self._journal = Mirror(self._share, finish.JOURNAL, folder / finish.JOURNAL)
@@ -193,6 +205,8 @@ class Asked:
 
     def _take_results(self) -> None:
         conformance.take_results(self._share, self._journal, self._folder)
+        for name in _OF_PROOFS:
+            self._share.take(name, self._folder / name)
         said = plain(self._share.text(state.OUTPUT))
         (self._folder / state.OUTPUT).write_text(said, encoding="utf-8")
         self._share.close()

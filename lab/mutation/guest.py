@@ -7,9 +7,10 @@ modules, and a fork of it runs the tests: what they leave in the process is gone
 
 Requests and answers are files of the folder that is the first argument, `request-N.json` and
 `answer-N.json`, both written whole; the other arguments are pytest's for all suites. A request has
-`modules`, a folder; `words` for pytest; `environment`; `output`, a file; and `marker`, a line for
-the kernel's log before the modules are loaded. An answer is an :class:`LaneAnswer`. A file
-`stop-N` ends the tests of a request that take too long.
+`modules`, a folder; `words` for pytest; `environment`; `output`, a file; `marker`, a line for
+the kernel's log before the modules are loaded. With `stock`, the folder of the stock KVM's modules,
+a C program is made of the first failure that stands in `results` (proving.py). An answer is an
+:class:`LaneAnswer`. A file `stop-N` ends the tests of a request that take too long.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import files
 from lab.emulation import arch
+from lab.mutation import proving
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class LaneAnswer:
 
 LOADED = Path("/sys/module")
 _LOOK_S = 0.05
+_FAILED = 1  # pytest's exit code: some tests failed
 _ENDED = frozenset("ZX")  # proc(5), /proc/pid/stat
 _STATES = {"R": "it runs", "D": "it waits, not to be disturbed,", "S": "it sleeps"}
 _CALLS = 4
@@ -101,7 +104,32 @@ def serve(request: Mapping[str, Any], stop: Path) -> LaneAnswer:
     status = ended(child, stop)
     if status is None:
         return LaneAnswer(left=told_of(child))
+    if status == _FAILED and (stock := request.get("stock")):
+        return LaneAnswer(status, left=_reproduced(Path(request["results"]), Path(stock), stop))
     return LaneAnswer(status, left=remove())
+
+
+def _reproduced(folder: Path, stock: Path, stop: Path) -> str:
+    """The failure as a C program, run on this KVM and then on the stock one; what was left."""
+    if _apart(stop, proving.write, folder) or _apart(stop, proving.run, folder, "mutant"):
+        return remove() or "the reproducer did not end"
+    left = remove()
+    if left:
+        return left
+    return load(stock) or _apart(stop, proving.run, folder, "stock") or remove()
+
+
+def _apart(stop: Path, what: Callable[..., None], *arguments: object) -> str:
+    """In a process of its own; what is left of it where it does not end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            what(*arguments)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    return "" if ended(child, stop) is not None else told_of(child)
 
 
 def ended(child: int, stop: Path) -> int | None:

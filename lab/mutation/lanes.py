@@ -42,6 +42,7 @@ class Lanes:
         boot_limit_s: float,
         limit_s: float,
         fresh: bool,
+        stock: str = "",
     ) -> Asked:
         """Lets a machine of this kernel judge a mutant: a free one, or one that is booted now.
 
@@ -61,7 +62,7 @@ class Lanes:
             fitting = Lane(self._program, source_file, place, boot_limit_s)
             self._lanes.append(fitting)
         limit_s = limit_s / 2 if fitting.served else limit_s
-        return Asked(fitting, folder, modules, request, limit_s)
+        return Asked(fitting, folder, modules, request, limit_s, stock=stock)
 
     def make_room(self) -> None:
         """Ends a machine that waits, where the host has no memory for one more beside it."""

@@ -13,8 +13,10 @@ from harness.claims.kernel_bugs import KernelBug, of_version
 from harness.reporting import journal as journals
 from lab.campaign import state
 from lab.launch.exit_codes import Exit
+from lab.mutation import proving
 from lab.mutation.catalogue import Mutant
 from lab.mutation.judge import Fate, Judged
+from lab.mutation.proving import Proof
 from lab.mutation.runs import MutantTask
 from lab.mutation.source import Source
 
@@ -35,6 +37,7 @@ class Cell:
     judged: Judged
     seconds: float
     folder: Path
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class KillColumn:
     stock: tuple[Cell, ...]
     mutants: tuple[Cell, ...]
     bugs: tuple[KernelBug, ...] = ()
+
+    @property
+    def proofs(self) -> dict[str, Proof]:
+        """Of the killed mutants of which a reproducer was asked for."""
+        version = self.source.version
+        return {f"{each.name} {version}": each.proof for each in self.mutants if each.proof}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -65,7 +74,13 @@ class KillMatrix:
         if outcomes == {Fate.LEFT_OUT}:
             return Exit.NOTHING_TESTED
         codes = {outcome.code for outcome in outcomes}
+        if not all(each.proves for each in self.proofs().values()):
+            codes.add(Exit.FAILED)
         return next(code for code in (Exit.FAILED, Exit.SUITE_ERROR, Exit.HELD) if code in codes)
+
+    def proofs(self) -> dict[str, Proof]:
+        """Of all kernels."""
+        return {name: each for column in self.columns for name, each in column.proofs.items()}
 
     def sentence(self) -> str:
         """The summary in one line. A mutant counts once, by the worst that it met on a kernel."""
@@ -82,7 +97,8 @@ class KillMatrix:
             for each in Fate
             if count[each] and not each.is_killed and each.code is not Exit.HELD
         ]
-        return f"{', '.join(parts)}; {self._stock()}"
+        told = proving.sentence(self.proofs())
+        return "; ".join(each for each in (", ".join(parts), self._stock(), told) if each)
 
     def _worst(self) -> dict[str, Fate]:
         """The worst outcome of each mutant, left out if it was asked nowhere; but of baselines."""
@@ -132,13 +148,18 @@ def of_runs(runs: Mapping[Source, Sequence[MutantTask]]) -> KillMatrix:
     """Reads what the runs left."""
     columns = []
     for source, each in runs.items():
-        cells = [
-            Cell(run.folder.name, run.mutant, run.judged(), run.seconds, run.folder) for run in each
-        ]
+        cells = [_cell_of(run) for run in each]
         stock = tuple(cell for cell in cells if cell.mutant is None)
         mutants = tuple(cell for cell in cells if cell.mutant is not None)
         columns.append(KillColumn(source, stock, mutants, of_version(source.version)))
     return KillMatrix(tuple(columns))
+
+
+def _cell_of(run: MutantTask) -> Cell:
+    judged = run.judged()
+    asked_for = run.reproduce and judged.outcome.is_killed
+    proof = proving.read(run.folder) if asked_for else None
+    return Cell(run.folder.name, run.mutant, judged, run.seconds, run.folder, proof)
 
 
 def as_json(found: KillMatrix, code: int) -> dict[str, Any]:

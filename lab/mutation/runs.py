@@ -34,7 +34,10 @@ _LEAST_S = 30.0  # less is no chance
 
 @dataclass(frozen=True)
 class Campaign:
-    """How each machine is asked; the times are seconds. `sweeps`: with the instruction sweep."""
+    """How each machine is asked; the times are seconds. `sweeps`: with the instruction sweep.
+
+    Of so many mutants, the first ones, a `reproduce`r is asked for.
+    """
 
     mutants: Path
     kicks: str
@@ -42,6 +45,7 @@ class Campaign:
     limit_s: float
     boot_limit_s: float
     sweeps: bool
+    reproduce: int = 0
 
 
 @dataclass
@@ -59,6 +63,7 @@ class MutantTask(side_by_side.Task):
     foretold: Sequence[str] = ()
     ways: Sequence[str] = ()
     left_out: Sequence[str] = ()
+    reproduce: bool = False
     stock: MutantTask | None = field(default=None, repr=False)
     lanes: Lanes | None = field(default=None, repr=False)
     verdict: Judged | None = None
@@ -132,6 +137,7 @@ class MutantTask(side_by_side.Task):
             # What is to hold everything has the time that it takes.
             limit_s=Limits.total_s if self.innocent else self._left_s,
             fresh=self.mutant is None or self.attempts > 0,
+            stock=self.stock.found.get("modules", "") if self.reproduce and self.stock else "",
         )
         self.fresh_attempts += not self.shared
         return self._in_lane
@@ -259,6 +265,10 @@ def of_kernel(
         if made.verdict is not None:
             made.stage = Stage.ENDED
         runs.append(made)
+    told = [each for each in runs if not (each.innocent or each.sweeps or each.verdict)]
+    for each in told[: plan.reproduce]:
+        each.reproduce = True
+        each.asked = {**each.asked, "reproduce": True}
     return runs
 
 

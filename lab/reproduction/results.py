@@ -1,37 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The sequences that failed in a folder of results, or in a file."""
+"""What failed in a folder of results, or in a file, and can be told: sequences, and tests."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import files
 from harness.claims import catalogue
+from harness.kvm.arch import current
+from harness.kvm.call_log import ToldCalls
 from harness.plain_text import plain
 from harness.reporting import journal
-from harness.reporting.results import TestOutcome
+from harness.reporting.results import CALLS, Result, TestOutcome
 from harness.reporting.verdict_text import SEQUENCE
 from harness.sequences.sequence import Recorded
 from harness.shapes import from_json
 from lab.exploration.files import SEQUENCES, KeptSequence
+from lab.reproduction import calls, program
 
 _MOST = 4 * files.MEGABYTE
 _DOES_NOT_HOLD = " does not hold: "
 
 
-class NoSequenceError(ValueError):
-    """No sequence is there of which a program could be made; the text says why."""
+class NothingToTellError(ValueError):
+    """Nothing is there of which a program could be made; the text says why."""
 
 
 @dataclass(frozen=True)
 class ToldFailure:
-    """A sequence, what it broke, and on which kernel."""
+    """A sequence or what a test asked of KVM, what it broke, and on which kernel.
 
-    recorded: Recorded
+    `mode` is the guest's, where it is a test.
+    """
+
+    recorded: Recorded | ToldCalls
     claim: str
     sentence: str
     kernel: str
+    mode: str = ""
+
+    def program(self) -> str:
+        """As one C file. Raises `UntoldError`, `AssemblerError`, `UnsupportedArchitectureError`."""
+        words = (self.claim, self.sentence, self.source, self.kernel)
+        if isinstance(self.recorded, Recorded):
+            return program.write(self.recorded, *words)
+        return calls.write(self.recorded, *words, self.mode)
 
     @property
     def source(self) -> str:
@@ -41,7 +56,7 @@ class ToldFailure:
 
 
 def failures(path: Path) -> list[ToldFailure]:
-    """All of them, in their order. Raises `NoSequenceError` and OSError."""
+    """All of them, in their order. Raises `NothingToTellError` and OSError."""
     if not path.is_dir():
         return [_of_file(path)]
     kept = sorted(path.glob(SEQUENCES))
@@ -49,7 +64,7 @@ def failures(path: Path) -> list[ToldFailure]:
         return [_of_file(each) for each in kept]
     if (path / journal.NAME).is_file():
         return _of_run(path / journal.NAME)
-    raise NoSequenceError(f"{path} holds neither {journal.NAME} nor a sequence")
+    raise NothingToTellError(f"{path} holds neither {journal.NAME} nor a sequence")
 
 
 def _of_file(path: Path) -> ToldFailure:
@@ -58,7 +73,7 @@ def _of_file(path: Path) -> ToldFailure:
         recorded = Recorded.of_json(text)
         said = from_json(text, KeptSequence, others=True)
     except ValueError as error:
-        raise NoSequenceError(f"{path} is no sequence: {error}") from None
+        raise NothingToTellError(f"{path} is no sequence: {error}") from None
     return ToldFailure(recorded, plain(said.claim), plain(said.sentence), plain(said.kernel))
 
 
@@ -66,24 +81,31 @@ def _of_run(path: Path) -> list[ToldFailure]:
     try:
         read = journal.read(path)
     except journal.JournalError as error:
-        raise NoSequenceError(str(error)) from None
+        raise NothingToTellError(str(error)) from None
     kernel = str(read.environment.get("kernel", ""))
     named = f"Linux {kernel}" if kernel else ""
     found = []
     for each in read.results:
-        told = each.properties.get(SEQUENCE)
-        if each.outcome is not TestOutcome.FAILED or not isinstance(told, str):
-            continue
-        claim, _, sentence = each.message.partition(_DOES_NOT_HOLD)
-        try:
-            recorded = Recorded.of_json(told.encode())
-        except ValueError as error:
-            raise NoSequenceError(f"{path}: {each.id} is no sequence: {error}") from None
-        known = claim if sentence else each.claim
-        found.append(ToldFailure(recorded, known, sentence or each.message, named))
+        if each.outcome is TestOutcome.FAILED and {SEQUENCE, CALLS} & each.properties.keys():
+            try:
+                found.append(_of_result(each, named))
+            except ValueError as error:
+                raise NothingToTellError(f"{path}: {each.id} cannot be read: {error}") from None
     if not found:
-        raise NoSequenceError(
-            f"no random sequence failed in {path}: programs are made of those only, which the "
-            "chapter explored and `kvm-conformance explore` play"
+        raise NothingToTellError(
+            f"nothing that failed in {path} can be told as a program: neither a random sequence, "
+            "nor a test that asked of KVM_RUN what a program can ask"
         )
     return found
+
+
+def _of_result(result: Result, kernel: str) -> ToldFailure:
+    if SEQUENCE in result.properties:
+        claim, _, sentence = result.message.partition(_DOES_NOT_HOLD)
+        recorded = Recorded.of_json(str(result.properties[SEQUENCE]).encode())
+        known = claim if sentence else result.claim
+        return ToldFailure(recorded, known, sentence or result.message, kernel)
+    told = ToldCalls.of_json(str(result.properties[CALLS]).encode())
+    modes = current().MODES
+    named = [each for each in modes if each in re.split(r"[.\-]", result.id)]
+    return ToldFailure(told, result.claim, result.message, kernel, (*modes, *named)[-1])

@@ -28,6 +28,15 @@ class ToldArchitecture(Protocol):
     COUNTED: Mapping[str, str]
     """The kinds of events of the model, and the constant in C that says where the guest counts."""
 
+    SPECIAL_CALLS: Mapping[str, tuple[str, str]]
+    """Calls of which the arguments are not told as they are: C by their names, and its block."""
+
+    def reading(self, name: str, vcpu: str) -> tuple[str, str]:
+        """C that reads a number of a vCPU, by its name in `Guest.whole`, and its block; or none."""
+
+    def disassembled(self, code: bytes, address: int, mode: str) -> str:
+        """The bytes as C, each instruction a row, where that can be told."""
+
     def interrupted(self, recorded: Recorded) -> bool:
         """Whether the guest needs tables: for exceptions, interrupts or NMIs."""
 

@@ -16,23 +16,31 @@ from harness.sequences.subject import Setting, made_of
 from lab.reproduction.arch import UntoldError
 from lab.reproduction.arch.x86_64 import guest_code
 from lab.reproduction.arch.x86_64.guest_code import HANDLERS, LOG, assembly
+from lab.reproduction.arch.x86_64.readings import disassembled, reading
 from lab.reproduction.telling import Telling
 
 __all__ = [
     "COUNTED",
     "LOG",
+    "SPECIAL_CALLS",
     "assembly",
     "constants",
+    "disassembled",
     "handlers",
     "interrupted",
     "operations",
     "other_exit",
+    "reading",
     "results",
     "set_up",
     "vcpus",
 ]
 
 COUNTED: Mapping[str, str] = {"interrupts": "TICKS", "NMIs": "NMIS"}
+SPECIAL_CALLS: Mapping[str, tuple[str, str]] = {
+    "KVM_SET_CPUID2": ("give_cpuid({of});", "cpuid"),
+    "KVM_X86_SET_MSR_FILTER": ("filter_msr({of});", "filter"),
+}
 _RESULTS = (
     *("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags"),
     *("patch", "cpuid"),

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""C programs of what tests asked of KVM: what is told, and played KVMs that they refute."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.host import obstacles
+from harness.kvm import call_log
+from harness.kvm.call_log import Expected, Ioctl, Looked, Region, RunBegins, RunEnds, Sent, Stored
+from harness.kvm.guest import create
+from harness.kvm.system import System
+from harness.native import ffi
+from harness.require import UnmetError, require_errno
+from lab.launch.exit_codes import Exit
+from lab.reproduction.arch import UntoldError
+from lab.reproduction.arch.x86_64.readings import disassembled, reading
+from lab.reproduction.calls import write
+from lab.reproduction.literals import argument, octets, progression
+from tests.fakes.broken_kvm.library import build
+from tools.cli import main
+
+COMPILER = shutil.which(os.environ.get("CC", "cc")) or ""
+needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C compiler")
+OBSTACLE = obstacles.preflight()
+needs_kvm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
+pytestmark = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="other_architecture: x86-64 only"
+)
+EINTR = Expected("errno", "With the byte set", number=0, value=4)
+VM = [
+    Ioctl("kvm", "KVM_CREATE_VM", 5, made="vm"),
+    Region("vm", "ram", size=0x80000),
+    Ioctl("vm", "KVM_CREATE_VCPU", 6, made="vcpu"),
+]
+RUN = [RunBegins("vcpu", 0, page=((1, b"\x81"),)), RunEnds(0)]
+
+
+def told(entries: list[call_log.Entry], expected: Expected = EINTR) -> str:
+    calls = call_log.ToldCalls(entries, expected)
+    again = call_log.ToldCalls.of_json(calls.as_json())
+    return write(again, "preset.repeats", "It failed.", "api.rst", "Linux 6.1")
+
+
+def test_a_struct_is_told_by_what_is_not_zero() -> None:
+    sregs = ffi.new("struct kvm_sregs *", {"cr3": 0x1000, "cs": {"limit": 7, "l": 1}})
+    sregs.interrupt_bitmap[2] = 9
+    text = argument("struct kvm_sregs", bytes(ffi.buffer(sregs)))
+    assert text == (
+        "&(struct kvm_sregs){.cs = {.limit = 0x7, .l = 0x1}, .cr3 = 0x1000, "
+        ".interrupt_bitmap = {[2] = 0x9}}"
+    )
+
+
+def test_an_array_at_the_end_has_a_length_of_its_own() -> None:
+    msrs = ffi.new("struct kvm_msrs *", {"nmsrs": 2, "entries": [{"index": 1, "data": 2}, {}]})
+    text = argument("struct kvm_msrs", bytes(ffi.buffer(msrs)))
+    assert "struct kvm_msr_entry rest[2]" in text
+    assert "{{.nmsrs = 0x2}, {{.index = 0x1, .data = 0x2}, {0}}}" in text
+    assert argument("uint64_t", bytes(ffi.buffer(ffi.new("uint64_t *", 5)))) == "&(uint64_t){0x5}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("struct kvm_irqfd_of_nobody", bytes(8)),
+        ("", b"\1"),
+        ("struct kvm_dirty_log", b"\1" * 16),  # it has a pointer
+        ("uint8_t[3]", b"\1\2\3"),
+    ],
+)
+def test_what_cannot_be_told(kind: str, data: bytes) -> None:
+    with pytest.raises(UntoldError):
+        argument(kind, data)
+
+
+def test_words_that_go_up_evenly_are_a_loop() -> None:
+    steady = b"".join((0x83 + 0x200000 * word).to_bytes(8, sys.byteorder) for word in range(512))
+    assert progression(steady) == (0x83, 0x200000)
+    assert progression(steady[8:] + bytes(8)) is None
+    assert progression(steady[:16]) is None
+
+
+def test_code_stands_beside_its_bytes() -> None:
+    text = disassembled(bytes.fromhex("fae6f4") + bytes(16) + b"\xf4", 0x8000, "long")
+    if shutil.which("objdump"):
+        assert "/* 8000: cli */" in text
+        assert "[0x13] = 0xf4, " in text
+    assert disassembled(b"\xfa", 0x8000, "none") == octets(b"\xfa") == "\t0xfa,"
+
+
+def test_what_can_be_read_of_a_vcpu() -> None:
+    assert reading("fpu fpr.0.12", "vcpu")[0].endswith("kvm_fpu, fpr[0][12])")
+    assert reading("msr 0x10", "vcpu2") == ("get_msr(vcpu2, 0x10)", "msr")
+    assert "regs[0x83]" in reading("lapic 0x80", "vcpu")[0]
+    for unknown in ("statistic exits", "regs rax; evil()", "msr 1", "chip 0.1"):
+        assert reading(unknown, "vcpu") == ("", "")
+
+
+def test_only_what_runs_is_told_and_named_anew() -> None:
+    other = [
+        Ioctl("kvm", "KVM_CREATE_VM", 4, made="vm"),
+        Ioctl("vm", "KVM_SET_TSS_ADDR", number=0x1000),
+    ]
+    mine = [
+        Ioctl("kvm", "KVM_CREATE_VM", 5, made="vm2"),
+        Ioctl("vm2", "KVM_SET_TSS_ADDR", -22, number=0x2000),
+        Region("vm2", "ram3", size=0x1000),
+        Ioctl("vm2", "KVM_CREATE_VCPU", 6, made="vcpu2"),
+        RunBegins("vcpu2", 0),
+        RunEnds(0),
+    ]
+    text = told([*other, *mine])
+    assert "0x1000ul" not in text
+    assert "ioctl(vm, KVM_SET_TSS_ADDR, 0x2000ul); /* it gave EINVAL */" in text
+    assert "enter(vcpu, run, 0x0, 1);" in text
+    assert "must_fail(EINTR, run);" in text
+
+
+def test_a_signal_comes_once_the_guest_runs() -> None:
+    text = told([*VM, RunBegins("vcpu", 0), Sent(40), RunEnds(0)])
+    begins, runs = text.index("begin(vcpu, run, 0x0, 1);"), text.index("let_it_run(ram);")
+    assert begins < runs < text.index("pthread_kill(runner, 40);") < text.index("\tend();")
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected", "why"),
+    [
+        ([*VM, Stored("ram2", 0, b"\1"), *RUN], EINTR, "memory that is not the guest's"),
+        ([*VM, RunBegins("vcpu", 0), RunBegins("vcpu", 1)], EINTR, "run at once"),
+        ([*VM, Looked("vcpu", 0), *RUN], Expected("same", "x", 0, names=("chip 0",)), "chip 0"),
+        ([*VM, *RUN], Expected("mask", "x"), "mask"),
+    ],
+)
+def test_what_no_program_is_made_of(
+    entries: list[call_log.Entry], expected: Expected, why: str
+) -> None:
+    with pytest.raises(UntoldError, match=why):
+        told(entries, expected)
+
+
+@needs_kvm
+def test_the_log_ends_with_what_was_found_wrong() -> None:
+    with call_log.log_calls() as log, System() as system, create(system) as guest:
+        guest.load("heartbeat", guest.architecture.MODES[-1])
+        result = guest.run_immediate()
+        with pytest.raises(UnmetError) as raised:
+            require_errno(result, 5, "With the byte set")
+        guest.ram.write(0x1000, b"later")
+    assert log.number_of(raised.value.of) == 0
+    assert isinstance(log.marked()[-1], RunEnds)
+    assert not log.untold
+    assert call_log.current is None
+
+
+def test_a_log_without_end_tells_nothing() -> None:
+    with call_log.log_calls() as log:
+        for _ in range(1000):
+            log.handles(40, 0)
+    assert "too much" in log.untold
+
+
+@needs_compiler
+@needs_kvm
+@pytest.mark.parametrize(
+    ("defect", "words", "sentence"),
+    [
+        ("returns_eagain", ["--claim=preset.any_nonzero_value"], "must return -1 with Interr"),
+        ("completes_twice", ["--claim=completion.exactly_once"], "regs rax must stay"),
+        ("unmasks_nmis", ["--claim=preset.state_untouched"], "nmi.masked must stay"),
+    ],
+)
+def test_a_played_kvm_is_refuted(
+    tmp_path: Path, defect: str, words: list[str], sentence: str
+) -> None:
+    environment = {**os.environ, "LD_PRELOAD": str(build(tmp_path)), "BROKEN_KVM": defect}
+    results = tmp_path / "results"
+    shapes = ["--variants=one", "--jobs=0", f"--output={results}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.cli", "run", *words, *shapes],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == Exit.FAILED, done.stdout + done.stderr
+    assert "KVM_SET_USER_MEMORY" not in (results / "junit.xml").read_text()
+    source, program = tmp_path / "reproducer.c", tmp_path / "reproducer"
+    assert main(["reproduce", str(results), "-o", str(source)]) == Exit.HELD
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(source), "-lpthread"]
+    built = subprocess.run([COMPILER, *flags], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    sound = subprocess.run([program], capture_output=True, text=True, timeout=100)
+    assert (sound.returncode, sound.stdout) == (0, "KVM did what it must.\n")
+    broken = subprocess.run([program], capture_output=True, text=True, timeout=100, env=environment)
+    assert broken.returncode == 1, broken.stdout
+    assert sentence in broken.stdout
