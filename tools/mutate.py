@@ -77,12 +77,10 @@ LIMIT_S = 600.0
 )
 @click.option(
     "--reproduce",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Of so many mutants also make a C program of what failed, and run it on each and on the"
-    " stock KVM.",
+    multiple=True,
+    metavar="ID",
+    help="Of this one, or of a pattern, also make a C program of what failed, and run it on the"
+    " mutant and on the stock KVM.",
 )
 @click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
 @resumable(OUTPUT)
@@ -110,7 +108,7 @@ def mutate(
     claims: tuple[str, ...],
     subset: str | None,
     judge: str,
-    reproduce: int,
+    reproduce: tuple[str, ...],
     listing: bool,
     output: Path,
     fresh: bool,

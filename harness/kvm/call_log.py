@@ -19,7 +19,7 @@ import msgspec
 
 from harness.native import ffi
 
-#: Of kvm_run what userspace may store to: the structure, and the data of ports behind it.
+#: Of kvm_run what userspace may store to: the structure, and the page behind it.
 PAGE_SEEN = 8192
 _MOST_ENTRIES, _MOST_BYTES = 600, 64 << 10
 _READS = ("KVM_GET_", "KVM_CHECK_EXTENSION", "KVM_RUN")
@@ -118,7 +118,7 @@ class Looked(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     number: int
 
 
-Entry = (
+LogEntry = (
     Ioctl | Region | Stored | RunBegins | RunEnds | Sent | Blocking | Handling | ByteSet | Looked
 )
 
@@ -142,7 +142,7 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
 class ToldCalls(msgspec.Struct, frozen=True):
     """What a failed test leaves in its result."""
 
-    entries: list[Entry]
+    entries: list[LogEntry]
     expected: Expected
 
     def as_json(self) -> bytes:
@@ -166,7 +166,7 @@ ANY_EXIT = -1
 class CallLog:
     """`entries` in order. `untold` says why no program can be made of them, if so."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
     untold: str = ""
     _told: int = 0
     _bytes: int = 0
@@ -180,7 +180,7 @@ class CallLog:
     _looks: int = 0
     _in_run: int = 0
 
-    def _add(self, entry: Entry, size: int = 0) -> None:
+    def _add(self, entry: LogEntry, size: int = 0) -> None:
         self._bytes += size
         if len(self.entries) >= _MOST_ENTRIES or self._bytes > _MOST_BYTES:
             self.untold = self.untold or "it asks too much of KVM to be told"
@@ -195,7 +195,7 @@ class CallLog:
         """Something was found wrong: what comes now is the test's clearing up."""
         self._told = len(self.entries)
 
-    def marked(self) -> list[Entry]:
+    def marked(self) -> list[LogEntry]:
         """The entries up to what was found wrong last."""
         return self.entries[: self._told]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from harness.claims import Chapter, Claim, kernel_bugs
 from harness.claims.kernel_bugs import KernelBug
 from harness.reporting import identity
-from harness.reporting.results import Result, TestOutcome
+from harness.reporting.results import CALLS, Result, TestOutcome
 from harness.reporting.selection import Rest
 from harness.reporting.verdict import ClaimState, Finding, Findings
 
@@ -268,7 +268,7 @@ def _evidence(page: _Page, results: Sequence[Result]) -> None:
         page.entry("", f"{result.id}: {crash}{result.message}", indent=2)
     if len(results) > _SHOWN_FAILURES:
         page.entry("", f"and {len(results) - _SHOWN_FAILURES} more", indent=2)
-    if any(SEQUENCE in result.properties for result in results):
+    if any({SEQUENCE, CALLS} & result.properties.keys() for result in results):
         page.entry("", f"For a bug report, as one C file: {_REPRODUCE}", indent=2)
 
 

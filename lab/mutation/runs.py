@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ _LEAST_S = 30.0  # less is no chance
 class Campaign:
     """How each machine is asked; the times are seconds. `sweeps`: with the instruction sweep.
 
-    Of so many mutants, the first ones, a `reproduce`r is asked for.
+    Of the mutants whose ids match one of `reproduce` a C program is asked for.
     """
 
     mutants: Path
@@ -45,7 +46,7 @@ class Campaign:
     limit_s: float
     boot_limit_s: float
     sweeps: bool
-    reproduce: int = 0
+    reproduce: tuple[str, ...] = ()
 
 
 @dataclass
@@ -265,11 +266,15 @@ def of_kernel(
         if made.verdict is not None:
             made.stage = Stage.ENDED
         runs.append(made)
-    told = [each for each in runs if not (each.innocent or each.sweeps or each.verdict)]
-    for each in told[: plan.reproduce]:
-        each.reproduce = True
-        each.asked = {**each.asked, "reproduce": True}
+    for each in runs:
+        if each.mutant and not (each.innocent or each.sweeps) and _told(each.mutant, plan):
+            each.reproduce = True
+            each.asked = {**each.asked, "reproduce": True}
     return runs
+
+
+def _told(mutant: Mutant, plan: Campaign) -> bool:
+    return any(fnmatch.fnmatchcase(mutant.id, pattern) for pattern in plan.reproduce)
 
 
 def _has_budget(mutant: Mutant | None) -> bool:

@@ -16,10 +16,10 @@ from guest_blobs import memory_map as at
 from harness.kvm.call_log import (
     Blocking,
     ByteSet,
-    Entry,
     Expected,
     Handling,
     Ioctl,
+    LogEntry,
     Looked,
     Region,
     RunBegins,
@@ -81,7 +81,7 @@ def write(
     )
 
 
-def _of_what_runs(entries: Sequence[Entry]) -> list[Entry]:
+def _of_what_runs(entries: Sequence[LogEntry]) -> list[LogEntry]:
     """Without the VMs that only were there."""
     vm_of = {
         each.made: each.of
@@ -91,7 +91,7 @@ def _of_what_runs(entries: Sequence[Entry]) -> list[Entry]:
     used = {each.of for each in entries if isinstance(each, RunBegins)}
     used |= {vm_of[each] for each in used if each in vm_of}
 
-    def counts(each: Entry) -> bool:
+    def counts(each: LogEntry) -> bool:
         if isinstance(each, Ioctl) and each.name == "KVM_CREATE_VM":
             return each.made in used
         of = getattr(each, "of", "kvm")
@@ -100,7 +100,7 @@ def _of_what_runs(entries: Sequence[Entry]) -> list[Entry]:
     return _named_anew([each for each in entries if counts(each)])
 
 
-def _named_anew(entries: Sequence[Entry]) -> list[Entry]:
+def _named_anew(entries: Sequence[LogEntry]) -> list[LogEntry]:
     """VMs, vCPUs and memory numbered as they are left: the first has no number."""
     new: dict[str, str] = {}
     made: dict[str, int] = {}
@@ -121,7 +121,7 @@ def _named_anew(entries: Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def _look_of(expected: Expected, entries: Sequence[Entry]) -> int | None:
+def _look_of(expected: Expected, entries: Sequence[LogEntry]) -> int | None:
     """The look since which something must not change: without a number the last before a run."""
     if expected.kind != "same" or expected.number is not None:
         return expected.number
@@ -165,7 +165,7 @@ class _Program:
             f"static uint8_t {', '.join(memory)};\n",
         ]
 
-    def tell(self, entry: Entry, later: Sequence[Entry]) -> None:
+    def tell(self, entry: LogEntry, later: Sequence[LogEntry]) -> None:
         if isinstance(entry, Ioctl):
             self._ioctl(entry)
         elif isinstance(entry, Region):
@@ -249,7 +249,7 @@ class _Program:
 
     # ---- runs
 
-    def _begins(self, entry: RunBegins, later: Sequence[Entry]) -> None:
+    def _begins(self, entry: RunBegins, later: Sequence[LogEntry]) -> None:
         if self._under_way:
             raise UntoldError("two vCPUs that run at once")
         page = _page(entry.of)
@@ -320,7 +320,7 @@ class _Program:
         self.blocks |= {block} - {""}
         return read
 
-    def _signal(self, entry: Entry) -> None:
+    def _signal(self, entry: LogEntry) -> None:
         if isinstance(entry, Handling):
             self._say(f"handle({entry.signo}, {entry.flags:#x});", "handle")
         elif isinstance(entry, Blocking):

@@ -15,6 +15,7 @@ import pytest
 
 from harness.reporting import journal
 from lab.mutation import guest as mutate_guest
+from lab.mutation import proving
 from tests.fakes import project as fake
 
 #: Fails where another request ran in the same process, or where its environment does not count.
@@ -62,7 +63,7 @@ class Guest:
         project = self.project
         return ["-c", f"{project}/pytest.ini", f"--rootdir={project}", "-p", "no:cacheprovider"]
 
-    def ask(self, name: str, **environment: str) -> dict[str, Any]:
+    def ask(self, name: str, *, stock: str = "", **environment: str) -> dict[str, Any]:
         folder = self.top / name
         folder.mkdir()
         request = {
@@ -70,6 +71,8 @@ class Guest:
             "words": [*self._words(), f"--results={folder}"],
             "environment": environment,
             "output": str(folder / "output.txt"),
+            "results": str(folder),
+            "stock": stock,
         }
         fresh = self.place / "new"
         fresh.write_text(json.dumps(request))
@@ -108,6 +111,19 @@ def test_each_request_has_a_process_an_output_and_results_of_its_own(guest: Gues
         for name in ("sound", "broken", "sound_again")
         for module in ("kvm", "kvm-amd")
     ]
+
+
+def test_what_failed_is_told_as_a_program_on_this_kvm_and_on_the_stock_one(guest: Guest) -> None:
+    """These tests fail by what no program can ask; the stock KVM has its turn all the same."""
+    assert guest.ask("sound", stock="/modules/stock", WORD="sound")["left"] == ""
+    answer = guest.ask("broken", stock="/modules/stock", WORD="broken")
+    assert (answer["status"], answer["left"]) == (1, "")
+    loaded = [line for line in guest.log.read_text().splitlines() if line.endswith("/kvm.ko")]
+    assert loaded == [f"insmod /modules/{name}/kvm.ko" for name in ("sound", "broken", "stock")]
+    proof = proving.read(guest.top / "broken")
+    assert "can be told" in proof.why
+    assert not proof.proves
+    assert not (guest.top / "sound" / proving.RECORD).exists()
 
 
 def test_modules_that_are_refused_are_told_and_nothing_is_tested(guest: Guest) -> None:

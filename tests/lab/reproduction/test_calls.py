@@ -43,7 +43,7 @@ VM = [
 RUN = [RunBegins("vcpu", 0, page=((1, b"\x81"),)), RunEnds(0)]
 
 
-def told(entries: list[call_log.Entry], expected: Expected = EINTR) -> str:
+def told(entries: list[call_log.LogEntry], expected: Expected = EINTR) -> str:
     calls = call_log.ToldCalls(entries, expected)
     again = call_log.ToldCalls.of_json(calls.as_json())
     return write(again, "preset.repeats", "It failed.", "api.rst", "Linux 6.1")
@@ -140,7 +140,7 @@ def test_a_signal_comes_once_the_guest_runs() -> None:
     ],
 )
 def test_what_no_program_is_made_of(
-    entries: list[call_log.Entry], expected: Expected, why: str
+    entries: list[call_log.LogEntry], expected: Expected, why: str
 ) -> None:
     with pytest.raises(UntoldError, match=why):
         told(entries, expected)
