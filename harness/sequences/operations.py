@@ -45,7 +45,7 @@ def _completed(model: ModelVcpu) -> bool:
 _EITHER = OneOf((False, True))
 _SERVED: Mapping[str, Domain] = {"answer": AnyNumber(), "refuse": _EITHER}
 _LOOK = OneOf(runs.LOOKS)
-_THREAD = OneOf(("here", "new"))
+_THREAD = OneOf(runs.THREADS)
 _VALUES = (1, 2, 0x7F, 0x80, 0xFF)
 _WAY = OneOf(tuple(range(len(WAYS))))
 _TIMES = OneOf((1, 2, 3, 20))

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 
 from harness import ways
+from harness.caller import on_a_fresh_thread
+from harness.callers import OF_THE_CALLER, signal_pending, signals_blocked
+from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.model.answers import Circumstances
@@ -16,19 +19,45 @@ from harness.sequences.operation import Arguments
 from harness.sequences.signals import waiting_signal
 from harness.sequences.subject import Subject, Violation
 
+#: Threads that may call KVM_RUN, by name. What of them pends would come in with a mask of the vCPU.
+CALLERS: Mapping[str, Callable[[Guest], Iterator[None]]] = {
+    each.__name__: each for each in OF_THE_CALLER if each not in (signals_blocked, signal_pending)
+}
+THREADS = (*("here",) * 12, *("new",) * 6, *CALLERS)
 NOTHING, STATE, THREAD = LOOKS = ("nothing", "state", "thread")
 
 
 def _on(subject: Subject, thread: str, run: Callable[[], RunResult]) -> Callable[[], RunResult]:
-    """The run on this thread, or a plain one on a new thread that ends with it."""
+    """The run on this thread, a plain one on a new thread that ends with it, or as a caller.
+
+    A caller that this process may not be is a thread like others.
+    """
     if thread == "here":
         return run
+    if thread in CALLERS:
+        return lambda: _as_caller(subject, CALLERS[thread], run)
 
     def elsewhere() -> RunResult:
         with Running(subject.guest) as running:
             return running.outcome()
 
     return elsewhere
+
+
+def _as_caller(
+    subject: Subject, condition: Callable[[Guest], Iterator[None]], run: Callable[[], RunResult]
+) -> RunResult:
+    found: list[RunResult] = []
+
+    def called() -> None:
+        state = condition(subject.guest)
+        with suppress(PermissionError):
+            next(state)
+        found.append(run())
+        del state  # what is so is taken back, on this thread
+
+    on_a_fresh_thread(called)
+    return found[0]
 
 
 def plain(subject: Subject, given: Arguments) -> None:

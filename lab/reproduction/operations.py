@@ -11,7 +11,7 @@ from harness.model.program import Step
 from harness.sequences.kicks import certain
 from harness.sequences.operation import Arguments
 from harness.sequences.runs import NOTHING
-from lab.reproduction.arch import here
+from lab.reproduction.arch import UntoldError, here
 from lab.reproduction.telling import Telling
 
 Tell = Callable[[Telling, Arguments], None]
@@ -24,20 +24,24 @@ def _script(tell: Telling, given: Arguments) -> None:
     tell.model = replace(tell.model, next_script=steps)
 
 
+def _elsewhere(tell: Telling, given: Arguments) -> bool:
+    """Whether another thread calls KVM_RUN. Raises `UntoldError` for one of a special kind."""
+    if given["thread"] == "here":
+        return False
+    if given["thread"] != "new":
+        raise UntoldError(f"a caller of KVM_RUN that is {given['thread']}")
+    tell.blocks.add("thread")
+    return True
+
+
 def _run(tell: Telling, given: Arguments) -> None:
-    how = ""
-    if given["thread"] == "new":
-        how = "enter_elsewhere(0)"
-        tell.blocks.add("thread")
+    how = "enter_elsewhere(0)" if _elsewhere(tell, given) else ""
     tell.run(Circumstances(), how, given["answer"], refuse=given["refuse"])
 
 
 def _immediate(tell: Telling, given: Arguments) -> None:
     value = given["value"]
-    how = f"enter({value})"
-    if given["thread"] == "new":
-        how = f"enter_elsewhere({value})"
-        tell.blocks.add("thread")
+    how = f"{'enter_elsewhere' if _elsewhere(tell, given) else 'enter'}({value})"
     if given["window"]:
         tell.say("run->request_interrupt_window = 1;")
     _early(tell, Circumstances(byte=value), how, given)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness import caller
+from harness.callers import OF_THE_CALLER
 from harness.host.features import reason
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.guest import Guest, create
@@ -27,7 +28,6 @@ from suites.preset.everywhere import (
     require_obeyed,
     require_obeyed_by_new,
 )
-from suites.preset.everywhere_of_caller import OF_THE_CALLER
 from suites.preset.everywhere_of_vm import MANY_VCPUS, OF_THE_VM
 
 pytestmark = pytest.mark.usefixtures("capability")

@@ -7,13 +7,20 @@ import os
 import platform
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.host.obstacles import preflight
+from harness.kvm.guest import Guest
 from harness.kvm.system import System
+from harness.sequences import runs
 from harness.sequences.drawing import explore
+from harness.sequences.runs import THREADS
+from harness.sequences.sequence import Player
+from harness.sequences.subject import Setting
 from tests.fakes.broken_kvm.library import build
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,6 +42,41 @@ def test_nothing_is_found_on_a_sound_kvm(irqchip: str) -> None:
     with System() as system:
         found = explore(system, irqchip, sequences=10, operations=25, seed=3)
     assert found is None, found and f"{found.violation.claim}: {found.violation}"
+
+
+def test_a_caller_is_what_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KVM_RUN comes from a thread that is so; one that may not be is a thread like others."""
+    seen: list[str] = []
+
+    def nice(guest: Guest) -> Iterator[None]:
+        seen.append(f"nice on {threading.current_thread().name}")
+        yield
+        seen.append("no more")
+
+    def refused(guest: Guest) -> Iterator[None]:
+        seen.append("refused")
+        raise PermissionError
+        yield
+
+    monkeypatch.setattr(runs, "CALLERS", {"nice": nice, "batch": refused})
+    given = {"answer": 0, "refuse": False, "value": 5, "times": 1, "look": "nothing", "window": 0}
+    with System() as system:
+        player = Player(system, Setting())
+        player.do("run", {"answer": 0, "refuse": False, "thread": "nice"})
+        player.do("immediate", {**given, "thread": "batch"})
+        player.close()
+    assert seen == ["nice on caller", "refused"]
+
+
+@pytest.mark.parametrize("thread", dict.fromkeys(THREADS))
+def test_each_caller_holds_on_a_sound_kvm(thread: str) -> None:
+    given = {"answer": 0, "refuse": False, "value": 5, "times": 3, "look": "thread", "window": 1}
+    with System() as system:
+        player = Player(system, Setting())
+        player.do("immediate", {**given, "thread": thread})
+        player.do("run", {"answer": 0, "refuse": False, "thread": thread})
+        player.do("immediate", {**given, "thread": thread})
+        player.close()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Conditions of the thread that calls KVM_RUN, for `preset.everywhere`: see its everywhere.py.
+"""Conditions of the thread that calls KVM_RUN: OF_THE_CALLER is the list.
 
-The thread ends with the condition, so nothing is taken back. OF_THE_CALLER is the list.
+Each is a function of a guest that makes something so and yields, in each of its states if there are
+several. The thread ends with the condition, so nothing is taken back. Its docstring is the
+circumstance in the sentence of a failure. Raises `PermissionError` where this process may not.
 """
 
 from __future__ import annotations
@@ -13,8 +15,7 @@ from collections.abc import Iterator
 from harness import caller
 from harness.host import tracer
 from harness.kvm.guest import Guest
-from harness.kvm.signals import Blocked
-from suites.dimensions import KICK
+from harness.kvm.signals import KICK, Blocked
 
 
 def fresh_thread(guest: Guest) -> Iterator[None]:
