@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,10 @@ from harness.native import ffi
 PAGE_SEEN = 8192
 _MOST_ENTRIES, _MOST_BYTES = 600, 64 << 10
 _READS = ("KVM_GET_", "KVM_CHECK_EXTENSION", "KVM_RUN")
+#: A journal is somebody's file, and of these words C is made.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^(kvm|(vm|vcpu|ram)[0-9]*)?$")]
+_Call = Annotated[str, msgspec.Meta(pattern=r"^KVM_[A-Z0-9_]+$")]
+_Type = Annotated[str, msgspec.Meta(pattern=r"^((struct )?[a-z0-9_]+)?$")]
 _LEFT_OUT = ("struct kvm_cpuid2",)  # long, and nearly always what KVM supports
 _READS_AND_CLEARS = "KVM_GET_DIRTY_LOG"
 
@@ -35,20 +39,20 @@ class Ioctl(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     of it.
     """
 
-    of: str
-    name: str
+    of: _Name
+    name: _Call
     value: int = 0
-    points_at: str = ""
+    points_at: _Type = ""
     data: bytes = b""
     number: int = 0
-    made: str = ""
+    made: _Name = ""
 
 
 class Region(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """KVM_SET_USER_MEMORY_REGION of a piece of memory by its name, of `size` bytes."""
 
-    of: str
-    memory: str
+    of: _Name
+    memory: _Name
     slot: int = 0
     flags: int = 0
     address: int = 0
@@ -58,7 +62,7 @@ class Region(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
 class Stored(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """Userspace stored to the guest's memory."""
 
-    memory: str
+    memory: _Name
     at: int
     data: bytes
 
@@ -69,7 +73,7 @@ class RunBegins(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     `elsewhere`: on another thread than the test's.
     """
 
-    of: str
+    of: _Name
     number: int
     times: int = 1
     argument: int = 0
@@ -107,14 +111,14 @@ class Handling(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
 class ByteSet(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """immediate_exit was set while somebody was in KVM_RUN."""
 
-    of: str
+    of: _Name
     value: int
 
 
 class Looked(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """The vCPU's state was read; `number` counts from 0."""
 
-    of: str
+    of: _Name
     number: int
 
 

@@ -60,6 +60,8 @@ def write(
     Raises `UntoldError` for what no C is known of.
     """
     entries = _of_what_runs(told.entries)
+    if not any(isinstance(each, RunBegins) for each in entries):
+        raise UntoldError("a test without a KVM_RUN")
     program = _Program(told.expected, _look_of(told.expected, entries), mode)
     for place, each in enumerate(entries):
         program.tell(each, entries[place + 1 :])
@@ -269,6 +271,12 @@ class _Program:
         else:
             self._say(f"enter({shape});")
 
+    def _first_memory(self) -> str:
+        """That of the guest, which has its words at its beginning."""
+        if not self._memory:
+            raise UntoldError("a guest without memory")
+        return next(iter(self._memory))
+
     def _page_stores(self, page: str, place: int, data: bytes) -> None:
         while data and place in _PAGE_FIELDS:
             self._say(f"{page}->{_PAGE_FIELDS[place]} = {data[0]};")
@@ -282,7 +290,7 @@ class _Program:
         """Something comes while a run is under way: the guest runs by then."""
         if self._under_way and not self._disturbed:
             self._disturbed = True
-            self._say(f"let_it_run({next(iter(self._memory))});", "turns")
+            self._say(f"let_it_run({self._first_memory()});", "turns")
 
     def _ends(self, entry: RunEnds) -> None:
         if self._under_way is None:
@@ -311,11 +319,11 @@ class _Program:
                 self._checks.append(f'stays("{_c_text(name)}", before[{place}], {read});')
 
     def _reading(self, name: str, vcpu: str) -> str:
-        memory = next(iter(self._memory), "")
         if name == "heartbeat":
-            return f"*(volatile uint32_t *)({memory} + HEARTBEAT)"
-        if memory and _WORD_NAME.fullmatch(name):
-            return f"*(volatile uint32_t *)({memory} + {name.removeprefix('word ')})"
+            return f"*(volatile uint32_t *)({self._first_memory()} + HEARTBEAT)"
+        if _WORD_NAME.fullmatch(name):
+            word = name.removeprefix("word ")
+            return f"*(volatile uint32_t *)({self._first_memory()} + {word})"
         read, block = here().reading(name, vcpu)
         self.blocks |= {block} - {""}
         return read
@@ -341,7 +349,7 @@ class _Program:
         if self.over:
             return
         if self.expected.kind == "is":
-            vcpu = next(each for each in self._descriptors if each.startswith("vcpu"))
+            vcpu = next((each for each in self._descriptors if each.startswith("vcpu")), "")
             for name in self.expected.names:
                 if read := self._reading(name, vcpu):
                     self._say(f'is("{_c_text(name)}", {self.expected.value:#x}, {read});', "is")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -144,6 +145,41 @@ def test_what_no_program_is_made_of(
 ) -> None:
     with pytest.raises(UntoldError, match=why):
         told(entries, expected)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "Ioctl", "of": "vm; system(0)", "name": "KVM_RUN"},
+        {"type": "Ioctl", "of": "vm", "name": "KVM_RUN); system(0"},
+        {"type": "Ioctl", "of": "vm", "name": "KVM_RUN", "points_at": "struct x){0}; system(0"},
+        {"type": "Stored", "memory": "ram]", "at": 0, "data": ""},
+        {"type": "RunBegins", "of": "run", "number": "1"},
+        {"type": "Nothing"},
+        [],
+    ],
+)
+def test_words_of_a_file_do_not_become_c(entry: object) -> None:
+    text = json.dumps({"entries": [entry], "expected": {"kind": "is", "circumstance": "x"}})
+    with pytest.raises(ValueError, match=r"Expected|Invalid|Object"):
+        call_log.ToldCalls.of_json(text.encode())
+
+
+def test_a_circumstance_stays_in_its_string() -> None:
+    text = told([*VM, *RUN], Expected("errno", 'a"); evil(\\"\n%s??/', 0, 4))
+    assert 'doing = "a\\"); evil(\\\\\\" ' in text
+    assert "%s??/" not in text
+
+
+@pytest.mark.parametrize(
+    "entries", [[], [Sent(40)], [RunEnds(0)], [RunBegins("vm", 0), Sent(40), RunEnds(0)]]
+)
+@pytest.mark.parametrize("kind", ["errno", "same", "is", "exit", "nothing"])
+def test_a_log_of_which_half_is_missing_is_refused(
+    entries: list[call_log.LogEntry], kind: str
+) -> None:
+    with pytest.raises(UntoldError):
+        told(entries, Expected(kind, "x", 0, names=("heartbeat",)))
 
 
 @needs_kvm
