@@ -48,6 +48,10 @@ _MOST_SEQUENCE = files.MEGABYTE
     "--kernel", metavar="KERNEL", help=f"In an emulated host with one of {kernels.SPECS}."
 )
 @options.kvm_modules
+@click.option(
+    "--functions", is_flag=True,
+    help="Also tell which functions of KVM's modules were entered; in an emulated host.",
+)  # fmt: skip
 @options.output("<time>-explore-<kernel>")
 def explore(
     seconds: float,
@@ -56,6 +60,7 @@ def explore(
     replay: Path | None,
     kernel: str | None,
     kvm_modules: Path | None,
+    functions: bool,
     output: Path | None,
 ) -> int:
     """Do to vCPUs whatever userspace may, in any order, and judge each answer by a model.
@@ -66,6 +71,8 @@ def explore(
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     if kvm_modules and not kernel:
         raise click.UsageError("--kvm-modules is for an emulated host: give a --kernel, too.")
+    if functions and not kernel:
+        raise click.UsageError("--functions is for an emulated host: give a --kernel, too.")
     seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     try:
         asked = Exploration(
@@ -73,6 +80,7 @@ def explore(
             seconds=seconds,
             until_failed=until_failed,
             replay=_sequence(replay) if replay else "",
+            functions=functions,
         )
     except arch.UnsupportedArchitectureError as error:
         return TERMINAL.refuse(f"{error}.", Exit.NOTHING_TESTED)

@@ -32,6 +32,7 @@ class Exploration:
     """What is asked for: sequences of so many `operations` for so many `seconds`, drawn by `seed`.
 
     `until_failed`: the first that fails ends it. `replay`: only this sequence is played, once.
+    `functions`: those of KVM's modules that are entered count, too.
     """
 
     seed: int = 0
@@ -40,6 +41,7 @@ class Exploration:
     irqchips: Sequence[str] = ()
     until_failed: bool = False
     replay: str = ""
+    functions: bool = False
 
     def as_json(self) -> str:
         """What `of_json` reads."""

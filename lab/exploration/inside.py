@@ -6,11 +6,13 @@ FOLDER/request.json says what. It ends with 0, whatever was found: that stands i
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness import json_lines
@@ -24,6 +26,7 @@ from harness.sequences.sequence import Done, Recorded, play
 from harness.sequences.shrinking import shortest
 from harness.sequences.subject import Setting, Violation
 from lab.exploration.coverage import Coverage
+from lab.exploration.entered import Entered, NoTracerError
 from lab.exploration.files import (
     JOURNAL,
     REQUEST,
@@ -83,18 +86,24 @@ class Explorer:
 
     def run(self) -> None:
         """Until the time is over, a sequence failed that is to end it, or Ctrl-C."""
-        error = ""
+        error, functions = "", dict[str, int]()
         try:
-            with System() as system:
-                if self._asked.replay:
-                    self._replay(system, Recorded.of_json(self._asked.replay.encode()))
-                else:
-                    self._explore(system)
+            with contextlib.ExitStack() as stack:
+                entered = stack.enter_context(Entered()) if self._asked.functions else None
+                self._play_all()
+            functions = entered.counts() if entered else {}
         except KeyboardInterrupt:
             error = "interrupted"
-        except (KvmError, ValueError) as problem:
+        except (KvmError, ValueError, NoTracerError) as problem:
             error = str(problem)
-        self._tell("end", error)
+        self._tell("end", error, functions)
+
+    def _play_all(self) -> None:
+        with System() as system:
+            if self._asked.replay:
+                self._replay(system, Recorded.of_json(self._asked.replay.encode()))
+            else:
+                self._explore(system)
 
     def _replay(self, system: System, recorded: Recorded) -> None:
         self._played = 1
@@ -153,12 +162,13 @@ class Explorer:
         )
         json_lines.append(self._journal, {"event": "finding", "finding": vars(finding)})
 
-    def _tell(self, event: str, error: str = "") -> None:
+    def _tell(self, event: str, error: str = "", functions: Mapping[str, int] = {}) -> None:
         self._told = time.monotonic()
+        coverage = self._watched.coverage.as_json()
         entry = {
             "event": event,
             "sequences": self._played,
-            "coverage": self._watched.coverage.as_json(),
+            "coverage": {**coverage, "functions": functions} if functions else coverage,
             "error": error,
         }
         json_lines.append(self._journal, entry)

@@ -40,6 +40,9 @@ def _coverage(explored: Explored, operations: Collection[str]) -> list[str]:
         f"{len(operations) ** 2 - len(unpaired):,} of {len(operations) ** 2:,} pairs, "
         f"{len(reached.get('states', {})):,} states of the model."
     ]
+    if functions := reached.get("functions"):
+        entered = sum(map(bool, functions.values()))
+        lines.append(f"Entered: {entered:,} of {len(functions):,} functions of KVM's modules.")
     if lacking:
         lines.append(f"Never: {', '.join(lacking)}.")
     if 0 < len(unpaired) <= _MOST_NAMED:
@@ -48,7 +51,10 @@ def _coverage(explored: Explored, operations: Collection[str]) -> list[str]:
 
 
 def markdown(explored: Explored, operations: Collection[str]) -> str:
-    """The coverage as tables: operations, then states of the model, the most frequent first."""
+    """The coverage as tables: operations, then states of the model, the most frequent first.
+
+    And what was not reached: pairs, and functions of the kernel where they were traced.
+    """
     lines = ["| operation | times |", "| --- | --- |"]
     counts = explored.coverage.get("operations", {})
     lines += [f"| {name} | {counts.get(name, 0):,} |" for name in operations]
@@ -59,4 +65,12 @@ def markdown(explored: Explored, operations: Collection[str]) -> str:
     pairs = missing_pairs(explored.coverage.get("pairs", {}), operations)
     lines += ["", f"Pairs of operations that never came: {len(pairs)}.", ""]
     lines += [f"- {pair}" for pair in pairs]
+    if functions := explored.coverage.get("functions"):
+        never_entered = [plain(name) for name, count in functions.items() if not count]
+        lines += [
+            "",
+            f"Functions of KVM's modules that were not entered: {len(never_entered)}.",
+            "",
+        ]
+        lines += [f"- {name}" for name in never_entered]
     return "\n".join(lines) + "\n"

@@ -32,6 +32,7 @@ needs_kvm = [
         (["--for", "5"], "not a duration"),
         (["--seed", "-1"], "--seed"),
         (["--kvm-modules", "."], "give a --kernel"),
+        (["--functions"], "give a --kernel"),
         (["--replay", "none/such"], "does not exist"),
         (["--output", ""], "the path is empty"),
     ],
@@ -69,9 +70,16 @@ def test_the_report() -> None:
     explored = Explored(
         [FailedSequence("preset.repeats", "Each run must \x1b[31mend.", "{}")],
         1234,
-        {"operations": {"run": 3}, "pairs": {"run then run": 2}, "states": {"halt": 3}},
+        {
+            "operations": {"run": 3},
+            "pairs": {"run then run": 2},
+            "states": {"halt": 3},
+            "functions": {"svm_vcpu_run": 1, "svm_never\x1b": 0},
+        },
         ended=True,
     )
+    assert "Entered: 1 of 2 functions" in text(explored, ["run"], Path("/x"))
+    assert "- svm_never\n" in markdown(explored, ["run"])
     said = text(explored, ["run", "kick"], Path("/a folder"))
     assert "preset.repeats does not hold: Each run must" in said
     assert "\x1b" not in said
