@@ -259,10 +259,13 @@ class CallLog:
         self._add(RunEnds(number))
 
     def looked(self, fd: int, seen: object) -> None:
-        """The state of a vCPU was read: `seen` is what."""
-        self._numbers[id(seen)] = weakref.ref(seen), self._looks
-        self._add(Looked(self._names.get(fd, "vcpu"), self._looks))
-        self._looks += 1
+        """The state of a vCPU was read: `seen` is what. Looks in a row are one."""
+        of, last = self._names.get(fd, "vcpu"), self.entries[-1] if self.entries else None
+        if not isinstance(last, Looked) or last.of != of:
+            last = Looked(of, self._looks)
+            self._looks += 1
+            self._add(last)
+        self._numbers[id(seen)] = weakref.ref(seen), last.number
 
     def number_of(self, thing: object) -> int | None:
         """That of a run by its result, or of a look by what was seen."""

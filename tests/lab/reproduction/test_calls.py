@@ -196,6 +196,19 @@ def test_the_log_ends_with_what_was_found_wrong() -> None:
     assert call_log.current is None
 
 
+@needs_kvm
+def test_looks_in_a_row_are_one() -> None:
+    with call_log.log_calls() as log, System() as system, create(system) as guest:
+        guest.load("heartbeat", guest.architecture.MODES[-1])
+        first, second = guest.witness(), guest.whole()
+        guest.run_immediate()
+        third = guest.witness()
+        numbers = [log.number_of(each) for each in (first, second, third)]
+    assert numbers == [0, 0, 1]
+    assert log.number_of(object()) is None
+    assert [each.number for each in log.entries if isinstance(each, Looked)] == [0, 1]
+
+
 def test_a_log_without_end_tells_nothing() -> None:
     with call_log.log_calls() as log:
         for _ in range(1000):
