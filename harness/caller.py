@@ -8,6 +8,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from harness.kvm import call_log
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # linux/prctl.h, personality.h, seccomp.h, filter.h, sched.h, capability.h
 _PR_SET_NAME, _PR_SET_SECCOMP, _PR_SET_TIMERSLACK, _PR_SET_NO_NEW_PRIVS = 15, 22, 29, 38
@@ -21,6 +23,7 @@ _SIGALTSTACK_BYTES = 1 << 16
 
 def on_a_fresh_thread(work: Callable[[], None], name: str = "caller") -> None:
     """Runs it there, waits for its end, and raises what it raised."""
+    call_log.cannot("what the calling thread is")
     raised: list[BaseException] = []
 
     def body() -> None:

@@ -27,8 +27,8 @@ E = TypeVar("E")
 class UnmetError(AssertionError):
     """The kernel did not do what it must; for a program that looks for the same.
 
-    `kind` is a kind of `harness.kvm.call_log.Expected`, `of` the result or the witness that it is
-    about, `value` a number that belongs to the kind, `names` what has changed.
+    `kind` is a kind of `harness.kvm.call_log.Expected`, `of` the result, the witness or the vCPU
+    that it is about, `value` a number that belongs to the kind, `names` what has changed.
     """
 
     def __init__(
@@ -46,6 +46,15 @@ class UnmetError(AssertionError):
             call_log.current.mark()
         self.circumstance, self.kind, self.of = circumstance, kind, of
         self.value, self.names = value, names
+
+
+def unmet_exit(circumstance: str, text: str, result: RunResult, wanted: int) -> UnmetError:
+    """KVM_RUN had to give 0 with the exit of this number, or ANY_EXIT, and with what belongs to it.
+
+    Where the number is right the content is wrong, of which no program is made.
+    """
+    right = result.value == 0 and wanted in (result.exit_reason, call_log.ANY_EXIT)
+    return UnmetError(circumstance, text, "content" if right else "exit", result, value=wanted)
 
 
 def _reason_of_words() -> int:
@@ -74,7 +83,7 @@ def require_exit(result: RunResult, kind: type[E], circumstance: str) -> E:
     __tracebackhide__ = True
     if result.value != 0 or result.rescue or not isinstance(result.exit, kind):
         text = f"KVM_RUN must return 0 with the exit {kind.__name__}, but {result.describe()}"
-        raise UnmetError(circumstance, text, "exit", result, value=exits.reason_of(kind))
+        raise unmet_exit(circumstance, text, result, exits.reason_of(kind))
     return result.exit
 
 
@@ -84,7 +93,7 @@ def require_said(result: RunResult, wanted: Word, circumstance: str) -> exits.Vc
     found = result.exit
     if result.value != 0 or result.rescue or found is None or word_of(found) is not wanted:
         text = f"KVM_RUN must return 0 with the program's {wanted.value}, but {result.describe()}"
-        raise UnmetError(circumstance, text, "exit", result, value=_reason_of_words())
+        raise unmet_exit(circumstance, text, result, _reason_of_words())
     return found
 
 
@@ -93,7 +102,7 @@ def require_left(result: RunResult, circumstance: str) -> None:
     __tracebackhide__ = True
     if result.value != 0 or result.rescue or word_of(result.exit) is not Word.DONE:
         text = f"the program must see the stop word and leave, but {result.describe()}"
-        raise UnmetError(circumstance, text, "exit", result, value=_reason_of_words())
+        raise unmet_exit(circumstance, text, result, _reason_of_words())
 
 
 def require_signal_exit(result: RunResult, circumstance: str) -> None:
@@ -258,7 +267,7 @@ def require_accumulator(guest: Guest, value: int, circumstance: str) -> None:
     if found != value:
         text = f"the destination register must hold {value:#x}, but it holds {found:#x}"
         name = f"regs {guest.architecture.COMPLETION_REGISTERS[0]}"
-        raise UnmetError(circumstance, text, "is", None, value=value, names=(name,))
+        raise UnmetError(circumstance, text, "is", guest.vcpu, value=value, names=(name,))
 
 
 def require_runs_on(guest: Guest, circumstance: str) -> None:

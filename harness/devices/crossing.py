@@ -12,7 +12,7 @@ from harness.kvm import answers, exits
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.speech import Channel
-from harness.require import UnmetError
+from harness.require import unmet_exit
 
 
 class CrossingWindow(Device):
@@ -93,8 +93,7 @@ class CrossingWindow(Device):
                 f"after {moved} of {self.size} bytes KVM_RUN must return 0 with the next piece of "
                 f"the access at {self.address:#x}, but {result.describe()}"
             )
-            reason = exits.reason_of(exits.Mmio)
-            raise UnmetError(circumstance, text, "exit", result, value=reason)
+            raise unmet_exit(circumstance, text, result, exits.reason_of(exits.Mmio))
         self._serve(piece)
 
     def take_the_rest(self, run: Callable[[], RunResult], circumstance: str) -> None:

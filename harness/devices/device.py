@@ -12,7 +12,7 @@ from harness.kvm.call_log import ANY_EXIT
 from harness.kvm.guest import Guest
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
-from harness.require import UnmetError
+from harness.require import UnmetError, unmet_exit
 
 _VALUE, _READS, _WRITES = 0, 1, 2  # the data words that all of the programs share
 
@@ -98,7 +98,7 @@ class Device:
                 f"{self.channel.program}, but {result.describe()}"
             )
             reason = self._reasons.get(what, ANY_EXIT)
-            raise UnmetError(circumstance, text, "exit", result, value=reason)
+            raise unmet_exit(circumstance, text, result, reason)
         self._reasons[what] = result.exit_reason
         return result.exit
 
@@ -150,4 +150,4 @@ class Device:
     def _unmet_word(self, circumstance: str, text: str, index: int, wanted: int) -> NoReturn:
         __tracebackhide__ = True
         name = f"word {at.data_word(index):#x}"
-        raise UnmetError(circumstance, text, "is", None, value=wanted, names=(name,))
+        raise UnmetError(circumstance, text, "is", self.guest.vcpu, value=wanted, names=(name,))

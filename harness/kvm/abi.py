@@ -91,7 +91,7 @@ interrupted: Counter[str] = Counter()
 def ioctl_once_raw(fd: int, name: str, argument: Any = 0) -> int:
     """Issues an ioctl by name, once: the kernel's value, or the negative errno, EINTR too."""
     log = call_log.current
-    before = call_log.content(argument) if log else b""
+    before = call_log.content(name, argument) if log else b""
     value = int(lib.ke_ioctl(fd, IOCTLS[name], ffi.cast("void *", argument)))
     if log:
         log.called(fd, name, argument, before, value)

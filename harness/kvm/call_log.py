@@ -21,13 +21,19 @@ from harness.native import ffi
 
 #: Of kvm_run what userspace may store to: the structure, and the page behind it.
 PAGE_SEEN = 8192
-_MOST_ENTRIES, _MOST_BYTES = 600, 64 << 10
+MOST_ENTRIES, _MOST_BYTES = 600, 64 << 10
+_SLICE = 64
 _READS = ("KVM_GET_", "KVM_CHECK_EXTENSION", "KVM_RUN")
 #: A journal is somebody's file, and of these words C is made.
-_Name = Annotated[str, msgspec.Meta(pattern=r"^(kvm|(vm|vcpu|ram)[0-9]*)?$")]
-_Call = Annotated[str, msgspec.Meta(pattern=r"^KVM_[A-Z0-9_]+$")]
-_Type = Annotated[str, msgspec.Meta(pattern=r"^((struct )?[a-z0-9_]+)?$")]
+_Name = Annotated[str, msgspec.Meta(pattern=r"\A(kvm|(vm|vcpu|ram)[0-9]*)?\Z")]
+_Call = Annotated[str, msgspec.Meta(pattern=r"\AKVM_[A-Z0-9_]+\Z")]
+_Type = Annotated[str, msgspec.Meta(pattern=r"\A((struct )?[a-z0-9_]+)?\Z")]
 _LEFT_OUT = ("struct kvm_cpuid2",)  # long, and nearly always what KVM supports
+#: Their arguments have addresses of this process, or descriptors.
+_OF_THIS_PROCESS = (
+    *("KVM_SET_USER_MEMORY_REGION2", "KVM_CREATE_GUEST_MEMFD", "KVM_IRQFD", "KVM_IOEVENTFD"),
+    *("KVM_CREATE_DEVICE", "KVM_SET_DEVICE_ATTR", "KVM_HAS_DEVICE_ATTR"),
+)
 _READS_AND_CLEARS = "KVM_GET_DIRTY_LOG"
 
 
@@ -133,7 +139,8 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
     `kind`: "errno" of a run (`number`) must be `value`; "exit": it must give 0 and this reason;
     "signal": EINTR and KVM_EXIT_INTR; "same": since a look (`number`) `names` must not change, as
     `Guest.whole` calls them; "is": the one in `names` must be `value`; "word" and an address are
-    32 bits of the guest's memory. `circumstance` begins the sentence. Without `number`: the last.
+    32 bits of the memory of the guest of the vCPU `of`. `circumstance` begins the sentence. Without
+    `number`: the last.
     """
 
     kind: str
@@ -141,6 +148,7 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int | None = None
     value: int = 0
     names: tuple[str, ...] = ()
+    of: _Name = ""
 
 
 class ToldCalls(msgspec.Struct, frozen=True):
@@ -186,14 +194,22 @@ class CallLog:
 
     def _add(self, entry: LogEntry, size: int = 0) -> None:
         self._bytes += size
-        if len(self.entries) >= _MOST_ENTRIES or self._bytes > _MOST_BYTES:
-            self.untold = self.untold or "it asks too much of KVM to be told"
-        else:
+        if len(self.entries) >= MOST_ENTRIES or self._bytes > _MOST_BYTES:
+            self.cannot("it asks too much of KVM to be told")
+        if not self.untold:
             self.entries.append(entry)
+
+    @property
+    def _is_other(self) -> bool:
+        return threading.get_ident() != self._thread
 
     def _new_name(self, kind: str) -> str:
         self._made[kind] = number = self._made.get(kind, 0) + 1
         return kind if number == 1 else f"{kind}{number}"
+
+    def cannot(self, why: str) -> None:
+        """Something is so that no entry says: no program can be made."""
+        self.untold = self.untold or why
 
     def mark(self) -> None:
         """Something was found wrong: what comes now is the test's clearing up."""
@@ -207,6 +223,8 @@ class CallLog:
         """An ioctl is over; `before` is what its argument pointed at when it began."""
         if name.startswith(_READS) and name != _READS_AND_CLEARS:
             return
+        if name in _OF_THIS_PROCESS:
+            self.cannot(f"the call {name}")
         if name == "KVM_CREATE_VM":
             self._names[fd] = "kvm"  # a number that may have been another's before
         of = self._names.setdefault(fd, "kvm")
@@ -230,6 +248,10 @@ class CallLog:
         given = (int(region.slot), int(region.flags), int(region.guest_phys_addr))
         self._add(Region(of, memory, *given, int(region.memory_size)))
 
+    def forget(self, address: int) -> None:
+        """The memory that begins there is gone: what comes to be there is another."""
+        self._memory.pop(address, None)
+
     def _memory_at(self, address: int) -> str:
         if address not in self._memory:
             self._memory[address] = self._new_name("ram")
@@ -243,20 +265,22 @@ class CallLog:
         """KVM_RUN is called. Its number, for `run_ends`."""
         of = self._names.get(fd, "vcpu")
         number, self._runs = self._runs, self._runs + 1
-        now = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
-        stores = _differences(self._pages.get(of, bytes(PAGE_SEEN)), now)
-        elsewhere = threading.get_ident() != self._thread
-        self._add(RunBegins(of, number, times, argument, elsewhere, stores), 16 * len(stores))
         self._in_run += 1
+        if not self.untold:
+            now = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
+            stores = _differences(self._pages.get(of, bytes(PAGE_SEEN)), now)
+            size = sum(_SLICE + len(data) for _, data in stores)
+            self._add(RunBegins(of, number, times, argument, self._is_other, stores), size)
         return number
 
     def run_ends(self, number: int, fd: int, page: Any, result: object) -> None:
         """It is back, with this result."""
         self._in_run -= 1
         self._numbers[id(result)] = weakref.ref(result), number
-        of = self._names.get(fd, "vcpu")
-        self._pages[of] = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
-        self._add(RunEnds(number))
+        if not self.untold:
+            of = self._names.get(fd, "vcpu")
+            self._pages[of] = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
+            self._add(RunEnds(number))
 
     def looked(self, fd: int, seen: object) -> None:
         """The state of a vCPU was read: `seen` is what. Looks in a row are one."""
@@ -267,21 +291,28 @@ class CallLog:
             self._add(last)
         self._numbers[id(seen)] = weakref.ref(seen), last.number
 
+    def name_of(self, fd: int) -> str:
+        """That of a descriptor, or an empty text."""
+        return self._names.get(fd, "")
+
     def number_of(self, thing: object) -> int | None:
         """That of a run by its result, or of a look by what was seen."""
         known, number = self._numbers.get(id(thing), (None, None))
         return number if known and known() is thing else None
 
     def sent(self, signo: int, *, here: bool) -> None:
-        """A signal was sent; some in a row count once."""
+        """A signal is sent; some in a row count once. One that comes behind the run is none."""
         entry = Sent(signo, here)
-        if here or not self.entries or self.entries[-1] != entry:
+        if here and self._is_other:
+            self.cannot("a signal to another thread than the test's")
+        elif here or (self._in_run and self.entries and self.entries[-1] != entry):
             self._add(entry)
 
     def blocks(self, signo: int, *, on: bool) -> None:
         """This thread blocks a signal, or no more."""
-        if threading.get_ident() == self._thread:
-            self._add(Blocking(signo, on))
+        if self._is_other:
+            self.cannot("a signal that another thread than the test's blocks")
+        self._add(Blocking(signo, on))
 
     def handles(self, signo: int, flags: int) -> None:
         """A handler was installed."""
@@ -297,19 +328,32 @@ def _differences(before: bytes, now: bytes) -> tuple[tuple[int, bytes], ...]:
     """Where the two differ, and what is there now, in runs of bytes."""
     if before == now:
         return ()
+    places = [
+        at
+        for begin in range(0, len(now), _SLICE)
+        if before[begin : begin + _SLICE] != now[begin : begin + _SLICE]
+        for at in range(begin, min(begin + _SLICE, len(now)))
+        if before[at] != now[at]
+    ]
     found: list[tuple[int, bytearray]] = []
-    for at, (old, new) in enumerate(zip(before, now, strict=True)):
-        if old != new:
-            if found and found[-1][0] + len(found[-1][1]) == at:
-                found[-1][1].append(new)
-            else:
-                found.append((at, bytearray((new,))))
+    for at in places:
+        if found and found[-1][0] + len(found[-1][1]) == at:
+            found[-1][1].append(now[at])
+        else:
+            found.append((at, bytearray((now[at],))))
     return tuple((at, bytes(data)) for at, data in found)
 
 
-def content(argument: Any) -> bytes:
-    """What an ioctl's argument points at."""
-    if isinstance(argument, int) or argument == ffi.NULL:
+def cannot(why: str) -> None:
+    """If a log is open: something is so that no entry says."""
+    if current:
+        current.cannot(why)
+
+
+def content(name: str, argument: Any) -> bytes:
+    """What the argument of such an ioctl points at, where the log wants it."""
+    reads = name.startswith(_READS) and name != _READS_AND_CLEARS
+    if reads or isinstance(argument, int) or argument == ffi.NULL:
         return b""
     try:
         return bytes(ffi.buffer(argument))

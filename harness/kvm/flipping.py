@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from harness.kvm import call_log
 from harness.kvm.vcpu import Vcpu
 from harness.lasting_thread import LastingThread
 from harness.native import ffi, lib
@@ -17,6 +18,7 @@ class Flipping:
         self._over = ffi.new("uint32_t *")
         page = ffi.cast("uint8_t *", vcpu.run_page)
         byte = page + ffi.offsetof("struct kvm_run", "immediate_exit")
+        call_log.cannot("a byte that another thread flips")
         self._thread = LastingThread(lambda: lib.ke_flip(byte, self._over), "flipper")
 
     def _stop(self) -> None:

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.closing import Closing
+from harness.kvm import call_log
 from harness.kvm.arch import word_of
 from harness.kvm.guest import Guest, create
 from harness.kvm.run import returns_for_nothing
@@ -78,6 +79,7 @@ class GuestProcess(Closing):
 
     def __init__(self, mode: str, kicked_by: int = 0, kind: str = RUNS) -> None:
         self._kicked_by = int(kicked_by)
+        call_log.cannot("another process")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.kvm.guest_process", mode, str(self._kicked_by), kind],
             stdin=subprocess.PIPE,

@@ -74,6 +74,8 @@ class Memory:
     def close(self) -> None:
         """Unmaps; a second call does nothing."""
         if self._view is not None:
+            if call_log.current:
+                call_log.current.forget(int(ffi.cast("uintptr_t", self._view)))
             ffi.release(self._view)
             self._view = None
             self._map.close()

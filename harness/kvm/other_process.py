@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 
+from harness.kvm import call_log
 from harness.kvm.vcpu import Vcpu
 from harness.native import lib
 
@@ -25,6 +26,7 @@ def run_raw_in_child(vcpu: Vcpu) -> int:
     runs in it, for this process has threads, whose locks a child would find locked for ever. It is
     killed if it takes longer than the run may; then `NoAnswerError` is raised. OSError: no fork.
     """
+    call_log.cannot("another process")
     reader, writer = os.pipe()
     try:
         try:

@@ -12,6 +12,7 @@ import signal
 import threading
 from types import TracebackType
 
+from harness.kvm import call_log
 from harness.kvm.signals import send
 from harness.native import ffi, lib
 
@@ -27,6 +28,7 @@ class BlockedAll:
         self._before = 0
 
     def __enter__(self) -> BlockedAll:
+        call_log.cannot("a thread that blocks every signal")
         self._before = _block_exactly(sum(1 << (number - 1) for number in NUMBERS))
         return self
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from harness.kvm import abi, arch
+from harness.kvm import abi, arch, call_log
 from harness.kvm.guest import Guest
 from harness.kvm.run import NS, RunResult
 from harness.kvm.signals import CountingHandler, send
@@ -108,6 +108,8 @@ class Running:
         self.mask_after: set[int] = set()
         self.pending: set[int] = set()
         self._blocked = set(blocked)
+        if self._blocked:
+            call_log.cannot("a thread of its own that blocks signals")
         self._error: BaseException | None = None
         self._kicked = False
         self._tid = _NOBODY

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
+from harness.kvm import call_log
 from harness.kvm.run import NS
 from harness.kvm.signals import ThreadTimer, send
 from harness.native import lib
@@ -55,6 +56,7 @@ def _thread(signo: int) -> Sender:
 def _process(signo: int) -> Sender:
     @contextmanager
     def to(_: int) -> Iterator[Send]:
+        call_log.cannot("a signal to the process")
         yield lambda: os.kill(os.getpid(), signo)
 
     return Sender(signo, to)
@@ -63,6 +65,7 @@ def _process(signo: int) -> Sender:
 def _queued(signo: int, *, to_thread: bool) -> Sender:
     @contextmanager
     def to(tid: int) -> Iterator[Send]:
+        call_log.cannot("a signal that is queued")
         target = tid if to_thread else 0
         yield lambda: _checked(lib.ke_sigqueue(target, signo), "rt_sigqueueinfo")
 
@@ -86,6 +89,8 @@ def _timer(signo: int, *, of_thread: bool) -> Sender:
 def _alarm() -> Sender:
     @contextmanager
     def to(_: int) -> Iterator[Send]:
+        call_log.cannot("the signal of a timer")
+
         def arm() -> None:
             signal.setitimer(signal.ITIMER_REAL, _SOON_NS / NS)
 
@@ -102,6 +107,7 @@ def _child(sent: int, signo: int) -> Sender:
 
     @contextmanager
     def to(_: int) -> Iterator[Send]:
+        call_log.cannot("another process")
         reader, writer = os.pipe()
         child = int(lib.ke_child_at(reader, writer, sent))
         os.close(reader)

@@ -54,6 +54,7 @@ class CountingHandler:
 
     def sets_immediate_exit(self, guest: Guest) -> None:
         """From now on the handler sets this guest's byte, as api.rst describes the kick."""
+        call_log.cannot("a handler that sets the byte")
         lib.ke_handler_target(self.signo, ffi.addressof(guest.vcpu.run_page, "immediate_exit"))
 
 
@@ -70,6 +71,7 @@ class ThreadTimer:
         self._handle = -1
 
     def __enter__(self) -> ThreadTimer:
+        call_log.cannot("the signal of a timer")
         handle = lib.ke_timer_start(*self._arguments)
         if handle < 0:
             raise OSError(-handle, f"timer_create: {os.strerror(-handle)}")
@@ -124,6 +126,7 @@ class Blocked:
 
     def let_go(self) -> None:
         """Unblocks the signals now: what is pending is delivered before this returns."""
+        call_log.cannot("a signal that is let go")
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def take(self, signo: int) -> int:
@@ -146,6 +149,7 @@ class Disposition:
         self._ignored = ignored
 
     def __enter__(self) -> Disposition:
+        call_log.cannot("a signal that is ignored, or left at its default")
         error = lib.ke_disposition_set(self.signo, self._ignored)
         if error:
             raise OSError(-error, f"sigaction of signal {self.signo}: {os.strerror(-error)}")
@@ -177,9 +181,9 @@ def send(tid: int, signo: int) -> None:
 
     Raises OSError when it is gone (ProcessLookupError), and when the signal cannot be queued.
     """
-    error = lib.ke_tgkill(tid, signo)
     if call_log.current:
         call_log.current.sent(signo, here=tid == threading.get_native_id())
+    error = lib.ke_tgkill(tid, signo)
     if error == -errno.EAGAIN:
         raise OSError(
             errno.EAGAIN,

@@ -7,6 +7,7 @@ import errno
 import os
 
 from harness.closing import Closing
+from harness.kvm import call_log
 from harness.kvm.memory import Memory
 from harness.native import ffi, lib
 
@@ -28,6 +29,7 @@ class Userfault(Closing):
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        call_log.cannot("memory behind a userfaultfd")
         self.fd = int(lib.ke_userfault_open())
         if -self.fd in _UNAVAILABLE:
             raise UserfaultUnavailableError(f"userfaultfd(): {os.strerror(-self.fd)}")

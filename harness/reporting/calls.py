@@ -37,8 +37,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     log, error = item.stash.get(_LOG, None), call.excinfo.value if call.excinfo else None
     if log and call.when == "call" and isinstance(error, UnmetError) and not log.untold:
         _told.add(property_of(item, "claim"))
-        number, names = log.number_of(error.of), tuple(error.names)
-        expected = Expected(error.kind, error.circumstance, number, error.value, names)
+        expected = Expected(
+            error.kind,
+            error.circumstance,
+            log.number_of(error.of),
+            error.value,
+            tuple(error.names),
+            log.name_of(getattr(error.of, "fd", -1)),
+        )
         told = ToldCalls(log.marked(), expected).as_json().decode()
         report.__dict__[CALLS] = told
     return report

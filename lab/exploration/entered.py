@@ -21,7 +21,7 @@ from types import TracebackType
 from lab.emulation import arch
 
 _FOLDER = Path("/sys/kernel/tracing")
-_SEEN = re.compile(rb": (\w+)[\w.]*(?: \[\w+\])? <-")
+_SEEN = re.compile(rb": ([\w.]+)(?: \[\w+\])? <-")
 _LOOK_S = 0.2
 
 
@@ -83,15 +83,16 @@ class Entered:
 
     def _take(self) -> None:
         """Those that were entered since, and from now on they are traced no more."""
-        found: set[str] = set()
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._pipe, 1 << 20):
-                found |= {each.decode() for each in _SEEN.findall(data)}
-        new = found & self.every - self.seen
-        if new:
+                new = {each.decode() for each in _SEEN.findall(data)} & self.every - self.seen
+                self.seen |= new
+                self._trace_no_more(new)
+
+    def _trace_no_more(self, names: set[str]) -> None:
+        if names:
             with contextlib.suppress(OSError), (_FOLDER / "set_ftrace_notrace").open("a") as file:
-                file.write("\n".join(sorted(new)) + "\n")
-            self.seen |= new
+                file.write("\n".join(sorted(names)) + "\n")
 
     def counts(self) -> dict[str, int]:
         """1 for each that was entered, 0 for the others."""

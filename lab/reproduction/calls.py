@@ -14,6 +14,7 @@ import msgspec
 
 from guest_blobs import memory_map as at
 from harness.kvm.call_log import (
+    MOST_ENTRIES,
     Blocking,
     ByteSet,
     Expected,
@@ -34,16 +35,17 @@ from lab.reproduction.literals import argument, octets, progression
 from lab.reproduction.skeleton import blocks, head, header, needed
 
 _OF_RUNS = ("errno", "exit", "signal")
+_KINDS = (*_OF_RUNS, "same", "is")
 _NAMES = ("of", "made", "memory")
 _WORD = 8
 _MOST_CHECKS = 8
+_REFUSED = ("KVM_SET_SIGNAL_MASK", "KVM_GET_DIRTY_LOG")
 _WORD_NAME = re.compile(r"word 0x[0-9a-f]{1,8}")
 _PAGE_FIELDS = {0: "request_interrupt_window", 1: "immediate_exit"}
 _MAIN = """\
 int main(void)
 {{
-	signal(SIGALRM, too_long);
-	alarm(60);
+	watch();
 	kvm = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
 {lines}
 	puts("KVM did what it must.");
@@ -59,10 +61,14 @@ def write(
 
     Raises `UntoldError` for what no C is known of.
     """
-    entries = _of_what_runs(told.entries)
+    if told.expected.kind not in _KINDS:
+        raise UntoldError("a look at what passed between guest and userspace")
+    if len(told.entries) > MOST_ENTRIES:
+        raise UntoldError(f"more than {MOST_ENTRIES} calls")
+    entries, expected = _of_what_runs(told.entries, told.expected)
     if not any(isinstance(each, RunBegins) for each in entries):
         raise UntoldError("a test without a KVM_RUN")
-    program = _Program(told.expected, _look_of(told.expected, entries), mode)
+    program = _Program(expected, _look_of(expected, entries), mode)
     for place, each in enumerate(entries):
         program.tell(each, entries[place + 1 :])
         if program.over:
@@ -83,7 +89,9 @@ def write(
     )
 
 
-def _of_what_runs(entries: Sequence[LogEntry]) -> list[LogEntry]:
+def _of_what_runs(
+    entries: Sequence[LogEntry], expected: Expected
+) -> tuple[list[LogEntry], Expected]:
     """Without the VMs that only were there."""
     vm_of = {
         each.made: each.of
@@ -99,10 +107,10 @@ def _of_what_runs(entries: Sequence[LogEntry]) -> list[LogEntry]:
         of = getattr(each, "of", "kvm")
         return of == "kvm" or of in used or vm_of.get(of) in used
 
-    return _named_anew([each for each in entries if counts(each)])
+    return _named_anew([each for each in entries if counts(each)], expected)
 
 
-def _named_anew(entries: Sequence[LogEntry]) -> list[LogEntry]:
+def _named_anew(entries: Sequence[LogEntry], expected: Expected) -> tuple[list[LogEntry], Expected]:
     """VMs, vCPUs and memory numbered as they are left: the first has no number."""
     new: dict[str, str] = {}
     made: dict[str, int] = {}
@@ -114,13 +122,14 @@ def _named_anew(entries: Sequence[LogEntry]) -> list[LogEntry]:
             new[old] = kind if made[kind] == 1 else f"{kind}{made[kind]}"
         return new.get(old, old)
 
-    return [
+    made_anew = [
         msgspec.structs.replace(
             each,
             **{key: name(getattr(each, key)) for key in _NAMES if hasattr(each, key)},
         )
         for each in entries
     ]
+    return made_anew, msgspec.structs.replace(expected, of=new.get(expected.of, ""))
 
 
 def _look_of(expected: Expected, entries: Sequence[LogEntry]) -> int | None:
@@ -145,6 +154,8 @@ class _Program:
     _lines: list[str] = field(default_factory=list)
     _descriptors: list[str] = field(default_factory=list)
     _memory: dict[str, int] = field(default_factory=dict)
+    _vm_of: dict[str, str] = field(default_factory=dict)
+    _memory_of: dict[str, str] = field(default_factory=dict)
     _under_way: RunBegins | None = None
     _disturbed: bool = False
     _elsewhere: bool = False
@@ -158,7 +169,9 @@ class _Program:
         return "\n".join(f"\t{each}" if each else "" for each in self._lines)
 
     def variables(self) -> list[str]:
-        """Declarations of all descriptors, mappings and pieces of memory."""
+        """Declarations of all descriptors, mappings and pieces of memory. Raises `UntoldError`."""
+        if not self._memory:
+            raise UntoldError("a guest without memory")
         pages = [f"*{_page(each)}" for each in self._descriptors if each.startswith("vcpu")]
         memory = [f"*{each}" for each in self._memory]
         return [
@@ -185,7 +198,10 @@ class _Program:
             self._signal(entry)
 
     def _ioctl(self, entry: Ioctl) -> None:
+        if self._under_way and entry.of != self._under_way.of:
+            self._disturb()
         if entry.made:
+            self._vm_of[entry.made] = entry.of
             self._descriptors.append(entry.made)
             call = f'must(ioctl({entry.of}, {entry.name}, {entry.number}), "{entry.name}")'
             self._say(f"{entry.made} = {call};")
@@ -193,7 +209,9 @@ class _Program:
                 self._say(f"{_page(entry.made)} = map_run({entry.made});")
             return
         special = here().SPECIAL_CALLS.get(entry.name)
-        if special:
+        if entry.value < 0 and (special or entry.name in _REFUSED):
+            self._say(f"/* {entry.name}, which was refused, has changed nothing */")
+        elif special:
             self._say(special[0].format(of=entry.of), special[1])
         elif entry.name == "KVM_SET_SIGNAL_MASK":
             bits = int.from_bytes(entry.data[4:], sys.byteorder)
@@ -223,6 +241,7 @@ class _Program:
     def _region(self, entry: Region) -> None:
         if entry.memory not in self._memory:
             self._memory[entry.memory] = entry.size
+            self._memory_of.setdefault(entry.of, entry.memory)
             self._say(f"{entry.memory} = new_memory({entry.size:#x});")
         numbers = f"{entry.slot}, {entry.flags:#x}, {entry.address:#x}, {entry.size:#x}"
         self._say(f"region({entry.of}, {numbers}, {entry.memory});")
@@ -271,11 +290,12 @@ class _Program:
         else:
             self._say(f"enter({shape});")
 
-    def _first_memory(self) -> str:
-        """That of the guest, which has its words at its beginning."""
-        if not self._memory:
+    def _memory_of_guest(self, vcpu: str) -> str:
+        """That of a vCPU's VM, which has the guest's words at its beginning."""
+        memory = self._memory_of.get(self._vm_of.get(vcpu, ""))
+        if memory is None:
             raise UntoldError("a guest without memory")
-        return next(iter(self._memory))
+        return memory
 
     def _page_stores(self, page: str, place: int, data: bytes) -> None:
         while data and place in _PAGE_FIELDS:
@@ -290,7 +310,7 @@ class _Program:
         """Something comes while a run is under way: the guest runs by then."""
         if self._under_way and not self._disturbed:
             self._disturbed = True
-            self._say(f"let_it_run({self._first_memory()});", "turns")
+            self._say(f"let_it_run({self._memory_of_guest(self._under_way.of)});", "turns")
 
     def _ends(self, entry: RunEnds) -> None:
         if self._under_way is None:
@@ -312,18 +332,19 @@ class _Program:
         if self.expected.kind != "same" or entry.number != self.look:
             return
         for name in self.expected.names:
-            read = self._reading(name, entry.of)
-            if read and len(self._checks) < _MOST_CHECKS:
+            if len(self._checks) >= _MOST_CHECKS:
+                break
+            if read := self._reading(name, entry.of):
                 place = len(self._checks)
                 self._say(f"before[{place}] = {read};", "same")
                 self._checks.append(f'stays("{_c_text(name)}", before[{place}], {read});')
 
     def _reading(self, name: str, vcpu: str) -> str:
         if name == "heartbeat":
-            return f"*(volatile uint32_t *)({self._first_memory()} + HEARTBEAT)"
+            return f"*(volatile uint32_t *)({self._memory_of_guest(vcpu)} + HEARTBEAT)"
         if _WORD_NAME.fullmatch(name):
             word = name.removeprefix("word ")
-            return f"*(volatile uint32_t *)({self._first_memory()} + {word})"
+            return f"*(volatile uint32_t *)({self._memory_of_guest(vcpu)} + {word})"
         read, block = here().reading(name, vcpu)
         self.blocks |= {block} - {""}
         return read
@@ -348,8 +369,10 @@ class _Program:
         """What was expected at last. Raises `UntoldError` where nothing of it can be read."""
         if self.over:
             return
+        if self._under_way:
+            raise UntoldError("a run that was still under way")
         if self.expected.kind == "is":
-            vcpu = next((each for each in self._descriptors if each.startswith("vcpu")), "")
+            vcpu = self.expected.of
             for name in self.expected.names:
                 if read := self._reading(name, vcpu):
                     self._say(f'is("{_c_text(name)}", {self.expected.value:#x}, {read});', "is")

@@ -26,6 +26,9 @@ def argument(kind: str, data: bytes) -> str:
     if told.kind != "struct":
         raise UntoldError(f"the argument {kind}")
     covered, size = bytearray(len(data)), int(ffi.sizeof(told))
+    ends_open = told.fields and told.fields[-1][1].type.kind == "array"
+    if len(data) < size or (len(data) > size and not ends_open):
+        raise UntoldError(f"{len(data)} bytes of {kind}")
     head = "{" + ", ".join(_fields(told, data[:size], 0, covered)) + "}"
     text = f"&({kind}){head}"
     if len(data) > size:  # an array without a length at its end
@@ -46,7 +49,7 @@ def _fields(told: Any, data: bytes, at: int, covered: bytearray) -> Iterator[str
         begin = at + field.offset
         value = _value(field.type, data, begin, covered)
         if value:
-            yield f".{name} = {value}" if name else value
+            yield f".{name} = {value}" if name else value[1:-1]
 
 
 def _value(told: Any, data: bytes, at: int, covered: bytearray) -> str:
@@ -56,8 +59,9 @@ def _value(told: Any, data: bytes, at: int, covered: bytearray) -> str:
     if not any(raw):
         return ""
     if told.kind == "union":  # by its largest member, which has all
-        _, member = max(told.fields, key=lambda each: ffi.sizeof(each[1].type))
-        return _value(member.type, data, at + member.offset, covered)
+        name, member = max(told.fields, key=lambda each: ffi.sizeof(each[1].type))
+        value = _value(member.type, data, at + member.offset, covered)
+        return f"{{.{name} = {value}}}" if name and value else value
     if told.kind == "struct":
         return "{" + ", ".join(_fields(told, data, at, covered)) + "}"
     if told.kind == "array":

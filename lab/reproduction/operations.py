@@ -155,7 +155,7 @@ def _wrong_argument(tell: Telling, given: Arguments) -> None:
     tell.doing(f"{tell.where()}, with an argument")
     tell.say(
         f"run->immediate_exit = {given['byte']};",
-        f"if (ioctl(vcpu, KVM_RUN, {given['argument']:#x}ul) != -1 || errno != EINVAL)",
+        f"if (kvm_run(vcpu, {given['argument']:#x}ul) != EINVAL)",
         '\twrong("%s, KVM_RUN must return -1 with EINVAL", doing);',
         "run->immediate_exit = 0;",
     )

@@ -15,8 +15,7 @@ _MAIN = """\
 int main(void)
 {{
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	signal(SIGALRM, too_long);
-	alarm(60);
+	watch();
 	set_up();
 
 {sequence}

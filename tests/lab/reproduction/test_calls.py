@@ -9,14 +9,19 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harness.caller import on_a_fresh_thread
 from harness.host import obstacles
 from harness.kvm import call_log
 from harness.kvm.call_log import Expected, Ioctl, Looked, Region, RunBegins, RunEnds, Sent, Stored
 from harness.kvm.guest import create
+from harness.kvm.raw_mask import BlockedAll
+from harness.kvm.signals import Blocked, Disposition, ThreadTimer
 from harness.kvm.system import System
 from harness.native import ffi
 from harness.require import UnmetError, require_errno
@@ -82,6 +87,45 @@ def test_what_cannot_be_told(kind: str, data: bytes) -> None:
         argument(kind, data)
 
 
+def test_a_member_of_a_union_is_named() -> None:
+    entry = ffi.new("struct kvm_irq_routing_entry *", {"gsi": 5, "type": 2})
+    entry.u.msi.address_lo = 0xFEE00000
+    text = argument("struct kvm_irq_routing_entry", bytes(ffi.buffer(entry)))
+    assert ".u = {." in text
+
+
+@pytest.mark.parametrize("length", [8, 1000])
+def test_a_content_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(UntoldError, match="bytes of struct kvm_regs"):
+        argument("struct kvm_regs", bytes(length))
+
+
+def test_what_was_refused_is_not_done() -> None:
+    mask = Ioctl("vcpu", "KVM_SET_SIGNAL_MASK", -22, "struct kvm_signal_mask", b"\1" * 12)
+    text = told([*VM, mask, *RUN])
+    assert "set_mask(" not in text
+    assert "KVM_SET_SIGNAL_MASK, which was refused" in text
+
+
+def test_a_word_is_that_of_the_guest_that_it_is_about() -> None:
+    second = [
+        Ioctl("kvm", "KVM_CREATE_VM", 7, made="vm2"),
+        Region("vm2", "ram2", size=0x80000),
+        Ioctl("vm2", "KVM_CREATE_VCPU", 8, made="vcpu2"),
+        RunBegins("vcpu2", 1),
+        RunEnds(1),
+    ]
+    wanted = Expected("is", "At the end", value=7, names=("word 0x1020",), of="vcpu2")
+    text = told([*VM, *RUN, *second], wanted)
+    assert 'is("word 0x1020", 0x7, *(volatile uint32_t *)(ram2 + 0x1020));' in text
+
+
+def test_a_call_while_the_guest_runs_comes_once_it_does() -> None:
+    message = Ioctl("vm", "KVM_SIGNAL_MSI", 1, "struct kvm_msi", bytes(32))
+    text = told([*VM, RunBegins("vcpu", 0), message, RunEnds(0)])
+    assert text.index("let_it_run(ram);") < text.index("KVM_SIGNAL_MSI, &")
+
+
 def test_words_that_go_up_evenly_are_a_loop() -> None:
     steady = b"".join((0x83 + 0x200000 * word).to_bytes(8, sys.byteorder) for word in range(512))
     assert progression(steady) == (0x83, 0x200000)
@@ -100,7 +144,7 @@ def test_code_stands_beside_its_bytes() -> None:
 def test_what_can_be_read_of_a_vcpu() -> None:
     assert reading("fpu fpr.0.12", "vcpu")[0].endswith("kvm_fpu, fpr[0][12])")
     assert reading("msr 0x10", "vcpu2") == ("get_msr(vcpu2, 0x10)", "msr")
-    assert "regs[0x83]" in reading("lapic 0x80", "vcpu")[0]
+    assert reading("lapic 0x80", "vcpu") == ("apic_register(vcpu, 0x80)", "apic")
     for unknown in ("statistic exits", "regs rax; evil()", "msr 1", "chip 0.1"):
         assert reading(unknown, "vcpu") == ("", "")
 
@@ -137,7 +181,9 @@ def test_a_signal_comes_once_the_guest_runs() -> None:
         ([*VM, Stored("ram2", 0, b"\1"), *RUN], EINTR, "memory that is not the guest's"),
         ([*VM, RunBegins("vcpu", 0), RunBegins("vcpu", 1)], EINTR, "run at once"),
         ([*VM, Looked("vcpu", 0), *RUN], Expected("same", "x", 0, names=("chip 0",)), "chip 0"),
-        ([*VM, *RUN], Expected("mask", "x"), "mask"),
+        ([*VM, *RUN], Expected("content", "x"), "what passed between"),
+        ([*VM, RunBegins("vcpu", 0), Sent(40)], Expected("is", "x"), "still under way"),
+        ([*VM, *RUN] * 500, EINTR, "more than 600"),
     ],
 )
 def test_what_no_program_is_made_of(
@@ -207,6 +253,42 @@ def test_looks_in_a_row_are_one() -> None:
     assert numbers == [0, 0, 1]
     assert log.number_of(object()) is None
     assert [each.number for each in log.entries if isinstance(each, Looked)] == [0, 1]
+
+
+@needs_kvm
+def test_memory_at_the_place_of_another_has_a_name_of_its_own() -> None:
+    with call_log.log_calls() as log, System() as system:
+        for _ in range(3):
+            with create(system) as guest:
+                guest.load("heartbeat", guest.architecture.MODES[-1])
+    assert {each.memory for each in log.entries if isinstance(each, Region)} == {
+        "ram",
+        "ram2",
+        "ram3",
+    }
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda: ThreadTimer(40, 0, 1_000_000_000).__enter__().__exit__(None, None, None),
+        lambda: Disposition(40, ignored=True).__enter__().__exit__(None, None, None),
+        lambda: BlockedAll().__enter__().__exit__(None, None, None),
+        lambda: on_a_fresh_thread(lambda: None),
+    ],
+)
+def test_what_no_entry_says_makes_no_program(do: Callable[[], object]) -> None:
+    with call_log.log_calls() as log:
+        do()
+    assert log.untold
+
+
+def test_a_signal_that_another_thread_blocks_makes_no_program() -> None:
+    with call_log.log_calls() as log:
+        thread = threading.Thread(target=lambda: Blocked(40).__enter__())
+        thread.start()
+        thread.join()
+    assert "another thread" in log.untold
 
 
 def test_a_log_without_end_tells_nothing() -> None:

@@ -32,9 +32,7 @@ def reading(name: str, vcpu: str) -> tuple[str, str]:
         return f"get_msr({vcpu}, {rest})", "msr"
     if kind == "lapic" and _ADDRESS.fullmatch(rest):
         first = int(rest, 16)
-        parts = (f"(uint64_t)now.regs[{first + n:#x}] << {8 * n}" for n in range(1, 4))
-        field = " | ".join((f"regs[{first:#x}]", *parts))
-        return f"FIELD({vcpu}, KVM_GET_LAPIC, kvm_lapic_state, {field})", "field"
+        return f"apic_register({vcpu}, {first:#x})", "apic"
     if name == "mp_state":
         return f"FIELD({vcpu}, KVM_GET_MP_STATE, kvm_mp_state, mp_state)", "field"
     if kind not in _STRUCTS or not _PATH.fullmatch(rest):
