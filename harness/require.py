@@ -24,6 +24,10 @@ from harness.ways import BYTE, SIGNAL, WayOut, byte
 E = TypeVar("E")
 
 
+#: The kind of what no program is made of: an exit with the right number and the wrong content.
+CONTENT = "content"
+
+
 class UnmetError(AssertionError):
     """The kernel did not do what it must; for a program that looks for the same.
 
@@ -54,7 +58,7 @@ def unmet_exit(circumstance: str, text: str, result: RunResult, wanted: int) -> 
     Where the number is right the content is wrong, of which no program is made.
     """
     right = result.value == 0 and wanted in (result.exit_reason, call_log.ANY_EXIT)
-    return UnmetError(circumstance, text, "content" if right else "exit", result, value=wanted)
+    return UnmetError(circumstance, text, CONTENT if right else "exit", result, value=wanted)
 
 
 def _reason_of_words() -> int:
