@@ -29,6 +29,7 @@ _Name = Annotated[str, msgspec.Meta(pattern=r"\A(kvm|(vm|vcpu|ram)[0-9]*)?\Z")]
 _Call = Annotated[str, msgspec.Meta(pattern=r"\AKVM_[A-Z0-9_]+\Z")]
 _Type = Annotated[str, msgspec.Meta(pattern=r"\A((struct )?[a-z0-9_]+)?\Z")]
 _LEFT_OUT = ("struct kvm_cpuid2",)  # long, and nearly always what KVM supports
+_usual: dict[str, bytes] = {}  # what was given first, as every guest gets it
 #: Their arguments have addresses of this process, or descriptors.
 _OF_THIS_PROCESS = (
     *("KVM_SET_USER_MEMORY_REGION2", "KVM_CREATE_GUEST_MEMFD", "KVM_IRQFD", "KVM_IOEVENTFD"),
@@ -240,6 +241,8 @@ class CallLog:
         elif argument != ffi.NULL:
             kind = ffi.typeof(argument).cname.removesuffix(" *")
         if kind in _LEFT_OUT:
+            if before != _usual.setdefault(kind, before):
+                self.cannot("a guest that is offered other than what KVM supports")
             before = b""
         self._add(Ioctl(of, name, value, kind, before, number, made), len(before))
 

@@ -94,10 +94,12 @@ def _fewer_steps(done: Done) -> Iterator[Done]:
 
 
 def _simpler_arguments(done: Done) -> Iterator[Done]:
-    """Each argument as the first of its values, or 0."""
+    """Each argument as the first of its values, or the second, or 0."""
     for name, domain in operations()[done.operation].arguments.items():
         if isinstance(domain, AnyScript):
             continue
-        simplest = domain.values[0] if isinstance(domain, OneOf) else 0
-        if done.arguments.get(name) != simplest:
-            yield replace(done, arguments={**done.arguments, name: simplest})
+        simple = list(dict.fromkeys(domain.values))[:2] if isinstance(domain, OneOf) else [0]
+        for value in simple:
+            if done.arguments.get(name) == value:
+                break
+            yield replace(done, arguments={**done.arguments, name: value})
