@@ -65,7 +65,7 @@ def _early(tell: Telling, entry: Circumstances, how: str, given: Arguments) -> N
         pending = tell.model.pending
         look = given["look"] != NOTHING and not pending and not moves_events
         if look:
-            tell.say("whole_state(1);", needs=("state",))
+            tell.look(first=True)
         elif not pending:
             tell.say("save_registers();", needs=("registers",))
         left = given["times"] - number
@@ -80,7 +80,7 @@ def _early(tell: Telling, entry: Circumstances, how: str, given: Arguments) -> N
             tell.run(entry, how, given["answer"], refuse=given["refuse"])
             number += 1
         if look:
-            tell.say("whole_state(0);")
+            tell.look(first=False)
         elif not pending:
             tell.say("same_registers();", needs=("same",))
 

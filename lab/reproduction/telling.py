@@ -24,9 +24,9 @@ from lab.reproduction.arch import UntoldError, here
 class Telling:
     """A sequence is told operation by operation; `scripts` are those of the guest, in order."""
 
-    def __init__(self, *, tables: bool = False, vcpus: int = 1) -> None:
+    def __init__(self, *, tables: bool = False, vcpus: int = 1, changed: str = "") -> None:
         """With `tables` the guest takes exceptions, interrupts and NMIs. Its VM begins with so
-        many vCPUs."""
+        many vCPUs. `changed` is the sentence that says what changed."""
         program = sequences_arch.current()
         first = (Step("end"),)
         self.model = ModelVcpu(program.STEPS, first, state=program.first_state())
@@ -34,6 +34,8 @@ class Telling:
         self.blocks: set[str] = set()
         self.vcpus = self._first_vcpus = vcpus
         self._lines: list[str] = []
+        more = (each for word, each in here().MORE_LOOKS.items() if word in changed)
+        self._looks = {"whole_state": "state", **{each: each for each in more}}
         self._log, self._results = here().LOG, here().results(tables=tables)
         self._stores = program.stores
         #: Events that the guest must have taken, by kind.
@@ -48,6 +50,11 @@ class Telling:
         """Lines of the program, and the blocks of the skeleton that they call."""
         self._lines += lines
         self.blocks |= set(needs)
+
+    def look(self, *, first: bool) -> None:
+        """All state is kept in mind, or compared; and what else was seen to change."""
+        for call, block in self._looks.items():
+            self.say(f"{call}({int(first)});", needs=(block,))
 
     def begin(self, number: int, name: str, words: str) -> None:
         """An operation: what goes wrong from here on is told as `doing` says."""

@@ -28,6 +28,10 @@ class ToldArchitecture(Protocol):
     COUNTED: Mapping[str, str]
     """The kinds of events of the model, and the constant in C that says where the guest counts."""
 
+    MORE_LOOKS: Mapping[str, str]
+    """Blocks that look at more than most programs need, each a function of one argument: by the
+    word in a sentence that says that something of it changed."""
+
     SPECIAL_CALLS: Mapping[str, tuple[str, str]]
     """Calls of which the arguments are not told as they are: C by their names, and its block."""
 

@@ -22,6 +22,7 @@ from lab.reproduction.telling import Telling
 __all__ = [
     "COUNTED",
     "LOG",
+    "MORE_LOOKS",
     "SPECIAL_CALLS",
     "assembly",
     "constants",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 COUNTED: Mapping[str, str] = {"interrupts": "TICKS", "NMIs": "NMIS"}
+MORE_LOOKS: Mapping[str, str] = {"msr 0x": "msrs", "lapic 0x": "apic", "xsave ": "xsave"}
 SPECIAL_CALLS: Mapping[str, tuple[str, str]] = {
     "KVM_SET_CPUID2": ("give_cpuid({of});", "cpuid"),
     "KVM_X86_SET_MSR_FILTER": ("filter_msr({of});", "filter"),
