@@ -25,7 +25,7 @@ _SEEN = re.compile(rb": ([\w.]+)(?: \[\w+\])? <-")
 _LOOK_S = 0.2
 
 
-class NoTracerError(Exception):
+class NotTracedError(Exception):
     """This kernel does not say which of its functions are entered; the text says why."""
 
 
@@ -40,7 +40,7 @@ class Entered:
         self._reader = threading.Thread(target=self._read, name="entered", daemon=True)
 
     def __enter__(self) -> Entered:
-        """Raises `NoTracerError`."""
+        """Raises `NotTracedError`."""
         if not (_FOLDER / "current_tracer").exists():
             subprocess.run(["mount", "-t", "tracefs", "tracefs", _FOLDER], check=False)
         names = [each.replace("-", "_") for each in arch.here().modules]
@@ -51,14 +51,14 @@ class Entered:
                 each.split()[0] for each in listed.splitlines() if each.endswith(ends)
             )
             if not self.every:
-                raise NoTracerError(f"the kernel has no modules {' and '.join(names)} to trace")
+                raise NotTracedError(f"the kernel has no modules {' and '.join(names)} to trace")
             _write("set_ftrace_notrace", "")
             _write("set_ftrace_filter", "\n".join(f":mod:{name}" for name in names))
             _write("current_tracer", "function")
             _write("tracing_on", "1")
             self._pipe = os.open(_FOLDER / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
-            raise NoTracerError(f"{error.filename}: {error.strerror}") from error
+            raise NotTracedError(f"{error.filename}: {error.strerror}") from error
         self._reader.start()
         return self
 

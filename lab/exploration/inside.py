@@ -26,7 +26,7 @@ from harness.sequences.sequence import Done, Recorded, play
 from harness.sequences.shrinking import shortest
 from harness.sequences.subject import Setting, Violation
 from lab.exploration.coverage import Coverage
-from lab.exploration.entered import Entered, NoTracerError
+from lab.exploration.entered import Entered, NotTracedError
 from lab.exploration.files import (
     JOURNAL,
     REQUEST,
@@ -94,7 +94,7 @@ class Explorer:
             functions = entered.counts() if entered else {}
         except KeyboardInterrupt:
             error = "interrupted"
-        except (KvmError, ValueError, NoTracerError) as problem:
+        except (KvmError, ValueError, NotTracedError) as problem:
             error = str(problem)
         self._tell("end", error, functions)
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab.emulation import arch
 from lab.exploration import entered
-from lab.exploration.entered import Entered, NoTracerError
+from lab.exploration.entered import Entered, NotTracedError
 
 FUNCTIONS = """\
 vfs_read
@@ -67,10 +67,10 @@ def test_what_was_seen_is_left_out_while_it_runs(tracer: Path) -> None:
 
 def test_a_kernel_that_cannot_tell(tracer: Path) -> None:
     (tracer / "available_filter_functions").write_text("vfs_read\n")
-    with pytest.raises(NoTracerError, match="no modules kvm and kvm_amd"), Entered():
+    with pytest.raises(NotTracedError, match="no modules kvm and kvm_amd"), Entered():
         pass
     (tracer / "available_filter_functions").unlink()
-    with pytest.raises(NoTracerError, match="No such file"), Entered():
+    with pytest.raises(NotTracedError, match="No such file"), Entered():
         pass
 
 
