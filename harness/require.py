@@ -146,11 +146,9 @@ def require_same_state(
     __tracebackhide__ = True
     found = before.differences(after, without=may_change)
     if found:
-        text, names = (
-            f"the vCPU's state must stay, but {told(found)}",
-            before.changed(after, may_change),
-        )
-        raise UnmetError(circumstance, text, "same", before, names=names)
+        text = f"the vCPU's state must stay, but {told(found)}"
+        changed = before.changed(after, may_change)
+        raise UnmetError(circumstance, text, "same", before, names=changed)
 
 
 def require_ended(result: RunResult, way: WayOut, circumstance: str) -> None:

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import TracebackType
 
 from lab.emulation import arch
 
@@ -62,12 +61,7 @@ class Entered:
         self._reader.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._reader.join()
         self._take()
@@ -86,8 +80,8 @@ class Entered:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._pipe, 1 << 20):
                 new = {each.decode() for each in _SEEN.findall(data)} & self.every - self.seen
-                self.seen |= new
                 self._trace_no_more(new)
+                self.seen |= new  # last: who sees a name finds it traced no more
 
     def _trace_no_more(self, names: set[str]) -> None:
         if names:
