@@ -22,7 +22,7 @@ Races, for which each test holds two processors of the host:
     race            runs plans on the guest, and controls
 
 For random sequences:
-    sequences       how many for each test, from the option --sequences
+    sequences       their numbers, for each test, from the option --sequences
 
 Always on, around each test of the suites: the kernel's log, and what the test leaves behind.
 """
@@ -30,8 +30,10 @@ Always on, around each test of the suites: the kernel's log, and what the test l
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -65,10 +67,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kvm-conformance")
     group.addoption(
         "--sequences",
-        type=_count,
-        default=15,
-        metavar="N",
-        help="random sequences for each test of the chapter explored (default: 15)",
+        type=_amount,
+        default="15",
+        metavar="N|Ns",
+        help="random sequences for each test of the chapter explored, or seconds of them for all"
+        " together: 15, 120s (default: 15)",
     )
     group.addoption(
         "--budget",
@@ -78,11 +81,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _count(text: str) -> int:
-    """A number from 1 on."""
-    if not text.isdecimal() or not int(text):
+def _amount(text: str) -> str:
+    """A number from 1 on, perhaps of seconds."""
+    number = text.removesuffix("s")
+    if not number.isdecimal() or not int(number):
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
+    return text
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -290,9 +294,14 @@ def kick_budget(pytestconfig: pytest.Config) -> Budget:
 
 
 @pytest.fixture
-def sequences(pytestconfig: pytest.Config) -> int:
-    """What --sequences says."""
-    return int(pytestconfig.getoption("--sequences"))
+def sequences(request: pytest.FixtureRequest) -> Iterable[int]:
+    """The numbers of as many as --sequences says, or of those that begin in this test's time."""
+    text = str(request.config.getoption("--sequences"))
+    if not text.endswith("s"):
+        return range(int(text))
+    sharing = [each for each in request.session.items if request.fixturename in each.fixturenames]
+    ends = time.monotonic() + int(text.removesuffix("s")) / len(sharing)
+    return itertools.takewhile(lambda _: time.monotonic() < ends, itertools.count())
 
 
 @pytest.fixture

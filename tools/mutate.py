@@ -39,6 +39,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
 #: Kernels whose compiler is that of one Debian release, an old and a newer KVM.
 KERNELS = ("debian:bookworm", "debian:bookworm-backports")
 BUDGET_S = 60.0
+EXPLORED_S = 120.0
 LIMIT_S = 600.0
 
 
@@ -87,10 +88,10 @@ LIMIT_S = 600.0
 @click.option(
     "--budget",
     type=options.Number(0, options.MONTH_S),
-    default=BUDGET_S,
-    show_default=True,
     metavar="SECONDS",
-    help="No test of a mutant begins later, but those of the claims foretold.",
+    help="No test of a mutant begins later, but those of the claims foretold. By default"
+    f" {BUDGET_S:.0f}. With --judge explore sequences are played for so long, by default"
+    f" {EXPLORED_S:.0f}.",
 )
 @options.kicks(conformance.BUDGET, "--kicks")
 @options.limit(
@@ -113,7 +114,7 @@ def mutate(
     output: Path,
     fresh: bool,
     parallel: int | None,
-    budget: float,
+    budget: float | None,
     kicks: str,
     time_limit: float,
     boot_limit: float,
@@ -134,14 +135,16 @@ def mutate(
         return _list(chosen)
     if tree is not None and len(wanted) > 1:
         raise click.UsageError("--tree is one kernel: give at most one --kernel to boot with it.")
+    explores = judge == "explore"
     plan = mutate_runs.Campaign(
         mutants=catalogue.FOLDER,
         kicks=kicks,
-        budget_s=0 if judge == "explore" else budget,
+        budget_s=budget if budget is not None else EXPLORED_S if explores else BUDGET_S,
         limit_s=time_limit,
         boot_limit_s=boot_limit,
         sweeps=not no_sweep,
         reproduce=reproduce,
+        explores=explores,
     )
     try:
         programs.check(Machine().program, "mutation")

@@ -9,7 +9,7 @@ takes its machine with it is made shorter in fresh ones (`shrinking`).
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +34,15 @@ class Refuted:
 
 
 def explore(
-    system: System, irqchip: str, *, sequences: int, operations: int, seed: int
+    system: System, irqchip: str, *, numbers: Iterable[int], operations: int, seed: int
 ) -> Refuted | None:
-    """So many sequences of so many operations, on VMs with this irqchip, until one fails.
+    """The sequences of these numbers, of so many operations, on VMs with this irqchip.
+
+    Until one fails.
 
     The same for the same seed, as far as the kernel answers the same.
     """
-    for number in range(sequences):
+    for number in numbers:
         found = explore_one(system, irqchip, operations=operations, seed=f"{seed} {number}")
         if found:
             return found

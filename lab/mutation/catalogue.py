@@ -220,11 +220,13 @@ def one_of_each_class(mutants: Iterable[Mutant]) -> list[Mutant]:
 
 
 def for_sequences(mutants: Iterable[Mutant]) -> list[Mutant]:
-    """The defects of the tier `functional`, each foretold to break the random sequences' claim."""
+    """The sound ones, and the defects of the tier `functional`, foretold to break their claim."""
     return [
-        each if each.equivalent else replace(each, claims=(EXPLORED,), shown_by=())
+        each
+        if each.is_innocent or each.equivalent
+        else replace(each, claims=(EXPLORED,), shown_by=())
         for each in mutants
-        if each.kind == DEFECT and each.tier == TIERS[0]
+        if not each.is_baseline and each.tier == TIERS[0]
     ]
 
 

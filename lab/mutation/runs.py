@@ -37,6 +37,7 @@ _LEAST_S = 30.0  # less is no chance
 class Campaign:
     """How each machine is asked; the times are seconds. `sweeps`: with the instruction sweep.
 
+    `explores`: judged by random sequences alone, for the time of the budget.
     Of the mutants whose ids match one of `reproduce` a C program is asked for.
     """
 
@@ -47,6 +48,7 @@ class Campaign:
     boot_limit_s: float
     sweeps: bool
     reproduce: tuple[str, ...] = ()
+    explores: bool = False
 
 
 @dataclass
@@ -106,6 +108,9 @@ class MutantTask(side_by_side.Task):
         """For pytest. All tests have their turn where none may fail."""
         assert self.plan
         assert self.source
+        if self.plan.explores:
+            first = [] if self.innocent else ["--exitfirst"]
+            return [f"--claim={EXPLORED}", f"--sequences={self.plan.budget_s:.0f}s", *first]
         return [
             *([f"--stop-after={self.plan.budget_s:g}"] if _has_budget(self.mutant) else []),
             *(f"--first={name}" for name in self.foretold),
@@ -304,7 +309,8 @@ def _run(
         "mutant": None,
         "sweeps": sweeps,
         "kicks": plan.kicks,
-        "budget_s": plan.budget_s if _has_budget(mutant) else None,
+        "budget_s": plan.budget_s if plan.explores or _has_budget(mutant) else None,
+        "explores": plan.explores,
         "memory": MEMORY_MB,
         "parameters": list(PARAMETERS),
         "left_out": left_out,

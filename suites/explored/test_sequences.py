@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -28,12 +28,12 @@ def test_sequences(
     guest: Guest,  # skips where this KVM has no such interrupt controller
     irqchip: str,
     seed: int,
-    sequences: int,
+    sequences: Iterable[int],
     record_property: Callable[[str, object], None],
 ) -> None:
     """Drawn at random, the same for the same seed. The first that fails is made shorter."""
     guest.close()
-    found = explore(kvm, irqchip, sequences=sequences, operations=OPERATIONS, seed=seed)
+    found = explore(kvm, irqchip, numbers=sequences, operations=OPERATIONS, seed=seed)
     if found is None:
         return
     shown = shortest(kvm, found)

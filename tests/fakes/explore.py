@@ -11,7 +11,7 @@ from harness.sequences.shrinking import shortest
 
 sequences, seed = map(int, sys.argv[1:])
 with System() as system:
-    found = explore(system, "none", sequences=sequences, operations=25, seed=seed)
+    found = explore(system, "none", numbers=range(sequences), operations=25, seed=seed)
     if found is None:
         print("nothing")
         sys.exit()

@@ -40,7 +40,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("irqchip", ["none", "split", "full"])
 def test_nothing_is_found_on_a_sound_kvm(irqchip: str) -> None:
     with System() as system:
-        found = explore(system, irqchip, sequences=10, operations=25, seed=3)
+        found = explore(system, irqchip, numbers=range(10), operations=25, seed=3)
     assert found is None, found and f"{found.violation.claim}: {found.violation}"
 
 
