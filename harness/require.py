@@ -18,38 +18,11 @@ from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import thread_mask
 from harness.kvm.speech import Word
+from harness.kvm.unmet import CONTENT, UnmetError
 from harness.kvm.whole import WholeState, told
 from harness.ways import BYTE, SIGNAL, WayOut, byte
 
 E = TypeVar("E")
-
-
-#: The kind of what no program is made of: an exit with the right number and the wrong content.
-CONTENT = "content"
-
-
-class UnmetError(AssertionError):
-    """The kernel did not do what it must; for a program that looks for the same.
-
-    `kind` is a kind of `harness.kvm.call_log.Expected`, `of` the result, the witness or the vCPU
-    that it is about, `value` a number that belongs to the kind, `names` what has changed.
-    """
-
-    def __init__(
-        self,
-        circumstance: str,
-        text: str,
-        kind: str,
-        of: object,
-        *,
-        value: int = 0,
-        names: Collection[str] = (),
-    ) -> None:
-        super().__init__(f"{circumstance}, {text}")
-        if call_log.current:
-            call_log.current.mark()
-        self.circumstance, self.kind, self.of = circumstance, kind, of
-        self.value, self.names = value, names
 
 
 def unmet_exit(circumstance: str, text: str, result: RunResult, wanted: int) -> UnmetError:
@@ -124,10 +97,11 @@ def require_mask(before: set[int], circumstance: str) -> None:
     __tracebackhide__ = True
     now = thread_mask()
     if now != before:
-        raise AssertionError(
-            f"{circumstance}, the thread's signal mask must be as before KVM_RUN, but it blocks "
+        text = (
+            f"the thread's signal mask must be as before KVM_RUN, but it blocks "
             f"{sorted(now - before)} in addition and {sorted(before - now)} no longer"
         )
+        raise UnmetError(circumstance, text, "mask")
 
 
 def require_no_progress(before: Witness, after: Witness, circumstance: str) -> None:

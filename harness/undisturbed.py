@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.kick.verdict import InconclusiveError
+from harness.kvm.call_log import ANY_EXIT
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import EndedForNothingError, Running
 from harness.kvm.signals import CountingHandler
+from harness.kvm.unmet import GOES_ON, UnmetError
 
 MOST_RUNS = 64
 #: So many more of them with the cause than without are no chance: 3.5 standard deviations where a
@@ -29,11 +31,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Tried:
-    """One run: what came of it, and in words how it ended for nothing, if it did."""
+    """One run: what came of it, and in words how it ended for nothing, if it did.
+
+    `went_on`: it was one that goes on until something is done, and not to an exit.
+    """
 
     result: RunResult
     disturbed: str = ""
     taken: int = 0
+    went_on: bool = False
 
 
 def undisturbed(
@@ -52,10 +58,12 @@ def undisturbed(
     ended = sum(bool(each.disturbed) for each in tried)
     also = sum(bool(each.disturbed) for each in control)
     if ended - also >= _DIFFERENCE:
-        raise AssertionError(
-            f"{cause}, {ended} of {MOST_RUNS} runs ended as if by a signal, without it {also} of "
+        text = (
+            f"{ended} of {MOST_RUNS} runs ended as if by a signal, without it {also} of "
             f"{MOST_RUNS}: {first.disturbed}"
         )
+        kind = GOES_ON if first.went_on else "exit"
+        raise UnmetError(cause, text, kind, first.result, value=0 if first.went_on else ANY_EXIT)
     for each in tried:
         if not each.disturbed:
             return each
@@ -89,7 +97,7 @@ def kicked_run(
             return _kicked_once(guest, signo, value, before_the_kick)
         except EndedForNothingError as error:
             guest.clear_stop()  # a run whose test gives up is asked to leave
-            return Tried(error.result, str(error))
+            return Tried(error.result, str(error), went_on=True)
 
     found = undisturbed(
         lambda: run(byte), lambda: run(0), f"With immediate_exit={byte} set meanwhile"

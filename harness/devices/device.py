@@ -12,7 +12,8 @@ from harness.kvm.call_log import ANY_EXIT
 from harness.kvm.guest import Guest
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
-from harness.require import UnmetError, unmet_exit
+from harness.kvm.unmet import UnmetError
+from harness.require import unmet_exit
 
 _VALUE, _READS, _WRITES = 0, 1, 2  # the data words that all of the programs share
 

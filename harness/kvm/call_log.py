@@ -138,10 +138,12 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a test asked for last, and did not get.
 
     `kind`: "errno" of a run (`number`) must be `value`; "exit": it must give 0 and this reason;
-    "signal": EINTR and KVM_EXIT_INTR; "same": since a look (`number`) `names` must not change, as
-    `Guest.whole` calls them; "is": the one in `names` must be `value`; "word" and an address are
-    32 bits of the memory of the guest of the vCPU `of`. `circumstance` begins the sentence. Without
-    `number`: the last.
+    "signal": EINTR and KVM_EXIT_INTR; "goes_on": it must not come back, and with the `value` 1 the
+    guest must make progress; "mask": it must leave the thread's as it was; "same": since a look
+    (`number`) `names` must not change, as `Guest.whole` calls them; "is": the first in `names` must
+    be `value`; "word" and an address are 32 bits of the memory of the guest of the vCPU `of`,
+    "kvm_run" and a field are of its page. `circumstance` begins the sentence. Without `number`: the
+    last.
     """
 
     kind: str
@@ -173,6 +175,8 @@ class ToldCalls(msgspec.Struct, frozen=True):
 
 #: As the value of an expected "exit": whichever it is.
 ANY_EXIT = -1
+#: The kinds of what is expected of one run.
+OF_RUNS = ("errno", "exit", "signal", "goes_on", "mask")
 
 
 @dataclass
@@ -181,6 +185,7 @@ class CallLog:
 
     entries: list[LogEntry] = field(default_factory=list)
     untold: str = ""
+    _is_full: bool = False
     _told: int = 0
     _bytes: int = 0
     _thread: int = field(default_factory=threading.get_ident)
@@ -195,9 +200,8 @@ class CallLog:
 
     def _add(self, entry: LogEntry, size: int = 0) -> None:
         self._bytes += size
-        if len(self.entries) >= MOST_ENTRIES or self._bytes > _MOST_BYTES:
-            self.cannot("it asks too much of KVM to be told")
-        if not self.untold:
+        self._is_full |= len(self.entries) >= MOST_ENTRIES or self._bytes > _MOST_BYTES
+        if not (self.untold or self._is_full):
             self.entries.append(entry)
 
     @property
@@ -216,9 +220,16 @@ class CallLog:
         """Something was found wrong: what comes now is the test's clearing up."""
         self._told = len(self.entries)
 
-    def marked(self) -> list[LogEntry]:
-        """The entries up to what was found wrong last."""
-        return self.entries[: self._told]
+    def told(self, expected: Expected) -> ToldCalls | None:
+        """What was asked for up to what was found wrong last; None where not all of it is known.
+
+        Of what is expected of a run nothing later matters.
+        """
+        entries, run = self.entries[: self._told], expected.number
+        is_over = expected.kind in OF_RUNS and run is not None and RunEnds(run) in entries
+        if self.untold or (self._is_full and not is_over):
+            return None
+        return ToldCalls(entries, expected)
 
     def called(self, fd: int, name: str, argument: Any, before: bytes, value: int) -> None:
         """An ioctl is over; `before` is what its argument pointed at when it began."""

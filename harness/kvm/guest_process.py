@@ -105,7 +105,7 @@ class GuestProcess(Closing):
             status = self._process.wait()
             text = f"the process with the guest {_death(status)}, when it was asked for: {word}"
             kicked = word == "kick" and status == -self._kicked_by
-            raise NotSeenError(text) if kicked else GuestProcessError(text)
+            raise NotSeenError("At a kick", text) if kicked else GuestProcessError(text)
         found = json.loads(line)
         return Answer(**{**found, "pending": tuple(found["pending"])})
 

@@ -101,7 +101,9 @@ def run_disturbed(guest: Guest, disturb: Callable[[], None], turns: int) -> RunR
     with _Kicker(until_progress(guest), then_stop, None) as kicker:
         result = guest.vcpu.run_raw()
     if not kicker.sent:
-        raise NotSeenError(f"the guest did not run ({guest.progress()}), but {result.describe()}")
+        raise NotSeenError(
+            f"the guest did not run ({guest.progress()})", f"but {result.describe()}", result
+        )
     return result
 
 
@@ -131,7 +133,9 @@ def run_disturbed_asleep(
     with _Kicker(until_asleep(processor), then_finish, None) as kicker:
         result = processor.vcpu.run_raw()
     if not kicker.sent:
-        raise NotSeenError(f"the vCPU did not wait ({processor.progress()}): {result.describe()}")
+        raise NotSeenError(
+            f"the vCPU did not wait ({processor.progress()})", f"but {result.describe()}", result
+        )
     return result, seen
 
 
@@ -152,8 +156,9 @@ def run_kicked(
                 result = processor.vcpu.run_raw()
             if not kicker.sent:
                 raise NotSeenError(
-                    f"the moment for the signal did not come ({processor.progress()}), but "
-                    f"{result.describe()}"
+                    f"the moment for the signal did not come ({processor.progress()})",
+                    f"but {result.describe()}",
+                    result,
                 )
             if not kicker.elsewhere:
                 return result, handler.count()

@@ -19,6 +19,7 @@ from harness.kvm import abi, arch, call_log
 from harness.kvm.guest import Guest
 from harness.kvm.run import NS, RunResult
 from harness.kvm.signals import CountingHandler, send
+from harness.kvm.unmet import CONTENT, GOES_ON, UnmetError
 from harness.kvm.vcpu import Vcpu
 from harness.lasting_thread import LastingThread
 from harness.native import lib
@@ -26,6 +27,7 @@ from harness.native import lib
 POLL_S = 0.0005
 _LONGEST_LOOK_S = 0.05  # what took longer was the host's: it was starved, or stopped the process
 _NOBODY = -1
+_PROGRESS = "guest progress"
 _LOOK = signal.SIGRTMAX - 5  # ends a run whose vCPU is to be asked; no test and no rescue uses it
 
 
@@ -37,11 +39,19 @@ def _clock_s() -> float:
     return now / NS
 
 
-class NotSeenError(AssertionError):
+class NotSeenError(UnmetError):
     """A condition that a test waits for did not come: the run ended first, or time ran out.
 
     A verdict about the kernel, wherever it is raised: nothing but KVM and the guest can bring it.
+    `result` is that of the run, where one ended; `progress`: what did not come is that the guest
+    goes on. Without either no program is made of it.
     """
+
+    def __init__(
+        self, awaited: str, but: str, result: RunResult | None = None, *, progress: bool = False
+    ) -> None:
+        kind = GOES_ON if result or progress else CONTENT
+        super().__init__(awaited, but, kind, result, value=int(progress))
 
 
 class EndedForNothingError(NotSeenError):
@@ -50,8 +60,8 @@ class EndedForNothingError(NotSeenError):
     That is: its byte was set meanwhile. One alone says nothing about the kernel.
     """
 
-    def __init__(self, text: str, result: RunResult) -> None:
-        super().__init__(text)
+    def __init__(self, awaited: str, but: str, result: RunResult) -> None:
+        super().__init__(awaited, but, result)
         self.result = result
 
 
@@ -198,23 +208,23 @@ class Running:
             waited_s, last = waited_s + min(now - last, _LONGEST_LOOK_S), now
             if waited_s > patience_s:
                 raise NotSeenError(
-                    f"waited {patience_s:.0f} s for {what}, in vain: {self._standstill()}"
+                    f"waited {patience_s:.0f} s for {what}",
+                    f"in vain: {self._standstill()}",
+                    progress=what == _PROGRESS and isinstance(self.guest, Guest),
                 )
             time.sleep(POLL_S)
 
     def _over_before(self, what: str) -> NotSeenError:
         result = self.outcome()
-        text = f"waiting for {what}, but {result.describe()}"
+        text = f"waiting for {what}", f"but {result.describe()}"
         if result.for_nothing and self.guest.vcpu.immediate_exit and not self._kicked:
-            return EndedForNothingError(text, result)
-        return NotSeenError(text)
+            return EndedForNothingError(*text, result)
+        return NotSeenError(*text, result)
 
     def wait_for_progress(self, turns: int = 3) -> None:
         """Returns once the guest has made some turns since now: it is warm, and running."""
         start = self.guest.heartbeat
-        self.wait_until(
-            lambda: (self.guest.heartbeat - start) & 0xFFFFFFFF >= turns, "guest progress"
-        )
+        self.wait_until(lambda: (self.guest.heartbeat - start) & 0xFFFFFFFF >= turns, _PROGRESS)
 
     def wait_for_processor_time(self, nanoseconds: int, *others: Running) -> None:
         """Returns once the thread, with the others', has used this much processor time (schedstat).

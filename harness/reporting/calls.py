@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import pytest
 
 from harness.kvm import call_log
-from harness.kvm.call_log import CallLog, Expected, ToldCalls
+from harness.kvm.call_log import CallLog, Expected
+from harness.kvm.unmet import CONTENT, UnmetError
 from harness.reporting.markers import is_suite_test, property_of
 from harness.reporting.results import CALLS
-from harness.require import CONTENT, UnmetError
 
 _LOG = pytest.StashKey[CallLog]()
 _MOST_OF_A_CLAIM = 3  # of the first perhaps no program can be made
@@ -39,8 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     log, error = item.stash.get(_LOG, None), call.excinfo.value if call.excinfo else None
     if not isinstance(error, UnmetError) or call.when != "call":
         return report
-    if log and not log.untold and error.kind != CONTENT:
-        _told[property_of(item, "claim")] += 1
+    if log and error.kind != CONTENT:
         expected = Expected(
             error.kind,
             error.circumstance,
@@ -49,6 +48,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             tuple(error.names),
             log.name_of(getattr(error.of, "fd", -1)),
         )
-        told = ToldCalls(log.marked(), expected).as_json().decode()
-        report.__dict__[CALLS] = told
+        if told := log.told(expected):
+            _told[property_of(item, "claim")] += 1
+            report.__dict__[CALLS] = told.as_json().decode()
     return report

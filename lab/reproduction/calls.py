@@ -15,6 +15,7 @@ import msgspec
 from guest_blobs import memory_map as at
 from harness.kvm.call_log import (
     MOST_ENTRIES,
+    OF_RUNS,
     Blocking,
     ByteSet,
     Expected,
@@ -29,13 +30,13 @@ from harness.kvm.call_log import (
     Stored,
     ToldCalls,
 )
+from harness.kvm.unmet import GOES_ON
 from harness.plain_text import line
 from lab.reproduction.arch import UntoldError, here
-from lab.reproduction.literals import argument, octets, progression
+from lab.reproduction.literals import argument, octets, page_of, progression
 from lab.reproduction.skeleton import blocks, head, header, needed
 
-_OF_RUNS = ("errno", "exit", "signal")
-_KINDS = (*_OF_RUNS, "same", "is")
+_KINDS = (*OF_RUNS, "same", "is")
 _NAMES = ("of", "made", "memory")
 _WORD = 8
 _MOST_CHECKS = 8
@@ -68,6 +69,9 @@ def write(
     entries, expected = _of_what_runs(told.entries, told.expected)
     if not any(isinstance(each, RunBegins) for each in entries):
         raise UntoldError("a test without a KVM_RUN")
+    if expected.kind in OF_RUNS and expected.number is None:
+        last = [each.number for each in entries if isinstance(each, RunBegins)][-1]
+        expected = msgspec.structs.replace(expected, number=last)
     program = _Program(expected, _look_of(expected, entries), mode)
     for place, each in enumerate(entries):
         program.tell(each, entries[place + 1 :])
@@ -172,7 +176,7 @@ class _Program:
         """Declarations of all descriptors, mappings and pieces of memory. Raises `UntoldError`."""
         if not self._memory:
             raise UntoldError("a guest without memory")
-        pages = [f"*{_page(each)}" for each in self._descriptors if each.startswith("vcpu")]
+        pages = [f"*{page_of(each)}" for each in self._descriptors if each.startswith("vcpu")]
         memory = [f"*{each}" for each in self._memory]
         return [
             f"static int {', '.join(self._descriptors)};",
@@ -206,7 +210,7 @@ class _Program:
             call = f'must(ioctl({entry.of}, {entry.name}, {entry.number}), "{entry.name}")'
             self._say(f"{entry.made} = {call};")
             if entry.made.startswith("vcpu"):
-                self._say(f"{_page(entry.made)} = map_run({entry.made});")
+                self._say(f"{page_of(entry.made)} = map_run({entry.made});")
             return
         special = here().SPECIAL_CALLS.get(entry.name)
         if entry.value < 0 and (special or entry.name in _REFUSED):
@@ -273,18 +277,18 @@ class _Program:
     def _begins(self, entry: RunBegins, later: Sequence[LogEntry]) -> None:
         if self._under_way:
             raise UntoldError("two vCPUs that run at once")
-        page = _page(entry.of)
+        page = page_of(entry.of)
         for place, data in entry.page:
             self._page_stores(page, place, data)
-        of_runs = self.expected.kind in _OF_RUNS
-        if (of_runs and entry.number == self.expected.number) or not any(
-            isinstance(each, RunBegins) for each in later
-        ):
+        if self._is_meant(entry) or not any(isinstance(each, RunBegins) for each in later):
             self._say(f'doing = "{_c_text(self.expected.circumstance)}";')
         self._under_way, self._disturbed = entry, False
         shape = f"{entry.of}, {page}, {entry.argument:#x}, {entry.times}"
         between = later[: next((n for n, e in enumerate(later) if isinstance(e, RunEnds)), 0)]
-        self._elsewhere = entry.elsewhere or bool(between)
+        goes_on = self.expected.kind == GOES_ON and self._is_meant(entry)
+        self._elsewhere = entry.elsewhere or bool(between) or goes_on
+        if self.expected.kind == "mask" and self._is_meant(entry):
+            self._say("keep_mask();", "mask_stays")
         if self._elsewhere:
             self._say(f"begin({shape});", "elsewhere")
         else:
@@ -315,18 +319,33 @@ class _Program:
     def _ends(self, entry: RunEnds) -> None:
         if self._under_way is None:
             raise UntoldError("a run whose begin was not seen")
+        of, kind, value = self._under_way.of, self.expected.kind, self.expected.value
+        if kind == GOES_ON and self._is_meant(entry):
+            self._must_go_on()
+            return
         if self._elsewhere:
             self._say("end();")
-        of, self._under_way = self._under_way.of, None
-        if self.expected.kind in _OF_RUNS and entry.number == self.expected.number:
-            page, kind, value = _page(of), self.expected.kind, self.expected.value
+        self._under_way = None
+        if self._is_meant(entry):
+            page = page_of(of)
             calls = {
+                "mask": "mask_stays();",
                 "errno": f"must_fail({errno.errorcode.get(value, str(value))}, {page});",
                 "signal": f"must_be_interrupted({page});",
                 "exit": f"must_leave({value}, {page});" if value >= 0 else "must_return_0();",
             }
-            self._say(calls[kind], kind)
+            self._say(calls[kind], "mask_stays" if kind == "mask" else kind)
             self.over = True
+
+    def _is_meant(self, entry: RunBegins | RunEnds) -> bool:
+        """Whether it is the run of which something is expected."""
+        return self.expected.kind in OF_RUNS and entry.number == self.expected.number
+
+    def _must_go_on(self) -> None:
+        assert self._under_way
+        memory = self._memory_of_guest(self._under_way.of)
+        self._say(f"must_go_on({memory}, {int(self.expected.value == 1)});", GOES_ON)
+        self.over = True
 
     def _looked(self, entry: Looked) -> None:
         if self.expected.kind != "same" or entry.number != self.look:
@@ -356,7 +375,7 @@ class _Program:
             self._say(f"block({entry.signo}, {int(entry.on)});", "block")
         elif isinstance(entry, ByteSet):
             self._disturb()
-            self._say(f"{_page(entry.of)}->immediate_exit = {entry.value};")
+            self._say(f"{page_of(entry.of)}->immediate_exit = {entry.value};")
         elif isinstance(entry, Sent):
             if not entry.here:
                 self._disturb()
@@ -368,6 +387,9 @@ class _Program:
     def tell_end(self) -> None:
         """What was expected at last. Raises `UntoldError` where nothing of it can be read."""
         if self.over:
+            return
+        if self._under_way and self.expected.kind == GOES_ON and self._is_meant(self._under_way):
+            self._must_go_on()
             return
         if self._under_way:
             raise UntoldError("a run that was still under way")
@@ -382,10 +404,6 @@ class _Program:
             raise UntoldError(f"a look at {what}")
         for each in self._checks:
             self._say(each)
-
-
-def _page(vcpu: str) -> str:
-    return vcpu.replace("vcpu", "run", 1)
 
 
 def _c_text(text: str) -> str:

@@ -93,3 +93,8 @@ def octets(data: bytes) -> str:
     """Each byte, in rows."""
     rows = (data[at : at + 16] for at in range(0, len(data), 16))
     return "\n".join("\t" + " ".join(f"0x{octet:02x}," for octet in row) for row in rows)
+
+
+def page_of(vcpu: str) -> str:
+    """The variable of a vCPU's kvm_run."""
+    return vcpu.replace("vcpu", "run", 1)

@@ -15,6 +15,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Processor, Running
 from harness.kvm.signals import CountingHandler
+from harness.kvm.unmet import UnmetError
 from harness.kvm.vm import Vm
 from harness.require import require_eintr, require_signal_exit
 from harness.ways import BYTE, SIGNAL
@@ -42,10 +43,12 @@ def require_fields(processor: Processor, vm: Vm, result: RunResult, circumstance
     __tracebackhide__ = True
     require_eintr(result, circumstance)
     found = run_fields.contradictions(processor.vcpu, vm)
-    assert not found, (
-        f"{circumstance}, after EINTR kvm_run must say what the vCPU's state says, "
-        f"but {'; '.join(found)}"
-    )
+    if found:
+        clauses = "; ".join(map(str, found))
+        text = f"after EINTR kvm_run must say what the vCPU's state says, but {clauses}"
+        field = f"kvm_run {found[0].field}"
+        wanted = found[0].wanted
+        raise UnmetError(circumstance, text, "is", processor.vcpu, value=wanted, names=(field,))
 
 
 def require_fields_by_byte(processor: Processor, vm: Vm, circumstance: str) -> None:

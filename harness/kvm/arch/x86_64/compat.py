@@ -128,10 +128,10 @@ class CompatGuest(Closing):
             if select.select([self._stdout], [], [], POLL_S)[0]:
                 found = self.end_run()
                 if found != INTERRUPTED:
-                    raise NotSeenError(f"waiting for {what}, but KVM_RUN gave {found}")
+                    raise NotSeenError(f"waiting for {what}", f"but KVM_RUN gave {found}")
                 self.begin_run()
         self.stop()
-        raise NotSeenError(f"waited for {what}, in vain; then KVM_RUN gave {self.end_run()}")
+        raise NotSeenError(f"waited for {what}", f"in vain; then KVM_RUN gave {self.end_run()}")
 
     def end_run(self) -> tuple[int, str]:
         """What KVM_RUN gave, value or negative errno, and the name of exit_reason.
@@ -201,13 +201,15 @@ class CompatGuest(Closing):
             if select.select([self._stdout], [], [], patience_s)[0]:
                 found = os.read(self._stdout, _RESULT.size)
                 if len(found) != _RESULT.size:
-                    raise NotSeenError(f"the 32-bit program is gone ({self._process.wait()})")
+                    raise NotSeenError(
+                        "waiting for a call", f"the 32-bit program went ({self._process.wait()})"
+                    )
                 return int(_RESULT.unpack(found)[0])
             if help_it is not None:
                 help_it()
         raise NotSeenError(
-            f"a call of a 32-bit program did not return within {patience_s:.0f} s, nor as long "
-            f"after the stop word; the guest is at heartbeat {self.heartbeat}"
+            f"a call of a 32-bit program did not return within {patience_s:.0f} s",
+            f"nor as long after the stop word; the guest is at heartbeat {self.heartbeat}",
         )
 
     def _ioctl(self, fd: int, name: str, argument: Any) -> int:

@@ -8,7 +8,7 @@ monitors take them with one as well (QEMU: kvm_arch_post_run()).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.kvm.abi import constant
 from harness.kvm.arch.x86_64 import ioctls, readable
@@ -38,8 +38,21 @@ def poison(vcpu: Vcpu, vm: Vm) -> None:
         run.cr8 = run.apic_base
 
 
-def contradictions(vcpu: Vcpu, vm: Vm) -> list[str]:
-    """One clause for each field that is not what the state says; empty: none. `KvmError`."""
+class Contradiction(NamedTuple):
+    """A field that is not what the state says, by this source."""
+
+    field: str
+    found: int
+    wanted: int
+    source: str
+
+    def __str__(self) -> str:
+        """A clause."""
+        return f"{self.field} is {self.found:#x} where {self.source} gives {self.wanted:#x}"
+
+
+def contradictions(vcpu: Vcpu, vm: Vm) -> list[Contradiction]:
+    """Each field that is not what the state says; empty: none. Raises `KvmError`."""
     run, sregs, events = vcpu.run_page, ioctls.get_sregs(vcpu), ioctls.get_events(vcpu)
     nested = _runs_a_guest(vcpu, vm)
     interrupts_on = bool(ioctls.get_regs(vcpu).rflags & RFLAGS_IF)
@@ -55,7 +68,7 @@ def contradictions(vcpu: Vcpu, vm: Vm) -> list[str]:
         ready = interrupts_on and _may_inject(events) and _takes_from_userspace(vcpu, vm, sregs)
         wanted["ready_for_interrupt_injection"] = int(ready), "the guest's readiness"
     return [
-        f"{name} is {int(getattr(run, name)):#x} where {source} gives {value:#x}"
+        Contradiction(name, int(getattr(run, name)), value, source)
         for name, (value, source) in wanted.items()
         if getattr(run, name) != value
     ]

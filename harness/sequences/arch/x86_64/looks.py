@@ -31,7 +31,7 @@ def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
 
         def broken() -> Broken:
             fields = run_fields.contradictions(guest.vcpu, vm)
-            found = [("preset.run_fields", each) for each in fields]
+            found = [("preset.run_fields", str(each)) for each in fields]
             if thread:
                 found += [("preset.host_untouched", each) for each in thread.differences()]
             return found

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.reproduction.literals import octets
+from lab.reproduction.literals import octets, page_of
 
 _STRUCTS: Mapping[str, tuple[str, str]] = {
     "regs": ("KVM_GET_REGS", "kvm_regs"),
@@ -19,6 +19,7 @@ _STRUCTS: Mapping[str, tuple[str, str]] = {
     "debugregs": ("KVM_GET_DEBUGREGS", "kvm_debugregs"),
     "events": ("KVM_GET_VCPU_EVENTS", "kvm_vcpu_events"),
 }
+_OF_PAGE = ("if_flag", "cr8", "apic_base", "flags", "ready_for_interrupt_injection")
 _PATH = re.compile(r"[a-z_0-9]+(\.[a-z_0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _MACHINES: Mapping[str, str] = {"long": "x86-64", "protected": "i386", "real": "i8086"}
@@ -33,6 +34,8 @@ def reading(name: str, vcpu: str) -> tuple[str, str]:
     if kind == "lapic" and _ADDRESS.fullmatch(rest):
         first = int(rest, 16)
         return f"apic_register({vcpu}, {first:#x})", "apic"
+    if kind == "kvm_run" and rest in _OF_PAGE:
+        return f"{page_of(vcpu)}->{rest}", ""
     if name == "mp_state":
         return f"FIELD({vcpu}, KVM_GET_MP_STATE, kvm_mp_state, mp_state)", "field"
     if kind not in _STRUCTS or not _PATH.fullmatch(rest):

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A requirement that KVM did not meet, as an error that says what it asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from harness.kvm import call_log
+
+#: The kind of what no program is made of: an exit with the right number and the wrong content.
+CONTENT = "content"
+#: A run must not come back by itself; with the value 1 the guest must make progress in it.
+GOES_ON = "goes_on"
+
+
+class UnmetError(AssertionError):
+    """The kernel did not do what it must; for a program that looks for the same.
+
+    `kind` is a kind of `harness.kvm.call_log.Expected`, `of` the result, the witness or the vCPU
+    that it is about, `value` a number that belongs to the kind, `names` what has changed.
+    """
+
+    def __init__(
+        self,
+        circumstance: str,
+        text: str,
+        kind: str,
+        of: object = None,
+        *,
+        value: int = 0,
+        names: Collection[str] = (),
+    ) -> None:
+        super().__init__(f"{circumstance}, {text}")
+        if call_log.current:
+            call_log.current.mark()
+        self.circumstance, self.kind, self.of = circumstance, kind, of
+        self.value, self.names = value, names
