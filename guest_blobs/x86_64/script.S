@@ -8,8 +8,8 @@
  * result, 64 bits, which the source of each step says: else 0.
  *
  * Phases: 1 in the script.
- * Data in:  data[0] 1: a local APIC in x2APIC mode is there (see halt); data[2] ends the step `wait` of
- *           an operand that is no greater.
+ * Data in:  data[0] 1: a local APIC in x2APIC mode is there (see halt); data[2] ends the steps `wait` and
+ *           `sleep` of an operand that is no greater.
  * Data out: data[1] steps done, over all scripts; data[3] see END_HALT; ticks interrupts of vector 0x20;
  *           data[4] NMIs.
  * Registers: r12 the step, r13 the log entry, r14 the accumulator, r15 steps done of this script; r11
@@ -31,24 +31,6 @@
 	.macro STEP name
 	jmp	next
 step_\name:
-	.endm
-
-	.macro PLACE name
-put_\name:
-	movq	%rbx, %\name
-	jmp	next
-get_\name:
-	movq	%\name, %rdx
-	jmp	next
-	.endm
-
-	.macro MSR_PLACE name, index
-put_\name:
-	movl	$\index, %ecx
-	jmp	put_msr
-get_\name:
-	movl	$\index, %ecx
-	jmp	get_msr
 	.endm
 
 start:
@@ -104,7 +86,7 @@ steps:
 	.irp	name, flags, interrupts_on, interrupts_off, undefined, protection, page_fault, breakpoint
 	.quad	step_\name
 	.endr
-	.irp	name, patch, cpuid, wait, self_interrupt
+	.irp	name, patch, cpuid, wait, sleep, self_interrupt
 	.quad	step_\name
 	.endr
 steps_end:
@@ -198,6 +180,21 @@ waiting:
 	POLL_STOP
 	cmpl	%ecx, RELEASED
 	jb	waiting
+
+	/* the same, halted and for interrupts, one of which has to come with that; the flag is as before */
+	STEP	sleep
+	pushfq
+sleeping:
+	BEAT
+	POLL_STOP
+	cli
+	cmpl	%ecx, RELEASED
+	jae	awake
+	sti
+	hlt
+	jmp	sleeping
+awake:
+	popfq
 
 /* ---- what leaves the guest */
 
@@ -366,43 +363,7 @@ quad_read:
 	outb	%al, $PORT_DONE
 	jmp	start
 
-/* ---- places */
-
-	/* In both halves, and by memory: a KVM that interprets its guest knows no other way. */
-	.irp	number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-put_xmm\number:
-	movq	%rbx, VECTOR
-	movq	%rbx, VECTOR + 8
-	movups	VECTOR, %xmm\number
-	jmp	next
-get_xmm\number:
-	movups	%xmm\number, VECTOR
-	movq	VECTOR, %rdx
-	jmp	next
-	.endr
-	.irp	name, dr0, dr1, dr2, dr3, cr2, rbp, rsi, rdi, r8, r9
-	PLACE	\name
-	.endr
-
-	MSR_PLACE lstar, 0xc0000082
-	MSR_PLACE cstar, 0xc0000083
-	MSR_PLACE kernel_gs_base, 0xc0000102
-	MSR_PLACE fs_base, 0xc0000100
-	MSR_PLACE gs_base, 0xc0000101
-	MSR_PLACE sysenter_eip, 0x176
-
-put_msr:
-	movl	%ebx, %eax
-	shrq	$32, %rbx
-	movl	%ebx, %edx
-	wrmsr
-	xorl	%edx, %edx
-	jmp	next
-get_msr:
-	rdmsr
-	shlq	$32, %rdx
-	orq	%rax, %rdx
-	jmp	next
+#include "script_places.inc"
 
 /* The operand of an MMIO step: bytes to eax, the offset stays in ecx. */
 split:

@@ -51,6 +51,21 @@ class ModelVcpu:
         """Whether the step under way goes on only when it is released."""
         return self.kinds[self.step.name].waits and self.released < self.step.operand
 
+    def sleeps(self) -> bool:
+        """Whether it waits halted, for interrupts."""
+        return self.waits() and self.kinds[self.step.name].sleeps
+
+    def takes_interrupts(self) -> bool:
+        """Whether they may come in now: also in a step that sleeps and was released just now."""
+        return self.state.interrupts_on or self.kinds[self.step.name].sleeps
+
+    def may_take_interrupts(self) -> bool:
+        """Whether they may come in now, or before the next exit."""
+        here = self
+        while not (here.takes_interrupts() or here.waits() or here.next_exchange()):
+            here = here.after_step()
+        return here.takes_interrupts()
+
     def refused(self) -> bool:
         """Whether userspace refused the last of it: nothing passed."""
         return bool(self.passed) and not self.passed[-1]
@@ -109,7 +124,8 @@ class Circumstances:
 
     `byte` is immediate_exit; `signal` whether one is pending and let in; `kicked` whether one comes
     once the guest runs, or is on its way; `sets_byte`: the byte is set meanwhile. `held`: a signal
-    is pending that nothing lets in, so that it has no part in the run.
+    is pending that nothing lets in, so that it has no part in the run. `window`: userspace asks to
+    be told when an interrupt can come in.
     """
 
     byte: int = 0
@@ -117,6 +133,7 @@ class Circumstances:
     kicked: bool = False
     sets_byte: bool = False
     held: bool = False
+    window: bool = False
 
     @property
     def said(self) -> str:
@@ -127,12 +144,14 @@ class Circumstances:
             return "with a signal pending at entry"
         if self.held:
             return "with a signal pending that is blocked"
+        if self.window:
+            return "with request_interrupt_window=1"
         return "with a kick once the guest ran" if self.kicked else "with the byte at 0"
 
 
 @dataclass(frozen=True)
 class AllowedAnswer:
-    """One that is allowed: an exit (`exchange`), or EINTR.
+    """One that is allowed: an exit (`exchange`), the `window` for interrupts, or EINTR.
 
     `after` is the vCPU then; with `runs` the guest may stand anywhere from there to its next exit.
     `claim` holds KVM to it.
@@ -142,10 +161,13 @@ class AllowedAnswer:
     after: ModelVcpu
     exchange: Exchange | None = None
     runs: bool = False
+    window: bool = False
 
     @property
     def said(self) -> str:
         """What KVM_RUN then does, in a sentence."""
+        if self.window:
+            return "return 0 with the window for interrupts"
         return f"return 0 with {self.exchange.said}" if self.exchange else "return -1 with EINTR"
 
 
@@ -169,6 +191,8 @@ def answers(vcpu: ModelVcpu, entry: Circumstances) -> list[AllowedAnswer]:
     if entry.signal:
         return [*found, AllowedAnswer(completion or "signals.pending_at_entry", vcpu)]
     there = vcpu.at_exit()
+    if entry.window and vcpu.may_take_interrupts():
+        found.append(AllowedAnswer("states.window", vcpu, runs=True, window=True))
     if entry.kicked:
         found.append(AllowedAnswer("signals.interrupts_guest", vcpu, runs=True))
     if not there.waits():

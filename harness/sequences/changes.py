@@ -25,9 +25,7 @@ def release(subject: Subject, given: Arguments) -> None:
 
 
 def interrupt(subject: Subject, given: Arguments) -> None:
-    guest = subject.guest
-    guest.architecture.deliver_interrupt(guest.vm, guest.vcpu)
-    subject.change(subject.model.state.sent("interrupts"))
+    subject.interrupt()
 
 
 def move(subject: Subject, given: Arguments) -> None:
@@ -59,11 +57,6 @@ def descriptor(subject: Subject, given: Arguments) -> None:
     vcpu = subject.guest.vcpu
     old, vcpu.fd = vcpu.fd, os.dup(vcpu.fd)
     os.close(old)
-
-
-def add_processor(subject: Subject, given: Arguments) -> None:
-    """Another vCPU, and an immediate run of it."""
-    subject.leave_at_once(subject.guest.add_processor().vcpu)
 
 
 def neighbour(subject: Subject, given: Arguments) -> None:

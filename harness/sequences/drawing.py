@@ -95,7 +95,8 @@ def _script(chance: random.Random, most: int, subject: Subject) -> Sequence[tupl
     program, released = subject.program, subject.model.released
     kinds = [name for name, kind in program.STEPS.items() if not kind.last and subject.can_do(name)]
     found = []
-    for name in chance.choices(kinds, k=chance.randint(0, most)):
+    weights = [program.STEPS[name].weight for name in kinds]
+    for name in chance.choices(kinds, weights, k=chance.randint(0, most)):
         kind = program.STEPS[name]
         step = program.kept(Step(name, chance.choice(kind.operands), _number(chance)))
         if kind.waits:

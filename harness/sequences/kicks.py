@@ -1,19 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Operations that are KVM_RUNs of a guest that goes on until a signal ends them."""
+"""Operations that are KVM_RUNs of a guest that spins or sleeps until a signal ends them."""
 
 from __future__ import annotations
 
-from harness.kvm.kicked_here import run_kicked, until_progress
+from harness.kvm.exits import reason_name
+from harness.kvm.kicked_here import Ready, run_kicked, until_asleep, until_progress
 from harness.kvm.run import RunResult
-from harness.kvm.running import EndedForNothingError, NotSeenError, Running
+from harness.kvm.running import EndedForNothingError, NotSeenError, Running, asleep
 from harness.kvm.senders import SENDERS
-from harness.kvm.signals import KICK, CountingHandler
+from harness.kvm.signals import KICK, CountingHandler, thread_mask
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.sequences.operation import Arguments
 from harness.sequences.subject import Subject, Violation
+from harness.ways import SIGNAL
 
 _SOME_TICKS_NS = 10_000_000  # of processor time
 _MOST_FOR_NOTHING = 20
+
+
+def ready_for_kick(subject: Subject) -> Ready:
+    """Once the guest runs, or sleeps where it is to."""
+    sleeps = subject.model.at_exit().sleeps()
+    return (until_asleep if sleeps else until_progress)(subject.guest)
+
+
+def _comes_to_wait(subject: Subject, running: Running) -> None:
+    """Raises `NotSeenError`."""
+    if subject.model.at_exit().sleeps():
+        running.wait_until(lambda: asleep(subject.guest, running.tid), "the vCPU to sleep")
+    else:
+        running.wait_for_progress()
 
 
 def kick(subject: Subject, given: Arguments) -> None:
@@ -26,13 +42,13 @@ def kick(subject: Subject, given: Arguments) -> None:
 
     def run() -> RunResult:
         nonlocal handled
-        result, handled = run_kicked(subject.guest, lambda: until_progress(subject.guest), sender)
+        result, handled = run_kicked(subject.guest, lambda: ready_for_kick(subject), sender)
         return result
 
     def run_restarting() -> RunResult:
         nonlocal handled
         with CountingHandler(KICK, restart=True) as handler, Running(subject.guest) as running:
-            running.wait_for_progress()
+            _comes_to_wait(subject, running)
             running.kick(KICK)
             result = running.outcome()
         handled = handler.count()
@@ -57,7 +73,7 @@ def kick_by_handler(subject: Subject, given: Arguments) -> None:
         handler = CountingHandler(KICK, restart=given["restart"])
         with handler, Running(guest) as running:
             handler.sets_immediate_exit(guest)
-            running.wait_for_progress()
+            _comes_to_wait(subject, running)
             running.kick(KICK)
             return running.outcome()
 
@@ -111,13 +127,48 @@ def _require_ends_at_once(subject: Subject) -> None:
     subject.run(lambda: vcpu.run_raw(progress_forbidden=True), byte)
 
 
+def add_processor(subject: Subject, given: Arguments) -> None:
+    """Another vCPU, which the byte, a signal and a kick end; none of them starts it.
+
+    Without an interrupt controller in the kernel none waits to be started: then the byte only.
+    """
+    other = subject.guest.add_processor()
+    subject.leave_at_once(other.vcpu)
+    if subject.setting.irqchip == "none":
+        return
+    vcpu, sender = other.vcpu, SENDERS[given["sender"]]
+    vcpu.immediate_exit = 0
+    state, mask = vcpu.mp_state(), thread_mask()
+    handled = 1
+    for said in ("a signal pending at entry", given["sender"]):
+        if said == given["sender"]:
+            result, handled = run_kicked(other, lambda: until_asleep(other), sender)
+        else:
+            result = SIGNAL.run_many(vcpu, 1)
+        reason = reason_name(result.exit_reason)
+        if not result.gave_eintr or reason != "KVM_EXIT_INTR" or handled != 1:
+            raise Violation(
+                "states.uninitialized",
+                f"{subject.where()}, {said} must end the KVM_RUN of a processor that was not "
+                f"started with -1, EINTR and KVM_EXIT_INTR, and be handled once, but it was "
+                f"handled {handled} times, and {result.describe()}",
+            )
+        if (vcpu.mp_state(), thread_mask()) != (state, mask):
+            raise Violation(
+                "states.uninitialized",
+                f"{subject.where()}, after {said} on a processor that was not started its MP state "
+                f"and the thread's mask must stay, but it went from {state} to {vcpu.mp_state()}, "
+                f"and the mask from {sorted(mask)} to {sorted(thread_mask())}",
+            )
+
+
 def certain(model: ModelVcpu) -> list[str]:
     """The kinds of events of which the guest must take one where it next waits."""
-    state = model.at_exit().state
+    there = model.at_exit()
     return [
         kind
-        for kind, events in state.events.items()
-        if events.certain and (kind != "interrupts" or state.interrupts_on)
+        for kind, events in there.state.events.items()
+        if events.certain and (kind != "interrupts" or there.takes_interrupts())
     ]
 
 
@@ -132,7 +183,7 @@ def take_events(subject: Subject, given: Arguments) -> None:
 
     def run() -> RunResult:
         with CountingHandler(KICK), Running(guest) as running:
-            running.wait_for_progress()
+            _comes_to_wait(subject, running)
             running.wait_until(taken, "the events that were sent to the guest")
             running.kick(KICK)
             return running.outcome()

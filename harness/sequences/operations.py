@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from harness.kvm.senders import SENDERS
 from harness.model.answers import ModelVcpu
-from harness.sequences import arch, changes, kicks, runs
+from harness.sequences import arch, changes, kicks, runs, under
 from harness.sequences.operation import AnyNumber, AnyScript, Domain, OneOf, Operation
 from harness.ways import WAYS
 
@@ -37,9 +37,19 @@ def _comes_to_wait(model: ModelVcpu) -> bool:
     return following is None
 
 
+def _comes_to_spin(model: ModelVcpu) -> bool:
+    """As before, and it does not sleep."""
+    return _comes_to_wait(model) and not model.at_exit().sleeps()
+
+
 def _completed(model: ModelVcpu) -> bool:
     """Nothing is pending: what userspace changes is what the guest goes on with."""
     return not model.pending
+
+
+def _settled(model: ModelVcpu) -> bool:
+    """Nothing is pending, and no exception on its way."""
+    return not model.pending and not model.refused()
 
 
 _EITHER = OneOf((False, True))
@@ -51,8 +61,8 @@ _WAY = OneOf(tuple(range(len(WAYS))))
 _TIMES = OneOf((1, 2, 3, 20))
 
 _EVERYWHERE: Mapping[str, Operation] = {
-    "script": Operation(changes.script, _at_end, {"steps": AnyScript()}, weight=6),
-    "run": Operation(runs.plain, _leaves, {**_SERVED, "thread": _THREAD}, weight=6),
+    "script": Operation(changes.script, _at_end, {"steps": AnyScript()}, weight=30),
+    "run": Operation(runs.plain, _leaves, {**_SERVED, "thread": _THREAD}, weight=14),
     "immediate": Operation(
         runs.immediate,
         arguments={
@@ -78,27 +88,29 @@ _EVERYWHERE: Mapping[str, Operation] = {
         kicks.kick,
         _comes_to_wait,
         {"sender": OneOf(tuple(SENDERS)), "restart": _EITHER},
-        weight=6,
+        weight=10,
     ),
     "kick_by_handler": Operation(
-        kicks.kick_by_handler, _comes_to_wait, {"restart": _EITHER}, weight=3
+        kicks.kick_by_handler, _comes_to_wait, {"restart": _EITHER}, weight=4
     ),
     "set_while_running": Operation(
-        kicks.set_while_running, _comes_to_wait, {"value": OneOf(_VALUES)}
+        kicks.set_while_running, _comes_to_spin, {"value": OneOf(_VALUES)}
     ),
-    "release": Operation(changes.release, _would_wait, weight=2),
+    "release": Operation(changes.release, _would_wait, weight=6),
     "interrupt": Operation(changes.interrupt, lambda model: model.ready, needs="irqchip", weight=2),
     "take_events": Operation(
         kicks.take_events,
         lambda model: _comes_to_wait(model) and bool(kicks.certain(model)),
-        weight=4,
+        weight=12,
     ),
     "move": Operation(changes.move, _completed),
     "remap": Operation(changes.remap, arguments={"logged": _EITHER}),
     "read_log": Operation(changes.read_log),
     "mask": Operation(changes.mask, arguments={"on": _EITHER}),
     "descriptor": Operation(changes.descriptor),
-    "add_processor": Operation(changes.add_processor),
+    "add_processor": Operation(
+        kicks.add_processor, arguments={"sender": OneOf(tuple(SENDERS))}, weight=2
+    ),
     "neighbour": Operation(changes.neighbour),
     "padding": Operation(changes.padding, arguments={"value": AnyNumber()}),
     "reason": Operation(changes.reason, _completed, {"value": OneOf(range(40))}),
@@ -107,10 +119,18 @@ _EVERYWHERE: Mapping[str, Operation] = {
 }
 
 
+def _under_conditions() -> Mapping[str, Operation]:
+    """Of those that this architecture has."""
+    condition = OneOf(tuple(arch.current().CONDITIONS))
+    arguments = {"one": condition, "other": condition, "state": OneOf(under.STATES)}
+    drawn = {**arguments, "way": _WAY, "times": _TIMES}
+    return {"under": Operation(under.under_conditions, _settled, drawn, weight=6)}
+
+
 @functools.cache
 def operations() -> Mapping[str, Operation]:
     """All that there are on this machine's architecture."""
     only: Mapping[str, Operation] = importlib.import_module(
         f"{arch.current().__name__}.operations"
     ).OPERATIONS
-    return {**_EVERYWHERE, **only}
+    return {**_EVERYWHERE, **_under_conditions(), **only}

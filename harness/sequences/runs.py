@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from harness import ways
 from harness.caller import on_a_fresh_thread
@@ -24,7 +24,7 @@ CALLERS: Mapping[str, Callable[[Guest], Iterator[None]]] = {
     each.__name__: each for each in OF_THE_CALLER if each not in (signals_blocked, signal_pending)
 }
 THREADS = (*("here",) * 12, *("new",) * 6, *CALLERS)
-NOTHING, STATE, THREAD = LOOKS = ("nothing", "state", "thread")
+NOTHING, STATE, THREAD, CLOCKS = LOOKS = ("nothing", "state", "thread", "clocks")
 
 
 def _on(subject: Subject, thread: str, run: Callable[[], RunResult]) -> Callable[[], RunResult]:
@@ -131,6 +131,17 @@ def step_and_leave(subject: Subject, given: Arguments) -> None:
         vcpu.set_guest_debug(single_step=False)
 
 
+def _looked(
+    subject: Subject, at: str
+) -> AbstractContextManager[Callable[[], Sequence[tuple[str, str]]]]:
+    """What is looked at beside the vCPU's state."""
+    if at == THREAD:
+        return subject.program.looked(subject.guest)
+    if at == CLOCKS:
+        return subject.program.clocked(subject.guest)
+    return nullcontext(tuple)
+
+
 def _until_progress(subject: Subject) -> Callable[[], RunResult]:
     """A KVM_RUN that guest progress would end."""
     return lambda: subject.guest.vcpu.run_raw(progress_forbidden=True)
@@ -146,6 +157,7 @@ def _ended_early(
     """So many runs; if asked to look, the whole state is compared around the first and the last.
 
     With the thread: what it had in its registers, too, around a KVM_RUN that C calls by itself.
+    With the clocks: that none was moved.
     """
     guest = subject.guest
     # A signal finds them on their way into the guest, and leaves them so.
@@ -157,8 +169,7 @@ def _ended_early(
         pending, refused = subject.model.pending, subject.model.refused()
         before = guest.whole() if look else None
         registers = guest.architecture.registers(guest.vcpu)
-        thread = look and given["look"] == THREAD
-        with subject.program.looked(guest) if thread else nullcontext(tuple) as broken:
+        with _looked(subject, given["look"] if look else NOTHING) as broken:
             answer = subject.run(run, entry, given["answer"], refuse=given["refuse"])
             if answer.exchange is None:
                 for claim, clause in broken():

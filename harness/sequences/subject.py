@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.closing import Closing
 from harness.host import pace
-from harness.kvm.exits import InternalError, reason_name
+from harness.kvm.exits import InternalError, IrqWindowOpen, reason_name
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.signals import thread_mask
@@ -48,6 +48,15 @@ class Setting:
         return needed in ("", chip, *self.features)
 
 
+@dataclass(frozen=True)
+class Owed:
+    """What KVM must have done once it has entered the guest: the claim, a clause, and whether."""
+
+    claim: str
+    said: str
+    is_done: Callable[[], bool]
+
+
 @dataclass
 class _DirtyLog:
     """Pages that the guest stored to since its dirty log was read.
@@ -76,6 +85,8 @@ class Subject(Closing):
         self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
         self._neighbour: Guest | None = None
         self._log: _DirtyLog | None = None
+        self._owed: list[Owed] = []
+        self._shares_pages = False
         self._taken_elsewhere = self.program.counted(self.guest)
 
     def close(self) -> None:
@@ -117,9 +128,16 @@ class Subject(Closing):
 
     def release(self) -> None:
         """The step `wait` that comes next goes on."""
-        operand = self.model.at_exit().step.operand
-        self.guest.set_data(_RELEASED, operand)
-        self.model = replace(self.model, released=operand)
+        there = self.model.at_exit()
+        self.guest.set_data(_RELEASED, there.step.operand)
+        if there.sleeps():
+            self.interrupt()
+        self.model = replace(self.model, released=there.step.operand)
+
+    def interrupt(self) -> None:
+        """An interrupt for the guest."""
+        self.guest.architecture.deliver_interrupt(self.guest.vm, self.guest.vcpu)
+        self.change(self.model.state.sent("interrupts"))
 
     def move(self) -> None:
         """The guest goes on in a fresh VM, as a monitor moves one. Nothing may be pending."""
@@ -131,7 +149,7 @@ class Subject(Closing):
         except BaseException:
             new.close()
             raise
-        self.guest, self._log = new, None
+        self.guest, self._log, self._owed, self._shares_pages = new, None, [], False
         self._taken_elsewhere = self.program.counted(new)
         self.model = replace(self.model, masked=False)
         old.close()
@@ -162,14 +180,34 @@ class Subject(Closing):
                     f"{self.where()}, {met.said}, {what} must stay, but went from "
                     f"{kept[claim, what]} to {value}",
                 )
-        if answer.exchange is None:
+        if answer.exchange is None and not answer.window:
             self._require_reason(result, None if pending else reason, met)
+        entered = answer.exchange is not None and answer.after is not self.model
         self._settle(answer, heartbeat, met)
+        if entered:
+            self._require_done(met)
         if answer.exchange and result.exit is not None:
             data = made_of(given, _MOST_BYTES) if answer.exchange.reads else None
             passed = self.program.serve(self.guest.vcpu, result.exit, data, refuse)
             self.model = self.model.exchanged(passed)
         return answer
+
+    def owes(self, what: Owed) -> None:
+        """It is asked for when KVM has entered the guest next.
+
+        KVM shares a page with it from then on, and writes there whenever it is on its way in, or
+        the thread loses the processor.
+        """
+        self._owed.append(what)
+        self._shares_pages = True
+
+    def _require_done(self, met: Circumstances) -> None:
+        for each in self._owed:
+            if not each.is_done():
+                raise Violation(
+                    each.claim, f"{self.where()}, after an entry {met.said}, {each.said}"
+                )
+        self._owed = []
 
     def _not_kvms(self) -> dict[tuple[str, str], object]:
         """What a KVM_RUN never changes, by the claim and the name of it."""
@@ -201,7 +239,10 @@ class Subject(Closing):
         self, allowed: Sequence[AllowedAnswer], result: RunResult, met: Circumstances
     ) -> AllowedAnswer:
         for each in allowed:
-            if each.exchange:
+            if each.window:
+                if isinstance(result.exit, IrqWindowOpen) and not result.rescue:
+                    return each
+            elif each.exchange:
                 if result.exit and not result.rescue and each.exchange.accepts(result.exit):
                     return each
             elif result.gave_eintr:
@@ -345,7 +386,8 @@ class Subject(Closing):
         self, before: WholeState, circumstance: str, may_change: Collection[str], claim: str
     ) -> None:
         """Nothing has changed that KVM lets userspace read, but these names. Raises `Violation`."""
-        found = before.differences(self.guest.whole(), without=may_change)
+        without = {*may_change, *(["memory"] if self._shares_pages else [])}
+        found = before.differences(self.guest.whole(), without=without)
         if found:
             raise Violation(
                 claim, f"{self.where()}, {circumstance}, the state must stay, but {told(found)}"

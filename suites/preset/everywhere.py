@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What `preset.everywhere` asks of a KVM under each condition.
 
-A condition is a function of a guest. It makes something so and yields; what it does after that
-takes it back, so that the guest can run on. One that has several states yields in each. Its name is
-the word in the results, its docstring the circumstance in the sentence of a failure.
-
 Behind the byte's runs comes one with a signal pending, for the check of it is another one, of which
 the same can be thought; and a kick that is overlooked is lost.
 """
@@ -14,14 +10,19 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
+from harness.conditions.condition import (
+    NOTHING_BEFORE,
+    Before,
+    Condition,
+    circumstance,
+    done_before,
+)
 from harness.host.features import reason
 from harness.kvm import arch
 from harness.kvm.abi import KvmError, LackingError
-from harness.kvm.exits import VcpuExit
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
 from harness.kvm.vm import Vm
@@ -35,43 +36,13 @@ from harness.require import (
 )
 from harness.ways import SIGNAL, byte
 
-Condition = Callable[[Guest], Iterator[None]]
-BEFORE_A_SIGNAL = "before_a_signal"
 RUNS = (1, 20)  # a defect that toggles cancels out over an even number
 VALUE = 0x81  # neither 1 nor a single bit
-
-
-@dataclass(frozen=True)
-class Before:
-    """What KVM does under a condition before it looks for a signal, which may be its right.
-
-    `leaves` is an exit to userspace. `moves`: it takes an event, which shows in the registers.
-    `breaks`: the guest cannot run afterwards, so that there is no run with a signal.
-    """
-
-    leaves: type[VcpuExit] | None = None
-    moves: bool = False
-    breaks: bool = False
-
-
-def before_a_signal(before: Before) -> Callable[[Condition], Condition]:
-    """Decorates a condition under which KVM does this first."""
-
-    def mark(condition: Condition) -> Condition:
-        setattr(condition, BEFORE_A_SIGNAL, before)
-        return condition
-
-    return mark
 
 
 def each(conditions: Iterable[Condition]) -> pytest.MarkDecorator:
     """The test runs once under each."""
     return pytest.mark.parametrize("condition", conditions, ids=lambda each: each.__name__)
-
-
-def circumstance(condition: Callable[..., object]) -> str:
-    """Its docstring as the beginning of a sentence."""
-    return "While " + " ".join((condition.__doc__ or condition.__name__).split())
 
 
 def require_obeyed(guest: Guest, condition: Condition) -> None:
@@ -100,7 +71,7 @@ def require_obeyed_by_new(vm: Vm, guest_mode: str, condition: Callable[[Vm], int
 def require_immediate_runs(guest: Guest, condition: Condition) -> None:
     """The byte is obeyed in each state of the condition, and a signal that is pending."""
     __tracebackhide__ = True
-    before = getattr(condition, BEFORE_A_SIGNAL, Before())
+    before = done_before(condition)
     with skipped_where_lacking(condition.__name__):
         for number, _ in enumerate(condition(guest)):
             require_obeyed_now(guest, circumstance(condition), whole=number == 0)
@@ -120,7 +91,7 @@ def require_held(guest: Guest, said: str) -> None:
     require_signal_seen(guest, said)
 
 
-def require_signal_seen(guest: Guest, said: str, before: Before = Before()) -> None:
+def require_signal_seen(guest: Guest, said: str, before: Before = NOTHING_BEFORE) -> None:
     """A signal pending at entry ends the run, or what KVM does before; nothing is executed.
 
     The vCPU has no signal mask of its own afterwards.

@@ -11,6 +11,8 @@ import pytest
 
 from harness import caller
 from harness.callers import OF_THE_CALLER
+from harness.conditions.condition import Condition
+from harness.conditions.of_vm import MANY_VCPUS, OF_THE_VM
 from harness.host.features import reason
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.guest import Guest, create
@@ -21,14 +23,12 @@ from harness.require import require_eintr, require_left, require_runs_on
 from suites.preset.everywhere import (
     RUNS,
     VALUE,
-    Condition,
     each,
     require_held,
     require_immediate_runs,
     require_obeyed,
     require_obeyed_by_new,
 )
-from suites.preset.everywhere_of_vm import MANY_VCPUS, OF_THE_VM
 
 pytestmark = pytest.mark.usefixtures("capability")
 

@@ -397,7 +397,7 @@ STEPS: Mapping[str, StepKind] = {
     "put": StepKind(_put, operands=_PLACE_OPERANDS),
     "get": StepKind(_get, operands=_PLACE_OPERANDS),
     "flags": StepKind(_flags),
-    "interrupts_on": StepKind(_interrupts_on),
+    "interrupts_on": StepKind(_interrupts_on, weight=3),
     "interrupts_off": StepKind(_interrupts_off),
     "undefined": StepKind(_raises(6)),
     "protection": StepKind(_raises(13, 0x1230)),
@@ -405,7 +405,8 @@ STEPS: Mapping[str, StepKind] = {
     "breakpoint": StepKind(_raises(3)),
     "patch": StepKind(_patch),
     "cpuid": StepKind(_cpuid),
-    "wait": StepKind(_nothing, waits=True),
+    "wait": StepKind(_nothing, weight=3, waits=True),
+    "sleep": StepKind(_nothing, needs="irqchip", weight=3, waits=True, sleeps=True),
     "self_interrupt": StepKind(_self_interrupt, needs="irqchip"),
 }
 #: Each is tried behind an exit, so that its pages are known, and before a first access to a

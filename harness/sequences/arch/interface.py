@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from harness.conditions.condition import Condition
 from harness.kvm.exits import InternalError, VcpuExit
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
@@ -25,6 +26,9 @@ class ScriptedArchitecture(Protocol):
     FEATURES: tuple[str, ...]
     """What a VM may have, or not."""
 
+    CONDITIONS: Mapping[str, Condition]
+    """What may be so for some runs, by name, and is then taken back."""
+
     MAY_LACK: Sequence[str]
     """Steps that some KVM cannot do; each is tried."""
 
@@ -37,6 +41,9 @@ class ScriptedArchitecture(Protocol):
 
     REFUSED: Sequence[str]
     """The same for an exchange that was refused."""
+
+    def put_back(self, vcpu: Vcpu) -> AbstractContextManager[None]:
+        """At its end the vCPU's state is put back, but for what keeps time."""
 
     def features(self, system: System) -> Sequence[str]:
         """Those of FEATURES that this KVM has."""
@@ -90,3 +97,8 @@ class ScriptedArchitecture(Protocol):
         self, guest: Guest
     ) -> AbstractContextManager[Callable[[], Sequence[tuple[str, str]]]]:
         """Around a KVM_RUN: if it gives EINTR, which claims it has broken besides, and how."""
+
+    def clocked(
+        self, guest: Guest
+    ) -> AbstractContextManager[Callable[[], Sequence[tuple[str, str]]]]:
+        """The same of the guest's clocks."""

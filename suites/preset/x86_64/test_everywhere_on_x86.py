@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from harness.conditions.condition import Condition, circumstance
+from harness.conditions.x86_64.of_services import OF_EVERY_VM, WITH_LOCAL_APIC
+from harness.conditions.x86_64.of_vcpu import OF_EVERY_VCPU, PAGE
 from harness.kvm import abi
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, readable, settings
@@ -21,15 +24,11 @@ from harness.require import require_eintr, require_no_progress, require_runs_on
 from suites.dimensions import only_on, pin_irqchip
 from suites.preset.everywhere import (
     VALUE,
-    Condition,
-    circumstance,
     each,
     require_held,
     require_immediate_runs,
     require_obeyed_by_new,
 )
-from suites.preset.x86_64.everywhere_of_services import OF_EVERY_VM, WITH_LOCAL_APIC
-from suites.preset.x86_64.everywhere_of_vcpu import OF_EVERY_VCPU, PAGE
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
 

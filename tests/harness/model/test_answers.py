@@ -143,3 +143,31 @@ def test_places_keep_what_was_put() -> None:
     model = vcpu(Step("put", place, 3), Step("get", place), Step("get", place - 1))
     assert model.at_exit().results == (0, 3, 0)
     assert program.kept(Step("put", program.PLACES.index("lstar"), MASK)).value == MASK >> 18
+
+
+ASKS = Circumstances(window=True)
+
+
+def test_a_window_opens_where_interrupts_can_come_in_and_nowhere_else() -> None:
+    off = vcpu(Step("compute"), Step("port_out", 1))
+    (answer,) = answers(off, ASKS)
+    assert answer.exchange, "interrupts are off all the way"
+    on = vcpu(Step("interrupts_on"), Step("interrupts_off"), Step("port_out", 1))
+    window, exchange = answers(on, ASKS)
+    assert (window.window, window.claim, window.exchange) == (True, "states.window", None)
+    assert exchange.exchange
+    (window,) = answers(vcpu(Step("interrupts_on"), Step("wait", 1)), ASKS)
+    assert window.window, "it must open: the guest only waits"
+
+
+def test_a_released_sleep_still_lets_interrupts_in() -> None:
+    asleep = vcpu(Step("sleep", 1), Step("port_out", 1))
+    assert asleep.sleeps()
+    awake = replace(asleep, released=1)
+    assert not awake.sleeps()
+    assert [each.window for each in answers(awake, ASKS)] == [True, False]
+
+
+def test_a_sleeping_guest_is_ended_by_a_kick_only() -> None:
+    (answer,) = answers(vcpu(Step("sleep", 1)), Circumstances(kicked=True))
+    assert (answer.exchange, answer.runs, answer.claim) == (None, True, "signals.interrupts_guest")

@@ -23,6 +23,8 @@ def move(source: Vcpu, target: Vcpu) -> None:
             found = kept.read(source, name)
         except KvmError:  # this VM has no local APIC, or KVM no XCRs
             continue
+        if name == "events":  # not of what only the source's VM has enabled
+            found.flags &= kept.read(target, name).flags
         kept.write(target, name, found)
     for index in _MSRS:
         with contextlib.suppress(KvmError):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from harness.kvm.answers import answer_mmio
 from harness.kvm.arch.x86_64 import devices, ioctls
 from harness.kvm.arch.x86_64 import kept as state_of
+from harness.kvm.arch.x86_64.kept import kept as put_back
 from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.exits import InternalError, Io, Mmio, Rdmsr, VcpuExit, Wrmsr
 from harness.kvm.guest import Guest, create
@@ -29,11 +30,13 @@ from harness.model.x86_64 import (
     trying,
 )
 from harness.native import ffi
-from harness.sequences.arch.x86_64.looks import looked
+from harness.sequences.arch.x86_64.conditions import CONDITIONS
+from harness.sequences.arch.x86_64.looks import clocked, looked
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply
 
 __all__ = [
     "COMPLETED",
+    "CONDITIONS",
     "FEATURES",
     "LOG",
     "MAY_LACK",
@@ -41,6 +44,7 @@ __all__ = [
     "SCRIPT",
     "STEPS",
     "STEP_BYTES",
+    "clocked",
     "counted",
     "encode",
     "entry",
@@ -53,6 +57,7 @@ __all__ = [
     "looked",
     "move",
     "new_guest",
+    "put_back",
     "serve",
     "stores",
     "trying",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from harness.kvm.arch.x86_64 import run_fields
+from harness.kvm.arch.x86_64 import clocks, run_fields
 from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, looked_at
 from harness.kvm.guest import Guest
 
@@ -37,3 +37,17 @@ def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
             return found
 
         yield broken
+
+
+@contextmanager
+def clocked(guest: Guest) -> Iterator[Callable[[], Broken]]:
+    """Around a KVM_RUN: no clock that stands still otherwise, or goes steadily, was moved."""
+    earlier, before = (clocks.clocks(guest.vcpu, guest.vm) for _ in range(2))
+    steady = earlier.steady(before)
+
+    def broken() -> Broken:
+        found = steady.differences(clocks.clocks(guest.vcpu, guest.vm))
+        told = f"no clock of the guest may move, but {'; '.join(found)}"
+        return [("preset.time_untouched", told)] if found else []
+
+    yield broken

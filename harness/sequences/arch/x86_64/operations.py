@@ -10,11 +10,15 @@ from dataclasses import replace
 from harness import ways
 from harness.kvm import abi
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import devices, ioctls, kept, state
+from harness.kvm.arch.x86_64 import devices, ioctls, kept, state, window
+from harness.kvm.kicked_here import run_kicked
+from harness.kvm.run import RunResult
+from harness.kvm.senders import SENDERS
 from harness.model import x86_64 as program
-from harness.model.answers import ModelVcpu
+from harness.model.answers import Circumstances, ModelVcpu
 from harness.model.program import GuestState
-from harness.sequences import runs
+from harness.sequences import kicks, runs
+from harness.sequences.arch.x86_64 import owed
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject, Violation
 
@@ -111,6 +115,45 @@ def _shared_registers(subject: Subject, given: Arguments) -> None:
         )
 
 
+def _window(subject: Subject, given: Arguments) -> None:
+    """Userspace asks for the window for an interrupt, which opens, or a kick ends the run.
+
+    Nothing where KVM keeps all of the interrupt controller.
+    """
+    guest, model = subject.guest, subject.model
+    if subject.setting.irqchip not in window.IRQCHIPS:
+        return
+    there = model.at_exit()
+    kicked = there.waits() and not there.takes_interrupts()
+    window.request(guest.vcpu, True)
+    window.forget(guest.vcpu)
+
+    def run() -> RunResult:
+        if not kicked:
+            return guest.vcpu.run_raw()
+        sender = SENDERS[given["sender"]]
+        return run_kicked(guest, lambda: kicks.ready_for_kick(subject), sender)[0]
+
+    try:
+        met = Circumstances(kicked=kicked, window=True)
+        answer = subject.run(run, met, given["answer"], refuse=given["refuse"])
+        ready, on = window.ready(guest.vcpu), guest.vcpu.run_page.if_flag
+    finally:
+        window.request(guest.vcpu, False)
+    if answer.window and (ready, on) != (1, 1):
+        raise Violation(
+            "states.window",
+            f"{subject.where()}, at the window for interrupts, ready_for_interrupt_injection and "
+            f"if_flag must be 1, but they are {ready} and {on}",
+        )
+
+
+def _spins_or_leaves(model: ModelVcpu) -> bool:
+    """No exit of the same instruction comes first, and the guest does not sleep."""
+    following = model.next_exchange() if model.pending else None
+    return model.ready and following is None and not model.at_exit().sleeps()
+
+
 def _settled(model: ModelVcpu) -> bool:
     """Nothing is pending, and no exception on its way: KVM_SET_REGS takes that back."""
     return not model.pending and not model.refused()
@@ -142,6 +185,19 @@ OPERATIONS: Mapping[str, Operation] = {
         _shared_registers,
         lambda model: not model.refused(),
         {"change": OneOf((False, True)), "value": AnyNumber(), "way": _WAY},
+    ),
+    "window": Operation(
+        _window,
+        _spins_or_leaves,
+        {
+            "answer": AnyNumber(),
+            "refuse": OneOf((False, True)),
+            "sender": OneOf(tuple(SENDERS)),
+        },
+        weight=3,
+    ),
+    "owe": Operation(
+        owed.owe, lambda model: model.ready, {"what": OneOf(tuple(owed.SHARED))}, weight=2
     ),
     "filter_again": Operation(_filter_again, needs="msr_exits"),
 }

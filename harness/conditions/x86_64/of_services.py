@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an x86 guest and its VM use, for `preset.everywhere`: see suites/preset/everywhere.py.
+"""What an x86 guest and its VM use.
 
 Services of KVM, Hyper-V and Xen, clocks, filters, and the local APIC. The lists stand at the end.
 """
@@ -11,18 +11,18 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
-from harness.kvm import wires
-from harness.kvm.abi import KvmError, LackingError, run_structure_size
-from harness.kvm.arch.x86_64 import apic, ioctls, kept, settings
-from harness.kvm.guest import Guest
-from suites.preset.everywhere import Before, before_a_signal
-from suites.preset.x86_64.everywhere_of_vcpu import (
+from harness.conditions.condition import Before, before_a_signal
+from harness.conditions.x86_64.of_vcpu import (
     PAGE,
     interrupt,
     interrupts_on,
     nmi,
     patterns_everywhere,
 )
+from harness.kvm import wires
+from harness.kvm.abi import KvmError, LackingError, run_structure_size
+from harness.kvm.arch.x86_64 import apic, ioctls, kept, settings
+from harness.kvm.guest import Guest
 
 _MP_STATES = range(12)
 

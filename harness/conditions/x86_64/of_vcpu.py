@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""States of a vCPU of x86 for `preset.everywhere`: see suites/preset/everywhere.py.
+"""States of a vCPU of x86.
 
-The test puts the vCPU's state back; a condition takes back what is not part of it. OF_EVERY_VCPU is
-the list.
+Who makes one so puts the vCPU's state back; it takes back itself what is not part of that.
+OF_EVERY_VCPU is the list.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import errno
 from collections.abc import Iterator
 from contextlib import suppress
 
+from harness.conditions.condition import Before, before_a_signal
 from harness.kvm import exits
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import ioctls, kept, patterns, settings
 from harness.kvm.guest import RAM_SLOT, Guest
-from suites.preset.everywhere import Before, before_a_signal
 
 PAGE = 0x70000  # of the guest's RAM, which no program uses
 BREAKPOINTS = (0x8000, 0x8010, 0x8020, 0x8030)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Conditions of a VM and its memory for `preset.everywhere`: see suites/preset/everywhere.py.
+"""Conditions of a VM and its memory.
 
 OF_THE_VM is the list: the next condition is a function more.
 """
@@ -14,19 +14,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
-import pytest
-
 from guest_blobs import memory_map as at
-from harness.host.features import reason
+from harness.conditions.condition import Before, before_a_signal
 from harness.kvm import wires
 from harness.kvm.abi import LackingError
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.running import warm_up
+from harness.kvm.signals import KICK
 from harness.kvm.vcpu import Vcpu
 from harness.require import require_eintr
-from suites.dimensions import KICK
-from suites.preset.everywhere import Before, before_a_signal
 
 SLOT = RAM_SLOT + 1
 HIGH = 1 << 33  # beyond what 32 bits address
@@ -313,7 +310,7 @@ def _add(guest: Guest, mapping: mmap.mmap) -> None:
 
 def _another_vcpu(guest: Guest, number: int) -> Vcpu:
     if _most_vcpus(guest) <= number:
-        pytest.skip(reason("no_second_vcpu"))
+        raise LackingError("KVM_CAP_MAX_VCPUS", errno.EOPNOTSUPP)
     return guest.vm.create_vcpu(number)
 
 
