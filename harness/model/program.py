@@ -102,7 +102,8 @@ class StepKind:
 
     `end` gives the state after it and the result that stands in the log; `exchange` what comes
     next, None once all has passed. `operands` are those that may be drawn, `needs` names what a VM
-    must have, `weight` how often it is drawn beside others. It `waits` until userspace lets it go on; if it `sleeps`, halted and for interrupts.
+    must have, `weight` how often it is drawn beside others. It `waits` until userspace lets it go
+    on; if it `sleeps`, halted and for interrupts.
     """
 
     end: Callable[[GuestState, Step, Passed], tuple[GuestState, int]]

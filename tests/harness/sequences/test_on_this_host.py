@@ -16,11 +16,11 @@ import pytest
 from harness.host.obstacles import preflight
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
-from harness.sequences import runs
+from harness.sequences import arch, runs
 from harness.sequences.drawing import explore
 from harness.sequences.runs import THREADS
 from harness.sequences.sequence import Player
-from harness.sequences.subject import Setting
+from harness.sequences.subject import Owed, Setting, Violation
 from tests.fakes.broken_kvm.library import build
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,6 +66,54 @@ def test_a_caller_is_what_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None
         player.do("immediate", {**given, "thread": "batch"})
         player.close()
     assert seen == ["nice on caller", "refused"]
+
+
+#: What stays by KVM's rule: a capability that was enabled, banks that were made.
+STAYS = {
+    "exception_pending": "events flags",
+    "triple_fault": "events flags",
+    "machine_checks": "msr",
+}
+
+
+@pytest.mark.parametrize("irqchip", ["none", "full"])
+@pytest.mark.parametrize(
+    "name", arch.current().CONDITIONS if platform.machine() == "x86_64" else ()
+)
+def test_each_condition_holds_on_a_sound_kvm_and_is_taken_back(name: str, irqchip: str) -> None:
+    given = {"one": name, "other": "nothing_special", "times": 3}
+    with System() as system:
+        player = Player(system, Setting(irqchip))
+        player.do("run", {"answer": 0, "refuse": False, "thread": "here"})
+        player.do("under", {**given, "one": "nothing_special", "state": 0, "way": 0})
+        before = player.subject.guest.whole()
+        for state, way in ((0, 0), (1, 1), (11, 0)):
+            player.do("under", {**given, "state": state, "way": way})
+        left = [
+            each
+            for each in before.differences(player.subject.guest.whole())
+            if not each.startswith(("statistic", STAYS.get(name, "statistic")))
+        ]
+        player.close()
+    assert left == []
+
+
+@pytest.mark.parametrize("irqchip", ["none", "split", "full"])
+@pytest.mark.parametrize("what", ["clock", "stolen_time", "clock_set", "stop_told"])
+def test_what_kvm_owes_is_asked_for_once_it_has_entered(what: str, irqchip: str) -> None:
+    done = []
+    with System() as system:
+        player = Player(system, Setting(irqchip))
+        run = {"answer": 0, "refuse": False, "thread": "here"}
+        player.do("run", run)
+        player.do("owe", {"what": what})
+        player.subject.owes(Owed("preset.requests_kept", "it must be", lambda: bool(done)))
+        player.do("wrong_argument", {"argument": 1, "byte": 0})
+        with pytest.raises(Violation, match="after an entry with the byte at 0, it must be"):
+            player.do("run", run)
+        done.append(True)
+        player.do("run", run)
+        player.close()
 
 
 @pytest.mark.parametrize("thread", dict.fromkeys(THREADS))
