@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 
 from harness import ways
 from harness.caller import on_a_fresh_thread
-from harness.callers import OF_THE_CALLER, signal_pending, signals_blocked
+from harness.callers import OF_THE_CALLER, fresh_thread, signal_pending, signals_blocked
 from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
@@ -19,9 +19,12 @@ from harness.sequences.operation import Arguments
 from harness.sequences.signals import waiting_signal
 from harness.sequences.subject import Subject, Violation
 
-#: Threads that may call KVM_RUN, by name. What of them pends would come in with a mask of the vCPU.
+#: Threads that may call KVM_RUN, by name. What of them pends would come in with a mask of the vCPU,
+#: and a fresh one is "new".
 CALLERS: Mapping[str, Callable[[Guest], Iterator[None]]] = {
-    each.__name__: each for each in OF_THE_CALLER if each not in (signals_blocked, signal_pending)
+    each.__name__: each
+    for each in OF_THE_CALLER
+    if each not in (fresh_thread, signals_blocked, signal_pending)
 }
 THREADS = (*("here",) * 12, *("new",) * 6, *CALLERS)
 NOTHING, STATE, THREAD, CLOCKS = LOOKS = ("nothing", "state", "thread", "clocks")

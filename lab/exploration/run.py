@@ -206,7 +206,11 @@ def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker
             share.take(UNDER_WAY, folder / UNDER_WAY)
         lost = ended.lost.describe() if ended.lost else _HUNG * (ended.status == HUNG)
         return ExplorationEnd(
-            files.read(folder / JOURNAL), ended.status, lost, no_kvm=not ended.has_kvm
+            files.read(folder / JOURNAL),
+            ended.status,
+            lost,
+            no_kvm=not ended.has_kvm,
+            kernel=f"Linux {kernel.release} ({kernel.name}), in an emulated host",
         )
 
     return play

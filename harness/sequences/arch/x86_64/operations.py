@@ -118,13 +118,14 @@ def _shared_registers(subject: Subject, given: Arguments) -> None:
 def _window(subject: Subject, given: Arguments) -> None:
     """Userspace asks for the window for an interrupt, which opens, or a kick ends the run.
 
-    Nothing where KVM keeps all of the interrupt controller.
+    Nothing where KVM keeps all of the interrupt controller, or where either may be.
     """
     guest, model = subject.guest, subject.model
-    if subject.setting.irqchip not in window.IRQCHIPS:
+    there, opens = model.at_exit(), model.may_take_interrupts()
+    either = there.waits() and opens and not there.takes_interrupts()
+    if subject.setting.irqchip not in window.IRQCHIPS or either:
         return
-    there = model.at_exit()
-    kicked = there.waits() and not there.takes_interrupts()
+    kicked = there.waits() and not opens
     window.request(guest.vcpu, True)
     window.forget(guest.vcpu)
 
