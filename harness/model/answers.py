@@ -7,6 +7,7 @@ is looked at, then signals, and only then does the guest run.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -105,6 +106,10 @@ class ModelVcpu:
 
     def at_exit(self) -> ModelVcpu:
         """The guest has run up to its next exit, or to where it waits."""
+        return self._there
+
+    @functools.cached_property
+    def _there(self) -> ModelVcpu:
         here = self
         while not here.waits() and here.next_exchange() is None:
             here = here.after_step()
