@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import errno
+import functools
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from guest_blobs import Blob
@@ -31,6 +32,7 @@ _APIC_BASE_X2APIC = 1 << 10
 _RFLAGS_ALWAYS = 0x2
 _PAGE, _WRITABLE, _LARGE = 0x1, 0x2, 0x80
 _PAGE_BYTES = 0x1000
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}  # of numbers, for the module struct
 _GENERAL = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp"),
     *("r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags"),
@@ -182,17 +184,35 @@ def fields(struct: Any, prefix: str = "") -> dict[str, int]:
     kind = ffi.typeof(struct)
     if kind.kind == "pointer":
         return fields(struct[0], prefix)
-    if kind.kind == "array":
-        parts = [(str(index), struct[index]) for index in range(len(struct))]
+    names, layout = _layout(kind)
+    values = layout.unpack(ffi.buffer(_pointer(struct))[0 : layout.size])
+    return {f"{prefix}{name}": value for name, value in zip(names, values, strict=True)}
+
+
+@functools.cache
+def _layout(kind: Any) -> tuple[Sequence[str], struct.Struct]:
+    """The paths of all numbers, in order, and how they lie. KeyError for what is no number."""
+    names, codes, end = [], ["="], 0
+    for name, place, number in _numbers(kind, "", 0):
+        size = ffi.sizeof(number)
+        code = _CODES[size]
+        is_signed = int(ffi.cast(number, -1)) < 0
+        names.append(name)
+        codes.append(f"{place - end}x{code.lower() if is_signed else code}")
+        end = place + size
+    return names, struct.Struct("".join(codes))
+
+
+def _numbers(kind: Any, path: str, at: int) -> Iterator[tuple[str, int, Any]]:
+    if kind.kind in ("struct", "union"):
+        for name, field in kind.fields:
+            yield from _numbers(field.type, f"{path}.{name}", at + field.offset)
+    elif kind.kind == "array":
+        for index in range(kind.length):
+            place = at + index * ffi.sizeof(kind.item)
+            yield from _numbers(kind.item, f"{path}.{index}", place)
     else:
-        parts = [(name, getattr(struct, name)) for name, _ in kind.fields]
-    found: dict[str, int] = {}
-    for name, value in parts:
-        if isinstance(value, int):
-            found[f"{prefix}{name}"] = value
-        else:
-            found.update(fields(value, f"{prefix}{name}."))
-    return found
+        yield path.removeprefix("."), at, kind
 
 
 def fill(struct: Any, byte: int) -> None:
