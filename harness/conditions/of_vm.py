@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 
 from guest_blobs import memory_map as at
 from harness.conditions.condition import Before, before_a_signal
-from harness.kvm import wires
+from harness.kvm import call_log, wires
 from harness.kvm.abi import LackingError
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
@@ -52,6 +52,7 @@ def vcpu_dup(guest: Guest) -> Iterator[None]:
 
 def vcpu_nonblocking(guest: Guest) -> Iterator[None]:
     """the vCPU's descriptor has O_NONBLOCK"""
+    call_log.cannot("a descriptor that has O_NONBLOCK")
     os.set_blocking(guest.vcpu.fd, False)
     yield
 
@@ -64,12 +65,14 @@ def vcpu_inherited(guest: Guest) -> Iterator[None]:
 
 def mapped_again(guest: Guest) -> Iterator[None]:
     """kvm_run is mapped a second time"""
+    call_log.cannot("a second mapping of kvm_run")
     with closing(guest.vcpu.map_again()):
         yield
 
 
 def mapped_before(guest: Guest) -> Iterator[None]:
     """a mapping of kvm_run was made and is gone"""
+    call_log.cannot("a second mapping of kvm_run")
     guest.vcpu.map_again().close()
     yield
 
@@ -304,6 +307,7 @@ def _need(guest: Guest, capability: str) -> int:
 
 
 def _add(guest: Guest, mapping: mmap.mmap) -> None:
+    call_log.cannot("memory of a kind of its own")
     place = guest.address(at.EXTRA_RAM)
     guest.vm.add_memory(SLOT, place, len(mapping), mapping=mapping)
 

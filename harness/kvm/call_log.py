@@ -381,10 +381,11 @@ current: CallLog | None = None
 
 @contextmanager
 def log_calls() -> Iterator[CallLog]:
-    """What this process asks of KVM meanwhile."""
+    """What this process asks of KVM meanwhile; a log that was open has nothing of it."""
     global current
-    log = current = CallLog()
+    before, log = current, CallLog()
+    current = log
     try:
         yield log
     finally:
-        current = None
+        current = before

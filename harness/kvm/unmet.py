@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from harness.kvm import call_log
+from harness.kvm.call_log import CallLog, Expected, ToldCalls
 
 #: The kind of what no program is made of: an exit with the right number and the wrong content.
 CONTENT = "content"
@@ -17,8 +18,11 @@ class UnmetError(AssertionError):
     """The kernel did not do what it must; for a program that looks for the same.
 
     `kind` is a kind of `harness.kvm.call_log.Expected`, `of` the result, the witness or the vCPU
-    that it is about, `value` a number that belongs to the kind, `names` what has changed.
+    that it is about, `value` a number that belongs to the kind, `names` what has changed. `calls`
+    is what was asked of KVM, if it is not what the log has that is open.
     """
+
+    calls: ToldCalls | None = None
 
     def __init__(
         self,
@@ -30,8 +34,25 @@ class UnmetError(AssertionError):
         value: int = 0,
         names: Collection[str] = (),
     ) -> None:
-        super().__init__(f"{circumstance}, {text}")
+        super().__init__(f"{circumstance}, {text}" if circumstance else text)
+        self.of_name = ""
         if call_log.current:
             call_log.current.mark()
+            self.of_name = call_log.current.name_of(getattr(of, "fd", -1))
         self.circumstance, self.kind, self.of = circumstance, kind, of
         self.value, self.names = value, names
+
+
+def told(log: CallLog, error: UnmetError) -> ToldCalls | None:
+    """What was asked of KVM up to there, and for what at last; None where it is not all known."""
+    if error.kind == CONTENT:
+        return None
+    expected = Expected(
+        error.kind,
+        error.circumstance,
+        log.number_of(error.of),
+        error.value,
+        tuple(error.names),
+        error.of_name,
+    )
+    return log.told(expected)

@@ -220,6 +220,7 @@ class Vcpu(Closing):
         """Takes the published entries: (slot, page number). Raises ValueError without a ring."""
         if self._ring is None:
             raise ValueError("this vCPU has no dirty ring: enable it before the vCPU is created")
+        call_log.cannot("a dirty ring that is collected")
         found = []
         while self.dirty_ring_published():
             entry = self._ring[self._ring_next % self._ring_size]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.kvm import call_log
-from harness.kvm.call_log import CallLog, Expected
-from harness.kvm.unmet import CONTENT, UnmetError
+from harness.kvm.call_log import CallLog
+from harness.kvm.unmet import UnmetError, told
 from harness.reporting.markers import is_suite_test, property_of
 from harness.reporting.results import CALLS
 
@@ -39,16 +39,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     log, error = item.stash.get(_LOG, None), call.excinfo.value if call.excinfo else None
     if not isinstance(error, UnmetError) or call.when != "call":
         return report
-    if log and error.kind != CONTENT:
-        expected = Expected(
-            error.kind,
-            error.circumstance,
-            log.number_of(error.of),
-            error.value,
-            tuple(error.names),
-            log.name_of(getattr(error.of, "fd", -1)),
-        )
-        if told := log.told(expected):
-            _told[property_of(item, "claim")] += 1
-            report.__dict__[CALLS] = told.as_json().decode()
+    if calls := error.calls or (log and told(log, error)):
+        _told[property_of(item, "claim")] += 1
+        report.__dict__[CALLS] = calls.as_json().decode()
     return report

@@ -11,7 +11,8 @@ from harness.kvm.guest import RAM_SLOT
 from harness.model.program import Step
 from harness.sequences.operation import Arguments
 from harness.sequences.signals import set_mask
-from harness.sequences.subject import Subject, Violation
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 
 _CAPABILITY = "KVM_CAP_IMMEDIATE_EXIT"
 

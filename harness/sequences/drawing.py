@@ -19,7 +19,9 @@ from harness.sequences import arch
 from harness.sequences.operation import AnyNumber, Domain, OneOf
 from harness.sequences.operations import operations as all_operations
 from harness.sequences.sequence import NOBODY, Listener, Player, Recorded
-from harness.sequences.subject import Setting, Subject, Violation
+from harness.sequences.setting import Setting
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 
 _FEATURE = 0.3  # how likely a VM has each
 _LIKELY = (0, 1, MASK)

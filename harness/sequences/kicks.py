@@ -11,7 +11,8 @@ from harness.kvm.senders import SENDERS
 from harness.kvm.signals import KICK, CountingHandler, thread_mask
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.sequences.operation import Arguments
-from harness.sequences.subject import Subject, Violation
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 from harness.ways import SIGNAL
 
 _SOME_TICKS_NS = 10_000_000  # of processor time

@@ -17,7 +17,8 @@ from harness.model.answers import Circumstances
 from harness.require import may_complete
 from harness.sequences.operation import Arguments
 from harness.sequences.signals import waiting_signal
-from harness.sequences.subject import Subject, Violation
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 
 #: Threads that may call KVM_RUN, by name. What of them pends would come in with a mask of the vCPU,
 #: and a fresh one is "new".
@@ -190,8 +191,11 @@ def _ended_early(
         if changed:
             raise Violation(
                 "preset.no_guest_progress",
-                f"{subject.where()}, {entry.said}, registers must stay, but "
+                "registers must stay, but "
                 + "; ".join(f"{n} went from {registers[n]:#x} to {after[n]:#x}" for n in changed),
+                "same",
+                circumstance=f"{subject.where()}, {entry.said}",
+                names=[f"regs {name}" for name in changed],
             )
         if before is not None:
             passed = way.counts(guest.architecture)

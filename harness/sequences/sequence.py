@@ -11,11 +11,14 @@ import msgspec
 
 from harness.kvm.arch import current
 from harness.kvm.system import System
+from harness.kvm.unmet import CONTENT, UnmetError
 from harness.model.answers import ModelVcpu
 from harness.sequences import arch
 from harness.sequences.operation import belongs
 from harness.sequences.operations import operations
-from harness.sequences.subject import Setting, Subject, Violation, lacking
+from harness.sequences.setting import Setting
+from harness.sequences.subject import Subject, lacking
+from harness.sequences.violation import Violation
 from harness.shapes import from_json
 
 
@@ -116,8 +119,12 @@ class Player:
         except Violation:
             raise
         except AssertionError as error:  # of the harness: a run that never ends, for one
-            said = f"{self.subject.where()}, {error}"
-            raise Violation("signals.interrupts_guest", said) from None
+            kind, of = (error.kind, error.of) if isinstance(error, UnmetError) else (CONTENT, None)
+            value = error.value if isinstance(error, UnmetError) else 0
+            where = self.subject.where()
+            raise Violation(
+                "signals.interrupts_guest", str(error), kind, of, circumstance=where, value=value
+            ) from None
 
     def close(self) -> None:
         """Closes the VM."""

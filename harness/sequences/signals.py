@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from harness.kvm.senders import SENDERS
 from harness.kvm.signals import KICK, Blocked, CountingHandler
 from harness.kvm.vcpu import all_signals_but
-from harness.sequences.subject import Subject, Violation
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 
 
 def set_mask(subject: Subject, *, on: bool) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from guest_blobs import memory_map as at
 from harness.closing import Closing
 from harness.host import pace
 from harness.kvm.exits import InternalError, IrqWindowOpen, reason_name
@@ -16,36 +17,18 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.signals import thread_mask
 from harness.kvm.system import System
+from harness.kvm.unmet import CONTENT
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import WholeState, told
 from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
 from harness.model.program import Events, GuestState, Step
 from harness.sequences import arch
+from harness.sequences.setting import Setting
+from harness.sequences.violation import Violation, expected_of, first_wrong_word, word
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
 PAGE = os.sysconf("SC_PAGESIZE")
 _MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
-
-
-class Violation(AssertionError):
-    """KVM did what the model does not allow; `claim` is what it breaks."""
-
-    def __init__(self, claim: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.claim = claim
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a VM has: who keeps its interrupt controller, and features of its architecture."""
-
-    irqchip: str = "none"
-    features: tuple[str, ...] = ()
-
-    def has(self, needed: str) -> bool:
-        """Whether a step or an operation that needs this can be done."""
-        chip = "no_irqchip" if self.irqchip == "none" else "irqchip"
-        return needed in ("", chip, *self.features)
 
 
 @dataclass(frozen=True)
@@ -175,10 +158,16 @@ class Subject(Closing):
         answer = self._answer(allowed, result, met)
         for (claim, what), value in self._not_kvms().items():
             if kept[claim, what] != value and not (met.sets_byte and what == "immediate_exit"):
+                before = kept[claim, what]
+                of_page = isinstance(before, int)
                 raise Violation(
                     claim,
-                    f"{self.where()}, {met.said}, {what} must stay, but went from "
-                    f"{kept[claim, what]} to {value}",
+                    f"{what} must stay, but went from {before} to {value}",
+                    "is" if of_page else "mask" if claim == "signals.mask_restored" else CONTENT,
+                    self.guest.vcpu if of_page else None,
+                    circumstance=f"{self.where()}, {met.said}",
+                    value=before if isinstance(before, int) else 0,
+                    names=(f"kvm_run {what}",),
                 )
         if answer.exchange is None and not answer.window:
             self._require_reason(result, None if pending else reason, met)
@@ -225,14 +214,20 @@ class Subject(Closing):
         if met.byte and before is not None and after != before:
             raise Violation(
                 "preset.exit_reason_untouched",
-                f"{self.where()}, {met.said}, exit_reason must stay {reason_name(before)}, but it "
-                f"is {reason_name(after)}",
+                f"exit_reason must stay {reason_name(before)}, but it is {reason_name(after)}",
+                "is",
+                self.guest.vcpu,
+                circumstance=f"{self.where()}, {met.said}",
+                value=before,
+                names=("kvm_run exit_reason",),
             )
         if not met.byte and reason_name(after) != "KVM_EXIT_INTR":
             raise Violation(
                 "signals.interrupts_guest",
-                f"{self.where()}, {met.said}, exit_reason must be KVM_EXIT_INTR, but it is "
-                f"{reason_name(after)}",
+                f"exit_reason must be KVM_EXIT_INTR, but it is {reason_name(after)}",
+                "signal",
+                result,
+                circumstance=f"{self.where()}, {met.said}",
             )
 
     def _answer(
@@ -248,9 +243,14 @@ class Subject(Closing):
             elif result.gave_eintr:
                 return each
         wanted = " or ".join(each.said for each in allowed)
+        kind, value = expected_of(allowed, result)
         raise Violation(
             allowed[0].claim,
-            f"{self.where()}, {met.said}, KVM_RUN must {wanted}, but {result.describe()}",
+            f"KVM_RUN must {wanted}, but {result.describe()}",
+            kind,
+            result,
+            circumstance=f"{self.where()}, {met.said}",
+            value=value,
         )
 
     def where(self) -> str:
@@ -265,15 +265,23 @@ class Subject(Closing):
         if after is None or after.total != done:
             raise Violation(
                 answer.claim,
-                f"{self.where()}, {met.said}, the guest must have done {answer.after.total} "
+                f"the guest must have done {answer.after.total} "
                 f"steps in all{' or some more' if answer.runs else ''}, but it did {done}",
+                CONTENT if answer.runs else "is",
+                self.guest.vcpu,
+                circumstance=f"{self.where()}, {met.said}",
+                value=answer.after.total,
+                names=(word(at.data_word(_STEPS_DONE)),),
             )
         stays = not answer.runs and (answer.exchange is None or answer.after is self.model)
         if stays and self.guest.heartbeat != before:
             raise Violation(
                 "preset.no_guest_progress",
-                f"{self.where()}, {met.said}, the guest must not execute anything, but its "
+                f"the guest must not execute anything, but its "
                 f"counter went from {before} to {self.guest.heartbeat}",
+                "same",
+                circumstance=f"{self.where()}, {met.said}",
+                names=("heartbeat",),
             )
         self._note_stores(after)
         self.model = after
@@ -288,10 +296,16 @@ class Subject(Closing):
             step = model.script[number]
             logged = found[size * number : size * (number + 1)]
             if logged != self.program.entry(number, step, result):
+                wanted = self.program.entry(number, step, result)
+                place = first_wrong_word(logged, wanted)
                 raise Violation(
                     self._claim_of(step),
-                    f"Step {number} of a script ({_named(step)}) must give {result:#x}, but the "
-                    f"guest logged {logged.hex(' ')}",
+                    f"it must give {result:#x}, but the guest logged {logged.hex(' ')}",
+                    "is",
+                    self.guest.vcpu,
+                    circumstance=f"At step {number} of a script ({_named(step)})",
+                    value=int.from_bytes(wanted[place : place + 4], sys.byteorder),
+                    names=(word(self.program.LOG + size * number + place),),
                 )
 
     def _claim_of(self, step: Step) -> str:
@@ -387,10 +401,16 @@ class Subject(Closing):
     ) -> None:
         """Nothing has changed that KVM lets userspace read, but these names. Raises `Violation`."""
         without = {*may_change, *(["memory"] if self._shares_pages else [])}
-        found = before.differences(self.guest.whole(), without=without)
+        now = self.guest.whole()
+        found = before.differences(now, without=without)
         if found:
             raise Violation(
-                claim, f"{self.where()}, {circumstance}, the state must stay, but {told(found)}"
+                claim,
+                f"the state must stay, but {told(found)}",
+                "same",
+                before,
+                circumstance=f"{self.where()}, {circumstance}",
+                names=before.changed(now, without),
             )
 
 

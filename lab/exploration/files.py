@@ -19,7 +19,7 @@ from typing import Any
 from harness import files, json_lines
 from harness.model.answers import ModelVcpu
 from harness.sequences.sequence import Done, Listener, Recorded
-from harness.sequences.subject import Setting
+from harness.sequences.setting import Setting
 from harness.shapes import ShapeError, from_json
 
 REQUEST, JOURNAL, UNDER_WAY = "request.json", "explored.jsonl", "under-way.jsonl"
@@ -55,22 +55,27 @@ class Exploration:
 
 @dataclass(frozen=True)
 class FailedSequence:
-    """A sequence that broke a claim, as short as it became: `seed` and irqchip name the first."""
+    """A sequence that broke a claim, as short as it became: `seed` and irqchip name the first.
+
+    `calls` is what it asked of KVM, where that is known.
+    """
 
     claim: str
     sentence: str
     sequence: str
     number: int = 0
     irqchip: str = ""
+    calls: str = ""
 
 
 @dataclass(frozen=True)
 class KeptSequence:
-    """What a file with a sequence says besides: what it broke, and on which kernel."""
+    """What a file with a sequence says besides: what it broke, on which kernel, by which calls."""
 
     claim: str = ""
     sentence: str = ""
     kernel: str = ""
+    calls: str = ""
 
 
 def clear(folder: Path) -> None:
@@ -84,7 +89,9 @@ def clear(folder: Path) -> None:
 def keep(failed: FailedSequence, kernel: str, path: Path) -> None:
     """Writes a sequence as a file that can be played again, and of which a C program is made."""
     said = {"claim": failed.claim, "sentence": failed.sentence, "kernel": kernel}
-    path.write_text(f"{json.dumps({**said, **json.loads(failed.sequence)})}\n", encoding="ascii")
+    calls = {"calls": failed.calls} if failed.calls else {}
+    whole = {**said, **json.loads(failed.sequence), **calls}
+    path.write_text(f"{json.dumps(whole)}\n", encoding="ascii")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ from harness.kvm.system import System
 from harness.model.answers import ModelVcpu
 from harness.sequences.drawing import Refuted, explore_one
 from harness.sequences.sequence import Done, Recorded, play
+from harness.sequences.setting import Setting
 from harness.sequences.shrinking import shortest
-from harness.sequences.subject import Setting, Violation
+from harness.sequences.told import told_calls
+from harness.sequences.violation import Violation
 from lab.exploration.coverage import Coverage
 from lab.exploration.entered import Entered, NotTracedError
 from lab.exploration.files import (
@@ -109,7 +111,7 @@ class Explorer:
         self._played = 1
         violation = play(system, recorded, self._watched) or self._alarm()
         if violation:
-            self._found(Refuted(recorded, violation), 0)
+            self._found(system, Refuted(recorded, violation), 0)
 
     def _explore(self, system: System) -> None:
         asked = self._asked
@@ -125,10 +127,10 @@ class Explorer:
             self._played += 1
             alarm = self._alarm()
             if found and found.violation.claim not in self._known:
-                self._found(shortest(system, found), number)
+                self._found(system, shortest(system, found), number)
             elif alarm and ALARM not in self._known:
                 recorded = under_way(self._folder / UNDER_WAY) or Recorded(Setting(irqchip), ())
-                self._found(Refuted(recorded, alarm), number)
+                self._found(system, Refuted(recorded, alarm), number)
             if asked.until_failed and self._known:
                 return
             if time.monotonic() - self._told > _TELL_S:
@@ -151,14 +153,16 @@ class Explorer:
         said = alarms(self._log.new_records())
         return Violation(ALARM, "\n".join(["the kernel raised an alarm:", *said])) if said else None
 
-    def _found(self, refuted: Refuted, number: int) -> None:
+    def _found(self, system: System, refuted: Refuted, number: int) -> None:
         self._known.add(refuted.violation.claim)
+        calls = told_calls(system, refuted.recorded)
         finding = FailedSequence(
             claim=refuted.violation.claim,
             sentence=str(refuted.violation),
             sequence=refuted.recorded.as_json().decode(),
             number=number,
             irqchip=refuted.recorded.setting.irqchip,
+            calls=calls.as_json().decode() if calls else "",
         )
         json_lines.append(self._journal, {"event": "finding", "finding": vars(finding)})
 

@@ -280,9 +280,12 @@ class _Program:
         page = page_of(entry.of)
         for place, data in entry.page:
             self._page_stores(page, place, data)
-        if self._is_meant(entry) or not any(isinstance(each, RunBegins) for each in later):
+        is_last = not any(isinstance(each, RunBegins) for each in later)
+        if self._is_meant(entry) or is_last:
             self._say(f'doing = "{_c_text(self.expected.circumstance)}";')
         self._under_way, self._disturbed = entry, False
+        if self.expected.kind == "same" and self.look is None and is_last:
+            self._look_at(entry.of)  # the test looked by itself
         shape = f"{entry.of}, {page}, {entry.argument:#x}, {entry.times}"
         between = later[: next((n for n, e in enumerate(later) if isinstance(e, RunEnds)), 0)]
         goes_on = self.expected.kind == GOES_ON and self._is_meant(entry)
@@ -348,12 +351,14 @@ class _Program:
         self.over = True
 
     def _looked(self, entry: Looked) -> None:
-        if self.expected.kind != "same" or entry.number != self.look:
-            return
+        if self.expected.kind == "same" and entry.number == self.look:
+            self._look_at(entry.of)
+
+    def _look_at(self, vcpu: str) -> None:
         for name in self.expected.names:
             if len(self._checks) >= _MOST_CHECKS:
                 break
-            if read := self._reading(name, entry.of):
+            if read := self._reading(name, vcpu):
                 place = len(self._checks)
                 self._say(f"before[{place}] = {read};", "same")
                 self._checks.append(f'stays("{_c_text(name)}", before[{place}], {read});')

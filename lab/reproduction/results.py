@@ -19,6 +19,7 @@ from harness.sequences.sequence import Recorded
 from harness.shapes import from_json
 from lab.exploration.files import SEQUENCES, KeptSequence
 from lab.reproduction import calls, program
+from lab.reproduction.arch import UntoldError
 
 _MOST = 4 * files.MEGABYTE
 _DOES_NOT_HOLD = " does not hold: "
@@ -30,23 +31,33 @@ class NothingToTellError(ValueError):
 
 @dataclass(frozen=True)
 class ToldFailure:
-    """A sequence or what a test asked of KVM, what it broke, and on which kernel.
+    """A sequence, or what it or a test asked of KVM, what it broke, and on which kernel.
 
     `mode` is the guest's, where it is a test.
     """
 
-    recorded: Recorded | ToldCalls
+    recorded: Recorded | None
     claim: str
     sentence: str
     kernel: str
+    calls: ToldCalls | None = None
     mode: str = ""
 
     def program(self) -> str:
-        """As one C file. Raises `UntoldError`, `AssemblerError`, `UnsupportedArchitectureError`."""
+        """As one C file: by the sequence's operations if C is known of all, else call by call.
+
+        Raises `UntoldError`, `AssemblerError`, `UnsupportedArchitectureError`.
+        """
         words = (self.claim, self.sentence, self.source, self.kernel)
-        if isinstance(self.recorded, Recorded):
-            return program.write(self.recorded, *words)
-        return calls.write(self.recorded, *words, self.mode)
+        untold = UntoldError("nothing of it is known")
+        if self.recorded:
+            try:
+                return program.write(self.recorded, *words)
+            except UntoldError as error:
+                untold = error
+        if self.calls is None:
+            raise untold
+        return calls.write(self.calls, *words, self.mode)
 
     @property
     def source(self) -> str:
@@ -72,9 +83,10 @@ def _of_file(path: Path) -> ToldFailure:
     try:
         recorded = Recorded.of_json(text)
         said = from_json(text, KeptSequence, others=True)
+        told = ToldCalls.of_json(said.calls.encode()) if said.calls else None
     except ValueError as error:
         raise NothingToTellError(f"{path} is no sequence: {error}") from None
-    return ToldFailure(recorded, plain(said.claim), plain(said.sentence), plain(said.kernel))
+    return ToldFailure(recorded, plain(said.claim), plain(said.sentence), plain(said.kernel), told)
 
 
 def _of_run(path: Path) -> list[ToldFailure]:
@@ -100,12 +112,14 @@ def _of_run(path: Path) -> list[ToldFailure]:
 
 
 def _of_result(result: Result, kernel: str) -> ToldFailure:
+    given = str(result.properties.get(CALLS, ""))
+    told = ToldCalls.of_json(given.encode()) if given else None
     if SEQUENCE in result.properties:
         claim, _, sentence = result.message.partition(_DOES_NOT_HOLD)
         recorded = Recorded.of_json(str(result.properties[SEQUENCE]).encode())
         known = claim if sentence else result.claim
-        return ToldFailure(recorded, known, sentence or result.message, kernel)
-    told = ToldCalls.of_json(str(result.properties[CALLS]).encode())
+        return ToldFailure(recorded, known, sentence or result.message, kernel, told)
     modes = current().MODES
     named = [each for each in modes if each in re.split(r"[.\-]", result.id)]
-    return ToldFailure(told, result.claim, result.message, kernel, (*modes, *named)[-1])
+    mode = (*modes, *named)[-1]
+    return ToldFailure(None, result.claim, result.message, kernel, told, mode)

@@ -9,9 +9,11 @@ import pytest
 
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
+from harness.kvm.unmet import CONTENT, UnmetError
 from harness.reporting.verdict_text import SEQUENCE
 from harness.sequences.drawing import explore
 from harness.sequences.shrinking import shortest
+from harness.sequences.told import told_calls
 from suites.dimensions import every_irqchip
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -38,4 +40,6 @@ def test_sequences(
         return
     shown = shortest(kvm, found)
     record_property(SEQUENCE, shown.recorded.as_json().decode())
-    raise AssertionError(f"{shown.violation.claim} does not hold: {shown.violation}")
+    error = UnmetError("", f"{shown.violation.claim} does not hold: {shown.violation}", CONTENT)
+    error.calls = told_calls(kvm, shown.recorded)
+    raise error

@@ -12,7 +12,7 @@ from harness.kvm.exits import VcpuExit
 from harness.model.program import Step
 from harness.sequences.operation import Arguments
 from harness.sequences.sequence import Recorded
-from harness.sequences.subject import Setting
+from harness.sequences.setting import Setting
 
 
 class UntoldError(Exception):

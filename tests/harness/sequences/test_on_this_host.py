@@ -20,7 +20,9 @@ from harness.sequences import arch, runs
 from harness.sequences.drawing import explore
 from harness.sequences.runs import THREADS
 from harness.sequences.sequence import Player
-from harness.sequences.subject import Owed, Setting, Violation
+from harness.sequences.setting import Setting
+from harness.sequences.subject import Owed
+from harness.sequences.violation import Violation
 from tests.fakes.broken_kvm.library import build
 
 ROOT = Path(__file__).resolve().parents[3]

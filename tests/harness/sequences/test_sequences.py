@@ -10,8 +10,8 @@ import pytest
 from harness.kvm.exits import InternalError
 from harness.sequences import arch
 from harness.sequences.sequence import Done, Recorded
+from harness.sequences.setting import Setting
 from harness.sequences.shrinking import shrink
-from harness.sequences.subject import Setting
 
 STEPS = [["compute", 0, 1], ["port_out", 1, 2], ["end", 0, 0]]
 

@@ -11,7 +11,7 @@ import pytest
 from harness.model.answers import ModelVcpu
 from harness.model.program import GuestState, Step, StepKind
 from harness.sequences.sequence import Done
-from harness.sequences.subject import Setting
+from harness.sequences.setting import Setting
 from lab.exploration import files
 from lab.exploration.coverage import Coverage, missing_pairs, never, state_of
 from lab.exploration.files import Exploration, UnderWay

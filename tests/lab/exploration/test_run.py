@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.sequences.sequence import Done, Recorded
-from harness.sequences.subject import Setting
+from harness.sequences.setting import Setting
 from lab.exploration import files, run
 from lab.exploration.files import Exploration, Explored, FailedSequence
 from lab.exploration.run import ExplorationEnd

@@ -121,6 +121,13 @@ def test_a_word_is_that_of_the_guest_that_it_is_about() -> None:
     assert 'is("word 0x1020", 0x7, *(volatile uint32_t *)(ram2 + 0x1020));' in text
 
 
+def test_what_a_test_looked_at_by_itself_is_read_before_the_last_run() -> None:
+    again = [RunBegins("vcpu", 1, page=((1, b"\1"),)), RunEnds(1)]
+    text = told([*VM, *RUN, *again], Expected("same", "x", names=("events interrupt.shadow",)))
+    before, last = text.index("before[0] = FIELD"), text.rindex("enter(vcpu")
+    assert text.index("enter(vcpu") < before < last < text.rindex('stays("events')
+
+
 def test_a_field_of_kvm_run_is_that_of_its_vcpu() -> None:
     assert reading("kvm_run if_flag", "vcpu2") == ("run2->if_flag", "")
     assert reading("kvm_run exit_reason;", "vcpu") == ("", "")

@@ -20,7 +20,8 @@ from harness.model.program import GuestState
 from harness.sequences import kicks, runs
 from harness.sequences.arch.x86_64 import owed
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
-from harness.sequences.subject import Subject, Violation
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 
 
 def _rewrite(subject: Subject, given: Arguments) -> None:

@@ -12,7 +12,8 @@ from harness.model.x86_64 import STRING
 from harness.sequences.arch.x86_64.vm_features import MSR_EXITS
 from harness.sequences.operation import Arguments
 from harness.sequences.sequence import Recorded
-from harness.sequences.subject import Setting, made_of
+from harness.sequences.setting import Setting
+from harness.sequences.subject import made_of
 from lab.reproduction.arch import UntoldError
 from lab.reproduction.arch.x86_64 import guest_code
 from lab.reproduction.arch.x86_64.guest_code import HANDLERS, LOG, assembly

@@ -19,7 +19,10 @@ _STRUCTS: Mapping[str, tuple[str, str]] = {
     "debugregs": ("KVM_GET_DEBUGREGS", "kvm_debugregs"),
     "events": ("KVM_GET_VCPU_EVENTS", "kvm_vcpu_events"),
 }
-_OF_PAGE = ("if_flag", "cr8", "apic_base", "flags", "ready_for_interrupt_injection")
+_OF_PAGE = (
+    *("if_flag", "cr8", "apic_base", "flags", "ready_for_interrupt_injection"),
+    *("immediate_exit", "request_interrupt_window", "exit_reason"),
+)
 _PATH = re.compile(r"[a-z_0-9]+(\.[a-z_0-9]+)*")
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _MACHINES: Mapping[str, str] = {"long": "x86-64", "protected": "i386", "real": "i8086"}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a sequence asks of KVM, call by call, for a program of one whose operations no C tells."""
+
+from __future__ import annotations
+
+from harness.kvm import call_log
+from harness.kvm.call_log import ToldCalls
+from harness.kvm.system import System
+from harness.kvm.unmet import told
+from harness.sequences.sequence import Recorded, play
+
+
+def told_calls(system: System, recorded: Recorded) -> ToldCalls | None:
+    """Plays it once more; None where it holds then, or not everything is known of it."""
+    with call_log.log_calls() as log:
+        broken = play(system, recorded)
+        return told(log, broken) if broken else None
