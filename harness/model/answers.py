@@ -57,8 +57,8 @@ class ModelVcpu:
         return self.waits() and self.kinds[self.step.name].sleeps
 
     def takes_interrupts(self) -> bool:
-        """Whether they may come in now: also in a step that sleeps and was released just now."""
-        return self.state.interrupts_on or self.kinds[self.step.name].sleeps
+        """Whether they may come in now, or in the step under way."""
+        return self.state.interrupts_on or self.kinds[self.step.name].interruptible
 
     def may_take_interrupts(self) -> bool:
         """Whether they may come in now, or before the next exit."""

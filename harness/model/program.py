@@ -102,8 +102,9 @@ class StepKind:
 
     `end` gives the state after it and the result that stands in the log; `exchange` what comes
     next, None once all has passed. `operands` are those that may be drawn, `needs` names what a VM
-    must have, `weight` how often it is drawn beside others. It `waits` until userspace lets it go
-    on; if it `sleeps`, halted and for interrupts.
+    must have, `weight` how often it is drawn beside others. It is `interruptible`, if it turns
+    interrupts on for a while. It `waits` until userspace lets it go on; if it `sleeps`, halted and
+    for interrupts.
     """
 
     end: Callable[[GuestState, Step, Passed], tuple[GuestState, int]]
@@ -111,6 +112,7 @@ class StepKind:
     operands: Sequence[int] = (0,)
     needs: str = ""
     weight: int = 1
+    interruptible: bool = False
     waits: bool = False
     sleeps: bool = False
     last: bool = False

@@ -393,7 +393,7 @@ STEPS: Mapping[str, StepKind] = {
     "string_in": StepKind(_end_string_in, _string_in, operands=(1, 5, STRING_BYTES)),
     "msr_write": StepKind(_end_msr_write, _msr_write, operands=(MSR,), needs="msr_exits"),
     "msr_read": StepKind(_end_msr_read, _msr_read, operands=(MSR,), needs="msr_exits"),
-    "halt": StepKind(_nothing, _halt, needs="no_irqchip"),
+    "halt": StepKind(_nothing, _halt, needs="no_irqchip", interruptible=True),
     "put": StepKind(_put, operands=_PLACE_OPERANDS),
     "get": StepKind(_get, operands=_PLACE_OPERANDS),
     "flags": StepKind(_flags),
@@ -406,7 +406,9 @@ STEPS: Mapping[str, StepKind] = {
     "patch": StepKind(_patch),
     "cpuid": StepKind(_cpuid),
     "wait": StepKind(_nothing, weight=3, waits=True),
-    "sleep": StepKind(_nothing, needs="irqchip", weight=3, waits=True, sleeps=True),
+    "sleep": StepKind(
+        _nothing, needs="irqchip", weight=3, waits=True, sleeps=True, interruptible=True
+    ),
     "self_interrupt": StepKind(_self_interrupt, needs="irqchip"),
 }
 #: Each is tried behind an exit, so that its pages are known, and before a first access to a

@@ -168,6 +168,12 @@ def test_a_released_sleep_still_lets_interrupts_in() -> None:
     assert [each.window for each in answers(awake, ASKS)] == [True, False]
 
 
+def test_a_halted_guest_still_lets_interrupts_in() -> None:
+    halted = through(vcpu(Step("halt"), Step("wait", 1)), b"")
+    (window,) = answers(replace(halted, released=0), ASKS)
+    assert window.window
+
+
 def test_a_sleeping_guest_is_ended_by_a_kick_only() -> None:
     (answer,) = answers(vcpu(Step("sleep", 1)), Circumstances(kicked=True))
     assert (answer.exchange, answer.runs, answer.claim) == (None, True, "signals.interrupts_guest")
