@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -70,7 +71,7 @@ class Subject(Closing):
         self._log: _DirtyLog | None = None
         self._owed: list[Owed] = []
         self._shares_pages = False
-        self._taken_elsewhere = self.program.counted(self.guest)
+        self._not_here = Counter(self.program.counted(self.guest))
 
     def close(self) -> None:
         """Closes the VMs."""
@@ -133,7 +134,7 @@ class Subject(Closing):
             new.close()
             raise
         self.guest, self._log, self._owed, self._shares_pages = new, None, [], False
-        self._taken_elsewhere = self.program.counted(new)
+        self._not_here = Counter(self.program.counted(new))
         self.model = replace(self.model, masked=False)
         old.close()
 
@@ -154,8 +155,11 @@ class Subject(Closing):
         allowed = answers(self.model, met)
         heartbeat, kept = self.guest.heartbeat, self._not_kvms()
         reason, pending = int(self.guest.vcpu.run_page.exit_reason), self.model.pending
+        injected = self._injected()
         result = run()
         answer = self._answer(allowed, result, met)
+        if answer.exchange is None and not answer.runs:
+            self._not_here.subtract(self._injected() - injected)
         for (claim, what), value in self._not_kvms().items():
             if kept[claim, what] != value and not (met.sets_byte and what == "immediate_exit"):
                 before = kept[claim, what]
@@ -331,14 +335,22 @@ class Subject(Closing):
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
 
+    def _injected(self) -> Counter[str]:
+        """Of each kind as KVM counts them, where it matters."""
+        if not pace.here().takes_turns:
+            return Counter()
+        found = self.program.injected(self.guest)
+        return Counter({kind: number for kind, number in found.items() if number is not None})
+
     def _delivered_again(self, kind: str, most: int) -> bool:
         """Whether it was an emulated processor: KVM itself has injected no more events.
 
-        QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time.
+        QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time. Of what
+        the guest took, another VM injected some; and what is injected and withdrawn it never took.
         """
         injected = self.program.injected(self.guest)[kind]
         emulated = pace.here().takes_turns
-        return emulated and injected is not None and injected <= most - self._taken_elsewhere[kind]
+        return emulated and injected is not None and injected <= most - self._not_here[kind]
 
     # ---- the dirty log
 
