@@ -181,9 +181,12 @@ def file_memory(guest: Guest) -> Iterator[None]:
 def memfd_memory(guest: Guest) -> Iterator[None]:
     """some memory is a memfd's"""
     fd = os.memfd_create("guest")
-    os.truncate(fd, PAGE_BYTES)
-    _add(guest, mmap.mmap(fd, PAGE_BYTES))
-    os.close(fd)
+    try:
+        os.truncate(fd, PAGE_BYTES)
+        mapping = mmap.mmap(fd, PAGE_BYTES)
+    finally:
+        os.close(fd)
+    _add(guest, mapping)
     yield
 
 

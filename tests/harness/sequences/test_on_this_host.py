@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.host.leftovers import left_behind_since, take_stock
 from harness.host.obstacles import preflight
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
@@ -70,6 +71,7 @@ def test_a_caller_is_what_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None
     assert seen == ["nice on caller", "refused"]
 
 
+CONDITIONS = tuple(arch.current().CONDITIONS) if platform.machine() == "x86_64" else ()
 #: What stays by KVM's rule: a capability that was enabled, banks that were made.
 STAYS = {
     "exception_pending": "events flags",
@@ -79,9 +81,7 @@ STAYS = {
 
 
 @pytest.mark.parametrize("irqchip", ["none", "full"])
-@pytest.mark.parametrize(
-    "name", arch.current().CONDITIONS if platform.machine() == "x86_64" else ()
-)
+@pytest.mark.parametrize("name", CONDITIONS)
 def test_each_condition_holds_on_a_sound_kvm_and_is_taken_back(name: str, irqchip: str) -> None:
     given = {"one": name, "other": "nothing_special", "times": 3}
     with System() as system:
@@ -162,3 +162,18 @@ def test_a_defect_is_found(tmp_path: Path, library: Path, defect: str, claims: s
     assert claim.startswith(tuple(claims)), done.stdout
     assert int(operations) <= 6
     assert "but" in sentence
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_condition_that_cannot_be_leaves_nothing_behind(name: str) -> None:
+    """Twice, and where its places are taken by another."""
+    given = {"other": "many_regions", "state": 11, "way": 0, "times": 1}
+    with System() as system:
+        player = Player(system, Setting("split", ("far_memory", "read_only_memory")))
+        player.do("under", {**given, "one": "nothing_special"})
+        before = take_stock()
+        for _ in range(2):
+            player.do("under", {**given, "one": name})
+        left = left_behind_since(before)
+        player.close()
+    assert left == []
