@@ -288,8 +288,9 @@ def test_realtime_kickers_leave_the_vcpu_its_processor(
 
 
 def test_the_time_limit_ends_a_race(fakes: Fakes) -> None:
+    """And the kick that was under way is not lost; a starved host may not have come to one."""
     (summary,) = race(fakes, "sound", short(THREAD, 0), time_limit_s=0.2)
-    assert summary.kicks
+    assert summary.losses == 0
 
 
 def test_a_cancelled_race_ends(fakes: Fakes) -> None:
@@ -298,7 +299,7 @@ def test_a_cancelled_race_ends(fakes: Fakes) -> None:
     timer.start()
     (summary,) = race(fakes, "sound", short(THREAD, 0), time_limit_s=0, cancel=cancel)
     timer.join()
-    assert summary.kicks
+    assert summary.losses == 0
 
 
 def test_one_bad_plan_of_two_starts_nothing(fakes: Fakes) -> None:

@@ -122,7 +122,7 @@ def test_sweep_that_says_why_it_broke_off(
     [
         inside.TracingError("tracefs refuses"),
         PermissionError(1, "Operation not permitted", "/dev/kvm"),
-        NotSeenError("waited 80 s for progress"),
+        NotSeenError("waited 80 s for progress", "in vain"),
         inside.CannotSweepError("the sweep has no timer"),
     ],
     ids=lambda error: type(error).__name__,
