@@ -242,8 +242,9 @@ def nested(guest: Guest, guest_mode: str) -> Guest:
         warm_up(guest)
     except NotSeenError as error:
         raise NotSeenError(
-            f"the guest's own guest must run: {error}; its hypervisor is in phase {guest.phase}, "
-            f"after exit code {guest.data(3):#x} {guest.data(2):08x}"
+            f"the guest's own guest must run: {error}",
+            f"its hypervisor is in phase {guest.phase}, after exit code {guest.data(3):#x} "
+            f"{guest.data(2):08x}",
         ) from None
     return guest
 
@@ -299,7 +300,11 @@ def sequences(request: pytest.FixtureRequest) -> Iterable[int]:
     text = str(request.config.getoption("--sequences"))
     if not text.endswith("s"):
         return range(int(text))
-    sharing = [each for each in request.session.items if request.fixturename in each.fixturenames]
+    sharing = [
+        each
+        for each in request.session.items
+        if request.fixturename in getattr(each, "fixturenames", ())
+    ]
     ends = time.monotonic() + int(text.removesuffix("s")) / len(sharing)
     return itertools.takewhile(lambda _: time.monotonic() < ends, itertools.count())
 
