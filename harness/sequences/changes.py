@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import replace
 
 from harness.kvm.guest import RAM_SLOT
+from harness.kvm.vcpu import all_signals_but
 from harness.model.program import Step
 from harness.sequences.operation import Arguments
 from harness.sequences.signals import set_mask
@@ -51,6 +53,28 @@ def mask(subject: Subject, given: Arguments) -> None:
     """KVM_SET_SIGNAL_MASK, which lets the kicks in."""
     set_mask(subject, on=given["on"])
     subject.model = replace(subject.model, masked=given["on"])
+
+
+def wrong_mask(subject: Subject, given: Arguments) -> None:
+    """KVM_SET_SIGNAL_MASK of a wrong length, or that cannot be read: it is refused, and as it was.
+
+    What later runs with a signal show.
+    """
+    vcpu = subject.guest.vcpu
+    length = given["length"]
+    value = (
+        vcpu.set_signal_mask_torn_raw(4)
+        if length is None
+        else vcpu.set_signal_mask_raw(all_signals_but(), length)
+    )
+    wanted = -errno.EFAULT if length is None else -errno.EINVAL
+    if value != wanted:
+        said = "that cannot be read" if length is None else f"with the length {length}"
+        raise Violation(
+            "signals.mask_arguments",
+            f"{subject.where()}, KVM_SET_SIGNAL_MASK {said} must fail with "
+            f"{errno.errorcode[-wanted]}, but gave {value}",
+        )
 
 
 def descriptor(subject: Subject, given: Arguments) -> None:

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Mapping
 
 from harness.kvm.senders import SENDERS
+from harness.kvm.vcpu import KERNEL_SIGSET_BYTES
 from harness.model.answers import ModelVcpu
 from harness.sequences import arch, changes, kicks, runs, under
 from harness.sequences.operation import AnyNumber, AnyScript, Domain, OneOf, Operation
@@ -107,6 +108,10 @@ _EVERYWHERE: Mapping[str, Operation] = {
     "remap": Operation(changes.remap, arguments={"logged": _EITHER}),
     "read_log": Operation(changes.read_log),
     "mask": Operation(changes.mask, arguments={"on": _EITHER}),
+    "wrong_mask": Operation(
+        changes.wrong_mask,
+        arguments={"length": OneOf((None, 0, KERNEL_SIGSET_BYTES // 2, 1 << 20))},
+    ),
     "descriptor": Operation(changes.descriptor),
     "add_processor": Operation(
         kicks.add_processor, arguments={"sender": OneOf(tuple(SENDERS))}, weight=2

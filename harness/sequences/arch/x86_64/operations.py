@@ -17,6 +17,7 @@ from harness.kvm.senders import SENDERS
 from harness.model import x86_64 as program
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.model.program import GuestState
+from harness.native import lib
 from harness.sequences import kicks, runs
 from harness.sequences.arch.x86_64 import owed
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
@@ -83,6 +84,45 @@ def _wait_and_leave(subject: Subject, given: Arguments) -> None:
             "states.mp_states",
             f"{subject.where()}, a run that ended at once must leave the MP state {waiting}, but "
             f"it is {found}",
+        )
+
+
+def _start_and_leave(subject: Subject, given: Arguments) -> None:
+    """A SIPI waits for the vCPU, and immediate runs neither take nor drop it.
+
+    To ask for the MP state takes it (kvm_arch_vcpu_ioctl_get_mpstate()), so what comes of it is
+    held against what comes of one without such a run.
+    """
+    vcpu = subject.guest.vcpu
+
+    def started(*, leave: bool) -> tuple[int, int, int]:
+        with kept.kept(vcpu):
+            events = kept.read(vcpu, "events")
+            events.sipi_vector = given["vector"]
+            events.flags |= lib.KVM_VCPUEVENT_VALID_SIPI_VECTOR
+            kept.write(vcpu, "events", events)
+            vcpu.set_mp_state(abi.constant("KVM_MP_STATE_SIPI_RECEIVED"))
+            before = ioctls.get_regs(vcpu).rip, ioctls.get_sregs(vcpu).cs.base
+            if leave:
+                for _ in range(given["times"]):
+                    runs.leave(subject, ways.BYTE)
+                after = ioctls.get_regs(vcpu).rip, ioctls.get_sregs(vcpu).cs.base
+                if after != before:
+                    raise Violation(
+                        "states.mp_states",
+                        f"{subject.where()}, an immediate run must not start a processor for which "
+                        f"a SIPI waits, but its RIP and CS base went from {before} to {after}",
+                    )
+            state = vcpu.mp_state()
+            return state, int(ioctls.get_regs(vcpu).rip), int(ioctls.get_sregs(vcpu).cs.base)
+
+    wanted, found = started(leave=False), started(leave=True)
+    if found != wanted:
+        raise Violation(
+            "states.mp_states",
+            f"{subject.where()}, after {given['times']} immediate runs a SIPI that waited must "
+            f"still start the processor: MP state, RIP and CS base must be {wanted}, but are "
+            f"{found}",
         )
 
 
@@ -181,6 +221,12 @@ OPERATIONS: Mapping[str, Operation] = {
         _wait_and_leave,
         _undisturbed,
         {"state": OneOf(("HALTED", "UNINITIALIZED", "INIT_RECEIVED")), "way": _WAY},
+        needs="irqchip",
+    ),
+    "start_and_leave": Operation(
+        _start_and_leave,
+        _undisturbed,
+        {"vector": OneOf((2, 0x9F)), "times": OneOf((1, 2, 20))},
         needs="irqchip",
     ),
     "shared_registers": Operation(
