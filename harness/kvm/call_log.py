@@ -89,9 +89,10 @@ class RunBegins(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
 
 
 class RunEnds(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
-    """It did; `number` is that of its begin."""
+    """It did; `number` is that of its begin. `error`: its errno, 0 without one; -1 is unknown."""
 
     number: int
+    error: int = -1
 
 
 class Sent(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
@@ -226,7 +227,8 @@ class CallLog:
         Of what is expected of a run nothing later matters.
         """
         entries, run = self.entries[: self._told], expected.number
-        is_over = expected.kind in OF_RUNS and run is not None and RunEnds(run) in entries
+        over = {each.number for each in entries if isinstance(each, RunEnds)}
+        is_over = expected.kind in OF_RUNS and run in over
         if self.untold or (self._is_full and not is_over):
             return None
         return ToldCalls(entries, expected)
@@ -294,7 +296,8 @@ class CallLog:
         if not self.untold:
             of = self._names.get(fd, "vcpu")
             self._pages[of] = bytes(ffi.buffer(ffi.cast("uint8_t *", page), PAGE_SEEN))
-            self._add(RunEnds(number))
+            failed = getattr(result, "value", 0) < 0
+            self._add(RunEnds(number, int(getattr(result, "errno", 0)) if failed else 0))
 
     def looked(self, fd: int, seen: object) -> None:
         """The state of a vCPU was read: `seen` is what. Looks in a row are one."""

@@ -339,6 +339,9 @@ class _Program:
             }
             self._say(calls[kind], "mask_stays" if kind == "mask" else kind)
             self.over = True
+        elif entry.error >= 0:
+            name = errno.errorcode.get(entry.error, str(entry.error))
+            self._say(f"gave({name if entry.error else 0});", "gave")
 
     def _is_meant(self, entry: RunBegins | RunEnds) -> bool:
         """Whether it is the run of which something is expected."""

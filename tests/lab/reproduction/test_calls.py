@@ -128,6 +128,14 @@ def test_what_a_test_looked_at_by_itself_is_read_before_the_last_run() -> None:
     assert text.index("enter(vcpu") < before < last < text.rindex('stays("events')
 
 
+def test_where_an_earlier_run_ends_otherwise_nothing_is_said() -> None:
+    first = [RunBegins("vcpu", 0), RunEnds(0, 4)]
+    again = [RunBegins("vcpu", 1, page=((1, b"\1"),)), RunEnds(1, 0)]
+    text = told([*VM, *first, *again], Expected("errno", "x", number=1, value=4))
+    assert text.count("gave(EINTR);") == 1, "and not of the run that is looked at"
+    assert text.index("gave(EINTR);") < text.index("must_fail(EINTR, run);")
+
+
 def test_a_field_of_kvm_run_is_that_of_its_vcpu() -> None:
     assert reading("kvm_run if_flag", "vcpu2") == ("run2->if_flag", "")
     assert reading("kvm_run exit_reason;", "vcpu") == ("", "")
@@ -316,7 +324,7 @@ def test_a_log_without_end_tells_of_a_run_at_most() -> None:
     assert log.told(Expected("is", "x", names=("heartbeat",))) is None
     of_run = log.told(Expected("errno", "x", log.number_of(result)))
     assert of_run
-    assert RunEnds(0) in of_run.entries
+    assert RunEnds(0, 4) in of_run.entries
 
 
 @needs_compiler
