@@ -162,7 +162,7 @@ def test_a_plan_that_cannot_be_written(tmp_path: Path) -> None:
         assert done.returncode == 73
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "many"])
+@pytest.mark.parametrize("number", ["0", "-1", "many", "0s", "1.5s", "s", "1m"])
 def test_so_many_sequences_cannot_be(number: str) -> None:
     done = fake.pytest_run(ROOT, f"--sequences={number}", "suites/explored")
     assert done.returncode == REFUSED

@@ -263,6 +263,21 @@ def test_how_machines_are_asked(tmp_path: Path) -> None:
     assert outcomes(tmp_path)["mask_swept"] == "killed"
 
 
+def test_what_explores_has_a_time_of_its_own(tmp_path: Path) -> None:
+    """And ends with the first failure, but where nothing may fail."""
+    catalogue(tmp_path, "mask_dies")
+    code, text = run(tmp_path, "--judge=explore", "--budget=90")
+    assert code in (0, 1), text
+    lines = {
+        line.split()[1]: line
+        for line in (tmp_path / "log").read_text().splitlines()
+        if line.startswith("words")
+    }
+    asked = " --claim=explored.sequences --sequences=90s"
+    assert lines["mask_dies"].endswith(f"{asked} --exitfirst")
+    assert lines["stock"].endswith(asked)
+
+
 def test_without_the_sweep(tmp_path: Path) -> None:
     code, text = run(catalogue(tmp_path, "mask_dies", "mask_swept"), "--no-sweep")
     assert code == 0
