@@ -155,11 +155,12 @@ class Subject(Closing):
         allowed = answers(self.model, met)
         heartbeat, kept = self.guest.heartbeat, self._not_kvms()
         reason, pending = int(self.guest.vcpu.run_page.exit_reason), self.model.pending
-        injected = self._injected()
+        injected, taken = self._injected(), Counter(self.program.counted(self.guest))
         result = run()
+        # What was injected and not taken in this run was withdrawn, and comes again.
+        taken = Counter(self.program.counted(self.guest)) - taken
+        self._not_here.subtract(self._injected() - injected - taken)
         answer = self._answer(allowed, result, met)
-        if answer.exchange is None and not answer.runs:
-            self._not_here.subtract(self._injected() - injected)
         for (claim, what), value in self._not_kvms().items():
             if kept[claim, what] != value and not (met.sets_byte and what == "immediate_exit"):
                 before = kept[claim, what]
