@@ -337,11 +337,9 @@ class Subject(Closing):
         self.change(state)
 
     def _injected(self) -> Counter[str]:
-        """Of each kind as KVM counts them, where it matters."""
-        if not pace.here().takes_turns:
-            return Counter()
+        """Of each kind as KVM counts them."""
         found = self.program.injected(self.guest)
-        return Counter({kind: number for kind, number in found.items() if number is not None})
+        return Counter({kind: number or 0 for kind, number in found.items()})
 
     def _delivered_again(self, kind: str, most: int) -> bool:
         """Whether it was an emulated processor: KVM itself has injected no more events.
