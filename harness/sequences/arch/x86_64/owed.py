@@ -56,8 +56,8 @@ def _clock_set(guest: Guest) -> Owed | None:
 def _stop_told(guest: Guest) -> Owed | None:
     try:
         paravirtual.tell_stopped(guest.vcpu)
-    except KvmError:  # the guest has no clock yet
-        return None
+    except KvmError:  # the guest has no clock yet; the next time it does
+        return _clock(guest)
     return Owed(
         _CLAIM,
         "the guest's clock must say that the guest was stopped, as KVM_KVMCLOCK_CTRL asked",
