@@ -50,7 +50,8 @@ class NotSeenError(UnmetError):
     def __init__(
         self, awaited: str, but: str, result: RunResult | None = None, *, progress: bool = False
     ) -> None:
-        kind = GOES_ON if result or progress else CONTENT
+        came_back = result is not None and not result.rescue
+        kind = GOES_ON if came_back or progress else CONTENT
         super().__init__(awaited, but, kind, result, value=int(progress))
 
 
@@ -207,9 +208,11 @@ class Running:
             now = _clock_s()
             waited_s, last = waited_s + min(now - last, _LONGEST_LOOK_S), now
             if waited_s > patience_s:
+                with call_log.unlogged():
+                    standstill = self._standstill()
                 raise NotSeenError(
                     f"waited {patience_s:.0f} s for {what}",
-                    f"in vain: {self._standstill()}",
+                    f"in vain: {standstill}",
                     progress=what == _PROGRESS and isinstance(self.guest, Guest),
                 )
             time.sleep(POLL_S)

@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import replace
 
+from harness.kvm import call_log
 from harness.kvm.guest import RAM_SLOT
 from harness.kvm.vcpu import all_signals_but
 from harness.model.program import Step
@@ -79,6 +80,7 @@ def wrong_mask(subject: Subject, given: Arguments) -> None:
 
 def descriptor(subject: Subject, given: Arguments) -> None:
     """The vCPU's descriptor is another one: the old one is closed."""
+    call_log.cannot("another descriptor of the vCPU")
     vcpu = subject.guest.vcpu
     old, vcpu.fd = vcpu.fd, os.dup(vcpu.fd)
     os.close(old)

@@ -155,7 +155,8 @@ class Explorer:
 
     def _found(self, system: System, refuted: Refuted, number: int) -> None:
         self._known.add(refuted.violation.claim)
-        calls = told_calls(system, refuted.recorded)
+        claim = refuted.violation.claim
+        calls = None if claim == ALARM else told_calls(system, refuted.recorded, claim)
         finding = FailedSequence(
             claim=refuted.violation.claim,
             sentence=str(refuted.violation),

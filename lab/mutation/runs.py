@@ -110,7 +110,11 @@ class MutantTask(side_by_side.Task):
         assert self.source
         if self.plan.explores:
             first = [] if self.innocent else ["--exitfirst"]
-            return [f"--claim={EXPLORED}", f"--sequences={self.plan.budget_s:.0f}s", *first]
+            return [
+                f"--claim={EXPLORED}",
+                f"--sequences={max(1, round(self.plan.budget_s))}s",
+                *first,
+            ]
         return [
             *([f"--stop-after={self.plan.budget_s:g}"] if _has_budget(self.mutant) else []),
             *(f"--first={name}" for name in self.foretold),

@@ -367,6 +367,8 @@ class _Program:
                 self._checks.append(f'stays("{_c_text(name)}", before[{place}], {read});')
 
     def _reading(self, name: str, vcpu: str) -> str:
+        if not vcpu.startswith("vcpu"):
+            raise UntoldError("a look at something else than a vCPU")
         if name == "heartbeat":
             return f"*(volatile uint32_t *)({self._memory_of_guest(vcpu)} + HEARTBEAT)"
         if _WORD_NAME.fullmatch(name):

@@ -41,5 +41,5 @@ def test_sequences(
     shown = shortest(kvm, found)
     record_property(SEQUENCE, shown.recorded.as_json().decode())
     error = UnmetError("", f"{shown.violation.claim} does not hold: {shown.violation}", CONTENT)
-    error.calls = told_calls(kvm, shown.recorded)
+    error.calls = told_calls(kvm, shown.recorded, shown.violation.claim)
     raise error

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="other_architecture: x86-64 only"
 )
 #: Of which a program is made call by call, from a log of what playing it asks of KVM.
-CALL_BY_CALL = {"owe", "start_and_leave", "under", "window", "wrong_mask"}
+CALL_BY_CALL = {"add_processor", "owe", "start_and_leave", "under", "window", "wrong_mask"}
 UNTOLD_FEATURES = {"patterns"}  # too much text for what it shows
 
 SERVED = {"answer": 0x1122334455667788, "refuse": False}
@@ -96,7 +96,6 @@ EVERYTHING = [
     ("remap", {"logged": True}),
     ("read_log", {}),
     ("descriptor", {}),
-    ("add_processor", {"sender": "a signal to the thread"}),
     ("neighbour", {}),
     ("padding", {"value": 0xABCDEF}),
     ("reason", {"value": 5}),
@@ -130,7 +129,6 @@ EVENTS = [
     ("set_register", {"place": "cr2", "value": 7}),
     ("release", {}),
     RUN,
-    ("add_processor", {"sender": "a signal to the thread"}),
 ]
 
 

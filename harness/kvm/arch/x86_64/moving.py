@@ -8,6 +8,7 @@ import contextlib
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import ioctls, kept
 from harness.kvm.vcpu import Vcpu
+from harness.native import lib
 
 # Those that a guest of ours can have changed: SYSENTER, PAT, SYSCALL, the other GS base.
 _MSRS = (0x174, 0x175, 0x176, 0x277, *range(0xC0000081, 0xC0000085), 0xC0000102)
@@ -24,7 +25,11 @@ def move(source: Vcpu, target: Vcpu) -> None:
         except KvmError:  # this VM has no local APIC, or KVM no XCRs
             continue
         if name == "events":  # not of what only the source's VM has enabled
-            found.flags &= kept.read(target, name).flags
+            flags = found.flags & kept.read(target, name).flags
+            if (found.flags ^ flags) & lib.KVM_VCPUEVENT_VALID_PAYLOAD:
+                # As KVM tells a pending exception to who does not know payloads.
+                found.exception.injected |= found.exception.pending
+            found.flags = flags
         kept.write(target, name, found)
     for index in _MSRS:
         with contextlib.suppress(KvmError):

@@ -191,8 +191,13 @@ def _window(subject: Subject, given: Arguments) -> None:
 
 
 def _spins_or_leaves(model: ModelVcpu) -> bool:
-    """No exit of the same instruction comes first, and the guest does not sleep."""
+    """No exit of the same instruction comes first, and the guest does not sleep.
+
+    Nor is its script over without another: where the window opens it may have begun anew, or not.
+    """
     following = model.next_exchange() if model.pending else None
+    if model.kinds[model.step.name].last and model.passed and model.next_script is None:
+        return False
     return model.ready and following is None and not model.at_exit().sleeps()
 
 

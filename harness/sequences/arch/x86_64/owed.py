@@ -21,7 +21,7 @@ _CLAIM = "preset.requests_kept"
 
 
 def _clock(guest: Guest) -> Owed | None:
-    guest.ram.write(_CLOCK_PAGE, _UNWRITTEN)
+    guest.ram.write(_CLOCK_PAGE, bytes(4))  # its version; the flags may be owed
     if not paravirtual.show_clock(guest.vcpu, guest.address(_CLOCK_PAGE)):
         return None
     return Owed(
