@@ -10,7 +10,7 @@ import errno
 from collections.abc import Collection
 from typing import TypeVar
 
-from harness.kvm import call_log, exits
+from harness.kvm import exits
 from harness.kvm.abi import constant
 from harness.kvm.arch import current, word_of
 from harness.kvm.guest import Guest, Witness
@@ -18,7 +18,7 @@ from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import thread_mask
 from harness.kvm.speech import Word
-from harness.kvm.unmet import CONTENT, UnmetError
+from harness.kvm.unmet import UnmetError, kind_of_exit
 from harness.kvm.whole import WholeState, told
 from harness.ways import BYTE, SIGNAL, WayOut, byte
 
@@ -26,12 +26,8 @@ E = TypeVar("E")
 
 
 def unmet_exit(circumstance: str, text: str, result: RunResult, wanted: int) -> UnmetError:
-    """KVM_RUN had to give 0 with the exit of this number, or ANY_EXIT, and with what belongs to it.
-
-    Where the number is right the content is wrong, of which no program is made.
-    """
-    right = result.value == 0 and wanted in (result.exit_reason, call_log.ANY_EXIT)
-    return UnmetError(circumstance, text, CONTENT if right else "exit", result, value=wanted)
+    """KVM_RUN had to give 0 with the exit of this number, or ANY_EXIT, and its content."""
+    return UnmetError(circumstance, text, kind_of_exit(result, wanted), result, value=wanted)
 
 
 def _reason_of_words() -> int:

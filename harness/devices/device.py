@@ -12,7 +12,7 @@ from harness.kvm.call_log import ANY_EXIT
 from harness.kvm.guest import Guest
 from harness.kvm.speech import Channel
 from harness.kvm.system import System
-from harness.kvm.unmet import UnmetError
+from harness.kvm.unmet import UnmetError, word
 from harness.require import unmet_exit
 
 _VALUE, _READS, _WRITES = 0, 1, 2  # the data words that all of the programs share
@@ -150,5 +150,5 @@ class Device:
 
     def _unmet_word(self, circumstance: str, text: str, index: int, wanted: int) -> NoReturn:
         __tracebackhide__ = True
-        name = f"word {at.data_word(index):#x}"
+        name = word(at.data_word(index))
         raise UnmetError(circumstance, text, "is", self.guest.vcpu, value=wanted, names=(name,))

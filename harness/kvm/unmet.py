@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from harness.kvm import call_log
 from harness.kvm.call_log import CallLog, Expected, ToldCalls
+from harness.kvm.run import RunResult
 
 #: The kind of what no program is made of: an exit with the right number and the wrong content.
 CONTENT = "content"
@@ -41,6 +42,20 @@ class UnmetError(AssertionError):
             self.of_name = call_log.current.name_of(getattr(of, "fd", -1))
         self.circumstance, self.kind, self.of = circumstance, kind, of
         self.value, self.names = value, names
+
+
+def kind_of_exit(result: RunResult, wanted: int) -> str:
+    """Of a run that had to give 0 with the exit of this number, or ANY_EXIT, and its content.
+
+    Where the number is right the content is wrong, of which no program is made.
+    """
+    right = result.value == 0 and wanted in (result.exit_reason, call_log.ANY_EXIT)
+    return CONTENT if right else "exit"
+
+
+def word(address: int) -> str:
+    """The name of 32 bits of the guest's memory."""
+    return f"word {address:#x}"
 
 
 def told(log: CallLog, error: UnmetError) -> ToldCalls | None:

@@ -71,6 +71,18 @@ class ModelVcpu:
         """Whether userspace refused the last of it: nothing passed."""
         return bool(self.passed) and not self.passed[-1]
 
+    def settled(self) -> bool:
+        """Whether nothing is pending, and no exception on its way."""
+        return not self.pending and not self.refused()
+
+    def is_divided(self) -> bool:
+        """Whether what is pending brings another exit of the same instruction."""
+        return self.pending and self.next_exchange() is not None
+
+    def is_over(self) -> bool:
+        """Whether the script has said its end, and no other was written yet."""
+        return self.kinds[self.step.name].last and bool(self.passed) and self.next_script is None
+
     def completed(self) -> ModelVcpu:
         """KVM has finished what was pending."""
         return replace(self, pending=False)

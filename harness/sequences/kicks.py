@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.kvm.exits import reason_name
 from harness.kvm.kicked_here import Ready, run_kicked, until_asleep, until_progress
 from harness.kvm.run import RunResult
 from harness.kvm.running import EndedForNothingError, NotSeenError, Running, asleep
 from harness.kvm.senders import SENDERS
 from harness.kvm.signals import KICK, CountingHandler, thread_mask
+from harness.kvm.vcpu import Vcpu
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.sequences.operation import Arguments
 from harness.sequences.subject import Subject
@@ -25,7 +28,7 @@ def ready_for_kick(subject: Subject) -> Ready:
     return (until_asleep if sleeps else until_progress)(subject.guest)
 
 
-def _comes_to_wait(subject: Subject, running: Running) -> None:
+def _wait_for_its_wait(subject: Subject, running: Running) -> None:
     """Raises `NotSeenError`."""
     if subject.model.at_exit().sleeps():
         running.wait_until(lambda: asleep(subject.guest, running.tid), "the vCPU to sleep")
@@ -49,7 +52,7 @@ def kick(subject: Subject, given: Arguments) -> None:
     def run_restarting() -> RunResult:
         nonlocal handled
         with CountingHandler(KICK, restart=True) as handler, Running(subject.guest) as running:
-            _comes_to_wait(subject, running)
+            _wait_for_its_wait(subject, running)
             running.kick(KICK)
             result = running.outcome()
         handled = handler.count()
@@ -74,7 +77,7 @@ def kick_by_handler(subject: Subject, given: Arguments) -> None:
         handler = CountingHandler(KICK, restart=given["restart"])
         with handler, Running(guest) as running:
             handler.sets_immediate_exit(guest)
-            _comes_to_wait(subject, running)
+            _wait_for_its_wait(subject, running)
             running.kick(KICK)
             return running.outcome()
 
@@ -137,30 +140,43 @@ def add_processor(subject: Subject, given: Arguments) -> None:
     subject.leave_at_once(other.vcpu)
     if subject.setting.irqchip == "none":
         return
-    vcpu, sender = other.vcpu, SENDERS[given["sender"]]
-    vcpu.immediate_exit = 0
+    other.vcpu.immediate_exit = 0
+    sender = SENDERS[given["sender"]]
+    _require_interrupted(
+        subject,
+        other.vcpu,
+        "a signal pending at entry",
+        lambda: (SIGNAL.run_many(other.vcpu, 1), 1),
+    )
+    _require_interrupted(
+        subject,
+        other.vcpu,
+        given["sender"],
+        lambda: run_kicked(other, lambda: until_asleep(other), sender),
+    )
+
+
+def _require_interrupted(
+    subject: Subject, vcpu: Vcpu, said: str, run: Callable[[], tuple[RunResult, int]]
+) -> None:
+    """So ends a run of a vCPU that was not started, and starts it not; `run` also counts it."""
     state, mask = vcpu.mp_state(), thread_mask()
-    handled = 1
-    for said in ("a signal pending at entry", given["sender"]):
-        if said == given["sender"]:
-            result, handled = run_kicked(other, lambda: until_asleep(other), sender)
-        else:
-            result = SIGNAL.run_many(vcpu, 1)
-        reason = reason_name(result.exit_reason)
-        if not result.gave_eintr or reason != "KVM_EXIT_INTR" or handled != 1:
-            raise Violation(
-                "states.uninitialized",
-                f"{subject.where()}, {said} must end the KVM_RUN of a processor that was not "
-                f"started with -1, EINTR and KVM_EXIT_INTR, and be handled once, but it was "
-                f"handled {handled} times, and {result.describe()}",
-            )
-        if (vcpu.mp_state(), thread_mask()) != (state, mask):
-            raise Violation(
-                "states.uninitialized",
-                f"{subject.where()}, after {said} on a processor that was not started its MP state "
-                f"and the thread's mask must stay, but it went from {state} to {vcpu.mp_state()}, "
-                f"and the mask from {sorted(mask)} to {sorted(thread_mask())}",
-            )
+    result, handled = run()
+    reason = reason_name(result.exit_reason)
+    if not result.gave_eintr or reason != "KVM_EXIT_INTR" or handled != 1:
+        raise Violation(
+            "states.uninitialized",
+            f"{subject.where()}, {said} must end the KVM_RUN of a processor that was not "
+            f"started with -1, EINTR and KVM_EXIT_INTR, and be handled once, but it was "
+            f"handled {handled} times, and {result.describe()}",
+        )
+    if (vcpu.mp_state(), thread_mask()) != (state, mask):
+        raise Violation(
+            "states.uninitialized",
+            f"{subject.where()}, after {said} on a processor that was not started its MP state "
+            f"and the thread's mask must stay, but it went from {state} to {vcpu.mp_state()}, "
+            f"and the mask from {sorted(mask)} to {sorted(thread_mask())}",
+        )
 
 
 def certain(model: ModelVcpu) -> list[str]:
@@ -184,7 +200,7 @@ def take_events(subject: Subject, given: Arguments) -> None:
 
     def run() -> RunResult:
         with CountingHandler(KICK), Running(guest) as running:
-            _comes_to_wait(subject, running)
+            _wait_for_its_wait(subject, running)
             running.wait_until(taken, "the events that were sent to the guest")
             running.kick(KICK)
             return running.outcome()

@@ -15,12 +15,6 @@ from harness.sequences.operation import AnyNumber, AnyScript, Domain, OneOf, Ope
 from harness.ways import WAYS
 
 
-def _at_end(model: ModelVcpu) -> bool:
-    """The script has said its end, and no other was written yet."""
-    over = model.step.name == "end" and bool(model.passed)
-    return over and model.next_script is None
-
-
 def _would_wait(model: ModelVcpu) -> bool:
     """The guest comes to where it waits, and not to an exit."""
     return model.at_exit().waits()
@@ -32,10 +26,7 @@ def _leaves(model: ModelVcpu) -> bool:
 
 def _comes_to_wait(model: ModelVcpu) -> bool:
     """Before it waits there is nothing that KVM has yet to complete by another exit."""
-    if not _would_wait(model):
-        return False
-    following = model.next_exchange() if model.pending else None
-    return following is None
+    return _would_wait(model) and not model.is_divided()
 
 
 def _comes_to_spin(model: ModelVcpu) -> bool:
@@ -48,11 +39,6 @@ def _completed(model: ModelVcpu) -> bool:
     return not model.pending
 
 
-def _settled(model: ModelVcpu) -> bool:
-    """Nothing is pending, and no exception on its way."""
-    return not model.pending and not model.refused()
-
-
 _EITHER = OneOf((False, True))
 _SERVED: Mapping[str, Domain] = {"answer": AnyNumber(), "refuse": _EITHER}
 _LOOK = OneOf(runs.LOOKS)
@@ -62,7 +48,7 @@ _WAY = OneOf(tuple(range(len(WAYS))))
 _TIMES = OneOf((1, 2, 3, 20))
 
 _EVERYWHERE: Mapping[str, Operation] = {
-    "script": Operation(changes.script, _at_end, {"steps": AnyScript()}, weight=30),
+    "script": Operation(changes.script, ModelVcpu.is_over, {"steps": AnyScript()}, weight=30),
     "run": Operation(runs.plain, _leaves, {**_SERVED, "thread": _THREAD}, weight=14),
     "immediate": Operation(
         runs.immediate,
@@ -129,7 +115,7 @@ def _under_conditions() -> Mapping[str, Operation]:
     condition = OneOf(tuple(arch.current().CONDITIONS))
     arguments = {"one": condition, "other": condition, "state": OneOf(under.STATES)}
     drawn = {**arguments, "way": _WAY, "times": _TIMES}
-    return {"under": Operation(under.under_conditions, _settled, drawn, weight=6)}
+    return {"under": Operation(under.under_conditions, ModelVcpu.settled, drawn, weight=6)}
 
 
 @functools.cache

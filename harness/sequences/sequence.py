@@ -119,11 +119,15 @@ class Player:
         except Violation:
             raise
         except AssertionError as error:  # of the harness: a run that never ends, for one
-            kind, of = (error.kind, error.of) if isinstance(error, UnmetError) else (CONTENT, None)
-            value = error.value if isinstance(error, UnmetError) else 0
-            where = self.subject.where()
+            unmet = error if isinstance(error, UnmetError) else UnmetError("", "", CONTENT)
             raise Violation(
-                "signals.interrupts_guest", str(error), kind, of, circumstance=where, value=value
+                "signals.interrupts_guest",
+                str(error),
+                unmet.kind,
+                unmet.of,
+                circumstance=self.subject.where(),
+                value=unmet.value,
+                names=unmet.names,
             ) from None
 
     def close(self) -> None:

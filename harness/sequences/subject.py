@@ -6,26 +6,25 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from guest_blobs import memory_map as at
 from harness.closing import Closing
-from harness.host import pace
 from harness.kvm.exits import InternalError, IrqWindowOpen, reason_name
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.run import RunResult
 from harness.kvm.signals import thread_mask
 from harness.kvm.system import System
-from harness.kvm.unmet import CONTENT
+from harness.kvm.unmet import CONTENT, word
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.whole import WholeState, told
 from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
 from harness.model.program import Events, GuestState, Step
 from harness.sequences import arch
+from harness.sequences.deliveries import Deliveries
 from harness.sequences.setting import Setting
-from harness.sequences.violation import Violation, expected_of, first_wrong_word, word
+from harness.sequences.violation import Violation, expected_of, first_wrong_word
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -71,7 +70,7 @@ class Subject(Closing):
         self._log: _DirtyLog | None = None
         self._owed: list[Owed] = []
         self._shares_pages = False
-        self._not_here = Counter(self.program.counted(self.guest))
+        self._deliveries = Deliveries(self.guest)
 
     def close(self) -> None:
         """Closes the VMs."""
@@ -134,7 +133,7 @@ class Subject(Closing):
             new.close()
             raise
         self.guest, self._log, self._owed, self._shares_pages = new, None, [], False
-        self._not_here = Counter(self.program.counted(new))
+        self._deliveries = Deliveries(new)
         self.model = replace(self.model, masked=False)
         old.close()
 
@@ -155,23 +154,23 @@ class Subject(Closing):
         allowed = answers(self.model, met)
         heartbeat, kept = self.guest.heartbeat, self._not_kvms()
         reason, pending = int(self.guest.vcpu.run_page.exit_reason), self.model.pending
-        injected, taken = self._injected(), Counter(self.program.counted(self.guest))
-        result = run()
-        # What was injected and not taken in this run was withdrawn, and comes again.
-        taken = Counter(self.program.counted(self.guest)) - taken
-        self._not_here.subtract(self._injected() - injected - taken)
+        result = self._deliveries.run(run)
         answer = self._answer(allowed, result, met)
         for (claim, what), value in self._not_kvms().items():
             if kept[claim, what] != value and not (met.sets_byte and what == "immediate_exit"):
                 before = kept[claim, what]
-                of_page = isinstance(before, int)
+                kind, of, wanted = CONTENT, None, 0
+                if claim == "signals.mask_restored":
+                    kind = "mask"
+                elif isinstance(before, int):
+                    kind, of, wanted = "is", self.guest.vcpu, before
                 raise Violation(
                     claim,
                     f"{what} must stay, but went from {before} to {value}",
-                    "is" if of_page else "mask" if claim == "signals.mask_restored" else CONTENT,
-                    self.guest.vcpu if of_page else None,
+                    kind,
+                    of,
                     circumstance=f"{self.where()}, {met.said}",
-                    value=before if isinstance(before, int) else 0,
+                    value=wanted,
                     names=(f"kvm_run {what}",),
                 )
         if answer.exchange is None and not answer.window:
@@ -300,8 +299,8 @@ class Subject(Closing):
         for number, result in enumerate(model.results):
             step = model.script[number]
             logged = found[size * number : size * (number + 1)]
-            if logged != self.program.entry(number, step, result):
-                wanted = self.program.entry(number, step, result)
+            wanted = self.program.entry(number, step, result)
+            if logged != wanted:
                 place = first_wrong_word(logged, wanted)
                 raise Violation(
                     self._claim_of(step),
@@ -325,7 +324,7 @@ class Subject(Closing):
             events = state.events[kind]
             seen = events.seen(taken)
             most = events.taken + events.to_come
-            if taken > most and self._delivered_again(kind, most):
+            if taken > most and self._deliveries.again(kind, most):
                 seen = Events(taken)
             if seen is None:
                 raise Violation(
@@ -335,21 +334,6 @@ class Subject(Closing):
                 )
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
-
-    def _injected(self) -> Counter[str]:
-        """Of each kind as KVM counts them."""
-        found = self.program.injected(self.guest)
-        return Counter({kind: number or 0 for kind, number in found.items()})
-
-    def _delivered_again(self, kind: str, most: int) -> bool:
-        """Whether it was an emulated processor: KVM itself has injected no more events.
-
-        QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time. Of what
-        the guest took, another VM injected some; and what is injected and withdrawn it never took.
-        """
-        injected = self.program.injected(self.guest)[kind]
-        emulated = pace.here().takes_turns
-        return emulated and injected is not None and injected <= most - self._not_here[kind]
 
     # ---- the dirty log
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from harness.kvm.exits import IrqWindowOpen, reason_of
 from harness.kvm.run import RunResult
-from harness.kvm.unmet import CONTENT, UnmetError
+from harness.kvm.unmet import CONTENT, UnmetError, kind_of_exit
 from harness.model.answers import AllowedAnswer
 
 
@@ -41,13 +41,7 @@ def expected_of(allowed: Sequence[AllowedAnswer], result: RunResult) -> tuple[st
     if not (first.window or first.exchange):
         return "errno", errno.EINTR
     wanted = reason_of(IrqWindowOpen if first.exchange is None else type(first.exchange.exit))
-    same = result.value == 0 and result.exit_reason == wanted
-    return (CONTENT if same else "exit"), wanted
-
-
-def word(address: int) -> str:
-    """The name of a word of the guest's memory, 32 bits."""
-    return f"word {address:#x}"
+    return kind_of_exit(result, wanted), wanted
 
 
 def first_wrong_word(found: bytes, wanted: bytes) -> int:

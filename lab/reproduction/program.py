@@ -34,8 +34,7 @@ def write(recorded: Recorded, claim: str, sentence: str, source: str, kernel: st
     """
     architecture = here()
     tables = architecture.interrupted(recorded)
-    vcpus = architecture.vcpus(recorded.setting)
-    telling = Telling(tables=tables, vcpus=vcpus, changed=sentence)
+    telling = Telling(tables=tables, changed=sentence)
     told = told_operations()
     for number, each in enumerate(recorded.done, start=1):
         if each.operation not in told:

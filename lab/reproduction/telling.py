@@ -24,15 +24,14 @@ from lab.reproduction.arch import UntoldError, here
 class Telling:
     """A sequence is told operation by operation; `scripts` are those of the guest, in order."""
 
-    def __init__(self, *, tables: bool = False, vcpus: int = 1, changed: str = "") -> None:
-        """With `tables` the guest takes exceptions, interrupts and NMIs. Its VM begins with so
-        many vCPUs. `changed` is the sentence that says what changed."""
+    def __init__(self, *, tables: bool = False, changed: str = "") -> None:
+        """With `tables` the guest takes exceptions, interrupts and NMIs. `changed` is the sentence
+        that says what changed."""
         program = sequences_arch.current()
         first = (Step("end"),)
         self.model = ModelVcpu(program.STEPS, first, state=program.first_state())
         self.scripts: list[Sequence[Step]] = [first]
         self.blocks: set[str] = set()
-        self.vcpus = self._first_vcpus = vcpus
         self._lines: list[str] = []
         more = (each for word, each in here().MORE_LOOKS.items() if word in changed)
         self._looks = {"whole_state": "state", **{each: each for each in more}}
@@ -129,7 +128,7 @@ class Telling:
 
     def moved(self) -> None:
         """The guest goes on in another VM."""
-        self.vcpus, self.stored = self._first_vcpus, None
+        self.stored = None
         self.model = replace(self.model, masked=False)
 
     def will_take(self, kinds: Sequence[str]) -> None:

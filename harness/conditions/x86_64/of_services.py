@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 
 from harness.conditions.condition import Before, before_a_signal
@@ -162,28 +162,18 @@ def second_mapping_read(guest: Guest) -> Iterator[None]:
 @before_a_signal(Before(moves=True))  # a SIPI is taken
 def mp_states(guest: Guest) -> Iterator[None]:
     """the vCPU has one MP state after another"""
-    for state in _MP_STATES:
-        try:
-            guest.vcpu.set_mp_state(state)
-        except KvmError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            continue
-        yield
+    yield from _each_taken(_MP_STATES, guest.vcpu.set_mp_state)
 
 
 def apic_modes(guest: Guest) -> Iterator[None]:
     """the local APIC is off, and then on in each of its modes"""
-    for bits in (0, 1 << 11, 3 << 10):
+
+    def put(bits: int) -> None:
         sregs = kept.read(guest.vcpu, "sregs")
         sregs.apic_base = sregs.apic_base & ~(3 << 10) | bits
-        try:
-            kept.write(guest.vcpu, "sregs", sregs)
-        except KvmError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            continue
-        yield
+        kept.write(guest.vcpu, "sregs", sregs)
+
+    yield from _each_taken((0, 1 << 11, 3 << 10), put)
 
 
 def timer_armed(guest: Guest) -> Iterator[None]:
@@ -211,6 +201,18 @@ WITH_LOCAL_APIC = (
     *(mp_states, apic_modes, timer_armed, apic_registers, interrupt, interrupts_on, nmi),
     *(patterns_everywhere, tpr_reported, hyperv_interrupts, interrupt_wired),
 )
+
+
+def _each_taken(values: Iterable[int], put: Callable[[int], None]) -> Iterator[None]:
+    """Yields with each value that KVM does not refuse."""
+    for value in values:
+        try:
+            put(value)
+        except KvmError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            continue
+        yield
 
 
 def _shared(guest: Guest, indices: tuple[int, ...]) -> Iterator[None]:

@@ -47,9 +47,6 @@ class ToldArchitecture(Protocol):
     def constants(self, *, tables: bool) -> str:
         """C: addresses that the skeleton's blocks name."""
 
-    def vcpus(self, setting: Setting) -> int:
-        """How many such a VM begins with."""
-
     def results(self, *, tables: bool) -> tuple[str, ...]:
         """Steps whose result the program logs."""
 

@@ -61,8 +61,7 @@ def ticking(loaded: Guest, timer: str) -> Guest:
 
 def require_same_clocks(guest: Guest, way: WayOut, what: str) -> None:
     """Each clock is after the runs what it was before, but for the time between."""
-    earlier, before = (clocks.clocks(guest.vcpu, guest.vm) for _ in range(2))
-    steady = earlier.steady(before)
+    steady = clocks.undisturbed(guest.vcpu, guest.vm)
     for times in TIMES:
         circumstance = f"In {times} runs {what}"
         ended(guest, way, times, circumstance)

@@ -147,8 +147,13 @@ def sequence(
 def reproducer(folder: Path, told: dict[str, Any]) -> Path:
     """The program of a sequence, compiled without a warning."""
     (folder / "sequence.json").write_text(json.dumps(told))
+    return compiled(folder, folder / "sequence.json")
+
+
+def compiled(folder: Path, results: Path) -> Path:
+    """The program of what failed there."""
     source = folder / "reproducer.c"
-    assert main(["reproduce", str(folder / "sequence.json"), "-o", str(source)]) == Exit.HELD
+    assert main(["reproduce", str(results), "-o", str(source)]) == Exit.HELD
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-o", str(folder / "program"), str(source)]
     done = subprocess.run([COMPILER, *flags, "-lpthread"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -319,22 +324,17 @@ def test_operations_that_no_c_tells_are_told_call_by_call(tmp_path: Path) -> Non
     under = {"one": "own_breakpoints", "other": "nothing_special", "state": 0, "way": 0, "times": 1}
     file, results = tmp_path / "sequence.json", tmp_path / "results"
     file.write_text(json.dumps(sequence(("under", under))))
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": str(build(tmp_path)),
-        "BROKEN_KVM": "loses_breakpoints",
-    }
+    played = {"LD_PRELOAD": str(build(tmp_path)), "BROKEN_KVM": "loses_breakpoints"}
     words = ["explore", f"--replay={file}", f"--output={results}"]
     done = subprocess.run(
-        [sys.executable, "-m", "tools.cli", *words], env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "tools.cli", *words],
+        env={**os.environ, **played},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == Exit.FAILED, done.stdout + done.stderr
-    source, program = tmp_path / "reproducer.c", tmp_path / "reproducer"
-    assert main(["reproduce", str(results), "-o", str(source)]) == Exit.HELD
-    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(source), "-lpthread"]
-    subprocess.run([COMPILER, *flags], check=True)
-    sound = subprocess.run([program], capture_output=True, text=True, timeout=100)
-    assert (sound.returncode, sound.stdout) == (0, "KVM did what it must.\n")
-    broken = subprocess.run([program], capture_output=True, text=True, timeout=100, env=environment)
-    assert broken.returncode == 1
-    assert "under own_breakpoints and nothing_special" in broken.stdout
+    program = compiled(tmp_path, results)
+    assert ran(program) == (0, "KVM did what it must.\n")
+    code, said = ran(program, **played)
+    assert code == 1
+    assert "under own_breakpoints and nothing_special" in said

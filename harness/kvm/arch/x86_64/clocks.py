@@ -134,6 +134,12 @@ def clocks(vcpu: Vcpu, vm: Vm) -> Clocks:
     return Clocks(numbers, distances)
 
 
+def undisturbed(vcpu: Vcpu, vm: Vm) -> Clocks:
+    """Those that nothing but time touches, as two looks in a row show. Raises `KvmError`."""
+    earlier = clocks(vcpu, vm)
+    return earlier.steady(clocks(vcpu, vm))
+
+
 def tsc_offset(vcpu: Vcpu) -> int:
     """KVM_VCPU_TSC_OFFSET, cycles (vcpu.rst; Linux 5.16). Raises `KvmError`."""
     value = ffi.new("uint64_t *")

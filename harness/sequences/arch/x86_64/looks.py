@@ -42,8 +42,7 @@ def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
 @contextmanager
 def clocked(guest: Guest) -> Iterator[Callable[[], Broken]]:
     """Around a KVM_RUN: no clock that stands still otherwise, or goes steadily, was moved."""
-    earlier, before = (clocks.clocks(guest.vcpu, guest.vm) for _ in range(2))
-    steady = earlier.steady(before)
+    steady = clocks.undisturbed(guest.vcpu, guest.vm)
 
     def broken() -> Broken:
         found = steady.differences(clocks.clocks(guest.vcpu, guest.vm))

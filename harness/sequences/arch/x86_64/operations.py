@@ -95,26 +95,26 @@ def _start_and_leave(subject: Subject, given: Arguments) -> None:
     """
     vcpu = subject.guest.vcpu
 
-    def started(*, leave: bool) -> tuple[int, int, int]:
+    def place() -> tuple[int, int]:
+        return int(ioctls.get_regs(vcpu).rip), int(ioctls.get_sregs(vcpu).cs.base)
+
+    def started(*, leave: bool) -> tuple[int, tuple[int, int]]:
         with kept.kept(vcpu):
             events = kept.read(vcpu, "events")
             events.sipi_vector = given["vector"]
             events.flags |= lib.KVM_VCPUEVENT_VALID_SIPI_VECTOR
             kept.write(vcpu, "events", events)
             vcpu.set_mp_state(abi.constant("KVM_MP_STATE_SIPI_RECEIVED"))
-            before = ioctls.get_regs(vcpu).rip, ioctls.get_sregs(vcpu).cs.base
-            if leave:
-                for _ in range(given["times"]):
-                    runs.leave(subject, ways.BYTE)
-                after = ioctls.get_regs(vcpu).rip, ioctls.get_sregs(vcpu).cs.base
-                if after != before:
-                    raise Violation(
-                        "states.mp_states",
-                        f"{subject.where()}, an immediate run must not start a processor for which "
-                        f"a SIPI waits, but its RIP and CS base went from {before} to {after}",
-                    )
-            state = vcpu.mp_state()
-            return state, int(ioctls.get_regs(vcpu).rip), int(ioctls.get_sregs(vcpu).cs.base)
+            before = place()
+            for _ in range(given["times"] if leave else 0):
+                runs.leave(subject, ways.BYTE)
+            if place() != before:
+                raise Violation(
+                    "states.mp_states",
+                    f"{subject.where()}, an immediate run must not start a processor for which a "
+                    f"SIPI waits, but its RIP and CS base went from {before} to {place()}",
+                )
+            return vcpu.mp_state(), place()
 
     wanted, found = started(leave=False), started(leave=True)
     if found != wanted:
@@ -195,30 +195,22 @@ def _spins_or_leaves(model: ModelVcpu) -> bool:
 
     Nor is its script over without another: where the window opens it may have begun anew, or not.
     """
-    following = model.next_exchange() if model.pending else None
-    if model.kinds[model.step.name].last and model.passed and model.next_script is None:
-        return False
-    return model.ready and following is None and not model.at_exit().sleeps()
-
-
-def _settled(model: ModelVcpu) -> bool:
-    """Nothing is pending, and no exception on its way: KVM_SET_REGS takes that back."""
-    return not model.pending and not model.refused()
+    return model.ready and not (model.is_divided() or model.is_over() or model.at_exit().sleeps())
 
 
 def _undisturbed(model: ModelVcpu) -> bool:
     """Nothing is on its way that would end a wait."""
     to_come = any(events.to_come for events in model.state.events.values())
-    return _settled(model) and model.ready and not to_come
+    return model.settled() and model.ready and not to_come
 
 
 _WAY = OneOf(tuple(range(len(ways.WAYS))))
 
 OPERATIONS: Mapping[str, Operation] = {
-    "rewrite": Operation(_rewrite, _settled, {"struct": OneOf(tuple(kept.STRUCTS))}),
+    "rewrite": Operation(_rewrite, ModelVcpu.settled, {"struct": OneOf(tuple(kept.STRUCTS))}),
     "set_register": Operation(
         _set_register,
-        _settled,
+        ModelVcpu.settled,
         {"place": OneOf(_SETTABLE), "value": AnyNumber()},
     ),
     "nmi": Operation(_nmi, lambda model: model.ready, weight=2),

@@ -165,11 +165,6 @@ def constants(*, tables: bool) -> str:
     return _CONSTANTS.replace("@MORE@", _OF_TABLES if tables else "")
 
 
-def vcpus(setting: Setting) -> int:
-    """One, or two."""
-    return 1 + ("second_vcpu" in setting.features)
-
-
 def results(*, tables: bool) -> tuple[str, ...]:
     """Those whose result is known only to the guest."""
     return (*_RESULTS, *_EXCEPTIONS, "msr_write") if tables else _RESULTS

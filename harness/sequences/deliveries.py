@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What KVM has injected, where an emulated processor may have delivered it once more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from harness.host import pace
+from harness.kvm.guest import Guest
+from harness.kvm.run import RunResult
+from harness.sequences import arch
+
+
+class Deliveries:
+    """Of one guest in its VM. Elsewhere than on an emulated processor nothing is asked of KVM.
+
+    QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time.
+    """
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        # Of what the guest took another VM injected some; what is withdrawn it never took.
+        self._not_here = Counter(arch.current().counted(guest))
+
+    def run(self, run: Callable[[], RunResult]) -> RunResult:
+        """What is injected and not taken in this run is withdrawn, and comes again."""
+        if not pace.here().takes_turns:
+            return run()
+        injected, taken = self._injected(), self._taken()
+        result = run()
+        self._not_here.subtract(self._injected() - injected - (self._taken() - taken))
+        return result
+
+    def again(self, kind: str, most: int) -> bool:
+        """Whether it was the processor: the guest took more than `most`, KVM injected no more."""
+        injected = arch.current().injected(self._guest)[kind]
+        emulated = pace.here().takes_turns
+        return emulated and injected is not None and injected <= most - self._not_here[kind]
+
+    def _injected(self) -> Counter[str]:
+        """Of each kind as KVM counts them."""
+        found = arch.current().injected(self._guest)
+        return Counter({kind: number or 0 for kind, number in found.items()})
+
+    def _taken(self) -> Counter[str]:
+        return Counter(arch.current().counted(self._guest))
