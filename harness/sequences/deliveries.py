@@ -15,11 +15,14 @@ from harness.sequences import arch
 class Deliveries:
     """Of one guest in its VM. Elsewhere than on an emulated processor nothing is asked of KVM.
 
-    QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time.
+    QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time. And where KVM
+    has mapped none of the guest's pages, an event that was delivered is told as one that was not,
+    so that KVM injects it anew: then nobody's count says who did it.
     """
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    def __init__(self, guest: Guest, *, unmapped: bool = False) -> None:
+        """`unmapped`: the guest is under way already, and this VM never ran it."""
+        self._guest, self._unmapped = guest, unmapped
         # Of what the guest took another VM injected some; what is withdrawn it never took.
         self._not_here = Counter(arch.current().counted(guest))
 
@@ -32,11 +35,21 @@ class Deliveries:
         self._not_here.subtract(self._injected() - injected - (self._taken() - taken))
         return result
 
+    def unmap(self) -> None:
+        """KVM maps the guest's pages anew."""
+        self._unmapped = True
+
+    def ran(self) -> None:
+        """The guest has run since."""
+        self._unmapped = False
+
     def again(self, kind: str, most: int) -> bool:
         """Whether it was the processor: the guest took more than `most`, KVM injected no more."""
+        if not pace.here().takes_turns:
+            return False
         injected = arch.current().injected(self._guest)[kind]
-        emulated = pace.here().takes_turns
-        return emulated and injected is not None and injected <= most - self._not_here[kind]
+        no_more = injected is not None and injected <= most - self._not_here[kind]
+        return self._unmapped or no_more
 
     def _injected(self) -> Counter[str]:
         """Of each kind as KVM counts them."""

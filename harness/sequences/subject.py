@@ -133,7 +133,7 @@ class Subject(Closing):
             new.close()
             raise
         self.guest, self._log, self._owed, self._shares_pages = new, None, [], False
-        self._deliveries = Deliveries(new)
+        self._deliveries = Deliveries(new, unmapped=True)
         self.model = replace(self.model, masked=False)
         old.close()
 
@@ -291,6 +291,8 @@ class Subject(Closing):
         self.model = after
         self._require_log()
         self._take_events()
+        if not stays:
+            self._deliveries.ran()
 
     def _require_log(self) -> None:
         """The log holds what the steps must have given."""
@@ -335,10 +337,15 @@ class Subject(Closing):
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
 
+    def unmap(self) -> None:
+        """KVM has unmapped the guest's pages, or may have."""
+        self._deliveries.unmap()
+
     # ---- the dirty log
 
     def log_begins(self, *, logged: bool) -> None:
         """The guest's memory was given anew, logged or not."""
+        self.unmap()
         self._log = _DirtyLog(perhaps_before=self._stores(self.model)) if logged else None
 
     def _note_stores(self, after: ModelVcpu) -> None:

@@ -30,6 +30,7 @@ def under_conditions(subject: Subject, given: Arguments) -> None:
         _so(guest, conditions[1], given["state"]),
     ):
         _leave(subject, way, given["times"], f"under {given['one']} and {given['other']}{way.said}")
+    subject.unmap()  # some conditions move memory
     # KVM looks once more for what was withdrawn: an event that is none, which would end a wait.
     runs.leave(subject, ways.SIGNAL)
 
