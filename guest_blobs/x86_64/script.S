@@ -13,7 +13,8 @@
  * Data out: data[1] steps done, over all scripts; data[3] see END_HALT; ticks interrupts of vector 0x20;
  *           data[4] NMIs.
  * Registers: r12 the step, r13 the log entry, r14 the accumulator, r15 steps done of this script; r11
- *            where to go on after an exception, 0 if none may come; r8, r9, rbp, rsi and rdi are places.
+ *            where to go on after an exception, 0 if none may come; r10 where the traps of a traced
+ *            step begin; r8, r9, rbp, rsi and rdi are places.
  * Leaves: when the stop word is set; by the step `end`, after which the script begins anew; with
  *         DONE_UNEXPECTED for a step that it does not know, and an exception where none may come.
  */
@@ -24,7 +25,10 @@
 #define SCRIPT		0x68000
 #define VECTOR		0x64000		/* on the way to and from a vector register */
 #define STRING		0x6c000		/* what the string steps read and write */
+#define SAVED		0x64010		/* a vector register that a step borrows */
 #define UNMAPPED	0x40000000	/* behind what the page tables map */
+#define TRAP_FLAG	0x100
+#define BEGUN		0x100		/* in a traced step's result: the first trap came where it must */
 #define CR4_OSFXSR	0x200
 #define RELEASED	DATA_WORD(2)
 
@@ -35,6 +39,7 @@ step_\name:
 
 start:
 	SET_UP_TABLES
+	INSTALL_HANDLER 1, trap
 	INSTALL_HANDLER VECTOR_NMI, nmi
 	INSTALL_HANDLER VECTOR_BREAKPOINT, breakpoint
 	INSTALL_HANDLER VECTOR_INVALID_OPCODE, invalid_opcode
@@ -86,7 +91,7 @@ steps:
 	.irp	name, flags, interrupts_on, interrupts_off, undefined, protection, page_fault, breakpoint
 	.quad	step_\name
 	.endr
-	.irp	name, patch, cpuid, wait, sleep, self_interrupt
+	.irp	name, patch, cpuid, wait, sleep, self_interrupt, wide_write, wide_read, traced_in, traced_read
 	.quad	step_\name
 	.endr
 steps_end:
@@ -284,6 +289,50 @@ quad_read:
 	movq	%rax, %rsi
 	movq	%rbx, %rdi
 
+	/* 16 bytes of MMIO at an offset: the value, and all its bits the other way */
+	STEP	wide_write
+	movups	%xmm0, SAVED
+	movq	%rbx, VECTOR
+	notq	%rbx
+	movq	%rbx, VECTOR + 8
+	movups	VECTOR, %xmm0
+	movups	%xmm0, MMIO_BASE(%rcx)
+	movups	SAVED, %xmm0
+
+	/* 16 bytes of MMIO at an offset: the first 8 less the others */
+	STEP	wide_read
+	movups	%xmm0, SAVED
+	movups	MMIO_BASE(%rcx), %xmm0
+	movups	%xmm0, VECTOR
+	movups	SAVED, %xmm0
+	movq	VECTOR, %rdx
+	subq	VECTOR + 8, %rdx
+
+	/*
+	 * With RFLAGS.TF from a load on: the traps that came until it is clear again, four, and BEGUN if
+	 * the first came behind the load. What it loaded is in the upper half.
+	 */
+	.macro	TRACED load:vararg
+	movl	$1f, %r10d
+	xorl	%eax, %eax
+	pushfq
+	orl	$TRAP_FLAG, (%rsp)
+	popfq
+	\load
+1:	pushfq
+	andl	$~TRAP_FLAG, (%rsp)
+	popfq
+	shlq	$32, %rax
+	orq	%rax, %rdx
+	.endm
+
+	STEP	traced_in
+	TRACED	inl	$PORT_IN, %eax
+
+	/* the operand is an offset from MMIO_BASE */
+	STEP	traced_read
+	TRACED	movl	MMIO_BASE(%rcx), %eax
+
 	/* so many bytes from STRING to a port: what is then left in rcx */
 	STEP	string_out
 	movq	%rsi, %rbx
@@ -380,6 +429,12 @@ unexpected:
 
 /* ---- handlers: an exception's frame gets r11 as its pc, and rdx is the result */
 
+trap:
+	cmpq	%r10, (%rsp)
+	jne	1f
+	orl	$BEGUN, %edx
+1:	incl	%edx
+	iretq
 page_fault:
 	popq	%rax
 	shll	$8, %eax

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import guest_blobs
@@ -253,17 +253,24 @@ class SecondProcessor:
             self._stats.close()
 
 
-def create(system: System, irqchip: str = "none", machine_type: int = 0) -> Guest:
+def create(
+    system: System,
+    irqchip: str = "none",
+    machine_type: int = 0,
+    *,
+    first: Callable[[Vm], object] = lambda vm: None,
+) -> Guest:
     """A guest without a program. Raises `KvmError`; `NoIrqchipError` without such an irqchip.
 
     `irqchip` is one of the architecture's IRQCHIPS, or "least" or "most" of what it has of it in
-    the kernel. `machine_type` is KVM_CREATE_VM's.
+    the kernel. `machine_type` is KVM_CREATE_VM's. `first` is done before there is a vCPU.
     """
     architecture = current()
     irqchip = _named_irqchip(architecture, irqchip)
     vm = system.create_vm(machine_type)
     try:
         architecture.prepare_vm(vm, irqchip)
+        first(vm)
         return Guest(vm, architecture)
     except BaseException:
         vm.close()

@@ -56,6 +56,15 @@ class ModelVcpu:
         """Whether it waits halted, for interrupts."""
         return self.waits() and self.kinds[self.step.name].sleeps
 
+    def wakes(self) -> bool:
+        """Whether it is let go on from a sleep, before its next exit."""
+        here = self
+        while not (here.waits() or here.next_exchange()):
+            if self.kinds[here.step.name].sleeps:
+                return True
+            here = here.after_step()
+        return False
+
     def takes_interrupts(self) -> bool:
         """Whether they may come in now, or in the step under way."""
         return self.state.interrupts_on or self.kinds[self.step.name].interruptible
@@ -71,9 +80,13 @@ class ModelVcpu:
         """Whether userspace refused the last of it: nothing passed."""
         return bool(self.passed) and not self.passed[-1]
 
+    def raises(self) -> bool:
+        """Whether an exception is on its way to the guest, or comes with the completion."""
+        return self.refused() or (bool(self.passed) and self.kinds[self.step.name].traps)
+
     def settled(self) -> bool:
         """Whether nothing is pending, and no exception on its way."""
-        return not self.pending and not self.refused()
+        return not self.pending and not self.raises()
 
     def is_divided(self) -> bool:
         """Whether what is pending brings another exit of the same instruction."""
@@ -216,7 +229,11 @@ def answers(vcpu: ModelVcpu, entry: Circumstances) -> list[AllowedAnswer]:
         following = there.next_exchange()
         if following is None:
             raise ValueError("a guest that neither waits nor comes to an exit")
-        claim = "signals.mask_stays" if entry.held else following.claim
+        claim = following.claim
+        if entry.held:
+            claim = "signals.mask_stays"
+        elif vcpu.wakes():
+            claim = "states.woken"
         found.append(AllowedAnswer(claim, there, following))
     return found
 

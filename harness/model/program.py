@@ -90,6 +90,8 @@ class Exchange:
 
 #: What has passed in a step so far: for each exchange the bytes told, or given.
 Passed = tuple[bytes, ...]
+#: The state after a step, and what stands in the log of it.
+StepResult = tuple[GuestState, int]
 
 
 def _silent(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -104,10 +106,10 @@ class StepKind:
     next, None once all has passed. `operands` are those that may be drawn, `needs` names what a VM
     must have, `weight` how often it is drawn beside others. It is `interruptible`, if it turns
     interrupts on for a while. It `waits` until userspace lets it go on; if it `sleeps`, halted and
-    for interrupts.
+    for interrupts. If it `traps`, an exception comes behind its exchange.
     """
 
-    end: Callable[[GuestState, Step, Passed], tuple[GuestState, int]]
+    end: Callable[[GuestState, Step, Passed], StepResult]
     exchange: Callable[[GuestState, Step, Passed], Exchange | None] = _silent
     operands: Sequence[int] = (0,)
     needs: str = ""
@@ -115,4 +117,5 @@ class StepKind:
     interruptible: bool = False
     waits: bool = False
     sleeps: bool = False
+    traps: bool = False
     last: bool = False

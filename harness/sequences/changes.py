@@ -11,6 +11,7 @@ from dataclasses import replace
 from harness.kvm import call_log
 from harness.kvm.guest import RAM_SLOT
 from harness.kvm.vcpu import all_signals_but
+from harness.model.answers import Circumstances
 from harness.model.program import Step
 from harness.sequences.operation import Arguments
 from harness.sequences.signals import set_mask
@@ -46,8 +47,31 @@ def remap(subject: Subject, given: Arguments) -> None:
 
 
 def read_log(subject: Subject, given: Arguments) -> None:
-    """The dirty log has what the guest stored since it was read last."""
-    subject.read_log()
+    """The dirty log has what the guest stored since it was read; an immediate run adds nothing.
+
+    Nothing is asked where its memory is not logged.
+    """
+    if subject.log is None:
+        return
+    vm = subject.guest.vm
+    missing = subject.log.stored - vm.dirty_pages(RAM_SLOT)
+    subject.log_begins(logged=True)
+    if missing:
+        raise Violation(
+            "completion.read_modify_write",
+            f"{subject.where()}, what the guest stored must be in the dirty log, but of these "
+            f"pages it has none: {', '.join(map(hex, sorted(missing)))}",
+        )
+    if subject.model.pending:
+        return
+    subject.run(subject.guest.run_immediate, Circumstances(byte=1))
+    more = vm.dirty_pages(RAM_SLOT)
+    if more:
+        raise Violation(
+            "races.quiet",
+            f"{subject.where()}, an immediate run must dirty no page of the guest's, but the "
+            f"dirty log has {', '.join(map(hex, sorted(more)))}",
+        )
 
 
 def mask(subject: Subject, given: Arguments) -> None:

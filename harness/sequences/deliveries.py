@@ -16,15 +16,17 @@ class Deliveries:
     """Of one guest in its VM. Elsewhere than on an emulated processor nothing is asked of KVM.
 
     QEMU's delivers one of a hundred interrupts that KVM 7.2 injects a second time. And where KVM
-    has mapped none of the guest's pages, an event that was delivered is told as one that was not,
-    so that KVM injects it anew: then nobody's count says who did it.
+    has yet to map a page that a delivery needs, an event that was delivered is told as one that was
+    not, so that KVM injects it anew: then nobody's count says who did it.
     """
 
     def __init__(self, guest: Guest, *, unmapped: bool = False) -> None:
         """`unmapped`: the guest is under way already, and this VM never ran it."""
-        self._guest, self._unmapped = guest, unmapped
+        self._guest, self._unmapped = guest, set[str]()
         # Of what the guest took another VM injected some; what is withdrawn it never took.
         self._not_here = Counter(arch.current().counted(guest))
+        if unmapped:
+            self.unmap()
 
     def run(self, run: Callable[[], RunResult]) -> RunResult:
         """What is injected and not taken in this run is withdrawn, and comes again."""
@@ -36,12 +38,12 @@ class Deliveries:
         return result
 
     def unmap(self) -> None:
-        """KVM maps the guest's pages anew."""
-        self._unmapped = True
+        """KVM maps the guest's pages anew, or lets it write to them anew."""
+        self._unmapped = set(arch.current().counted(self._guest))
 
-    def ran(self) -> None:
-        """The guest has run since."""
-        self._unmapped = False
+    def took(self, kind: str) -> None:
+        """The guest has taken one: its table, its handler and its stack are mapped."""
+        self._unmapped.discard(kind)
 
     def again(self, kind: str, most: int) -> bool:
         """Whether it was the processor: the guest took more than `most`, KVM injected no more."""
@@ -49,7 +51,7 @@ class Deliveries:
             return False
         injected = arch.current().injected(self._guest)[kind]
         no_more = injected is not None and injected <= most - self._not_here[kind]
-        return self._unmapped or no_more
+        return kind in self._unmapped or no_more
 
     def _injected(self) -> Counter[str]:
         """Of each kind as KVM counts them."""

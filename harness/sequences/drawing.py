@@ -61,6 +61,7 @@ def explore_one(
     try:
         for _ in range(operations):
             _do_one(player, chance)
+        player.end()
     except Violation as error:
         return Refuted(player.recorded, error)
     finally:

@@ -106,7 +106,7 @@ _EVERYWHERE: Mapping[str, Operation] = {
     "padding": Operation(changes.padding, arguments={"value": AnyNumber()}),
     "reason": Operation(changes.reason, _completed, {"value": OneOf(range(40))}),
     "ask": Operation(changes.ask),
-    "step_and_leave": Operation(runs.step_and_leave, _completed, {"way": _WAY}),
+    "step_and_leave": Operation(runs.step_and_leave, ModelVcpu.settled, {"way": _WAY}),
 }
 
 

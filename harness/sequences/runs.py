@@ -166,11 +166,11 @@ def _ended_early(
     guest = subject.guest
     # A signal finds them on their way into the guest, and leaves them so.
     to_come = any(events.to_come for events in subject.model.state.events.values())
-    moves_events = way.signal and (to_come or subject.model.refused())
+    moves_events = way.signal and (to_come or subject.model.raises())
     bits = guest.architecture.COMPLETION_BITS
     for number in range(given["times"]):
         look = given["look"] != NOTHING and number in (0, given["times"] - 1) and not moves_events
-        pending, refused = subject.model.pending, subject.model.refused()
+        step, pending, raises = subject.model.step, subject.model.pending, subject.model.raises()
         before = guest.whole() if look else None
         registers = guest.architecture.registers(guest.vcpu)
         with _looked(subject, given["look"] if look else NOTHING) as broken:
@@ -180,7 +180,7 @@ def _ended_early(
                     raise Violation(claim, f"{subject.where()}, {entry.said}, {clause}")
         if answer.exchange is not None or pending:
             if before is not None and answer.exchange is None:
-                also = (*subject.program.COMPLETED, *(subject.program.REFUSED if refused else ()))
+                also = subject.program.may_change(step, raises=raises)
                 passed = may_complete(guest, way, also)
                 subject.require_same(before, entry.said, passed, "completion.exactly_once")
             continue

@@ -130,6 +130,10 @@ class Player:
                 names=unmet.names,
             ) from None
 
+    def end(self) -> None:
+        """Closes the VM, which then is gone. Raises `Violation`."""
+        self.subject.end()
+
     def close(self) -> None:
         """Closes the VM."""
         self.subject.close()
@@ -142,6 +146,7 @@ def play(system: System, recorded: Recorded, told: Listener = NOBODY) -> Violati
         for each in recorded.done:
             if player.possible(each.operation):
                 player.do(each.operation, each.arguments)
+        player.end()
     except Violation as error:
         return error
     finally:

@@ -16,4 +16,4 @@ class Setting:
     def has(self, needed: str) -> bool:
         """Whether a step or an operation that needs this can be done."""
         chip = "no_irqchip" if self.irqchip == "none" else "irqchip"
-        return needed in ("", chip, *self.features)
+        return needed in ("", chip, self.irqchip, *self.features)

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from guest_blobs import memory_map as at
 from harness.closing import Closing
+from harness.kvm import debug_folders
 from harness.kvm.exits import InternalError, IrqWindowOpen, reason_name
-from harness.kvm.guest import RAM_SLOT, Guest
+from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
+from harness.kvm.running import POLL_S
 from harness.kvm.signals import thread_mask
 from harness.kvm.system import System
 from harness.kvm.unmet import CONTENT, word
@@ -23,11 +25,11 @@ from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answe
 from harness.model.program import Events, GuestState, Step
 from harness.sequences import arch
 from harness.sequences.deliveries import Deliveries
+from harness.sequences.dirty_log import DirtyLog
 from harness.sequences.setting import Setting
 from harness.sequences.violation import Violation, expected_of, first_wrong_word
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
-PAGE = os.sysconf("SC_PAGESIZE")
 _MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
 
 
@@ -40,18 +42,6 @@ class Owed:
     is_done: Callable[[], bool]
 
 
-@dataclass
-class _DirtyLog:
-    """Pages that the guest stored to since its dirty log was read.
-
-    `perhaps_before` are those of a step that was under way then: a kick may have come behind its
-    store, and a string is stored by pieces.
-    """
-
-    stored: set[int] = field(default_factory=set)
-    perhaps_before: set[int] = field(default_factory=set)
-
-
 class Subject(Closing):
     """`guest` in the program `script`; `model` is what userspace knows of it."""
 
@@ -61,13 +51,14 @@ class Subject(Closing):
         """Raises `KvmError`; `NoIrqchipError` without such an irqchip."""
         self.system, self.setting = system, setting
         self.program = arch.current()
+        self._folders = debug_folders.of_this_process()
         self.guest = self.program.new_guest(system, setting.irqchip, setting.features)
         self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
         places = self.program.first_places(self.guest)
         state = replace(self.program.first_state(), places=places)
         self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
         self._neighbour: Guest | None = None
-        self._log: _DirtyLog | None = None
+        self.log: DirtyLog | None = None
         self._owed: list[Owed] = []
         self._shares_pages = False
         self._deliveries = Deliveries(self.guest)
@@ -77,6 +68,21 @@ class Subject(Closing):
         self.guest.close()
         if self._neighbour:
             self._neighbour.close()
+
+    def end(self) -> None:
+        """Closes the VMs, of which the kernel then keeps none. Raises `Violation`."""
+        self.close()
+        for _ in range(int(self.guest.vcpu.bounds.patience_s / POLL_S)):
+            left = debug_folders.of_this_process() - self._folders
+            if not left:
+                return
+            time.sleep(POLL_S)
+        debug_folders.set_apart(left)
+        raise Violation(
+            "preset.host_untouched",
+            f"A VM that is closed must be gone, but {len(left)} of this sequence have a folder in "
+            "KVM's debugfs still",
+        )
 
     def neighbour(self) -> Guest:
         """A guest in a VM of its own; always the same one."""
@@ -110,12 +116,16 @@ class Subject(Closing):
         self.model = replace(self.model, next_script=tuple(script))
 
     def release(self) -> None:
-        """The step `wait` that comes next goes on."""
-        there = self.model.at_exit()
-        self.guest.set_data(_RELEASED, there.step.operand)
-        if there.sleeps():
+        """The step `wait` or `sleep` that comes next goes on."""
+        if self.model.at_exit().sleeps():
             self.interrupt()
-        self.model = replace(self.model, released=there.step.operand)
+        self.let_go_on()
+
+    def let_go_on(self) -> None:
+        """The same, but that it is woken, if it sleeps."""
+        operand = self.model.at_exit().step.operand
+        self.guest.set_data(_RELEASED, operand)
+        self.model = replace(self.model, released=operand)
 
     def interrupt(self) -> None:
         """An interrupt for the guest."""
@@ -132,7 +142,7 @@ class Subject(Closing):
         except BaseException:
             new.close()
             raise
-        self.guest, self._log, self._owed, self._shares_pages = new, None, [], False
+        self.guest, self.log, self._owed, self._shares_pages = new, None, [], False
         self._deliveries = Deliveries(new, unmapped=True)
         self.model = replace(self.model, masked=False)
         old.close()
@@ -287,12 +297,11 @@ class Subject(Closing):
                 circumstance=f"{self.where()}, {met.said}",
                 names=("heartbeat",),
             )
-        self._note_stores(after)
+        if self.log:
+            self.log.note(self.model, after)
         self.model = after
         self._require_log()
         self._take_events()
-        if not stays:
-            self._deliveries.ran()
 
     def _require_log(self) -> None:
         """The log holds what the steps must have given."""
@@ -334,57 +343,22 @@ class Subject(Closing):
                     f"{self.where()}, the guest must have taken {events.taken} to "
                     f"{most} {kind}, but it took {taken}",
                 )
+            if taken > events.taken:
+                self._deliveries.took(kind)
             state = replace(state, events={**state.events, kind: seen})
         self.change(state)
 
     def unmap(self) -> None:
-        """KVM has unmapped the guest's pages, or may have."""
+        """KVM has unmapped the guest's pages, or may have; or lets it write to none."""
         self._deliveries.unmap()
 
-    # ---- the dirty log
-
     def log_begins(self, *, logged: bool) -> None:
-        """The guest's memory was given anew, logged or not."""
+        """The guest's memory was given anew, logged or not; or its log was read."""
         self.unmap()
-        self._log = _DirtyLog(perhaps_before=self._stores(self.model)) if logged else None
+        self.log = DirtyLog(self.model, self._logs_to) if logged else None
 
-    def _note_stores(self, after: ModelVcpu) -> None:
-        here = self.model
-        while self._log and here.total < after.total:
-            self._log.stored |= self._stores(here)
-            here = here.after_step()
-
-    def _stores(self, model: ModelVcpu) -> set[int]:
-        """The pages that the step under way stores to."""
-        log = self.program.LOG + self.program.STEP_BYTES * model.number
-        return {each // PAGE for each in (log, *self.program.stores(model.step))}
-
-    def read_log(self) -> None:
-        """What the guest stored since is in its dirty log, and an immediate run adds nothing.
-
-        Nothing is asked where it is not logged. Raises `Violation`.
-        """
-        if self._log is None:
-            return
-        found = self.guest.vm.dirty_pages(RAM_SLOT)
-        missing = self._log.stored - self._log.perhaps_before - found
-        self._log = _DirtyLog(perhaps_before=self._stores(self.model))
-        if missing:
-            raise Violation(
-                "completion.read_modify_write",
-                f"{self.where()}, what the guest stored must be in the dirty log, but of these "
-                f"pages it has none: {', '.join(map(hex, sorted(missing)))}",
-            )
-        if self.model.pending:
-            return
-        self.run(self.guest.run_immediate, Circumstances(byte=1))
-        more = self.guest.vm.dirty_pages(RAM_SLOT)
-        if more:
-            raise Violation(
-                "races.quiet",
-                f"{self.where()}, an immediate run must dirty no page of the guest's, but the "
-                f"dirty log has {', '.join(map(hex, sorted(more)))}",
-            )
+    def _logs_to(self, model: ModelVcpu) -> Sequence[int]:
+        return (self.program.LOG + self.program.STEP_BYTES * model.number,)
 
     # ---- the state
 

@@ -16,7 +16,7 @@ def state_of(model: ModelVcpu) -> str:
     """A state of the model in a few words: its step, and what is so."""
     said = {
         "pending": model.pending,
-        "refused": model.refused(),
+        "raises": model.raises(),
         "waiting": model.waits(),
         "masked": model.masked,
         "interrupts on": model.state.interrupts_on,

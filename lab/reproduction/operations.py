@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from harness.model.answers import Circumstances
 from harness.model.program import Step
+from harness.sequences.dirty_log import DirtyLog
 from harness.sequences.kicks import certain
 from harness.sequences.operation import Arguments
 from harness.sequences.runs import CLOCKS, NOTHING
@@ -62,7 +63,7 @@ def _early(tell: Telling, entry: Circumstances, how: str, given: Arguments) -> N
     number = 0
     # A signal finds events on their way into the guest, and leaves them so.
     to_come = any(events.to_come for events in tell.model.state.events.values())
-    moves_events = entry.signal and (to_come or tell.model.refused())
+    moves_events = entry.signal and (to_come or tell.model.raises())
     while number < given["times"]:
         pending = tell.model.pending
         look = given["look"] != NOTHING and not pending and not moves_events
@@ -167,15 +168,13 @@ def _wrong_argument(tell: Telling, given: Arguments) -> None:
 def _remap(tell: Telling, given: Arguments) -> None:
     flags = "KVM_MEM_LOG_DIRTY_PAGES" if given["logged"] else "0"
     tell.say("map_ram(0, 0);", f"map_ram(RAM, {flags});", needs=("ram",))
-    tell.stored = set() if given["logged"] else None
-    tell.before_log = tell.stores_now()
+    tell.log = DirtyLog(tell.model) if given["logged"] else None
 
 
 def _read_log(tell: Telling, given: Arguments) -> None:
-    if tell.stored is None:
+    if tell.log is None:
         return
-    pages = sorted(tell.stored - tell.before_log)
-    tell.stored, tell.before_log = set(), tell.stores_now()
+    pages, tell.log = sorted(tell.log.stored), DirtyLog(tell.model)
     tell.doing(tell.where())
     tell.say("read_dirty_log();", needs=("dirty",))
     for page in pages:

@@ -16,8 +16,9 @@ from harness.kvm.exits import Mmio
 from harness.model.answers import Circumstances, ModelVcpu, answers
 from harness.model.program import Events, Exchange, GuestState, Step
 from harness.sequences import arch as sequences_arch
+from harness.sequences.dirty_log import DirtyLog
 from harness.sequences.operation import Operation
-from harness.sequences.subject import PAGE, made_of
+from harness.sequences.subject import made_of
 from lab.reproduction.arch import UntoldError, here
 
 
@@ -36,12 +37,9 @@ class Telling:
         more = (each for word, each in here().MORE_LOOKS.items() if word in changed)
         self._looks = {"whole_state": "state", **{each: each for each in more}}
         self._log, self._results = here().LOG, here().results(tables=tables)
-        self._stores = program.stores
         #: Events that the guest must have taken, by kind.
         self._least = dict.fromkeys(here().COUNTED, 0)
-        #: Pages stored to since the dirty log was read, if there is one; and perhaps before that.
-        self.stored: set[int] | None = None
-        self.before_log: set[int] = set()
+        self.log: DirtyLog | None = None
 
     # ---- lines
 
@@ -128,7 +126,7 @@ class Telling:
 
     def moved(self) -> None:
         """The guest goes on in another VM."""
-        self.stored = None
+        self.log = None
         self.model = replace(self.model, masked=False)
 
     def will_take(self, kinds: Sequence[str]) -> None:
@@ -171,7 +169,8 @@ class Telling:
     def _settle(self, after: ModelVcpu) -> None:
         """The steps that are done now, and the results that they have logged."""
         before, self.model = self.model, after
-        self._note_stores(before, after)
+        if self.log:
+            self.log.note(before, after)
         if after.total != before.total or not after.pending:
             self.has_done()
         first = len(before.results) if after.script == before.script else 0
@@ -183,12 +182,3 @@ class Telling:
             if most := events.taken + events.to_come:
                 shape = f"{here().COUNTED[kind]}, {self._least[kind]}, {most}"
                 self.say(f"took({shape});", needs=("took",))
-
-    def stores_now(self) -> set[int]:
-        """The pages that the step under way stores to."""
-        return {each // PAGE for each in self._stores(self.model.step)}
-
-    def _note_stores(self, before: ModelVcpu, after: ModelVcpu) -> None:
-        while self.stored is not None and before.total < after.total:
-            self.stored |= {each // PAGE for each in self._stores(before.step)}
-            before = before.after_step()

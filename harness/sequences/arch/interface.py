@@ -35,12 +35,6 @@ class ScriptedArchitecture(Protocol):
     LOG: int
     SCRIPT: int
     STEP_BYTES: int
-    COMPLETED: Sequence[str]
-    """Names of `Guest.whole()` that the end of an exchange may change besides an architecture's
-    COMPLETION_REGISTERS."""
-
-    REFUSED: Sequence[str]
-    """The same for an exchange that was refused."""
 
     def put_back(self, vcpu: Vcpu) -> AbstractContextManager[None]:
         """At its end the vCPU's state is put back, but for what keeps time."""
@@ -68,6 +62,12 @@ class ScriptedArchitecture(Protocol):
 
     def kept(self, step: Step) -> Step:
         """The step with a value that it can have."""
+
+    def may_change(self, step: Step, *, raises: bool) -> Sequence[str]:
+        """Names of `Guest.whole()` that the end of an exchange of the step may change.
+
+        Besides an architecture's COMPLETION_REGISTERS; `raises`: it brings an exception.
+        """
 
     def stores(self, step: Step) -> Sequence[int]:
         """Addresses that the step stores to, besides the log."""

@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-_DEBUGFS = Path("/sys/kernel/debug/kvm")
+from harness.kvm import debug_folders
+
 #: KVM may have a thread for each VM, which ends with it. From Linux 6.13 on it is one of the
 #: process that made the VM; from 5.17 on its whole name can be read, with that process's id.
 _WORKER = "kvm-nx-lpage-recovery"
@@ -22,15 +23,8 @@ def vms_alive() -> Mapping[str, int]:
     return {
         "threads of KVM in this process": sum(name.startswith(_WORKER_SHORT) for name in own),
         "kernel threads of its VMs": kernels.count(f"{_WORKER}-{pid}"),
-        "folders in KVM's debugfs": len(_folders(pid)),
+        "folders in KVM's debugfs": len(debug_folders.of_this_process()),
     }
-
-
-def _folders(pid: int) -> list[Path]:
-    try:
-        return list(_DEBUGFS.glob(f"{pid}-*"))
-    except OSError:
-        return []
 
 
 def _name(process: Path) -> str:

@@ -9,14 +9,18 @@ from harness.native import ffi
 #: The interrupt line that channel 0 raises.
 LINE = 0
 _HZ = 1_193_182
-_RATE_GENERATOR, _LOW_THEN_HIGH = 2, 3  # mode, rw_mode
+_ON_TERMINAL_COUNT, _RATE_GENERATOR, _LOW_THEN_HIGH = 0, 2, 3  # modes, rw_mode
 
 
-def tick(vm: Vm, nanoseconds: int) -> None:
-    """Channel 0 raises its line again and again, so far apart (55 ms at most). `KvmError`."""
+def tick(vm: Vm, nanoseconds: int, *, once: bool = False) -> None:
+    """Channel 0 raises its line after so long, 55 ms at most: once, or again and again.
+
+    Raises `KvmError`.
+    """
     found = ffi.new("struct kvm_pit_state2 *")
     vm.ioctl("KVM_GET_PIT2", found)
     channel = found.channels[0]
-    channel.mode, channel.rw_mode, channel.gate = _RATE_GENERATOR, _LOW_THEN_HIGH, 1
+    channel.mode = _ON_TERMINAL_COUNT if once else _RATE_GENERATOR
+    channel.rw_mode, channel.gate = _LOW_THEN_HIGH, 1
     channel.count = min(nanoseconds * _HZ // 1_000_000_000, 0xFFFF)
     vm.ioctl("KVM_SET_PIT2", found)

@@ -25,6 +25,11 @@ def route_interrupt(vm: Vm, pin: int, vector: int) -> None:
     _route(vm, pin, vector)
 
 
+def route_nothing(vm: Vm) -> None:
+    """No pin leads anywhere. Raises `KvmError`."""
+    vm.ioctl("KVM_SET_GSI_ROUTING", ffi.new("struct kvm_irq_routing *", {"entries": 0}))
+
+
 def _route(vm: Vm, pin: int, message: int) -> None:
     table = ffi.new("struct kvm_irq_routing *", {"entries": 1})
     table.nr = 1

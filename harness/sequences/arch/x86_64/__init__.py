@@ -14,6 +14,7 @@ from harness.kvm.exits import InternalError, Io, Mmio, Rdmsr, VcpuExit, Wrmsr
 from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
+from harness.model.program import Step
 from harness.model.x86_64 import (
     LOG,
     MAY_LACK,
@@ -32,15 +33,13 @@ from harness.model.x86_64 import (
 from harness.native import ffi
 from harness.sequences.arch.x86_64.conditions import CONDITIONS
 from harness.sequences.arch.x86_64.looks import clocked, looked
-from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply
+from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply, before_the_vcpu
 
 __all__ = [
-    "COMPLETED",
     "CONDITIONS",
     "FEATURES",
     "LOG",
     "MAY_LACK",
-    "REFUSED",
     "SCRIPT",
     "STEPS",
     "STEP_BYTES",
@@ -55,6 +54,7 @@ __all__ = [
     "kept",
     "left_out",
     "looked",
+    "may_change",
     "move",
     "new_guest",
     "put_back",
@@ -63,11 +63,22 @@ __all__ = [
     "trying",
 ]
 
-COMPLETED: Sequence[str] = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
-REFUSED: Sequence[str] = ("events exception",)  # the guest gets a #GP
+_COMPLETED = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
+_FIRST_VECTOR = ("fpu xmm.0", "xsave xmm0")
+# A #GP where it was refused, and a trap.
+_RAISED = (
+    *("events exception", "events exception_has_payload", "events exception_payload"),
+    "debugregs dr6",
+)
 _XMM_AT = 160  # in an XSAVE area (Intel SDM volume 1, 13.4.1)
 _DELIVERY = 3  # KVM_INTERNAL_ERROR_DELIVERY_EV
 _NMIS = 4  # a data word of the program
+
+
+def may_change(step: Step, *, raises: bool) -> Sequence[str]:
+    """Registers that the steps use."""
+    loaded = _FIRST_VECTOR if step.name == "wide_read" else ()
+    return (*_COMPLETED, *loaded, *(_RAISED if raises else ()))
 
 
 def features(system: System) -> Sequence[str]:
@@ -77,7 +88,7 @@ def features(system: System) -> Sequence[str]:
 
 def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
     """In 64-bit mode."""
-    guest = create(system, irqchip)
+    guest = create(system, irqchip, first=lambda vm: before_the_vcpu(vm, having))
     try:
         guest.load("script", "long", {0: int(irqchip != "none")})
         apply(guest, having)
@@ -93,7 +104,8 @@ def left_out(step: str, error: InternalError) -> Sequence[str]:
 
     A host's interrupt between the two hides it, so one try speaks for all.
     """
-    return (*MAY_LACK, "nmi", "refuse") if error.suberror == _DELIVERY else (step,)
+    raising = (*MAY_LACK, *(name for name, kind in STEPS.items() if kind.traps))
+    return (*raising, "nmi", "refuse") if error.suberror == _DELIVERY else (step,)
 
 
 def first_places(guest: Guest) -> Mapping[str, int]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harness import ways
-from harness.kvm import abi
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import devices, ioctls, kept, state, window
 from harness.kvm.kicked_here import run_kicked
@@ -17,9 +16,8 @@ from harness.kvm.senders import SENDERS
 from harness.model import x86_64 as program
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.model.program import GuestState
-from harness.native import lib
 from harness.sequences import kicks, runs
-from harness.sequences.arch.x86_64 import owed
+from harness.sequences.arch.x86_64 import owed, processors, to_come
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
@@ -68,62 +66,6 @@ def _nmi(subject: Subject, given: Arguments) -> None:
 def _filter_again(subject: Subject, given: Arguments) -> None:
     """The same MSR filter once more: KVM owes the vCPU to look at it."""
     ioctls.deny_msr(subject.guest.vm, devices.MSR)
-
-
-def _wait_and_leave(subject: Subject, given: Arguments) -> None:
-    """The vCPU waits as an MP state says, and runs that end at once leave it so."""
-    vcpu, waiting = subject.guest.vcpu, abi.constant(f"KVM_MP_STATE_{given['state']}")
-    vcpu.set_mp_state(waiting)
-    try:
-        runs.leave(subject, ways.WAYS[given["way"]])
-        found = vcpu.mp_state()
-    finally:
-        vcpu.set_mp_state(abi.constant("KVM_MP_STATE_RUNNABLE"))
-    if found != waiting:
-        raise Violation(
-            "states.mp_states",
-            f"{subject.where()}, a run that ended at once must leave the MP state {waiting}, but "
-            f"it is {found}",
-        )
-
-
-def _start_and_leave(subject: Subject, given: Arguments) -> None:
-    """A SIPI waits for the vCPU, and immediate runs neither take nor drop it.
-
-    To ask for the MP state takes it (kvm_arch_vcpu_ioctl_get_mpstate()), so what comes of it is
-    held against what comes of one without such a run.
-    """
-    vcpu = subject.guest.vcpu
-
-    def place() -> tuple[int, int]:
-        return int(ioctls.get_regs(vcpu).rip), int(ioctls.get_sregs(vcpu).cs.base)
-
-    def started(*, leave: bool) -> tuple[int, tuple[int, int]]:
-        with kept.kept(vcpu):
-            events = kept.read(vcpu, "events")
-            events.sipi_vector = given["vector"]
-            events.flags |= lib.KVM_VCPUEVENT_VALID_SIPI_VECTOR
-            kept.write(vcpu, "events", events)
-            vcpu.set_mp_state(abi.constant("KVM_MP_STATE_SIPI_RECEIVED"))
-            before = place()
-            for _ in range(given["times"] if leave else 0):
-                runs.leave(subject, ways.BYTE)
-            if place() != before:
-                raise Violation(
-                    "states.mp_states",
-                    f"{subject.where()}, an immediate run must not start a processor for which a "
-                    f"SIPI waits, but its RIP and CS base went from {before} to {place()}",
-                )
-            return vcpu.mp_state(), place()
-
-    wanted, found = started(leave=False), started(leave=True)
-    if found != wanted:
-        raise Violation(
-            "states.mp_states",
-            f"{subject.where()}, after {given['times']} immediate runs a SIPI that waited must "
-            f"still start the processor: MP state, RIP and CS base must be {wanted}, but are "
-            f"{found}",
-        )
 
 
 def _shared_registers(subject: Subject, given: Arguments) -> None:
@@ -205,6 +147,7 @@ def _undisturbed(model: ModelVcpu) -> bool:
 
 
 _WAY = OneOf(tuple(range(len(ways.WAYS))))
+_TIMES = OneOf((1, 2, 20))
 
 OPERATIONS: Mapping[str, Operation] = {
     "rewrite": Operation(_rewrite, ModelVcpu.settled, {"struct": OneOf(tuple(kept.STRUCTS))}),
@@ -215,20 +158,42 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "nmi": Operation(_nmi, lambda model: model.ready, weight=2),
     "wait_and_leave": Operation(
-        _wait_and_leave,
+        processors.wait_and_leave,
         _undisturbed,
         {"state": OneOf(("HALTED", "UNINITIALIZED", "INIT_RECEIVED")), "way": _WAY},
         needs="irqchip",
     ),
     "start_and_leave": Operation(
-        _start_and_leave,
+        processors.start_and_leave,
         _undisturbed,
-        {"vector": OneOf((2, 0x9F)), "times": OneOf((1, 2, 20))},
+        {"vector": OneOf((2, 0x9F)), "times": _TIMES},
         needs="irqchip",
+    ),
+    "init_and_leave": Operation(
+        processors.init_and_leave,
+        lambda model: model.ready,
+        {"sipi": OneOf((False, True)), "times": _TIMES},
+        needs="irqchip",
+    ),
+    "wake": Operation(
+        to_come.wake, lambda model: model.at_exit().sleeps(), needs="irqchip", weight=4
+    ),
+    "timer_and_leave": Operation(
+        to_come.timer_and_leave,
+        _undisturbed,
+        {"way": _WAY, "times": _TIMES},
+        needs="full",
+        weight=2,
+    ),
+    "exit_and_leave": Operation(
+        to_come.exit_and_leave,
+        _undisturbed,
+        {"what": OneOf(tuple(to_come.EXITS)), "times": _TIMES},
+        weight=2,
     ),
     "shared_registers": Operation(
         _shared_registers,
-        lambda model: not model.refused(),
+        lambda model: not model.raises(),
         {"change": OneOf((False, True)), "value": AnyNumber(), "way": _WAY},
     ),
     "window": Operation(

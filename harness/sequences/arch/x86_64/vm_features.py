@@ -16,8 +16,12 @@ from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import devices, ioctls, kept, patterns, settings
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
+from harness.kvm.vm import Vm
 
 MSR_EXITS = "msr_exits"
+#: The vCPU has the number 0, and was made when there was another one already.
+MADE_LAST = "made_last"
+ANOTHER_NUMBER = 200  # which no processor has that is added
 _FAR = 1 << 33  # beyond what 32 bits address
 _UNUSED = at.EXTRA_RAM  # where the program never goes, as memory or as a device
 _TSC_ADJUST = 0x3B
@@ -110,11 +114,18 @@ _APPLY: Mapping[str, Callable[[Guest], None]] = {
     "nonblocking": _nonblocking,
     "patterns": _patterns,
 }
-FEATURES: tuple[str, ...] = tuple(_APPLY)
+FEATURES: tuple[str, ...] = (MADE_LAST, *_APPLY)
+
+
+def before_the_vcpu(vm: Vm, names: tuple[str, ...]) -> None:
+    """What of these a VM must have before the vCPU at hand is made."""
+    if MADE_LAST in names:
+        with suppress(KvmError):
+            vm.create_vcpu(ANOTHER_NUMBER)
 
 
 def apply(guest: Guest, names: tuple[str, ...]) -> None:
     """Gives them to a guest that never ran. What this KVM does not have is left out."""
-    for name in names:
+    for name in (each for each in names if each in _APPLY):
         with suppress(KvmError):
             _APPLY[name](guest)

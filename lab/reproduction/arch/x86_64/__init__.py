@@ -9,7 +9,7 @@ from guest_blobs import memory_map as at
 from harness.kvm.arch.x86_64.devices import PORT_STRING_IN, PORT_STRING_OUT
 from harness.kvm.exits import Hlt, Io, Rdmsr, VcpuExit, Wrmsr
 from harness.model.x86_64 import STRING
-from harness.sequences.arch.x86_64.vm_features import MSR_EXITS
+from harness.sequences.arch.x86_64.vm_features import ANOTHER_NUMBER, MADE_LAST, MSR_EXITS
 from harness.sequences.operation import Arguments
 from harness.sequences.sequence import Recorded
 from harness.sequences.setting import Setting
@@ -46,9 +46,9 @@ SPECIAL_CALLS: Mapping[str, tuple[str, str]] = {
 }
 _RESULTS = (
     *("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags"),
-    *("patch", "cpuid"),
+    *("patch", "cpuid", "wide_read"),
 )
-_EXCEPTIONS = ("undefined", "protection", "page_fault", "breakpoint")
+_EXCEPTIONS = ("undefined", "protection", "page_fault", "breakpoint", "traced_in", "traced_read")
 _CODE, _GDT, _IDT = 0x8000, 0x7000, 0x7100
 _CHIPS = {
     "none": "",
@@ -199,6 +199,8 @@ def set_up(setting: Setting, handlers: Mapping[int, int]) -> tuple[str, set[str]
         if name == MSR_EXITS:
             before += _MSR_EXITS
             blocks.add("filter")
+        elif name == MADE_LAST:
+            before += f'\tmust(ioctl(vm, KVM_CREATE_VCPU, {ANOTHER_NUMBER}), "KVM_CREATE_VCPU");\n'
         elif name in FEATURES:
             lines, block = FEATURES[name]
             after += f"\t{lines}\n"

@@ -15,7 +15,7 @@ from harness.kvm.arch.x86_64.devices import (
     PORT_STRING_IN,
     PORT_STRING_OUT,
 )
-from harness.model.program import Step
+from harness.model.program import MASK, Step
 from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING
 
 LOG = 0x50000
@@ -24,8 +24,10 @@ UNMAPPED = 0x40000000  # behind what the page tables map
 _SUFFIX = {1: ("b", "al"), 2: ("w", "ax"), 4: ("l", "eax"), 8: ("q", "rax")}
 _EOI, _SPURIOUS, _ICR = 0x80B, 0x80F, 0x830
 _VECTOR = 0x20
-#: Each by its vector. r11 is where the guest goes on after an exception, rdx then what it tells.
+#: Each by its vector. r11 is where the guest goes on after an exception, rdx then what it tells;
+#: r10 where the first trap of a traced step comes.
 HANDLERS: Mapping[int, str] = {
+    1: "trap",
     2: "nmi",
     3: "breakpoint",
     6: "invalid_opcode",
@@ -80,6 +82,8 @@ def _handlers(*, irqchip: bool) -> list[str]:
     return [
         *("nmi:", f"incq {NMIS:#x}", "iretq"),
         *("tick:", f"incq {TICKS:#x}", *(end_of_interrupt if irqchip else ()), "iretq"),
+        *("trap:", "inc %edx", "cmp %r10, (%rsp)", "jne trapped", "or $0x100, %edx"),
+        *("trapped:", "iretq"),
         *("page_fault:", "pop %rax", "shl $8, %eax", "mov %cr2, %rdx", "shl $32, %rdx"),
         *("or %rax, %rdx", "or $14, %rdx", "jmp caught"),
         *("general_protection:", "pop %rdx", "shl $8, %edx", "or $13, %edx", "jmp caught"),
@@ -160,6 +164,42 @@ def _mmio_move(step: Step, at_place: PlaceOfStep) -> list[str]:
     source = at.MMIO_BASE + step.operand
     moved = [f"mov ${source:#x}, %esi", f"mov ${source + 0x800:#x}, %edi", "movsq"]
     return ["push %rsi", "push %rdi", *moved, "pop %rdi", "pop %rsi"]
+
+
+_SAVE_VECTOR = ("sub $16, %rsp", "movups %xmm0, (%rsp)")
+_RESTORE_VECTOR = ("movups (%rsp), %xmm0", "add $16, %rsp")
+
+
+def _wide_write(step: Step, at_place: PlaceOfStep) -> list[str]:
+    return [
+        *(*_SAVE_VECTOR, _number(~step.value & MASK), "push %rax", _number(step.value)),
+        *("push %rax", "movups (%rsp), %xmm0", f"movups %xmm0, {at.MMIO_BASE + step.operand:#x}"),
+        *("add $16, %rsp", *_RESTORE_VECTOR),
+    ]
+
+
+def _wide_read(step: Step, at_place: PlaceOfStep) -> list[str]:
+    return [
+        *(*_SAVE_VECTOR, f"movups {at.MMIO_BASE + step.operand:#x}, %xmm0", *_SAVE_VECTOR),
+        *("pop %rax", "pop %rcx", "sub %rcx, %rax", *_RESTORE_VECTOR, _logged(at_place.log)),
+    ]
+
+
+def _traced(load: str, at_place: PlaceOfStep) -> list[str]:
+    behind = f"traced{at_place.label}"
+    return [
+        *(f"lea {behind}(%rip), %r10", "xor %edx, %edx", "pushfq", "orl $0x100, (%rsp)", "popfq"),
+        *(load, f"{behind}:", "pushfq", "andl $~0x100, (%rsp)", "popfq"),
+        *("shl $32, %rax", "or %rdx, %rax", _logged(at_place.log)),
+    ]
+
+
+def _traced_in(step: Step, at_place: PlaceOfStep) -> list[str]:
+    return _traced(f"inl ${PORT_IN:#x}, %eax", at_place)
+
+
+def _traced_read(step: Step, at_place: PlaceOfStep) -> list[str]:
+    return _traced(f"mov {at.MMIO_BASE + step.operand:#x}, %eax", at_place)
 
 
 def _string(step: Step, register: str, port: int, move: str) -> list[str]:
@@ -299,5 +339,9 @@ _STEPS_OF: Mapping[str, Callable[[Step, PlaceOfStep], list[str]]] = {
     "patch": _patch,
     "cpuid": _cpuid,
     "wait": _wait,
+    "wide_write": _wide_write,
+    "wide_read": _wide_read,
+    "traced_in": _traced_in,
+    "traced_read": _traced_read,
     "self_interrupt": lambda step, at_place: _write_msr(_ICR, 0x40000 | _VECTOR),
 }

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What comes to the guest, or to userspace, behind runs that end early: none may lose it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from guest_blobs import memory_map as at
+from harness import ways
+from harness.kvm import exits
+from harness.kvm.abi import KvmError, LackingError
+from harness.kvm.arch.x86_64 import (
+    ioctls,
+    kept,
+    paravirtual,
+    pit,
+    routing,
+    settings,
+    state,
+    waiting,
+)
+from harness.kvm.arch.x86_64.messages import SENDERS
+from harness.kvm.exits import VcpuExit
+from harness.kvm.guest import Guest
+from harness.kvm.memory import PAGE_BYTES
+from harness.kvm.running import POLL_S
+from harness.sequences import runs
+from harness.sequences.operation import Arguments
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
+
+_CLAIM = "preset.requests_kept"
+_VECTOR = ioctls.INTERRUPT_VECTOR
+_LATER_NS = 20_000_000  # some runs of a usual host
+_PIN, _OTHER_VECTOR = 5, 0x31  # of which the guest takes none
+_WRMSR = bytes.fromhex("0f 30 90")
+_WRMSR_AT = at.RAM_SIZE - 3 * PAGE_BYTES  # no program goes there
+_END_OF_INTERRUPT = 0x80B  # the x2APIC's registers are MSRs
+
+
+def wake(subject: Subject, given: Arguments) -> None:
+    """The step `sleep` goes on, by what KVM_HC_KICK_CPU sends (commit 24d2166beb8a).
+
+    That leaves no interrupt behind, and no ioctl shows it: where it is lost the guest sleeps on.
+    """
+    subject.let_go_on()
+    with suppress(KvmError):
+        if SENDERS["a kick"](subject.guest.vm) == 1:
+            return
+    subject.interrupt()
+
+
+def timer_and_leave(subject: Subject, given: Arguments) -> None:
+    """The PIT ticks once, behind runs that end at once; its interrupt then waits for the guest.
+
+    Nothing where this KVM has no PIT.
+    """
+    vm, vcpu = subject.guest.vm, subject.guest.vcpu
+    try:
+        _with_timer_chip(subject.guest)
+    except LackingError:
+        return
+    pit.tick(vm, _LATER_NS, once=True)
+    for _ in range(given["times"]):
+        runs.leave(subject, ways.WAYS[given["way"]])
+    for _ in range(int(vcpu.bounds.patience_s / POLL_S)):
+        if _waits(subject.guest):
+            subject.change(subject.model.state.sent("interrupts"))
+            return
+        time.sleep(POLL_S)
+    raise Violation(
+        _CLAIM,
+        f"{subject.where()}, after {given['times']} runs{ways.WAYS[given['way']].said} the PIT, "
+        f"which was set to tick once after {_LATER_NS} ns, must do so, but no interrupt waits",
+    )
+
+
+def _with_timer_chip(guest: Guest) -> None:
+    try:
+        pit.tick(guest.vm, _LATER_NS, once=True)
+    except KvmError:
+        settings.timer_chip(guest.vm)
+    routing.route_interrupt(guest.vm, pit.LINE, _VECTOR)
+
+
+def _waits(guest: Guest) -> bool:
+    """In the local APIC, or on its way into the guest, from which a signal turned it back."""
+    events = ioctls.get_events(guest.vcpu)
+    if events.interrupt.injected and events.interrupt.nr == _VECTOR:
+        return True
+    return _VECTOR in state.vectors(ioctls.get_lapic(guest.vcpu), state.IRR)
+
+
+def _end_interrupt(guest: Guest) -> None:
+    """The guest ends a level-triggered interrupt of userspace's I/O APIC, of which that is told.
+
+    In a step over its WRMSR: for a monitor a signal comes between that and the exit.
+    """
+    vcpu = guest.vcpu
+    if guest.vm.irqchip != "split":
+        raise LackingError("KVM_CAP_SPLIT_IRQCHIP", 0)
+    routing.route_level_interrupt(guest.vm, _PIN, _OTHER_VECTOR)
+    ioctls.change_lapic(vcpu, state.only_vector(state.ISR, _OTHER_VECTOR))
+    guest.ram.write(_WRMSR_AT, _WRMSR)
+    regs = ioctls.get_regs(vcpu)
+    regs.rip, regs.rcx, regs.rax, regs.rdx = guest.address(_WRMSR_AT), _END_OF_INTERRUPT, 0, 0
+    ioctls.set_regs(vcpu, regs)
+    vcpu.set_guest_debug(single_step=True)
+    try:
+        result = vcpu.run_raw()
+    finally:
+        vcpu.set_guest_debug(single_step=False)
+    if not isinstance(result.exit, exits.Debug):
+        raise LackingError("KVM_SET_GUEST_DEBUG", 0)
+
+
+def _reset(guest: Guest) -> None:
+    """Hyper-V's MSR for it, as a monitor restores it."""
+    if not paravirtual.ask_for_reset(guest.vcpu):
+        raise LackingError("HV_X64_MSR_RESET", 0)
+
+
+#: What asks for an exit that comes at the next entry, and the exit.
+EXITS: Mapping[str, tuple[Callable[[Guest], None], type[VcpuExit]]] = {
+    "end_of_interrupt": (_end_interrupt, exits.IoapicEoi),
+    "reset": (_reset, exits.SystemEvent),
+}
+
+
+def exit_and_leave(subject: Subject, given: Arguments) -> None:
+    """KVM owes an exit, and immediate runs come before it. Nothing where this KVM lacks it."""
+    guest = subject.guest
+    ask, kind = EXITS[given["what"]]
+    with kept.kept(guest.vcpu):
+        guest.vcpu.set_mp_state(waiting.number("runnable"))  # it may sleep
+        try:
+            ask(guest)
+        except LackingError:
+            return
+        for _ in range(given["times"]):
+            runs.leave(subject, ways.BYTE)
+        before = ioctls.get_regs(guest.vcpu).rip
+        result = guest.vcpu.run_raw(progress_forbidden=True)
+        after = ioctls.get_regs(guest.vcpu).rip
+    if guest.vm.irqchip != "none":
+        routing.route_nothing(guest.vm)
+    if not isinstance(result.exit, kind) or before != after:
+        raise Violation(
+            _CLAIM,
+            f"{subject.where()}, after {given['times']} immediate runs with an exit owed "
+            f"({given['what']}), KVM_RUN must bring it before the guest executes anything, but "
+            f"RIP went from {before:#x} to {after:#x}, and {result.describe()}",
+        )
