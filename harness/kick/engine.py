@@ -14,6 +14,7 @@ from harness.kick import realtime
 from harness.kick.plan import DELIVERY_NUMBERS, PROTOCOL_NUMBERS, Delivery, Plan, Protocol
 from harness.kick.slots import Slot, check_processors
 from harness.kick.summary import Summary, read
+from harness.kvm import call_log
 from harness.kvm.guest import Guest
 from harness.kvm.run import NS
 from harness.kvm.running import Running
@@ -96,10 +97,12 @@ def run(
         error = _run(ffi.new("struct ke_lane *[]", lanes), len(lanes), time_limit_s, word)
         if error:
             raise EngineError(_why(-error, plans, slot))
-        return [
+        found = [
             read(lib.ke_lane_summary(lane), plan, late, speed)
             for lane, plan in zip(lanes, plans, strict=True)
         ]
+        _log(guests, slot, found)
+        return found
     finally:
         for lane in lanes:
             lib.ke_lane_free(lane)
@@ -162,6 +165,34 @@ def _why(error: int, plans: Sequence[Plan], slot: Slot) -> str:
     if error == errno.EPERM and priority:
         return realtime.not_permitted(priority)
     return f"the kick engine cannot start: {os.strerror(error)}"
+
+
+def _log(guests: Sequence[Guest], slot: Slot, found: Sequence[Summary]) -> None:
+    """For a program that does the same."""
+    if call_log.current is None:
+        return
+    if len(guests) > 1:
+        call_log.cannot("vCPUs that race side by side")
+        return
+    plan = found[0].plan
+    if plan.kickers > 1:
+        call_log.cannot("a race of many kickers")
+    if plan.migrate:
+        call_log.cannot("a race on a vCPU that is moved between processors")
+    fields = {
+        "protocol": plan.protocol.value,
+        "delivery": plan.delivery.value,
+        "first": plan.delays.first,
+        "last": plan.delays.last,
+        "step": plan.delays.step,
+        "window": plan.window_ns,
+        "processors": {
+            "apart": (slot.vcpu, slot.kicker),
+            "together": (slot.vcpu, slot.vcpu),
+        }.get(plan.placement, (-1, -1)),
+        **{name: getattr(plan, name) for name in ("signo", "kicks", "burst", "seed")},
+    }
+    call_log.current.raced(guests[0].vcpu.fd, fields, found[0])
 
 
 def _native_plan(guest: Guest, plan: Plan, slot: Slot, speed: int, late: int) -> Any:

@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from harness.kick.plan import LANDINGS, Delivery, Landing, Protocol
 from harness.kick.statistics import fisher_exact
 from harness.kick.summary import Round, Summary, upper_bound
+from harness.kvm.unmet import CONTENT, UnmetError
 
 LATE_P = 1e-6
 LATE_LEAST = 5
@@ -139,16 +140,28 @@ class InconclusiveError(Exception):
     """A race that shows nothing. It fails the run, and says nothing about the kernel."""
 
 
-def require_held(verdict: RaceVerdict) -> None:
-    """Raises, with the word first, unless the verdict is held.
+_BEGINS: Mapping[Protocol, str] = {
+    Protocol.HANDLER_WRITES: "With a handler that sets immediate_exit",
+    Protocol.KICKER_WRITES: "With immediate_exit set and a signal sent behind it",
+    Protocol.SIGNAL_MASK: "With a signal that KVM_SET_SIGNAL_MASK lets in",
+}
+
+
+def require_held(verdict: RaceVerdict, races: Sequence[Summary]) -> None:
+    """Raises, with the word first, unless the verdict of these races is held.
 
     AssertionError speaks against the kernel; `InconclusiveError` does not.
     """
     __tracebackhide__ = True
     if verdict.outcome is RaceOutcome.INCONCLUSIVE:
         raise InconclusiveError(verdict.explain())
-    if verdict.outcome is not RaceOutcome.HELD:
-        raise AssertionError(verdict.explain())
+    if verdict.outcome is RaceOutcome.HELD:
+        return
+    wrong = [each for each in races if _wrong([each])]
+    error = UnmetError("", verdict.explain(), "race" if wrong else CONTENT, *wrong[:1])
+    if wrong:
+        error.circumstance = _BEGINS.get(wrong[0].plan.protocol, "")
+    raise error
 
 
 def landed(parts: Sequence[Summary]) -> dict[Landing, int]:

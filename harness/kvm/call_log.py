@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -130,9 +130,29 @@ class Looked(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     number: int
 
 
-LogEntry = (
-    Ioctl | Region | Stored | RunBegins | RunEnds | Sent | Blocking | Handling | ByteSet | Looked
-)
+class Raced(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """Kicks of a vCPU, each at another moment: a plan of `harness.kick.plan`, in its words.
+
+    Delays and the window are ns; with a step of 0 they were drawn from the seed.
+    """
+
+    of: _Name
+    number: int
+    protocol: str
+    delivery: str
+    signo: int
+    first: int
+    last: int
+    step: int
+    window: int
+    kicks: int
+    burst: int
+    seed: int
+    processors: tuple[int, int]
+
+
+_OfRuns = RunBegins | RunEnds | Sent | Blocking | Handling | ByteSet | Raced
+LogEntry = Ioctl | Region | Stored | Looked | _OfRuns
 
 
 class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -143,7 +163,8 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
     guest must make progress; "mask": it must leave the thread's as it was; "same": since a look
     (`number`) `names` must not change, as `Guest.whole` calls them; "is": the first in `names` must
     be `value`; "word" and an address are 32 bits of the memory of the guest of the vCPU `of`,
-    "kvm_run" and a field are of its page. `circumstance` begins the sentence. Without `number`: the
+    "kvm_run" and a field are of its page; "race": no kick of a race (`number`) must be lost.
+    `circumstance` begins the sentence. Without `number`: the
     last.
     """
 
@@ -198,6 +219,7 @@ class CallLog:
     _runs: int = 0
     _looks: int = 0
     _in_run: int = 0
+    _races: int = 0
 
     def _add(self, entry: LogEntry, size: int = 0) -> None:
         self._bytes += size
@@ -308,6 +330,12 @@ class CallLog:
             self._looks += 1
             self._add(last)
         self._numbers[id(seen)] = weakref.ref(seen), last.number
+
+    def raced(self, fd: int, plan: Mapping[str, Any], seen: object) -> None:
+        """A race of a vCPU is over; `plan` has the fields of `Raced`, `seen` is what came of it."""
+        of, number, self._races = self._names.get(fd, "vcpu"), self._races, self._races + 1
+        self._numbers[id(seen)] = weakref.ref(seen), number
+        self._add(Raced(of=of, number=number, **plan))
 
     def name_of(self, fd: int) -> str:
         """That of a descriptor, or an empty text."""

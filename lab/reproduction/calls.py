@@ -23,6 +23,7 @@ from harness.kvm.call_log import (
     Ioctl,
     LogEntry,
     Looked,
+    Raced,
     Region,
     RunBegins,
     RunEnds,
@@ -32,11 +33,12 @@ from harness.kvm.call_log import (
 )
 from harness.kvm.unmet import GOES_ON
 from harness.plain_text import line
+from lab.reproduction import races
 from lab.reproduction.arch import UntoldError, here
 from lab.reproduction.literals import argument, octets, page_of, progression
 from lab.reproduction.skeleton import blocks, head, header, needed
 
-_KINDS = (*OF_RUNS, "same", "is")
+_KINDS = (*OF_RUNS, "same", "is", "race")
 _NAMES = ("of", "made", "memory")
 _WORD = 8
 _MOST_CHECKS = 8
@@ -67,7 +69,7 @@ def write(
     if len(told.entries) > MOST_ENTRIES:
         raise UntoldError(f"more than {MOST_ENTRIES} calls")
     entries, expected = _of_what_runs(told.entries, told.expected)
-    if not any(isinstance(each, RunBegins) for each in entries):
+    if not any(isinstance(each, RunBegins | Raced) for each in entries):
         raise UntoldError("a test without a KVM_RUN")
     if expected.kind in OF_RUNS and expected.number is None:
         last = [each.number for each in entries if isinstance(each, RunBegins)][-1]
@@ -85,7 +87,10 @@ def write(
             "",
             f"enum {{ HEARTBEAT = {at.HEARTBEAT:#x} }}; /* the guest counts there */",
             "",
-            *(f"{each}\n" for each in needed(blocks("calls"), program.blocks)),
+            *(
+                f"{each}\n"
+                for each in needed({**blocks("calls"), **blocks("race")}, program.blocks)
+            ),
             *program.variables(),
             *program.data,
             _MAIN.format(lines=program.text()),
@@ -102,7 +107,7 @@ def _of_what_runs(
         for each in entries
         if isinstance(each, Ioctl) and each.name == "KVM_CREATE_VCPU"
     }
-    used = {each.of for each in entries if isinstance(each, RunBegins)}
+    used = {each.of for each in entries if isinstance(each, RunBegins | Raced)}
     used |= {vm_of[each] for each in used if each in vm_of}
 
     def counts(each: LogEntry) -> bool:
@@ -198,6 +203,8 @@ class _Program:
             self._ends(entry)
         elif isinstance(entry, Looked):
             self._looked(entry)
+        elif isinstance(entry, Raced):
+            self._raced(entry)
         else:
             self._signal(entry)
 
@@ -296,6 +303,15 @@ class _Program:
             self._say(f"begin({shape});", "elsewhere")
         else:
             self._say(f"enter({shape});")
+
+    def _raced(self, entry: Raced) -> None:
+        """One that lost no kick is left out."""
+        if self.expected.kind != "race" or entry.number != self.expected.number:
+            return
+        self._say(f'doing = "{_c_text(self.expected.circumstance)}";')
+        for each in races.told(entry, page_of(entry.of), self._memory_of_guest(entry.of)):
+            self._say(each, "race")
+        self.over = True
 
     def _memory_of_guest(self, vcpu: str) -> str:
         """That of a vCPU's VM, which has the guest's words at its beginning."""

@@ -52,6 +52,6 @@ def require_no_loss(record_property: Callable[[str, object], None]) -> Judge:
         for share in (0.5, 0.99):
             record_property(f"latency_p{share * 100:.0f}_ns", latency_percentile(races, share))
         record_property("race_verdict", f"{verdict.outcome.value}: {verdict.text}")
-        require_held(verdict)
+        require_held(verdict, races)
 
     return require

@@ -35,9 +35,13 @@ MSR_PLACES: Mapping[str, int] = {
     "gs_base": 0xC0000101,
     "sysenter_eip": 0x176,
 }
-# Of a value that is put there these bits are kept: addresses must be canonical.
+# Of a value that is put there these bits are kept: addresses must be canonical. Of SYSENTER_EIP
+# KVM keeps the low half for a guest of AMD's, where userspace sets it (svm_set_msr()).
 _ADDRESS = (1 << 46) - 1
-_KEPT = dict.fromkeys(PLACES[PLACES.index("lstar") :], _ADDRESS)
+_KEPT = {
+    **dict.fromkeys(PLACES[PLACES.index("lstar") :], _ADDRESS),
+    "sysenter_eip": (1 << 32) - 1,
+}
 
 
 def first_state() -> GuestState:

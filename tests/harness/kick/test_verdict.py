@@ -21,6 +21,7 @@ from harness.kick.verdict import (
     late_counts,
     require_held,
 )
+from harness.kvm.unmet import UnmetError
 
 MINIMA = {Landing.IN_WINDOW: 100, Landing.IN_ENTRY: 1000}
 
@@ -98,7 +99,7 @@ def test_held_says_what_it_bounds() -> None:
     assert verdict.explain() == (
         "held: no kick was lost in 100,000: at most 0.003 % with 95 % confidence"
     )
-    require_held(verdict)
+    require_held(verdict, [a_race()])
 
 
 def test_one_lost_kick_is_enough() -> None:
@@ -111,8 +112,9 @@ def test_one_lost_kick_is_enough() -> None:
         "0.06 s (33,000 turns) until the stop word ended the run"
     ) in verdict.text
     assert any("lost 1 of 1,000 in the window" in each for each in verdict.evidence)
-    with pytest.raises(AssertionError, match=r"\Alost: "):
-        require_held(verdict)
+    with pytest.raises(UnmetError, match=r"\Alost: ") as found:
+        require_held(verdict, [a_race(), race])
+    assert (found.value.kind, found.value.of) == ("race", race)
 
 
 def test_a_loss_outweighs_what_is_missing() -> None:
@@ -216,7 +218,7 @@ def test_inconclusive(race: Summary, others: dict[str, object], said: str) -> No
     assert verdict.outcome is RaceOutcome.INCONCLUSIVE
     assert said in verdict.text
     with pytest.raises(InconclusiveError, match=r"\Ainconclusive: "):
-        require_held(verdict)
+        require_held(verdict, [race])
 
 
 def test_control_of_a_guest_that_leaves_by_itself() -> None:

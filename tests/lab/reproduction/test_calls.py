@@ -11,12 +11,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.caller import on_a_fresh_thread
 from harness.host import obstacles
+from harness.kick.engine import measure_speed
+from harness.kick.plan import Delivery, Plan, Protocol
+from harness.kick.race import Race
+from harness.kick.slots import Slot
+from harness.kick.verdict import judge, require_held
 from harness.kvm import call_log
 from harness.kvm.call_log import Expected, Ioctl, Looked, Region, RunBegins, RunEnds, Sent, Stored
 from harness.kvm.guest import create
@@ -363,3 +369,41 @@ def test_a_played_kvm_is_refuted(
     broken = subprocess.run([program], capture_output=True, text=True, timeout=100, env=environment)
     assert broken.returncode == 1, broken.stdout
     assert sentence in broken.stdout
+
+
+def calls_of_a_race(protocol: str, delivery: str) -> call_log.ToldCalls:
+    """As if it had lost a kick."""
+    plan = Plan(Protocol(protocol), 40, Delivery(delivery), placement="free")
+    with System() as system, call_log.log_calls() as log, create(system) as guest:
+        guest.load("heartbeat", "long")
+        races = Race(guest, Slot(0, 0), measure_speed(guest)).run(plan)
+        lost = replace(races[0], swallowed=1)
+        number = log.number_of(races[0])
+        with pytest.raises(UnmetError) as found:
+            require_held(judge([lost], control=None), [lost])
+    return call_log.ToldCalls(log.entries, Expected("race", found.value.circumstance, number))
+
+
+@needs_compiler
+@needs_kvm
+@pytest.mark.parametrize(
+    ("protocol", "delivery", "defect"),
+    [
+        ("handler_writes", "thread", "absent"),
+        ("handler_writes", "timer", "absent"),
+        ("kicker_writes", "queue", "absent"),
+        ("signal_mask", "process", "swallows_signal"),
+    ],
+)
+def test_a_race_is_told(tmp_path: Path, protocol: str, delivery: str, defect: str) -> None:
+    environment = {**os.environ, "LD_PRELOAD": str(build(tmp_path)), "BROKEN_KVM": defect}
+    source, program = tmp_path / "race.c", tmp_path / "race"
+    calls = call_log.ToldCalls.of_json(calls_of_a_race(protocol, delivery).as_json())
+    source.write_text(write(calls, "races.late", "It was lost.", "api.rst", "Linux 6.1"))
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(source), "-lpthread"]
+    subprocess.run([COMPILER, *flags], check=True)
+    sound = subprocess.run([program], capture_output=True, text=True, timeout=100)
+    assert (sound.returncode, sound.stdout) == (0, "KVM did what it must.\n")
+    broken = subprocess.run([program], capture_output=True, text=True, timeout=100, env=environment)
+    assert broken.returncode == 1, broken.stdout
+    assert "must end KVM_RUN, but a second later the guest runs on" in broken.stdout
