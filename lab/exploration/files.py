@@ -2,7 +2,8 @@
 """What an exploration leaves in its folder, and how that is read: a machine may have written it.
 
 request.json      what is asked for (`Exploration`)
-explored.jsonl    its journal: a line for each finding, each second or so what was reached, the end
+explored.jsonl    its journal: a line for each finding, each second how far it is, now and then
+                  what was reached, the end
 under-way.jsonl   the sequence under way: its VM, then a line for each operation before it is done
 sequence-N.json   one that failed, and what it broke
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ class Exploration:
     """What is asked for: sequences of so many `operations` for so many `seconds`, drawn by `seed`.
 
     `until_failed`: the first that fails ends it. `replay`: only this sequence is played, once.
-    `functions`: those of KVM's modules that are entered count, too.
+    `functions`: those of KVM's modules that are entered count, too, and then those that the suites
+    enter.
     """
 
     seed: int = 0
@@ -96,13 +98,14 @@ def keep(failed: FailedSequence, kernel: str, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Explored:
-    """What a journal says. `ended`: the program came to its end."""
+    """What a journal says. `ended`: the program came to its end; `in_suites`: it runs them."""
 
     findings: Sequence[FailedSequence] = ()
     sequences: int = 0
     coverage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     ended: bool = False
     error: str = ""
+    in_suites: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,13 +128,18 @@ def read(path: Path) -> Explored:
                 findings.append(line.finding)
                 continue
             found = Explored(
-                (), line.sequences, line.coverage, ended=line.event == "end", error=line.error
+                (),
+                line.sequences,
+                line.coverage or found.coverage,
+                ended=line.event == "end",
+                error=line.error,
+                in_suites=line.event == "suites",
             )
     except FileNotFoundError:
         pass
     except ShapeError:
         found = Explored((), found.sequences, found.coverage)
-    return Explored(findings, found.sequences, found.coverage, found.ended, found.error)
+    return replace(found, findings=findings)
 
 
 def under_way(path: Path) -> Recorded | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -38,11 +40,18 @@ from lab.exploration.files import (
     UnderWay,
     under_way,
 )
+from lab.exploration.report import OF_SEQUENCES, OF_SUITES
+from lab.launch.request import ROOT
 
 _TELL_S = 1.0
+_COVERAGE_S = 20.0  # it is long, and kept in case the machine dies
 #: No operation takes so long: a run that hangs is rescued before.
 STALLED_S = 180.0
 HUNG = 75  # the exit code then
+_SUITES = [
+    *(sys.executable, "-m", "pytest", "-qq", "-p", "no:cacheprovider", "suites"),
+    *("--ignore=suites/explored", "--kicks=200"),
+]
 ALARM = "the kernel's log"
 
 
@@ -67,6 +76,10 @@ class Watched(UnderWay):
         self.coverage.count(done.operation, model)
         super().does(done, model)
 
+    def over(self) -> None:
+        """No sequence comes any more."""
+        self._moved = math.inf
+
     def _watch(self) -> None:
         while time.monotonic() - self._moved < STALLED_S:
             time.sleep(_TELL_S)
@@ -85,20 +98,32 @@ class Explorer:
         self._known: set[str] = set()
         self._played = 0
         self._told = time.monotonic()
+        self._next_coverage = self._told
 
     def run(self) -> None:
         """Until the time is over, a sequence failed that is to end it, or Ctrl-C."""
-        error, functions = "", dict[str, int]()
+        error, functions = "", dict[str, dict[str, int]]()
         try:
-            with contextlib.ExitStack() as stack:
-                entered = stack.enter_context(Entered()) if self._asked.functions else None
+            with Entered() if self._asked.functions else contextlib.nullcontext() as entered:
                 self._play_all()
-            functions = entered.counts() if entered else {}
+            if entered:
+                functions = {OF_SEQUENCES: entered.counts()}
+                functions[OF_SUITES] = self._of_the_suites()
         except KeyboardInterrupt:
             error = "interrupted"
         except (KvmError, ValueError, NotTracedError) as problem:
             error = str(problem)
         self._tell("end", error, functions)
+
+    def _of_the_suites(self) -> dict[str, int]:
+        """Which functions they enter, for comparison. Raises `NotTracedError`."""
+        self._watched.over()
+        with Entered() as entered:
+            suites = subprocess.Popen(_SUITES, cwd=ROOT, stdout=subprocess.DEVNULL)
+            while suites.poll() is None:
+                time.sleep(_TELL_S)
+                self._tell("suites")
+        return entered.counts()
 
     def _play_all(self) -> None:
         with System() as system:
@@ -167,15 +192,14 @@ class Explorer:
         )
         json_lines.append(self._journal, {"event": "finding", "finding": vars(finding)})
 
-    def _tell(self, event: str, error: str = "", functions: Mapping[str, int] = {}) -> None:
+    def _tell(
+        self, event: str, error: str = "", functions: Mapping[str, Mapping[str, int]] = {}
+    ) -> None:
         self._told = time.monotonic()
-        coverage = self._watched.coverage.as_json()
-        entry = {
-            "event": event,
-            "sequences": self._played,
-            "coverage": {**coverage, "functions": functions} if functions else coverage,
-            "error": error,
-        }
+        entry = {"event": event, "sequences": self._played, "error": error}
+        if event == "end" or self._told > self._next_coverage:
+            entry["coverage"] = {**self._watched.coverage.as_json(), **functions}
+            self._next_coverage = self._told + max(_COVERAGE_S, self._asked.seconds / 100)
         json_lines.append(self._journal, entry)
 
 

@@ -12,6 +12,7 @@ from lab.exploration.coverage import missing_pairs, never
 from lab.exploration.files import Explored
 
 _MOST_NAMED = 12
+OF_SEQUENCES, OF_SUITES = "functions", "functions of the suites"
 
 
 def text(explored: Explored, operations: Collection[str], folder: Path) -> str:
@@ -40,9 +41,11 @@ def _coverage(explored: Explored, operations: Collection[str]) -> list[str]:
         f"{len(operations) ** 2 - len(unpaired):,} of {len(operations) ** 2:,} pairs, "
         f"{len(reached.get('states', {})):,} states of the model."
     ]
-    if functions := reached.get("functions"):
+    if functions := reached.get(OF_SEQUENCES):
         entered = sum(map(bool, functions.values()))
         lines.append(f"Entered: {entered:,} of {len(functions):,} functions of KVM's modules.")
+        if suites := reached.get(OF_SUITES):
+            lines.append(f"The suites entered {sum(map(bool, suites.values())):,} of them.")
     if lacking:
         lines.append(f"Never: {', '.join(lacking)}.")
     if 0 < len(unpaired) <= _MOST_NAMED:
@@ -65,12 +68,27 @@ def markdown(explored: Explored, operations: Collection[str]) -> str:
     pairs = missing_pairs(explored.coverage.get("pairs", {}), operations)
     lines += ["", f"Pairs of operations that never came: {len(pairs)}.", ""]
     lines += [f"- {pair}" for pair in pairs]
-    if functions := explored.coverage.get("functions"):
-        never_entered = [plain(name) for name, count in functions.items() if not count]
-        lines += [
-            "",
-            f"Functions of KVM's modules that were not entered: {len(never_entered)}.",
-            "",
-        ]
-        lines += [f"- {name}" for name in never_entered]
+    lines += _functions(explored)
     return "\n".join(lines) + "\n"
+
+
+def _functions(explored: Explored) -> list[str]:
+    """How many of KVM's modules who entered, and the names of those that sequences did not."""
+    of_sequences = explored.coverage.get(OF_SEQUENCES)
+    if not of_sequences:
+        return []
+    of_suites = explored.coverage.get(OF_SUITES, {})
+    by: dict[tuple[bool, bool], list[str]] = {}
+    for name, count in of_sequences.items():
+        by.setdefault((bool(count), bool(of_suites.get(name))), []).append(plain(name))
+    said = {
+        (True, True): "sequences and the suites",
+        (True, False): "sequences alone",
+        (False, True): "the suites alone",
+        (False, False): "neither",
+    }
+    lines = ["", "| functions of KVM's modules, entered by | |", "| --- | --- |"]
+    lines += [f"| {words} | {len(by.get(who, [])):,} |" for who, words in said.items()]
+    for who in ((False, True), (False, False)):
+        lines += ["", f"Entered by {said[who]}:", "", *(f"- {name}" for name in by.get(who, []))]
+    return lines

@@ -219,5 +219,7 @@ def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker
 def _doing(asked: Exploration, so_far: Explored) -> str:
     if asked.replay:
         return "playing a sequence again"
+    if so_far.in_suites:
+        return "the suites, whose functions are compared"
     found = f", {len(so_far.findings)} failed" if so_far.findings else ""
     return f"{so_far.sequences:,} sequences of {asked.seconds:.0f} s{found}"

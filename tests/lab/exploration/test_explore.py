@@ -74,12 +74,20 @@ def test_the_report() -> None:
             "operations": {"run": 3},
             "pairs": {"run then run": 2},
             "states": {"halt": 3},
-            "functions": {"svm_vcpu_run": 1, "svm_never\x1b": 0},
+            "functions": {"svm_vcpu_run": 1, "svm_never\x1b": 0, "svm_halt": 0, "svm_x": 1},
+            "functions of the suites": {"svm_vcpu_run": 1, "svm_never\x1b": 0, "svm_halt": 1},
         },
         ended=True,
     )
-    assert "Entered: 1 of 2 functions" in text(explored, ["run"], Path("/x"))
-    assert "- svm_never\n" in markdown(explored, ["run"])
+    assert "Entered: 2 of 4 functions" in text(explored, ["run"], Path("/x"))
+    assert "The suites entered 2 of them." in text(explored, ["run"], Path("/x"))
+    coverage = markdown(explored, ["run"])
+    assert (
+        "Entered by the suites alone:\n\n- svm_halt\n\nEntered by neither:\n\n- svm_never\n"
+        in coverage
+    )
+    for words in ("sequences and the suites", "sequences alone", "the suites alone", "neither"):
+        assert f"| {words} | 1 |" in coverage
     said = text(explored, ["run", "kick"], Path("/a folder"))
     assert "preset.repeats does not hold: Each run must" in said
     assert "\x1b" not in said

@@ -49,6 +49,16 @@ def test_a_journal(tmp_path: Path) -> None:
     assert [each.claim for each in found.findings] == ["preset.repeats"]
 
 
+def test_what_was_reached_is_told_now_and_then(tmp_path: Path) -> None:
+    reached = {"operations": {"run": 2}}
+    lines = line("progress", sequences=1, coverage=reached) + line("suites", sequences=3)
+    (tmp_path / files.JOURNAL).write_text(lines)
+    found = files.read(tmp_path / files.JOURNAL)
+    assert (found.sequences, found.coverage) == (3, reached)
+    assert found.in_suites
+    assert not found.ended
+
+
 @pytest.mark.parametrize(
     "damage",
     [
