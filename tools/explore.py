@@ -50,8 +50,8 @@ _MOST_SEQUENCE = files.MEGABYTE
 @options.kvm_modules
 @click.option(
     "--functions", is_flag=True,
-    help="Also tell which functions of KVM's modules were entered, and which by the suites, which run"
-    " for it; in an emulated host.",
+    help="Also tell which functions of KVM's modules were entered, and which by the suites, run"
+    " for it too; in an emulated host.",
 )  # fmt: skip
 @options.output("<time>-explore-<kernel>")
 def explore(
