@@ -68,6 +68,12 @@ class GuestState:
         """One more event of a kind is on its way."""
         return replace(self, events={**self.events, kind: self.events[kind].another()})
 
+    def may_send(self, kind: str) -> GuestState:
+        """One more may be on its way, now or later."""
+        events = self.events[kind]
+        more = replace(events, to_come=events.to_come + 1)
+        return replace(self, events={**self.events, kind: more})
+
 
 @dataclass(frozen=True)
 class Exchange:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from guest_blobs import memory_map as at
 from harness.closing import Closing
+from harness.host import pace
 from harness.kvm import debug_folders
 from harness.kvm.exits import InternalError, IrqWindowOpen, reason_name
 from harness.kvm.guest import Guest
@@ -30,16 +31,21 @@ from harness.sequences.setting import Setting
 from harness.sequences.violation import Violation, expected_of, first_wrong_word
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
+_GONE_S = 1.0  # the end of a VM is the end of a close(), but for what another thread still does
 _MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
 
 
 @dataclass(frozen=True)
 class Owed:
-    """What KVM must have done once it has entered the guest: the claim, a clause, and whether."""
+    """What KVM must have done once it has entered the guest: the claim, a clause, and whether.
+
+    `brings` is the kind of the event that comes with it, if any.
+    """
 
     claim: str
     said: str
     is_done: Callable[[], bool]
+    brings: str = ""
 
 
 class Subject(Closing):
@@ -72,7 +78,7 @@ class Subject(Closing):
     def end(self) -> None:
         """Closes the VMs, of which the kernel then keeps none. Raises `Violation`."""
         self.close()
-        for _ in range(int(self.guest.vcpu.bounds.patience_s / POLL_S)):
+        for _ in range(int(pace.here().patience(_GONE_S) / POLL_S)):
             left = debug_folders.of_this_process() - self._folders
             if not left:
                 return
@@ -203,6 +209,13 @@ class Subject(Closing):
         """
         self._owed.append(what)
         self._shares_pages = True
+        if what.brings:
+            self.change(self.model.state.may_send(what.brings))
+
+    @property
+    def awaits_event(self) -> bool:
+        """Whether an event comes at the next entry: to put back what was before would lose it."""
+        return any(each.brings for each in self._owed)
 
     def _require_done(self, met: Circumstances) -> None:
         for each in self._owed:

@@ -20,6 +20,8 @@ _NOT_HERE = (KvmError, PermissionError)
 
 def under_conditions(subject: Subject, given: Arguments) -> None:
     """Two conditions at once; then the vCPU is put back, and the guest knows nothing of it."""
+    if subject.awaits_event:
+        return
     guest, way = subject.guest, ways.WAYS[given["way"]]
     conditions = [subject.program.CONDITIONS[given[each]] for each in ("one", "other")]
     if any(done_before(each) != NOTHING_BEFORE for each in conditions):

@@ -18,6 +18,7 @@ from harness.host.obstacles import preflight
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.sequences import arch, runs
+from harness.sequences.arch.x86_64 import owed
 from harness.sequences.drawing import explore
 from harness.sequences.runs import THREADS
 from harness.sequences.sequence import Player
@@ -101,7 +102,7 @@ def test_each_condition_holds_on_a_sound_kvm_and_is_taken_back(name: str, irqchi
 
 
 @pytest.mark.parametrize("irqchip", ["none", "split", "full"])
-@pytest.mark.parametrize("what", ["clock", "stolen_time", "clock_set", "stop_told"])
+@pytest.mark.parametrize("what", sorted(owed.SHARED))
 def test_what_kvm_owes_is_asked_for_once_it_has_entered(what: str, irqchip: str) -> None:
     done = []
     with System() as system:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.kvm.arch.x86_64 import ioctls
+from harness.kvm.arch.x86_64 import ioctls, state
+from harness.kvm.guest import Guest
 from harness.kvm.vcpu import Vcpu
 from harness.native import ffi
 
@@ -35,3 +36,12 @@ def arm_timer(vcpu: Vcpu, *, periodic: bool) -> None:
 def _page(vcpu: Vcpu) -> tuple[Any, Any]:
     page = ioctls.get_lapic(vcpu)
     return page, ffi.cast("uint32_t *", page)
+
+
+def interrupt_waits(guest: Guest) -> bool:
+    """The guest's vector: in the local APIC, or on its way in, where a signal turned it back."""
+    events = ioctls.get_events(guest.vcpu)
+    if events.interrupt.injected and events.interrupt.nr == ioctls.INTERRUPT_VECTOR:
+        return True
+    vectors = state.vectors(ioctls.get_lapic(guest.vcpu), state.IRR)
+    return ioctls.INTERRUPT_VECTOR in vectors

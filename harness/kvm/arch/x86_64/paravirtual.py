@@ -97,6 +97,11 @@ def take_pages_later(vcpu: Vcpu, address: int, vector: int) -> bool:
     return _where_it_is(vcpu, _ASYNC_PF_VECTOR, vector) and _where_it_is(vcpu, _ASYNC_PF, wanted)
 
 
+def take_pages_at_once(vcpu: Vcpu) -> None:
+    """No asynchronous page faults any more."""
+    _where_it_is(vcpu, _ASYNC_PF, 0)
+
+
 def ask_for_reset(vcpu: Vcpu) -> bool:
     """HV_X64_MSR_RESET: the next run ends with a system event. False without Hyper-V in KVM."""
     return _where_it_is(vcpu, _HV_RESET, 1)

@@ -172,8 +172,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "init_and_leave": Operation(
         processors.init_and_leave,
         lambda model: model.ready,
-        {"sipi": OneOf((False, True)), "times": _TIMES},
+        {
+            "state": OneOf(("runnable", "uninitialized", "halted")),
+            "sipi": OneOf((False, True)),
+            "times": _TIMES,
+        },
         needs="irqchip",
+        weight=2,
     ),
     "wake": Operation(
         to_come.wake, lambda model: model.at_exit().sleeps(), needs="irqchip", weight=4

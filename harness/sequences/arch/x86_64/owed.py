@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 from guest_blobs import memory_map as at
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import paravirtual
+from harness.kvm.arch.x86_64 import ioctls, paravirtual
+from harness.kvm.arch.x86_64.apic import interrupt_waits
 from harness.kvm.guest import Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.sequences.operation import Arguments
@@ -65,11 +67,44 @@ def _stop_told(guest: Guest) -> Owed | None:
     )
 
 
+def _interrupt(guest: Guest, said: str, done: Callable[[], object] = lambda: None) -> Owed:
+    """One comes once KVM has entered the guest; `done` is then done."""
+    ticks = guest.ticks
+
+    def is_done() -> bool:
+        done()
+        return guest.ticks != ticks or interrupt_waits(guest)
+
+    return Owed(_CLAIM, f"{said} must have sent its interrupt", is_done, "interrupts")
+
+
+def _hyperv_timer(guest: Guest) -> Owed | None:
+    """A synthetic timer whose time is over."""
+    if guest.vm.irqchip == "none":
+        return None
+    if not paravirtual.start_timer(guest.vm, guest.vcpu, ioctls.INTERRUPT_VECTOR):
+        return None
+    return _interrupt(guest, "a timer of Hyper-V that is over")
+
+
+def _page_ready(guest: Guest) -> Owed | None:
+    """Asynchronous page faults: KVM tells first that all pages are there. Then they end again."""
+    page = guest.address(_CLOCK_PAGE)
+    if guest.vm.irqchip == "none":
+        return None
+    if not paravirtual.take_pages_later(guest.vcpu, page, ioctls.INTERRUPT_VECTOR):
+        return None
+    end = functools.partial(paravirtual.take_pages_at_once, guest.vcpu)
+    return _interrupt(guest, "KVM, with asynchronous page faults enabled,", end)
+
+
 SHARED: Mapping[str, Callable[[Guest], Owed | None]] = {
     "clock": _clock,
     "stolen_time": _stolen_time,
     "clock_set": _clock_set,
     "stop_told": _stop_told,
+    "hyperv_timer": _hyperv_timer,
+    "page_ready": _page_ready,
 }
 
 

@@ -79,6 +79,7 @@ def init_and_leave(subject: Subject, given: Arguments) -> None:
     other = guest.add_processor()
     # KVM reads the ids of all local APICs only when one of them is written.
     ioctls.set_lapic(other.vcpu, ioctls.get_lapic(other.vcpu))
+    other.vcpu.set_mp_state(waiting.number(given["state"]))
     before = guest.architecture.registers(other.vcpu)
     ioctls.send_init(guest.vm, other.number)
     if given["sipi"]:

@@ -9,9 +9,11 @@ from contextlib import suppress
 
 from guest_blobs import memory_map as at
 from harness import ways
+from harness.host import pace
 from harness.kvm import exits
 from harness.kvm.abi import KvmError, LackingError
 from harness.kvm.arch.x86_64 import (
+    apic,
     ioctls,
     kept,
     paravirtual,
@@ -32,8 +34,8 @@ from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
 
 _CLAIM = "preset.requests_kept"
-_VECTOR = ioctls.INTERRUPT_VECTOR
 _LATER_NS = 20_000_000  # some runs of a usual host
+_PATIENCE_S = 2.0
 _PIN, _OTHER_VECTOR = 5, 0x31  # of which the guest takes none
 _WRMSR = bytes.fromhex("0f 30 90")
 _WRMSR_AT = at.RAM_SIZE - 3 * PAGE_BYTES  # no program goes there
@@ -57,40 +59,33 @@ def timer_and_leave(subject: Subject, given: Arguments) -> None:
 
     Nothing where this KVM has no PIT.
     """
-    vm, vcpu = subject.guest.vm, subject.guest.vcpu
+    guest, way = subject.guest, ways.WAYS[given["way"]]
     try:
-        _with_timer_chip(subject.guest)
+        _start_timer(guest)
     except LackingError:
         return
-    pit.tick(vm, _LATER_NS, once=True)
     for _ in range(given["times"]):
-        runs.leave(subject, ways.WAYS[given["way"]])
-    for _ in range(int(vcpu.bounds.patience_s / POLL_S)):
-        if _waits(subject.guest):
+        runs.leave(subject, way)
+    for _ in range(int(pace.here().patience(_PATIENCE_S) / POLL_S)):
+        if apic.interrupt_waits(guest):
             subject.change(subject.model.state.sent("interrupts"))
             return
         time.sleep(POLL_S)
     raise Violation(
         _CLAIM,
-        f"{subject.where()}, after {given['times']} runs{ways.WAYS[given['way']].said} the PIT, "
-        f"which was set to tick once after {_LATER_NS} ns, must do so, but no interrupt waits",
+        f"{subject.where()}, after {given['times']} runs{way.said} the PIT, which was set to tick "
+        f"once after {_LATER_NS} ns, must do so, but no interrupt waits",
     )
 
 
-def _with_timer_chip(guest: Guest) -> None:
+def _start_timer(guest: Guest) -> None:
+    """The chip is made where there is none yet."""
+    routing.route_interrupt(guest.vm, pit.LINE, ioctls.INTERRUPT_VECTOR)
     try:
         pit.tick(guest.vm, _LATER_NS, once=True)
     except KvmError:
         settings.timer_chip(guest.vm)
-    routing.route_interrupt(guest.vm, pit.LINE, _VECTOR)
-
-
-def _waits(guest: Guest) -> bool:
-    """In the local APIC, or on its way into the guest, from which a signal turned it back."""
-    events = ioctls.get_events(guest.vcpu)
-    if events.interrupt.injected and events.interrupt.nr == _VECTOR:
-        return True
-    return _VECTOR in state.vectors(ioctls.get_lapic(guest.vcpu), state.IRR)
+        pit.tick(guest.vm, _LATER_NS, once=True)
 
 
 def _end_interrupt(guest: Guest) -> None:
