@@ -96,6 +96,10 @@ class ModelVcpu:
         """Whether the script has said its end, and no other was written yet."""
         return self.kinds[self.step.name].last and bool(self.passed) and self.next_script is None
 
+    def begins_anew(self) -> bool:
+        """Whether the script is over, and nothing of it is pending: another may have begun."""
+        return self.kinds[self.step.name].last and bool(self.passed) and not self.pending
+
     def completed(self) -> ModelVcpu:
         """KVM has finished what was pending."""
         return replace(self, pending=False)

@@ -126,6 +126,11 @@ def test_a_script_begins_anew_or_is_followed_by_the_next() -> None:
     model = through(vcpu(Step("store", 8, 7)), b"\0")
     again = model.completed().at_exit()
     assert (again.number, again.total, again.state.memory) == (1, 2, {8: 7})
+    assert [each.begins_anew() for each in (model, model.completed(), again)] == [
+        False,
+        True,
+        False,
+    ]
     other = replace(model.completed(), next_script=(Step("load", 8), END)).at_exit()
     assert (other.results, other.total) == ((7,), 2)
 

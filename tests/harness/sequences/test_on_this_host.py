@@ -178,3 +178,21 @@ def test_a_condition_that_cannot_be_leaves_nothing_behind(name: str) -> None:
         left = left_behind_since(before)
         player.close()
     assert left == []
+
+
+def test_a_step_that_is_logged_and_yet_to_be_counted_is_none_of_the_last_script() -> None:
+    run = {"answer": 0, "refuse": False, "thread": "here"}
+    early = {"refuse": False, "value": 1, "times": 1, "look": "nothing", "window": 0}
+    with System() as system:
+        player = Player(system, Setting())
+        player.do("run", run)
+        player.do("script", {"steps": [["compute", 0, 1], ["store", 0, 1], ["end", 0, 0]]})
+        player.do("run", run)
+        player.do("immediate", {**early, "answer": 0, "thread": "here"})
+        ram, log = player.subject.guest.ram, player.subject.program.LOG
+        ram.write(log, bytes(16))
+        player.do("immediate", {**early, "answer": 0, "thread": "here"})
+        ram.write(log + 16, bytes(16))
+        with pytest.raises(Violation, match="it must give 0x0, but the guest logged"):
+            player.do("immediate", {**early, "answer": 0, "thread": "here"})
+        player.close()

@@ -19,7 +19,7 @@ from harness.native import ffi
 
 _SYSTEM_TIME, _STEAL_TIME, _END_OF_INTERRUPT = 0x4B564D01, 0x4B564D03, 0x4B564D04
 _ENABLED = 1
-_ASYNC_PF, _ASYNC_PF_VECTOR = 0x4B564D02, 0x4B564D06
+_ASYNC_PF, _ASYNC_PF_VECTOR, _ASYNC_PF_ACK = 0x4B564D02, 0x4B564D06, 0x4B564D07
 _ASYNC_PF_ALWAYS, _ASYNC_PF_BY_INTERRUPT = 1 << 1, 1 << 3
 _FEATURES, _ASYNC_PF_INT = 0x4000_0001, 1 << 14  # CPUID: KVM_FEATURE_ASYNC_PF_INT
 _GUEST_STOPPED = 1 << 1  # PVCLOCK_GUEST_STOPPED
@@ -98,7 +98,8 @@ def take_pages_later(vcpu: Vcpu, address: int, vector: int) -> bool:
 
 
 def take_pages_at_once(vcpu: Vcpu) -> None:
-    """No asynchronous page faults any more."""
+    """No asynchronous page faults any more; that a page was ready is acknowledged."""
+    _where_it_is(vcpu, _ASYNC_PF_ACK, 1)
     _where_it_is(vcpu, _ASYNC_PF, 0)
 
 

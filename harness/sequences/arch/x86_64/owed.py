@@ -17,6 +17,7 @@ from harness.sequences.subject import Owed, Subject
 
 # At the end of the guest's memory, which no program uses.
 _CLOCK_PAGE, _STOLEN_PAGE = at.RAM_SIZE - PAGE_BYTES, at.RAM_SIZE - 2 * PAGE_BYTES
+_FAULTS_PAGE = at.RAM_SIZE - 4 * PAGE_BYTES
 _LATER_NS = 1 << 50  # thirteen days, which no VM lives; half of it neither
 _UNWRITTEN = bytes(64)
 _CLAIM = "preset.requests_kept"
@@ -89,9 +90,10 @@ def _hyperv_timer(guest: Guest) -> Owed | None:
 
 def _page_ready(guest: Guest) -> Owed | None:
     """Asynchronous page faults: KVM tells first that all pages are there. Then they end again."""
-    page = guest.address(_CLOCK_PAGE)
+    page = guest.address(_FAULTS_PAGE)
     if guest.vm.irqchip == "none":
         return None
+    guest.ram.write(_FAULTS_PAGE, _UNWRITTEN)
     if not paravirtual.take_pages_later(guest.vcpu, page, ioctls.INTERRUPT_VECTOR):
         return None
     end = functools.partial(paravirtual.take_pages_at_once, guest.vcpu)
