@@ -14,7 +14,7 @@
  *           data[4] NMIs.
  * Registers: r12 the step, r13 the log entry, r14 the accumulator, r15 steps done of this script; r11
  *            where to go on after an exception, 0 if none may come; r10 where the traps of a traced
- *            step begin; r8, r9, rbp, rsi and rdi are places.
+ *            step begin, else 0; r8, r9, rbp, rsi and rdi are places.
  * Leaves: when the stop word is set; by the step `end`, after which the script begins anew; with
  *         DONE_UNEXPECTED for a step that it does not know, and an exception where none may come.
  */
@@ -57,6 +57,7 @@ start:
 	xorl	%r14d, %r14d
 	xorl	%r15d, %r15d
 	xorl	%r11d, %r11d
+	xorl	%r10d, %r10d
 turn:
 	POLL_STOP
 	movl	(%r12), %eax
@@ -289,50 +290,6 @@ quad_read:
 	movq	%rax, %rsi
 	movq	%rbx, %rdi
 
-	/* 16 bytes of MMIO at an offset: the value, and all its bits the other way */
-	STEP	wide_write
-	movups	%xmm0, SAVED
-	movq	%rbx, VECTOR
-	notq	%rbx
-	movq	%rbx, VECTOR + 8
-	movups	VECTOR, %xmm0
-	movups	%xmm0, MMIO_BASE(%rcx)
-	movups	SAVED, %xmm0
-
-	/* 16 bytes of MMIO at an offset: the first 8 less the others */
-	STEP	wide_read
-	movups	%xmm0, SAVED
-	movups	MMIO_BASE(%rcx), %xmm0
-	movups	%xmm0, VECTOR
-	movups	SAVED, %xmm0
-	movq	VECTOR, %rdx
-	subq	VECTOR + 8, %rdx
-
-	/*
-	 * With RFLAGS.TF from a load on: the traps that came until it is clear again, four, and BEGUN if
-	 * the first came behind the load. What it loaded is in the upper half.
-	 */
-	.macro	TRACED load:vararg
-	movl	$1f, %r10d
-	xorl	%eax, %eax
-	pushfq
-	orl	$TRAP_FLAG, (%rsp)
-	popfq
-	\load
-1:	pushfq
-	andl	$~TRAP_FLAG, (%rsp)
-	popfq
-	shlq	$32, %rax
-	orq	%rax, %rdx
-	.endm
-
-	STEP	traced_in
-	TRACED	inl	$PORT_IN, %eax
-
-	/* the operand is an offset from MMIO_BASE */
-	STEP	traced_read
-	TRACED	movl	MMIO_BASE(%rcx), %eax
-
 	/* so many bytes from STRING to a port: what is then left in rcx */
 	STEP	string_out
 	movq	%rsi, %rbx
@@ -413,6 +370,7 @@ quad_read:
 	jmp	start
 
 #include "script_places.inc"
+#include "script_wide_and_traced.inc"
 
 /* The operand of an MMIO step: bytes to eax, the offset stays in ecx. */
 split:
@@ -430,6 +388,8 @@ unexpected:
 /* ---- handlers: an exception's frame gets r11 as its pc, and rdx is the result */
 
 trap:
+	testq	%r10, %r10
+	jz	unexpected
 	cmpq	%r10, (%rsp)
 	jne	1f
 	orl	$BEGUN, %edx

@@ -31,6 +31,7 @@ LOST_S = 0.05
 LATE_S = 0.000_125
 LEAST_LATE_TURNS = 16
 _SPEED_NS = 20_000_000
+_SEED = (1 << 63) - 1  # of a program's
 
 
 class EngineError(Exception):
@@ -179,6 +180,8 @@ def _log(guests: Sequence[Guest], slot: Slot, found: Sequence[Summary]) -> None:
         call_log.cannot("a race of many kickers")
     if plan.migrate:
         call_log.cannot("a race on a vCPU that is moved between processors")
+    if plan.realtime:
+        call_log.cannot("a kicker with a real-time priority")
     fields = {
         "protocol": plan.protocol.value,
         "delivery": plan.delivery.value,
@@ -190,7 +193,8 @@ def _log(guests: Sequence[Guest], slot: Slot, found: Sequence[Summary]) -> None:
             "apart": (slot.vcpu, slot.kicker),
             "together": (slot.vcpu, slot.vcpu),
         }.get(plan.placement, (-1, -1)),
-        **{name: getattr(plan, name) for name in ("signo", "kicks", "burst", "seed")},
+        **{name: getattr(plan, name) for name in ("signo", "kicks", "burst")},
+        "seed": plan.seed & _SEED,
     }
     call_log.current.raced(guests[0].vcpu.fd, fields, found[0])
 

@@ -157,7 +157,7 @@ def require_held(verdict: RaceVerdict, races: Sequence[Summary]) -> None:
         raise InconclusiveError(verdict.explain())
     if verdict.outcome is RaceOutcome.HELD:
         return
-    wrong = [each for each in races if _wrong([each])]
+    wrong = [each for each in races if each.losses or each.swallowed or each.unexpected]
     error = UnmetError("", verdict.explain(), "race" if wrong else CONTENT, *wrong[:1])
     if wrong:
         error.circumstance = _BEGINS.get(wrong[0].plan.protocol, "")

@@ -28,6 +28,8 @@ _READS = ("KVM_GET_", "KVM_CHECK_EXTENSION", "KVM_RUN")
 _Name = Annotated[str, msgspec.Meta(pattern=r"\A(kvm|(vm|vcpu|ram)[0-9]*)?\Z")]
 _Call = Annotated[str, msgspec.Meta(pattern=r"\AKVM_[A-Z0-9_]+\Z")]
 _Type = Annotated[str, msgspec.Meta(pattern=r"\A((struct )?[a-z0-9_]+)?\Z")]
+_Ns = Annotated[int, msgspec.Meta(ge=0, le=10_000_000_000)]
+_Processor = Annotated[int, msgspec.Meta(ge=-1, le=1 << 16)]
 _LEFT_OUT = ("struct kvm_cpuid2",)  # long, and nearly always what KVM supports
 _usual: dict[str, bytes] = {}  # what was given first, as every guest gets it
 #: Their arguments have addresses of this process, or descriptors.
@@ -140,15 +142,15 @@ class Raced(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     number: int
     protocol: str
     delivery: str
-    signo: int
-    first: int
-    last: int
-    step: int
-    window: int
-    kicks: int
-    burst: int
-    seed: int
-    processors: tuple[int, int]
+    signo: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    first: _Ns
+    last: _Ns
+    step: _Ns
+    window: _Ns
+    kicks: Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+    burst: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+    processors: tuple[_Processor, _Processor]
 
 
 _OfRuns = RunBegins | RunEnds | Sent | Blocking | Handling | ByteSet | Raced
@@ -342,7 +344,7 @@ class CallLog:
         return self._names.get(fd, "")
 
     def number_of(self, thing: object) -> int | None:
-        """That of a run by its result, or of a look by what was seen."""
+        """That of a run by its result, of a look by what was seen, or of a race by its summary."""
         known, number = self._numbers.get(id(thing), (None, None))
         return number if known and known() is thing else None
 

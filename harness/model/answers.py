@@ -188,7 +188,7 @@ class AllowedAnswer:
     """One that is allowed: an exit (`exchange`), the `window` for interrupts, or EINTR.
 
     `after` is the vCPU then; with `runs` the guest may stand anywhere from there to its next exit.
-    `claim` holds KVM to it.
+    `claim` holds KVM to it; `hangs` does where the run does not end at all.
     """
 
     claim: str
@@ -196,6 +196,7 @@ class AllowedAnswer:
     exchange: Exchange | None = None
     runs: bool = False
     window: bool = False
+    hangs: str = ""
 
     @property
     def said(self) -> str:
@@ -233,12 +234,9 @@ def answers(vcpu: ModelVcpu, entry: Circumstances) -> list[AllowedAnswer]:
         following = there.next_exchange()
         if following is None:
             raise ValueError("a guest that neither waits nor comes to an exit")
-        claim = following.claim
-        if entry.held:
-            claim = "signals.mask_stays"
-        elif vcpu.wakes():
-            claim = "states.woken"
-        found.append(AllowedAnswer(claim, there, following))
+        claim = "signals.mask_stays" if entry.held else following.claim
+        hangs = "states.woken" if vcpu.wakes() else claim
+        found.append(AllowedAnswer(claim, there, following, hangs=hangs))
     return found
 
 

@@ -31,7 +31,7 @@ from harness.sequences.setting import Setting
 from harness.sequences.violation import Violation, expected_of, first_wrong_word
 
 _STEPS_DONE, _RELEASED = 1, 2  # data words of the program
-_GONE_S = 1.0  # the end of a VM is the end of a close(), but for what another thread still does
+_GONE_S = 3.0  # the end of a VM is the end of a close(), but for what another thread still does
 _MOST_BYTES = 1 << 12  # of an answer: as many as an exit asks for at most
 
 
@@ -57,7 +57,7 @@ class Subject(Closing):
         """Raises `KvmError`; `NoIrqchipError` without such an irqchip."""
         self.system, self.setting = system, setting
         self.program = arch.current()
-        self._folders = debug_folders.of_this_process()
+        self._folders = debug_folders.of_this_thread()
         self.guest = self.program.new_guest(system, setting.irqchip, setting.features)
         self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
         places = self.program.first_places(self.guest)
@@ -79,7 +79,7 @@ class Subject(Closing):
         """Closes the VMs, of which the kernel then keeps none. Raises `Violation`."""
         self.close()
         for _ in range(int(pace.here().patience(_GONE_S) / POLL_S)):
-            left = debug_folders.of_this_process() - self._folders
+            left = debug_folders.of_this_thread() - self._folders
             if not left:
                 return
             time.sleep(POLL_S)
@@ -128,7 +128,7 @@ class Subject(Closing):
         self.let_go_on()
 
     def let_go_on(self) -> None:
-        """The same, but that it is woken, if it sleeps."""
+        """The same, but nothing wakes it, if it sleeps."""
         operand = self.model.at_exit().step.operand
         self.guest.set_data(_RELEASED, operand)
         self.model = replace(self.model, released=operand)
@@ -271,8 +271,9 @@ class Subject(Closing):
                 return each
         wanted = " or ".join(each.said for each in allowed)
         kind, value = expected_of(allowed, result)
+        hangs = allowed[0].hangs if result.rescue else ""
         raise Violation(
-            allowed[0].claim,
+            hangs or allowed[0].claim,
             f"KVM_RUN must {wanted}, but {result.describe()}",
             kind,
             result,

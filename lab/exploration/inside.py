@@ -48,9 +48,11 @@ _COVERAGE_S = 20.0  # it is long, and kept in case the machine dies
 #: No operation takes so long: a run that hangs is rescued before.
 STALLED_S = 180.0
 HUNG = 75  # the exit code then
+SUITES_S = 2400.0
+_JUDGED = (0, 1)  # pytest's: all that was asked for has run
 _SUITES = [
     *(sys.executable, "-m", "pytest", "-qq", "-p", "no:cacheprovider", "suites"),
-    *("--ignore=suites/explored", "--kicks=200"),
+    *("--ignore=suites/explored", "--budget=2000"),
 ]
 ALARM = "the kernel's log"
 
@@ -118,11 +120,18 @@ class Explorer:
     def _of_the_suites(self) -> dict[str, int]:
         """Which functions they enter, for comparison. Raises `NotTracedError`."""
         self._watched.over()
-        with Entered() as entered:
-            suites = subprocess.Popen(_SUITES, cwd=ROOT, stdout=subprocess.DEVNULL)
-            while suites.poll() is None:
-                time.sleep(_TELL_S)
-                self._tell("suites")
+        over = time.monotonic() + SUITES_S
+        with Entered() as entered, subprocess.Popen(_SUITES, cwd=ROOT) as suites:
+            try:
+                while suites.poll() is None:
+                    if time.monotonic() > over:
+                        raise NotTracedError(f"the suites took longer than {SUITES_S:.0f} s")
+                    time.sleep(_TELL_S)
+                    self._tell("suites")
+            finally:
+                suites.kill()
+        if suites.returncode not in _JUDGED:
+            raise NotTracedError(f"the suites ended with {suites.returncode}")
         return entered.counts()
 
     def _play_all(self) -> None:

@@ -22,7 +22,7 @@ from lab.emulation.machine import run as run_machine
 from lab.emulation.share import Mirror, fresh
 from lab.exploration import files
 from lab.exploration.files import JOURNAL, REQUEST, UNDER_WAY, Exploration, Explored, FailedSequence
-from lab.exploration.inside import HUNG
+from lab.exploration.inside import HUNG, SUITES_S
 from lab.launch import output_folder, process_group
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
@@ -168,7 +168,7 @@ def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker
     limits = Limits()
 
     def play(asked: Exploration, folder: Path) -> ExplorationEnd:
-        is_up = False
+        is_up, more = False, SUITES_S if asked.functions else 0.0
 
         def doing() -> str:
             if not is_up:
@@ -197,7 +197,7 @@ def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker
                 ),
                 share,
                 bundle=bundle.image(cache.root(), to.say),
-                limits=replace(limits, total_s=limits.total_s + asked.seconds),
+                limits=replace(limits, total_s=limits.total_s + asked.seconds + more),
                 signs_of_life=lambda: journal.size,
                 tick=tick,
                 say=to.say,

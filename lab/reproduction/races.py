@@ -29,6 +29,8 @@ def told(entry: Raced, page: str, memory: str) -> list[str]:
         raise UntoldError(f"a race of {entry.protocol} by {entry.delivery}")
     if entry.burst > 1 and (how == "BY_TIMER" or entry.signo < signal.SIGRTMIN):
         raise UntoldError("a race whose signals are one")
+    if entry.last < entry.first:
+        raise UntoldError(f"delays from {entry.first} to {entry.last} ns")
     vcpu, kicker = entry.processors
     return [
         f"raced = {page};",

@@ -30,7 +30,7 @@ HYPERV_CRASH, NOTIFY = 0x4000_0105, 1 << 63
 def in_service(guest: Guest) -> None:
     """A level-triggered interrupt of userspace's I/O APIC, of whose end it is told."""
     routing.route_level_interrupt(guest.vm, PIN, VECTOR)
-    ioctls.change_lapic(guest.vcpu, state.only_vector(state.ISR, VECTOR))
+    ioctls.change_lapic(guest.vcpu, state.level_in_service(VECTOR))
 
 
 def with_hyperv(guest: Guest) -> None:

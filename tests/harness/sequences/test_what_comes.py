@@ -152,7 +152,7 @@ def test_a_vm_that_outlives_its_descriptors_is_seen(
 ) -> None:
     fd = player.subject.guest.vm.fd
     kept = frozenset({f"1-{fd}"})
-    monkeypatch.setattr(debug_folders, "of_this_process", lambda: kept)
+    monkeypatch.setattr(debug_folders, "of_this_thread", lambda: kept)
     with pytest.raises(Violation, match="A VM that is closed must be gone, but 1 "):
         player.end()
     with System() as system, Player(system, Setting()).subject as again:

@@ -392,7 +392,7 @@ def calls_of_a_race(protocol: str, delivery: str) -> call_log.ToldCalls:
         ("handler_writes", "thread", "absent"),
         ("handler_writes", "timer", "absent"),
         ("kicker_writes", "queue", "absent"),
-        ("signal_mask", "process", "swallows_signal"),
+        ("signal_mask", "process", "absent_and_no_mask"),
     ],
 )
 def test_a_race_is_told(tmp_path: Path, protocol: str, delivery: str, defect: str) -> None:

@@ -23,7 +23,7 @@ def vms_alive() -> Mapping[str, int]:
     return {
         "threads of KVM in this process": sum(name.startswith(_WORKER_SHORT) for name in own),
         "kernel threads of its VMs": kernels.count(f"{_WORKER}-{pid}"),
-        "folders in KVM's debugfs": len(debug_folders.of_this_process()),
+        "folders in KVM's debugfs": len(debug_folders.of_this_thread()),
     }
 
 

@@ -22,7 +22,8 @@ from harness.native import ffi
 
 MODES: tuple[str, ...] = ("real", "protected", "long")
 CODE, DATA = 0x08, 0x10
-IRR, ISR = 0x200, 0x100  # places in the local APIC's page: vectors that wait, and in service
+# Places in the local APIC's page: vectors that wait, those in service, and the level-triggered.
+IRR, ISR, TMR = 0x200, 0x100, 0x180
 TIMER_VECTOR, TIMER_INITIAL, TIMER_CURRENT, TIMER_DIVISOR = 0x320, 0x380, 0x390, 0x3E0
 DIVIDE_BY_ONE = 0xB  # a divisor
 CR0_PE, _CR0_MP, _CR0_ET, _CR0_NE, _CR0_PG = 1, 1 << 1, 1 << 4, 1 << 5, 1 << 31
@@ -177,6 +178,11 @@ def vectors(lapic: Any, place: int) -> list[int]:
 def only_vector(place: int, vector: int) -> dict[int, int]:
     """For `change_lapic`: of the 32 vectors in its register at IRR or ISR this one is set."""
     return {place + 16 * (vector // 32): 1 << vector % 32}
+
+
+def level_in_service(vector: int) -> dict[int, int]:
+    """For `change_lapic`: a level-triggered interrupt in service, of whose end AVIC tells KVM."""
+    return {**only_vector(ISR, vector), **only_vector(TMR, vector)}
 
 
 def fields(struct: Any, prefix: str = "") -> dict[str, int]:
