@@ -69,6 +69,9 @@ class ScriptedArchitecture(Protocol):
         Besides an architecture's COMPLETION_REGISTERS; `raises`: it brings an exception.
         """
 
+    def exception_waits(self, guest: Guest) -> bool:
+        """Whether KVM has one for the guest: a kick may have come behind the instruction's exit."""
+
     def stores(self, step: Step) -> Sequence[int]:
         """Addresses that the step stores to, besides the log."""
 

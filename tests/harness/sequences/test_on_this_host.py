@@ -15,6 +15,7 @@ import pytest
 
 from harness.host.leftovers import left_behind_since, take_stock
 from harness.host.obstacles import preflight
+from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.sequences import arch, runs
@@ -109,7 +110,7 @@ def test_what_kvm_owes_is_asked_for_once_it_has_entered(what: str, irqchip: str)
         player = Player(system, Setting(irqchip))
         run = {"answer": 0, "refuse": False, "thread": "here"}
         player.do("run", run)
-        player.do("owe", {"what": what})
+        player.do("owe", {"what": what, "way": 0, "times": 1})
         player.subject.owes(Owed("preset.requests_kept", "it must be", lambda: bool(done)))
         player.do("wrong_argument", {"argument": 1, "byte": 0})
         with pytest.raises(Violation, match="after an entry with the byte at 0, it must be"):
@@ -195,4 +196,18 @@ def test_a_step_that_is_logged_and_yet_to_be_counted_is_none_of_the_last_script(
         ram.write(log + 16, bytes(16))
         with pytest.raises(Violation, match="it must give 0x0, but the guest logged"):
             player.do("immediate", {**early, "answer": 0, "thread": "here"})
+        player.close()
+
+
+def test_an_exception_that_a_kick_found_on_its_way_may_go_on_its_way() -> None:
+    """KVM queues what it intercepted, and looks for signals before it injects that."""
+    early = {"answer": 0, "refuse": False, "times": 2, "look": "state"}
+    with System() as system:
+        player = Player(system, Setting("none", ("exception_payload",)))
+        player.do("run", {"answer": 0, "refuse": False, "thread": "here"})
+        player.do("immediate", {**early, "value": 1, "thread": "here", "window": 0})
+        vcpu = player.subject.guest.vcpu
+        ioctls.set_pending_exception(vcpu, ioctls.get_events(vcpu), 6)
+        assert player.subject.program.exception_waits(player.subject.guest)
+        player.do("signal", early)
         player.close()

@@ -71,7 +71,7 @@ def lose_reset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 KEPT = "preset.requests_kept"
 LATER: Mapping[str, tuple[Sequence[Done], Callable[[pytest.MonkeyPatch], None], str]] = {
-    "kick": ([RUN, SLEEP, KICK, ("wake", {}), RUN], lose_kick, "states.woken"),
+    "kick": ([RUN, SLEEP, KICK, ("wake", {"way": 0, **TIMES}), RUN], lose_kick, "states.woken"),
     "tick": (
         [RUN, IMMEDIATE, ("timer_and_leave", {"way": 0, **TIMES})],
         lose_tick,

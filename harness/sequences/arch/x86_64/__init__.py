@@ -47,6 +47,7 @@ __all__ = [
     "counted",
     "encode",
     "entry",
+    "exception_waits",
     "features",
     "first_places",
     "first_state",
@@ -79,6 +80,12 @@ def may_change(step: Step, *, raises: bool) -> Sequence[str]:
     """Registers that the steps use."""
     loaded = _FIRST_VECTOR if step.name == "wide_read" else ()
     return (*_COMPLETED, *loaded, *(_RAISED if raises else ()))
+
+
+def exception_waits(guest: Guest) -> bool:
+    """Pending, or injected already."""
+    exception = ioctls.get_events(guest.vcpu).exception
+    return bool(exception.pending or exception.injected)
 
 
 def features(system: System) -> Sequence[str]:

@@ -147,7 +147,7 @@ def _undisturbed(model: ModelVcpu) -> bool:
 
 
 _WAY = OneOf(tuple(range(len(ways.WAYS))))
-_TIMES = OneOf((1, 2, 20))
+_TIMES, _NONE_OR_SOME = OneOf((1, 2, 20)), OneOf((0, 1, 2))
 
 OPERATIONS: Mapping[str, Operation] = {
     "rewrite": Operation(_rewrite, ModelVcpu.settled, {"struct": OneOf(tuple(kept.STRUCTS))}),
@@ -182,7 +182,11 @@ OPERATIONS: Mapping[str, Operation] = {
         weight=2,
     ),
     "wake": Operation(
-        to_come.wake, lambda model: model.at_exit().sleeps(), needs="irqchip", weight=4
+        to_come.wake,
+        lambda model: model.at_exit().sleeps(),
+        {"way": _WAY, "times": _NONE_OR_SOME},
+        needs="irqchip",
+        weight=4,
     ),
     "timer_and_leave": Operation(
         to_come.timer_and_leave,
@@ -213,7 +217,10 @@ OPERATIONS: Mapping[str, Operation] = {
         weight=3,
     ),
     "owe": Operation(
-        owed.owe, lambda model: model.ready, {"what": OneOf(tuple(owed.SHARED))}, weight=2
+        owed.owe,
+        lambda model: model.ready,
+        {"what": OneOf(tuple(owed.SHARED)), "way": _WAY, "times": _NONE_OR_SOME},
+        weight=4,
     ),
     "filter_again": Operation(_filter_again, needs="msr_exits"),
 }
