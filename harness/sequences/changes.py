@@ -112,7 +112,8 @@ def descriptor(subject: Subject, given: Arguments) -> None:
 
 def neighbour(subject: Subject, given: Arguments) -> None:
     """A vCPU of another VM, whose byte stays set, and an immediate run of it."""
-    subject.leave_at_once(subject.neighbour().vcpu)
+    neighbour = subject.neighbour()
+    subject.leave_at_once(neighbour.vcpu, neighbour.vm)
 
 
 def padding(subject: Subject, given: Arguments) -> None:

@@ -137,7 +137,7 @@ def add_processor(subject: Subject, given: Arguments) -> None:
     Without an interrupt controller in the kernel none waits to be started: then the byte only.
     """
     other = subject.guest.add_processor()
-    subject.leave_at_once(other.vcpu)
+    subject.leave_at_once(other.vcpu, subject.guest.vm)
     if subject.setting.irqchip == "none":
         return
     other.vcpu.immediate_exit = 0

@@ -100,12 +100,18 @@ def held_back(subject: Subject, given: Arguments) -> None:
 
 
 def leave(subject: Subject, way: ways.WayOut) -> None:
-    """One run that the byte or a signal ends early."""
-    if way.signal:
-        with waiting_signal(subject, let_in=True):
-            subject.run(_until_progress(subject), Circumstances(signal=True))
-    else:
-        subject.run(lambda: way.run(subject.guest), Circumstances(byte=1))
+    """One run that the byte or a signal ends early; kvm_run then says what is so."""
+    guest = subject.guest
+    met = Circumstances(signal=True) if way.signal else Circumstances(byte=1)
+    with subject.program.run_told(guest.vcpu, guest.vm) as broken:
+        if way.signal:
+            with waiting_signal(subject, let_in=True):
+                answer = subject.run(_until_progress(subject), met)
+        else:
+            answer = subject.run(lambda: way.run(guest), met)
+        if answer.exchange is None:
+            for claim, clause in broken():
+                raise Violation(claim, f"{subject.where()}, {met.said}, {clause}")
 
 
 def wrong_argument(subject: Subject, given: Arguments) -> None:

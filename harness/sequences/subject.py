@@ -21,6 +21,7 @@ from harness.kvm.signals import thread_mask
 from harness.kvm.system import System
 from harness.kvm.unmet import CONTENT, word
 from harness.kvm.vcpu import Vcpu
+from harness.kvm.vm import Vm
 from harness.kvm.whole import WholeState, told
 from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
 from harness.model.program import Events, GuestState, Step
@@ -96,10 +97,13 @@ class Subject(Closing):
             self._neighbour = self.program.new_guest(self.system, "none", ())
         return self._neighbour
 
-    def leave_at_once(self, vcpu: Vcpu) -> None:
+    def leave_at_once(self, vcpu: Vcpu, vm: Vm) -> None:
         """An immediate run of another vCPU, whose byte stays set. Raises `Violation`."""
         vcpu.immediate_exit = 1
-        result = vcpu.run_raw(progress_forbidden=True)
+        with self.program.run_told(vcpu, vm) as broken:
+            result = vcpu.run_raw(progress_forbidden=True)
+            for claim, clause in broken():
+                raise Violation(claim, f"On another vCPU with immediate_exit=1, {clause}")
         if not result.gave_eintr:
             raise Violation(
                 "preset.everywhere",

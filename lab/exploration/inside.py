@@ -121,7 +121,8 @@ class Explorer:
         """Which functions they enter, for comparison. Raises `NotTracedError`."""
         self._watched.over()
         over = time.monotonic() + SUITES_S
-        with Entered() as entered, subprocess.Popen(_SUITES, cwd=ROOT) as suites:
+        quiet = subprocess.DEVNULL
+        with Entered() as entered, subprocess.Popen(_SUITES, cwd=ROOT, stdout=quiet) as suites:
             try:
                 while suites.poll() is None:
                     if time.monotonic() > over:

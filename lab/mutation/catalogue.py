@@ -219,14 +219,20 @@ def one_of_each_class(mutants: Iterable[Mutant]) -> list[Mutant]:
     return list(best.values())
 
 
+_WITHOUT = "without_capability"
+
+
 def for_sequences(mutants: Iterable[Mutant]) -> list[Mutant]:
-    """The sound ones, and the defects of the tier `functional`, foretold to break their claim."""
+    """The sound ones, and the defects of the tier `functional`, foretold to break their claim.
+
+    But for those of a KVM without the capability, of which sequences say nothing.
+    """
     return [
         each
         if each.is_innocent or each.equivalent
         else replace(each, claims=(EXPLORED,), shown_by=())
         for each in mutants
-        if not each.is_baseline and each.tier == TIERS[0]
+        if not each.is_baseline and each.tier == TIERS[0] and each.chapter != _WITHOUT
     ]
 
 

@@ -62,6 +62,11 @@ def kept(step: Step) -> Step:
     return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
 
 
+def tells_only(step: Step) -> bool:
+    """Whether all of it is one exit that reads nothing."""
+    return step.name in ("port_out", "msr_write", "end")
+
+
 def stores(step: Step) -> Sequence[int]:
     """Addresses in the guest's memory that the step stores to, besides the log."""
     if step.name in ("store", "exchange_add"):

@@ -12,6 +12,7 @@ from harness.kvm.exits import InternalError, VcpuExit
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
+from harness.kvm.vm import Vm
 from harness.model.program import GuestState, Step, StepKind
 
 
@@ -95,6 +96,11 @@ class ScriptedArchitecture(Protocol):
 
     def move(self, source: Vcpu, target: Vcpu) -> None:
         """All that a monitor saves and restores. Raises `KvmError`."""
+
+    def run_told(
+        self, vcpu: Vcpu, vm: Vm
+    ) -> AbstractContextManager[Callable[[], Sequence[tuple[str, str]]]]:
+        """Around a KVM_RUN: if it gives EINTR, what of kvm_run is not so: claims and clauses."""
 
     def looked(
         self, guest: Guest

@@ -32,7 +32,7 @@ from harness.model.x86_64 import (
 )
 from harness.native import ffi
 from harness.sequences.arch.x86_64.conditions import CONDITIONS
-from harness.sequences.arch.x86_64.looks import clocked, looked
+from harness.sequences.arch.x86_64.looks import clocked, looked, run_told
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply, before_the_vcpu
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "move",
     "new_guest",
     "put_back",
+    "run_told",
     "serve",
     "stores",
     "trying",

@@ -9,20 +9,28 @@ from contextlib import ExitStack, contextmanager
 from harness.kvm.arch.x86_64 import clocks, run_fields
 from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, looked_at
 from harness.kvm.guest import Guest
+from harness.kvm.vcpu import Vcpu
+from harness.kvm.vm import Vm
 
 #: Claims, and what breaks them.
 Broken = list[tuple[str, str]]
 
 
 @contextmanager
-def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
-    """Around a KVM_RUN; what it gives tells afterwards. Raises `KvmError`."""
-    run_page, vm = guest.vcpu.run_page, guest.vm
+def run_told(vcpu: Vcpu, vm: Vm) -> Iterator[Callable[[], Broken]]:
+    """Around a KVM_RUN: the fields of kvm_run say afterwards what is so. Raises `KvmError`."""
+    run_page = vcpu.run_page
     priority = run_page.cr8
-    run_fields.poison(guest.vcpu, vm)
+    run_fields.poison(vcpu, vm)
     if vm.irqchip == "none":
         run_page.cr8 = priority  # there it is an input: another one would change the vCPU
-    with ExitStack() as looking:
+    yield lambda: [("preset.run_fields", str(each)) for each in run_fields.contradictions(vcpu, vm)]
+
+
+@contextmanager
+def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
+    """The same, and that the thread is as it was. Raises `KvmError`."""
+    with run_told(guest.vcpu, guest.vm) as told, ExitStack() as looking:
         thread = None
         try:
             thread = looking.enter_context(looked_at(guest.vcpu))
@@ -30,8 +38,7 @@ def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
             pass
 
         def broken() -> Broken:
-            fields = run_fields.contradictions(guest.vcpu, vm)
-            found = [("preset.run_fields", str(each)) for each in fields]
+            found = told()
             if thread:
                 found += [("preset.host_untouched", each) for each in thread.differences()]
             return found

@@ -74,8 +74,9 @@ def _shared_registers(subject: Subject, given: Arguments) -> None:
     if not subject.guest.vm.check_extension("KVM_CAP_SYNC_REGS") & bit:
         return
     page, shared = vcpu.run_page, ioctls.sync_regs(vcpu).regs
-    # While an operation is pending the emulator would lose what it has read.
-    if given["change"] and not subject.model.pending:
+    # Of an operation that is pending the emulator would lose what it has read.
+    step, pending = subject.model.step, subject.model.pending
+    if given["change"] and (program.tells_only(step) or not pending):
         registers = ioctls.get_regs(vcpu)
         registers.r9 = given["value"]
         state.copy(shared, registers)

@@ -85,7 +85,7 @@ def init_and_leave(subject: Subject, given: Arguments) -> None:
     if given["sipi"]:
         waiting.send_sipi(guest.vm, other.number, page)
     for _ in range(given["times"]):
-        subject.leave_at_once(other.vcpu)
+        subject.leave_at_once(other.vcpu, subject.guest.vm)
     said = f"{subject.where()}, after {given['times']} immediate runs of another vCPU"
     if guest.architecture.registers(other.vcpu) != before:
         raise Violation(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from harness.model.x86_64 import MSR_PLACES, kept_bits
+from harness.model.x86_64 import MSR_PLACES, kept_bits, tells_only
 from harness.sequences.operation import Arguments
 from lab.reproduction.operations import leave
 from lab.reproduction.telling import Telling
@@ -68,7 +68,7 @@ def _wait_and_leave(tell: Telling, given: Arguments) -> None:
 
 
 def _shared_registers(tell: Telling, given: Arguments) -> None:
-    change = given["change"] and not tell.model.pending
+    change = given["change"] and (tells_only(tell.model.step) or not tell.model.pending)
     if change:
         state = tell.model.state
         tell.change(replace(state, places={**state.places, "r9": given["value"]}))
