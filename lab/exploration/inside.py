@@ -41,6 +41,7 @@ from lab.exploration.files import (
     under_way,
 )
 from lab.exploration.report import OF_SEQUENCES, OF_SUITES
+from lab.launch.exit_codes import Exit
 from lab.launch.request import ROOT
 
 _TELL_S = 1.0
@@ -49,7 +50,8 @@ _COVERAGE_S = 20.0  # it is long, and kept in case the machine dies
 STALLED_S = 180.0
 HUNG = 75  # the exit code then
 SUITES_S = 2400.0
-_JUDGED = (0, 1)  # pytest's: all that was asked for has run
+#: They ran to their end; a race that the tracer slows down may prove nothing.
+_JUDGED = (Exit.HELD, Exit.FAILED, Exit.SUITE_ERROR)
 _SUITES = [
     *(sys.executable, "-m", "pytest", "-qq", "-p", "no:cacheprovider", "suites"),
     *("--ignore=suites/explored", "--budget=2000"),
