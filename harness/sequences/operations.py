@@ -71,6 +71,7 @@ _EVERYWHERE: Mapping[str, Operation] = {
     "wrong_argument": Operation(
         runs.wrong_argument, arguments={"argument": OneOf((1, 1 << 63)), "byte": OneOf((0, 1))}
     ),
+    "other_process": Operation(runs.other_process, arguments={"byte": OneOf((0, 1))}),
     "kick": Operation(
         kicks.kick,
         _comes_to_wait,

@@ -11,6 +11,7 @@ from harness import ways
 from harness.caller import on_a_fresh_thread
 from harness.callers import OF_THE_CALLER, fresh_thread, signal_pending, signals_blocked
 from harness.kvm.guest import Guest
+from harness.kvm.other_process import NoAnswerError, run_raw_in_child
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.model.answers import Circumstances
@@ -129,6 +130,25 @@ def wrong_argument(subject: Subject, given: Arguments) -> None:
             f"with EINVAL, but {result.describe()}",
         )
     subject.require_unmoved("with an argument that KVM_RUN refuses")
+
+
+def other_process(subject: Subject, given: Arguments) -> None:
+    """KVM_RUN of a process that did not make the VM is refused, whatever else is so."""
+    vcpu, page = subject.guest.vcpu, subject.guest.vcpu.run_page
+    page.immediate_exit = given["byte"]
+    try:
+        value = run_raw_in_child(vcpu)
+    except NoAnswerError as error:
+        raise Violation("states.precedence", f"{subject.where()}, {error}") from None
+    finally:
+        page.immediate_exit = 0
+    if value != -errno.EIO:
+        raise Violation(
+            "states.precedence",
+            f"{subject.where()}, with immediate_exit={given['byte']} in a forked child, KVM_RUN "
+            f"must fail with EIO, but gave {value}",
+        )
+    subject.require_unmoved("after the run of a forked child")
 
 
 def step_and_leave(subject: Subject, given: Arguments) -> None:

@@ -165,6 +165,17 @@ def _wrong_argument(tell: Telling, given: Arguments) -> None:
     tell.has_done()
 
 
+def _other_process(tell: Telling, given: Arguments) -> None:
+    tell.doing(f"{tell.where()}, with the byte at {given['byte']}")
+    tell.say(
+        f"run->immediate_exit = {given['byte']};",
+        "refused_elsewhere();",
+        "run->immediate_exit = 0;",
+        needs=("elsewhere",),
+    )
+    tell.has_done()
+
+
 def _remap(tell: Telling, given: Arguments) -> None:
     flags = "KVM_MEM_LOG_DIRTY_PAGES" if given["logged"] else "0"
     tell.say("map_ram(0, 0);", f"map_ram(RAM, {flags});", needs=("ram",))
@@ -237,6 +248,7 @@ _EVERYWHERE: Mapping[str, Tell] = {
     "signal": _signal,
     "held_back": _held_back,
     "wrong_argument": _wrong_argument,
+    "other_process": _other_process,
     "kick": _kick,
     "kick_by_handler": _kick_by_handler,
     "set_while_running": _set_while_running,

@@ -100,6 +100,7 @@ EVERYTHING = [
     ("signal", {**EARLY, "look": "nothing"}),
     HELD_BACK,
     ("wrong_argument", {"argument": 1 << 63, "byte": 1}),
+    ("other_process", {"byte": 1}),
     ("remap", {"logged": True}),
     ("read_log", {}),
     ("descriptor", {}),
