@@ -299,7 +299,7 @@ quad_read:
 	movq	%rbx, %rsi
 	movq	%rcx, %rdx
 
-	/* so many bytes from a port to STRING: what is then left in rcx */
+	/* so many bytes from a port to STRING: the sum of its 64-bit words then, and what is left in rcx */
 	STEP	string_in
 	movq	%rdi, %rbx
 	movl	$STRING, %edi
@@ -307,6 +307,9 @@ quad_read:
 	rep insb
 	movq	%rbx, %rdi
 	movq	%rcx, %rdx
+	.irp	place, 0, 8, 16, 24, 32, 40, 48, 56
+	addq	STRING + \place, %rdx
+	.endr
 
 	/* value to the MSR that the operand names: 0, or what the handler of #GP tells */
 	STEP	msr_write

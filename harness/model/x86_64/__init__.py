@@ -180,10 +180,10 @@ STEPS: Mapping[str, StepKind] = {
         exchanges.end_string_in, exchanges.string_in, operands=(1, 5, STRING_BYTES)
     ),
     "msr_write": StepKind(
-        exchanges.end_msr_write, exchanges.msr_write, operands=(MSR,), needs="msr_exits"
+        exchanges.end_msr_write, exchanges.msr_write, operands=(MSR,), needs="msr_exits", weight=3
     ),
     "msr_read": StepKind(
-        exchanges.end_msr_read, exchanges.msr_read, operands=(MSR,), needs="msr_exits"
+        exchanges.end_msr_read, exchanges.msr_read, operands=(MSR,), needs="msr_exits", weight=3
     ),
     "halt": StepKind(_nothing, exchanges.halt, needs="no_irqchip", interruptible=True),
     "put": StepKind(_put, operands=_PLACE_OPERANDS),

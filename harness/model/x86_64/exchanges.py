@@ -218,7 +218,9 @@ def string_in(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
 
 def end_string_in(state: GuestState, step: Step, passed: Passed) -> StepResult:
     given = b"".join(passed)
-    return replace(state, string=given + state.string[len(given) :]), 0
+    string = given + state.string[len(given) :]
+    words = (int.from_bytes(string[n : n + 8], "little") for n in range(0, len(string), 8))
+    return replace(state, string=string), sum(words) & MASK
 
 
 def msr_write(state: GuestState, step: Step, passed: Passed) -> Exchange | None:

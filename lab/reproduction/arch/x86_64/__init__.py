@@ -46,7 +46,7 @@ SPECIAL_CALLS: Mapping[str, tuple[str, str]] = {
 }
 _RESULTS = (
     *("load", "exchange_add", "port_in", "mmio_read", "mmio_add", "get", "msr_read", "flags"),
-    *("patch", "cpuid", "wide_read"),
+    *("patch", "cpuid", "wide_read", "string_in"),
 )
 _EXCEPTIONS = ("undefined", "protection", "page_fault", "breakpoint", "traced_in", "traced_read")
 _CODE, _GDT, _IDT = 0x8000, 0x7000, 0x7100

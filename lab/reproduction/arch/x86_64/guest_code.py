@@ -16,7 +16,7 @@ from harness.kvm.arch.x86_64.devices import (
     PORT_STRING_OUT,
 )
 from harness.model.program import MASK, Step
-from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING
+from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING, STRING_BYTES
 
 LOG = 0x50000
 STEPS_DONE, RELEASED, SPINS, TICKS, NMIS, WRITTEN = range(0x6000, 0x6030, 8)
@@ -218,7 +218,9 @@ def _string_out(step: Step, at_place: PlaceOfStep) -> list[str]:
 
 
 def _string_in(step: Step, at_place: PlaceOfStep) -> list[str]:
-    return _string(step, "di", PORT_STRING_IN, "insb")
+    summed = [f"add {STRING + place:#x}, %rax" for place in range(0, STRING_BYTES, 8)]
+    lines = _string(step, "di", PORT_STRING_IN, "insb")
+    return [*lines, "mov %rcx, %rax", *summed, _logged(at_place.log)]
 
 
 def _write_msr(index: int, value: int) -> list[str]:
