@@ -6,12 +6,13 @@ from __future__ import annotations
 import contextlib
 
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import ioctls, kept
+from harness.kvm.arch.x86_64 import ioctls, kept, nested
 from harness.kvm.vcpu import Vcpu
 from harness.native import lib
 
-# Those that a guest of ours can have changed: SYSENTER, PAT, SYSCALL, the other GS base.
-_MSRS = (0x174, 0x175, 0x176, 0x277, *range(0xC0000081, 0xC0000085), 0xC0000102)
+# Those that a guest of ours can have changed: SYSENTER, PAT, SYSCALL, the other GS base, and, of
+# a hypervisor on SVM, where the processor keeps its state.
+_MSRS = (0x174, 0x175, 0x176, 0x277, *range(0xC0000081, 0xC0000085), 0xC0000102, 0xC0010117)
 
 
 def move(source: Vcpu, target: Vcpu) -> None:
@@ -34,4 +35,6 @@ def move(source: Vcpu, target: Vcpu) -> None:
     for index in _MSRS:
         with contextlib.suppress(KvmError):
             ioctls.set_msr(target, index, ioctls.get_msr(source, index))
+    with contextlib.suppress(KvmError):  # KVM has no guest of a guest
+        nested.set_state(target, nested.get_state(source))
     target.set_mp_state(source.mp_state())

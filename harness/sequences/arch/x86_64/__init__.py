@@ -3,14 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from harness.kvm.answers import answer_mmio
+from harness.kvm.answers import answer_hypercall, answer_hyperv, answer_mmio, answer_xen
 from harness.kvm.arch.x86_64 import devices, ioctls
 from harness.kvm.arch.x86_64 import kept as state_of
 from harness.kvm.arch.x86_64.kept import kept as put_back
 from harness.kvm.arch.x86_64.moving import move
-from harness.kvm.exits import InternalError, Io, Mmio, Rdmsr, VcpuExit, Wrmsr
+from harness.kvm.exits import (
+    Hypercall,
+    HypervHypercall,
+    InternalError,
+    Io,
+    Mmio,
+    Rdmsr,
+    VcpuExit,
+    Wrmsr,
+    XenHypercall,
+)
 from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
@@ -33,13 +44,21 @@ from harness.model.x86_64 import (
 from harness.native import ffi
 from harness.sequences.arch.x86_64.conditions import CONDITIONS
 from harness.sequences.arch.x86_64.looks import clocked, looked, run_told
+from harness.sequences.arch.x86_64.programs import (
+    DISTURBANCES,
+    PROGRAMS,
+    place_beside,
+    require_beside,
+)
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply, before_the_vcpu
 
 __all__ = [
     "CONDITIONS",
+    "DISTURBANCES",
     "FEATURES",
     "LOG",
     "MAY_LACK",
+    "PROGRAMS",
     "SCRIPT",
     "STEPS",
     "STEP_BYTES",
@@ -58,13 +77,20 @@ __all__ = [
     "may_change",
     "move",
     "new_guest",
+    "place_beside",
     "put_back",
+    "require_beside",
     "run_told",
     "serve",
     "stores",
     "trying",
 ]
 
+_CALLS: Mapping[type[Any], Callable[[Vcpu, Any, int], None]] = {
+    Hypercall: answer_hypercall,
+    HypervHypercall: answer_hyperv,
+    XenHypercall: answer_xen,
+}
 _COMPLETED = ("rbx", "rcx", "rdx", "rsi", "rdi", "memory")
 _FIRST_VECTOR = ("fpu xmm.0", "xsave xmm0")
 # A #GP where it was refused, and a trap.
@@ -145,7 +171,7 @@ def injected(guest: Guest) -> Mapping[str, int | None]:
 
 
 def serve(vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:
-    """Ports, MMIO and MSRs, which can be refused."""
+    """Ports, MMIO, hypercalls, and MSRs, which can be refused."""
     if isinstance(found, Io):
         if given is None:
             return found.data
@@ -164,4 +190,7 @@ def serve(vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> byt
         data = (given or bytes(8))[:8]
         devices.answer_msr(vcpu, found, int.from_bytes(data, "little"))
         return data
+    for kind, answer in _CALLS.items():
+        if isinstance(found, kind) and given is not None:
+            answer(vcpu, found, int.from_bytes(given[:8], "little"))
     return b""
