@@ -46,6 +46,13 @@ def write(vcpu: Vcpu, name: str, value: Any) -> None:
     vcpu.ioctl(STRUCTS[name][1], value)
 
 
+def rewrite(vcpu: Vcpu) -> None:
+    """All of STRUCTS is read and set again, as far as KVM has it: nothing has changed."""
+    for name in STRUCTS:
+        with contextlib.suppress(KvmError):
+            write(vcpu, name, read(vcpu, name))
+
+
 @contextmanager
 def kept(vcpu: Vcpu) -> Iterator[None]:
     """What STRUCTS names, and the MP state, are put back at the end, as far as KVM has them."""

@@ -18,8 +18,9 @@ _MSRS = (0x174, 0x175, 0x176, 0x277, *range(0xC0000081, 0xC0000085), 0xC0000102,
 def move(source: Vcpu, target: Vcpu) -> None:
     """All that a monitor saves, but for what keeps time. Nothing may be pending to complete.
 
-    The target has its CPUID. Raises `KvmError`.
+    The target has its CPUID. Without a local APIC KVM takes CR8 from kvm_run. Raises `KvmError`.
     """
+    target.run_page.cr8 = source.run_page.cr8
     for name in kept.STRUCTS:
         try:
             found = kept.read(source, name)

@@ -17,7 +17,7 @@ from harness.model import x86_64 as program
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.model.program import GuestState
 from harness.sequences import kicks, runs
-from harness.sequences.arch.x86_64 import owed, processors, to_come
+from harness.sequences.arch.x86_64 import counting, owed, processors, to_come
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
@@ -221,6 +221,15 @@ OPERATIONS: Mapping[str, Operation] = {
         owed.owe,
         lambda model: model.ready,
         {"what": OneOf(tuple(owed.SHARED)), "way": _WAY, "times": _NONE_OR_SOME},
+        weight=4,
+    ),
+    "events_beside": Operation(
+        counting.events_beside,
+        arguments={
+            "mode": OneOf(counting.MODES),
+            "irqchip": OneOf(("none", "split", "full")),
+            "done": AnyNumber(),
+        },
         weight=4,
     ),
     "filter_again": Operation(_filter_again, needs="msr_exits"),

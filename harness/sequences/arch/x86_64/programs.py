@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from guest_blobs import memory_map as at
 from guest_blobs.x86_64 import memory_map as here
-from harness.kvm.abi import KvmError, LackingError
+from harness.kvm.abi import LackingError
 from harness.kvm.arch.x86_64 import devices, hypervisors, ioctls, kept
 from harness.kvm.guest import Guest
-from harness.kvm.vcpu import Vcpu
+from harness.sequences.arch.x86_64 import smis
 from harness.sequences.twins import Twin, TwinProgram
 from harness.ways import BYTE, SIGNAL
 
@@ -21,14 +20,16 @@ _MODES = ("real", "protected", "long")
 _RAM, _OTHER_RAM = 0x20000, 0x28000  # no program lies there
 _INSIDE, _PAGE_END = at.MMIO_BASE + 0x2200, at.MMIO_BASE + 0x1000
 _STRING = 37
-_SMIS = 8  # a data word of the program smi
 _MSR_INDEX = 5  # one of the program msr
 _PRIORITIES = {5: 9, 6: 3}  # of task_priority: high and low
 _KERNEL_GS_BASE = 0xC0000102
 # Instructions of mmio_forms by number. Those that lock lie within a line of the host's cache.
 _FORMS, _LOCKING = (*range(14), *range(20, 28)), (22, 25)
 # A saved state, and the count, are of the SMIs that are sent to the one and not to the other.
-_OF_SMIS = ((here.SMI_HANDLER, 0x40000), (at.data_word(_SMIS), at.data_word(_SMIS + 1)))
+_OF_SMIS = (
+    (here.SMI_HANDLER, 0x40000),
+    (at.data_word(smis.COUNT), at.data_word(smis.COUNT + 1)),
+)
 
 
 def _hypercalls(guest: Guest) -> Mapping[int, int]:
@@ -166,7 +167,7 @@ PROGRAMS: Mapping[str, TwinProgram] = {
 
 def place_beside(guest: Guest) -> None:
     """What serves an SMI, if one comes."""
-    guest.place("smi", "real")
+    smis.serve(guest)
 
 
 def require_beside(twin: Twin) -> None:
@@ -176,7 +177,7 @@ def require_beside(twin: Twin) -> None:
     """
     if not twin.sent:
         return
-    taken = twin.guest.data(_SMIS) + int(ioctls.get_events(twin.guest.vcpu).smi.pending)
+    taken = twin.guest.data(smis.COUNT) + int(ioctls.get_events(twin.guest.vcpu).smi.pending)
     if not 1 <= taken <= twin.sent:
         raise twin.broken(
             f"of {twin.sent} SMIs the guest must have taken 1 to {twin.sent}, or have one waiting, "
@@ -187,23 +188,13 @@ def require_beside(twin: Twin) -> None:
 
 def _smi(twin: Twin) -> None:
     """Its handler counts, and the program knows nothing of it."""
-    if not twin.program.unsettled:
-        return
-    with contextlib.suppress(KvmError):
-        ioctls.smi(twin.guest.vcpu)
+    if twin.program.unsettled and smis.send(twin.guest):
         twin.sent += 1
-
-
-def rewrite(vcpu: Vcpu) -> None:
-    """All that KVM says of the vCPU is set again."""
-    for name in kept.STRUCTS:
-        with contextlib.suppress(KvmError):  # this KVM or VM has it not
-            kept.write(vcpu, name, kept.read(vcpu, name))
 
 
 def _rewrite(twin: Twin) -> None:
     if twin.program.rewritten and twin.settle():
-        rewrite(twin.guest.vcpu)
+        kept.rewrite(twin.guest.vcpu)
 
 
 def _smi_and_leave(twin: Twin) -> None:

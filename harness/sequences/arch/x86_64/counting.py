@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Another guest beside the sequence's, in any mode, that counts the events which it takes.
+
+Whatever userspace does in between: of what was sent of a kind it takes one at least, for the second
+of two may be one with the first, and no more than were sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+
+from harness.closing import Closing
+from harness.host import pace
+from harness.kvm.abi import KvmError
+from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, state
+from harness.kvm.arch.x86_64.moving import move
+from harness.kvm.guest import RAM_SLOT, Guest, create
+from harness.kvm.running import NotSeenError, Running, warm_up
+from harness.kvm.signals import KICK, CountingHandler
+from harness.kvm.system import System
+from harness.kvm.whole import told
+from harness.sequences.arch.x86_64 import smis
+from harness.sequences.operation import Arguments
+from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
+from harness.ways import BYTE, SIGNAL, WayOut
+
+_CLAIM = "states.events_survive"
+_INTERRUPTS, _NMIS, _EXCEPTIONS, _SMIS = "interrupts", "NMIs", "exceptions", "SMIs"
+_WORDS = {_NMIS: 2, _EXCEPTIONS: 6, _SMIS: smis.COUNT}  # data words of the programs
+_INVALID_OPCODE = 6
+_TIMER_NS = 2_000_000
+MODES = ("real", "protected", "long")
+
+
+class Counting(Closing):
+    """A guest in the program `events`, which runs already."""
+
+    def __init__(self, system: System, mode: str, irqchip: str) -> None:
+        """Raises `KvmError`."""
+        self.system, self.mode, self.irqchip = system, mode, irqchip
+        self.guest = self._fresh()
+        self._sent: Counter[str] = Counter()
+        self._of_this_vm = False  # something waits that no monitor takes to another VM
+        if irqchip != "none":
+            pic.let_through(self.guest.vcpu)
+        warm_up(self.guest)
+
+    def _fresh(self) -> Guest:
+        guest = create(self.system, self.irqchip)
+        try:
+            guest.load("events", self.mode, {0: int(self.irqchip != "none")})
+            smis.serve(guest)
+        except BaseException:
+            guest.close()
+            raise
+        return guest
+
+    def close(self) -> None:
+        """Closes its VM."""
+        self.guest.close()
+
+    def broken(self, sentence: str, claim: str = _CLAIM) -> Violation:
+        """What it is that does not hold."""
+        said = f"In a guest of its own ({self.mode} mode, irqchip {self.irqchip})"
+        return Violation(claim, f"{said}, {sentence}")
+
+    def taken(self) -> Counter[str]:
+        """How many of each kind the guest took."""
+        words = {kind: self.guest.data(word) for kind, word in _WORDS.items()}
+        return Counter({_INTERRUPTS: self.guest.ticks, **words})
+
+    # ---- runs
+
+    def leave(self, way: WayOut, times: int = 1) -> None:
+        """Runs that end early."""
+        for _ in range(times):
+            before = self.taken()
+            result = way.run(self.guest)
+            if not result.gave_eintr:
+                raise self.broken(f"KVM_RUN must end{way.said}, but {result.describe()}")
+            if self.taken() != before:
+                raise self.broken(
+                    f"KVM_RUN{way.said} must not enter the guest, but that took an event",
+                    "preset.no_guest_progress",
+                )
+
+    def leave_as_it_was(self) -> None:
+        """An immediate run changes nothing that KVM lets userspace read."""
+        before = self.guest.whole()
+        self.leave(BYTE)
+        counts = BYTE.counts(self.guest.architecture)
+        if found := before.differences(self.guest.whole(), without=counts):
+            raise self.broken(
+                f"an immediate run must leave the state as it was, but {told(found)}",
+                "preset.state_untouched",
+            )
+
+    def run_until(self, came: Callable[[], bool], what: str) -> None:
+        """The guest runs until this is so, and a kick ends the run."""
+        try:
+            with CountingHandler(KICK), Running(self.guest) as running:
+                running.wait_for_progress()
+                running.wait_until(came, what)
+                running.kick(KICK)
+                result = running.outcome()
+        except NotSeenError as error:
+            raise self.broken(f"{error}") from None
+        if not result.gave_eintr:
+            raise self.broken(f"a kick must end KVM_RUN with EINTR, but {result.describe()}")
+
+    def run(self) -> None:
+        """Until a kick."""
+        self.run_until(lambda: True, "the guest to run")
+
+    def require_all_taken(self) -> None:
+        """Raises `Violation`."""
+
+        def came() -> bool:
+            taken = self.taken()
+            return all(taken[kind] for kind in self._sent)
+
+        self.run_until(came, f"the guest to take {', '.join(self._sent) or 'nothing'}")
+        for kind, taken in self.taken().items():
+            # An emulated processor may deliver once more what it has delivered.
+            if taken > self._sent[kind] and not pace.here().takes_turns:
+                raise self.broken(
+                    f"the guest must take {self._sent[kind]} {kind} at most, but took {taken}"
+                )
+
+    # ---- what is sent
+
+    def interrupt(self) -> None:
+        """By an MSI, or by KVM_INTERRUPT."""
+        self.guest.architecture.deliver_interrupt(self.guest.vm, self.guest.vcpu)
+        self._sent[_INTERRUPTS] += 1
+
+    def external_interrupt(self) -> None:
+        """Past the local APIC's registers: by the PIC, or by KVM_INTERRUPT where it has a place."""
+        guest, vector = self.guest, ioctls.INTERRUPT_VECTOR
+        if self.irqchip == "none" or (self.irqchip == "split" and self._of_this_vm):
+            return
+        with contextlib.suppress(KvmError):
+            if self.irqchip == "split":
+                guest.vcpu.interrupt(vector)
+            else:
+                pic.raise_interrupt(guest.vm, vector)
+            self._sent[_INTERRUPTS] += 1
+            self._of_this_vm = True
+
+    def nmi(self) -> None:
+        """KVM_NMI."""
+        ioctls.nmi(self.guest.vcpu)
+        self._sent[_NMIS] += 1
+
+    def smi(self) -> None:
+        """KVM_SMI, where there is one."""
+        if smis.send(self.guest):
+            self._sent[_SMIS] += 1
+
+    def exception(self) -> None:
+        """One on its way in, where nothing else is: no processor brings two."""
+        events = ioctls.get_events(self.guest.vcpu)
+        exception = events.exception
+        taken = events.interrupt.injected or events.nmi.injected or events.smi.smm
+        if taken or exception.injected or exception.pending:
+            return
+        fields = {"injected": 1, "nr": _INVALID_OPCODE, "has_error_code": 0}
+        pending.change_events(
+            self.guest.vcpu, {f"exception.{name}": value for name, value in fields.items()}
+        )
+        self._sent[_EXCEPTIONS] += 1
+
+    def timer(self) -> None:
+        """The local APIC's, whose interrupt comes behind immediate runs.
+
+        At once: it is in no state that could be put back. And then it is off, for KVM_SET_LAPIC
+        starts one that is over once more, for no time at all.
+        """
+        if self.irqchip == "none":
+            return
+        ticks = self.guest.ticks
+        ioctls.change_lapic(
+            self.guest.vcpu,
+            {
+                state.TIMER_VECTOR: ioctls.INTERRUPT_VECTOR,
+                state.TIMER_DIVISOR: state.DIVIDE_BY_ONE,
+                state.TIMER_INITIAL: _TIMER_NS,
+                state.TIMER_CURRENT: _TIMER_NS,
+            },
+        )
+        self._sent[_INTERRUPTS] += 1
+        self.leave(BYTE, 3)
+        self.run_until(lambda: self.guest.ticks != ticks, "the guest to take its timer's interrupt")
+        ioctls.change_lapic(self.guest.vcpu, {state.TIMER_INITIAL: 0, state.TIMER_CURRENT: 0})
+
+    # ---- what userspace does besides
+
+    def move(self) -> None:
+        """The guest goes on in a fresh VM."""
+        if self._of_this_vm:
+            return
+        old, new = self.guest, self._fresh()
+        try:
+            new.ram.write(0, old.ram.read(0, old.ram.size))
+            move(old.vcpu, new.vcpu)
+        except BaseException:
+            new.close()
+            raise
+        self.guest = new
+        old.close()
+
+    def remap(self) -> None:
+        """Its memory is taken away and given back, and its writes are logged."""
+        self.guest.vm.delete_memory(RAM_SLOT)
+        self.guest.vm.restore_memory(RAM_SLOT, log_dirty=True)
+
+    def step_and_leave(self) -> None:
+        """Single-stepping is on for a run that ends at once."""
+        self.guest.vcpu.set_guest_debug(single_step=True)
+        try:
+            self.leave(BYTE)
+        finally:
+            self.guest.vcpu.set_guest_debug(single_step=False)
+
+    def rewrite(self) -> None:
+        """All that KVM says of the vCPU is set again."""
+        kept.rewrite(self.guest.vcpu)
+
+
+#: What is done, by its number.
+_DONE: tuple[Callable[[Counting], None], ...] = (
+    lambda guest: None,
+    lambda guest: guest.leave(BYTE),
+    lambda guest: guest.leave(SIGNAL),
+    lambda guest: guest.leave(BYTE, 20),
+    Counting.leave_as_it_was,
+    Counting.run,
+    Counting.interrupt,
+    Counting.external_interrupt,
+    Counting.nmi,
+    Counting.smi,
+    Counting.exception,
+    Counting.timer,
+    Counting.move,
+    Counting.remap,
+    Counting.step_and_leave,
+    Counting.rewrite,
+)
+
+
+def events_beside(subject: Subject, given: Arguments) -> None:
+    """`done` has one of them in four bits, up to the highest that is not 0."""
+    with Counting(subject.system, given["mode"], given["irqchip"]) as guest:
+        number: int = given["done"]
+        while number:
+            _DONE[number & 15](guest)
+            number >>= 4
+        guest.require_all_taken()
