@@ -94,7 +94,7 @@ _EVERYWHERE: Mapping[str, Operation] = {
     ),
     "move": Operation(changes.move, _completed),
     "remap": Operation(changes.remap, arguments={"logged": _EITHER}),
-    "read_log": Operation(changes.read_log),
+    "read_log": Operation(changes.read_log, needs="dirty_log"),
     "mask": Operation(changes.mask, arguments={"on": _EITHER}),
     "wrong_mask": Operation(
         changes.wrong_mask,

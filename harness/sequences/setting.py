@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: A feature: what the guest stores is told in a ring, and there is no log that could be read.
+DIRTY_RING = "dirty_ring"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -16,4 +19,5 @@ class Setting:
     def has(self, needed: str) -> bool:
         """Whether a step or an operation that needs this can be done."""
         chip = "no_irqchip" if self.irqchip == "none" else "irqchip"
-        return needed in ("", chip, self.irqchip, *self.features)
+        log = "" if DIRTY_RING in self.features else "dirty_log"
+        return needed in ("", chip, log, self.irqchip, *self.features)

@@ -55,7 +55,7 @@ def contradictions(vcpu: Vcpu, vm: Vm) -> list[Contradiction]:
     """Each field that is not what the state says; empty: none. Raises `KvmError`."""
     run, sregs, events = vcpu.run_page, ioctls.get_sregs(vcpu), ioctls.get_events(vcpu)
     nested = _runs_a_guest(vcpu, vm)
-    interrupts_on = bool(ioctls.get_regs(vcpu).rflags & RFLAGS_IF)
+    interrupts_on = takes_interrupts(vcpu)
     wanted = {
         "if_flag": (int(interrupts_on), "RFLAGS.IF"),
         "cr8": (int(sregs.cr8), "CR8"),
@@ -67,7 +67,7 @@ def contradictions(vcpu: Vcpu, vm: Vm) -> list[Contradiction]:
     elif not (nested or ioctls.triple_fault_pending(events)):
         # With a nested guest it hangs on what its hypervisor intercepts, with a triple fault on the
         # kernel: that is an exception that waits from commit 7709aba8f716 (6.1) on.
-        ready = interrupts_on and _may_inject(events) and _takes_from_userspace(vcpu, vm, sregs)
+        ready = interrupts_on and at_boundary(events) and _takes_from_userspace(vcpu, vm, sregs)
         wanted["ready_for_interrupt_injection"] = int(ready), "the guest's readiness"
     return [
         Contradiction(name, int(getattr(run, name)), value, source)
@@ -94,7 +94,12 @@ def _runs_a_guest(vcpu: Vcpu, vm: Vm) -> bool:
     return bool(state.flags & constant("KVM_STATE_NESTED_GUEST_MODE"))
 
 
-def _may_inject(events: Any) -> bool:
+def takes_interrupts(vcpu: Vcpu) -> bool:
+    """RFLAGS.IF. Raises `KvmError`."""
+    return bool(ioctls.get_regs(vcpu).rflags & RFLAGS_IF)
+
+
+def at_boundary(events: Any) -> bool:
     """At an instruction's boundary, nothing half injected (commit fa7a549d321a of 5.14)."""
     exception, interrupt = events.exception, events.interrupt
     return not (

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from harness.closing import Closing
 from harness.host import pace
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, state
+from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, run_fields, state
 from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.guest import RAM_SLOT, Guest, create
 from harness.kvm.running import NotSeenError, Running, warm_up
@@ -133,7 +133,11 @@ class Counting(Closing):
     # ---- what is sent
 
     def interrupt(self) -> None:
-        """By an MSI, or by KVM_INTERRUPT."""
+        """By an MSI, or by KVM_INTERRUPT where the guest is ready for it, as kvm_run says."""
+        vcpu = self.guest.vcpu
+        ready = run_fields.at_boundary(ioctls.get_events(vcpu))
+        if self.irqchip == "none" and not (ready and run_fields.takes_interrupts(vcpu)):
+            return
         self.guest.architecture.deliver_interrupt(self.guest.vm, self.guest.vcpu)
         self._sent[_INTERRUPTS] += 1
 
@@ -252,9 +256,9 @@ _DONE: tuple[Callable[[Counting], None], ...] = (
 
 
 def events_beside(subject: Subject, given: Arguments) -> None:
-    """`done` has one of them in four bits, up to the highest that is not 0."""
+    """`done` has one of them in four bits, eight at most, up to the highest that is not 0."""
     with Counting(subject.system, given["mode"], given["irqchip"]) as guest:
-        number: int = given["done"]
+        number: int = given["done"] & 0xFFFFFFFF
         while number:
             _DONE[number & 15](guest)
             number >>= 4

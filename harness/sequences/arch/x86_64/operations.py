@@ -230,7 +230,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "irqchip": OneOf(("none", "split", "full")),
             "done": AnyNumber(),
         },
-        weight=4,
+        weight=2,
     ),
     "filter_again": Operation(_filter_again, needs="msr_exits"),
 }

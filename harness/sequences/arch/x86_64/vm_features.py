@@ -17,10 +17,12 @@ from harness.kvm.arch.x86_64 import devices, ioctls, kept, patterns, settings
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.vm import Vm
+from harness.sequences.setting import DIRTY_RING
 
 MSR_EXITS = "msr_exits"
 #: The vCPU has the number 0, and was made when there was another one already.
 MADE_LAST = "made_last"
+RING_BYTES = 1 << 16  # so large that a sequence does not fill it
 ANOTHER_NUMBER = 200  # which no processor has that is added
 _FAR = 1 << 33  # beyond what 32 bits address
 _UNUSED = at.EXTRA_RAM  # where the program never goes, as memory or as a device
@@ -114,11 +116,13 @@ _APPLY: Mapping[str, Callable[[Guest], None]] = {
     "nonblocking": _nonblocking,
     "patterns": _patterns,
 }
-FEATURES: tuple[str, ...] = (MADE_LAST, *_APPLY)
+FEATURES: tuple[str, ...] = (MADE_LAST, DIRTY_RING, *_APPLY)
 
 
 def before_the_vcpu(vm: Vm, names: tuple[str, ...]) -> None:
     """What of these a VM must have before the vCPU at hand is made."""
+    if DIRTY_RING in names and vm.offers_dirty_ring():
+        vm.enable_dirty_ring_raw(RING_BYTES)
     if MADE_LAST in names:
         with suppress(KvmError):
             vm.create_vcpu(ANOTHER_NUMBER)

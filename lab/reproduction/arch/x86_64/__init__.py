@@ -9,10 +9,15 @@ from guest_blobs import memory_map as at
 from harness.kvm.arch.x86_64.devices import PORT_STRING_IN, PORT_STRING_OUT
 from harness.kvm.exits import Hlt, Io, Rdmsr, VcpuExit, Wrmsr
 from harness.model.x86_64 import STRING
-from harness.sequences.arch.x86_64.vm_features import ANOTHER_NUMBER, MADE_LAST, MSR_EXITS
+from harness.sequences.arch.x86_64.vm_features import (
+    ANOTHER_NUMBER,
+    MADE_LAST,
+    MSR_EXITS,
+    RING_BYTES,
+)
 from harness.sequences.operation import Arguments
 from harness.sequences.sequence import Recorded
-from harness.sequences.setting import Setting
+from harness.sequences.setting import DIRTY_RING, Setting
 from harness.sequences.subject import made_of
 from lab.reproduction.arch import UntoldError
 from lab.reproduction.arch.x86_64 import guest_code
@@ -201,6 +206,9 @@ def set_up(setting: Setting, handlers: Mapping[int, int]) -> tuple[str, set[str]
             blocks.add("filter")
         elif name == MADE_LAST:
             before += f'\tmust(ioctl(vm, KVM_CREATE_VCPU, {ANOTHER_NUMBER}), "KVM_CREATE_VCPU");\n'
+        elif name == DIRTY_RING:
+            before += f"\tenable(KVM_CAP_DIRTY_LOG_RING, {RING_BYTES});\n"
+            blocks.add("capability")
         elif name in FEATURES:
             lines, block = FEATURES[name]
             after += f"\t{lines}\n"
