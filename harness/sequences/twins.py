@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from guest_blobs import memory_map as at
 from harness.closing import Closing
 from harness.kvm import exits
 from harness.kvm.abi import KvmError
@@ -144,20 +145,33 @@ class Twin(Closing):
         for _ in range(times):
             if self.over():
                 return
-            self.serve()
-            result = way.run(self.guest)
-            if not result.gave_eintr:
-                self.take(result)
+            self._leave(way)
 
     def settle(self) -> bool:
         """Nothing is pending any more; False where its last exit came meanwhile."""
         while not self.over():
-            self.serve()
-            result = self.guest.run_immediate()
-            if result.gave_eintr:
+            if self._leave(BYTE):
                 return True
-            self.take(result)
         return False
+
+    def _leave(self, way: WayOut) -> bool:
+        """One of them; False where it brought an exit."""
+        self.serve()
+        before = self._mailbox()
+        result = way.run(self.guest)
+        if not result.gave_eintr:
+            self.take(result)
+        # Behind each exit a program tells what it has come to.
+        if self._mailbox() != before:
+            raise self.broken(
+                f"KVM_RUN{way.said} must not let the guest go on, but its words in memory changed, "
+                f"and {result.describe()}",
+                "preset.no_guest_progress",
+            )
+        return result.gave_eintr
+
+    def _mailbox(self) -> bytes:
+        return self.guest.ram.read(at.MAILBOX, at.MAILBOX_SIZE)
 
     # ---- what is held against the twin
 
