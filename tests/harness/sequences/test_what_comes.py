@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import platform
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from harness.host.obstacles import preflight
 from harness.kvm import debug_folders
 from harness.kvm.arch.x86_64 import ioctls
+from harness.kvm.run import RunResult
 from harness.kvm.senders import SENDERS
 from harness.kvm.system import System
-from harness.sequences.arch.x86_64 import to_come
+from harness.sequences.arch.x86_64 import processors, to_come
 from harness.sequences.sequence import Player
 from harness.sequences.setting import Setting
 from harness.sequences.violation import Violation
@@ -38,11 +40,13 @@ Done = tuple[str, Mapping[str, Any]]
 
 @pytest.fixture
 def player(request: pytest.FixtureRequest) -> Iterator[Player]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with System() as system:
         player = Player(system, Setting(request.param))
         player.subject.guest.vcpu.bounds.patience_s = 1
         yield player
         player.close()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def lose(monkeypatch: pytest.MonkeyPatch, where: object, name: str, answer: object = None) -> None:
@@ -69,6 +73,17 @@ def lose_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     lose(monkeypatch, to_come.paravirtual, "ask_for_reset", True)
 
 
+def leave_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread has another one behind the run that the INIT ends."""
+
+    def run(wake: Callable[[], RunResult]) -> RunResult:
+        result = wake()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        return result
+
+    monkeypatch.setattr(processors, "first_undisturbed", run)
+
+
 KEPT = "preset.requests_kept"
 LATER: Mapping[str, tuple[Sequence[Done], Callable[[pytest.MonkeyPatch], None], str]] = {
     "kick": ([RUN, SLEEP, KICK, ("wake", {"way": 0, **TIMES}), RUN], lose_kick, "states.woken"),
@@ -91,6 +106,11 @@ LATER: Mapping[str, tuple[Sequence[Done], Callable[[pytest.MonkeyPatch], None], 
         [RUN, IMMEDIATE, ("init_and_leave", {"state": "halted", "sipi": True, **TIMES})],
         lose_init,
         "states.mp_states",
+    ),
+    "awake": (
+        [RUN, ("awake", {"masked": True, **TIMES})],
+        leave_the_mask,
+        "signals.mask_restored",
     ),
     "end_of_interrupt": (
         [RUN, IMMEDIATE, ("exit_and_leave", {"what": "end_of_interrupt", **TIMES})],
@@ -134,6 +154,7 @@ def test_it_comes_on_a_sound_kvm(player: Player, name: str) -> None:
     [
         *(("split", "kick"), ("full", "kick"), ("full", "tick"), ("full", "tick_signal")),
         *(("split", "init"), ("full", "sipi"), ("split", "end_of_interrupt"), ("full", "reset")),
+        ("full", "awake"),
     ],
     indirect=["player"],
 )

@@ -182,6 +182,11 @@ OPERATIONS: Mapping[str, Operation] = {
         needs="irqchip",
         weight=2,
     ),
+    "awake": Operation(
+        processors.awake,
+        arguments={"masked": OneOf((False, True)), "times": _NONE_OR_SOME},
+        needs="irqchip",
+    ),
     "wake": Operation(
         to_come.wake,
         lambda model: model.at_exit().sleeps(),

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import errno
+
 from harness import ways
 from harness.kvm import abi
 from harness.kvm.arch.x86_64 import ioctls, kept, waiting
+from harness.kvm.run import RunResult
+from harness.kvm.signals import KICK, thread_mask
+from harness.kvm.vcpu import all_signals_but
 from harness.native import lib
 from harness.sequences import runs
 from harness.sequences.operation import Arguments
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
+from harness.undisturbed import first_undisturbed
 
 
 def wait_and_leave(subject: Subject, given: Arguments) -> None:
@@ -99,4 +105,40 @@ def init_and_leave(subject: Subject, given: Arguments) -> None:
             "states.mp_states",
             f"{said}, the INIT {'and the SIPI that waited' if given['sipi'] else 'that waited'} "
             f"must make it {wanted}, but it is {found}, with a CS base of {starts:#x}",
+        )
+
+
+def awake(subject: Subject, given: Arguments) -> None:
+    """An INIT ends the wait of another vCPU: EAGAIN, and KVM_RUN is to be called again.
+
+    On each way out the thread has the mask that it had.
+    """
+    guest = subject.guest
+    other = guest.add_processor()
+    # KVM reads the ids of all local APICs only when one of them is written.
+    ioctls.set_lapic(other.vcpu, ioctls.get_lapic(other.vcpu))
+    if given["masked"]:
+        other.vcpu.set_signal_mask(all_signals_but(KICK))
+    for _ in range(given["times"]):
+        subject.leave_at_once(other.vcpu, guest.vm)
+    other.vcpu.immediate_exit = 0
+    before = sorted(thread_mask())
+
+    def wake() -> RunResult:
+        other.vcpu.set_mp_state(waiting.number("uninitialized"))
+        ioctls.send_init(guest.vm, other.number)
+        return other.vcpu.run_raw(goes_on=False)
+
+    result = first_undisturbed(wake)
+    said = f"{subject.where()}, an INIT for another vCPU that waits"
+    if result.errno != errno.EAGAIN:
+        raise Violation(
+            "states.uninitialized",
+            f"{said} must end its KVM_RUN with EAGAIN, but {result.describe()}",
+        )
+    if (after := sorted(thread_mask())) != before:
+        raise Violation(
+            "signals.mask_restored",
+            f"{said} must leave the thread's signal mask as it was, but it went from {before} to "
+            f"{after}",
         )
