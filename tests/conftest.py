@@ -16,6 +16,16 @@ from tests.fakes import archive as fake_archive
 from tests.fakes import programs as fake_programs
 
 
+@pytest.fixture(autouse=True, scope="session")
+def an_interrupt_reaches_children() -> Iterator[None]:
+    """A shell ignores it for what it runs in the background, and what tests start inherits that."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(autouse=True)
 def signals_stay_as_they_are() -> Iterator[None]:
     """What a test leaves blocked or ignored, all that later tests start inherit."""

@@ -192,8 +192,8 @@ def _ended_early(
     guest = subject.guest
     # A signal finds them on their way into the guest, and leaves them so.
     to_come = any(events.to_come for events in subject.model.state.events.values())
-    raises = subject.model.raises() or subject.program.exception_waits(guest)
-    moves_events = way.signal and (to_come or raises)
+    exception_waits = subject.model.raises() or subject.program.exception_waits(guest)
+    moves_events = way.signal and (to_come or exception_waits)
     bits = guest.architecture.COMPLETION_BITS
     for number in range(given["times"]):
         look = given["look"] != NOTHING and number in (0, given["times"] - 1) and not moves_events
