@@ -35,6 +35,14 @@ _TIMER_NS = 2_000_000
 MODES = ("real", "protected", "long")
 
 
+def _in_turn(*parts: Callable[[Counting], None]) -> Callable[[Counting], None]:
+    def do(guest: Counting) -> None:
+        for each in parts:
+            each(guest)
+
+    return do
+
+
 class Counting(Closing):
     """A guest in the program `events`, which runs already."""
 
@@ -234,32 +242,47 @@ class Counting(Closing):
         kept.rewrite(self.guest.vcpu)
 
 
-#: What is done, by its number.
-_DONE: tuple[Callable[[Counting], None], ...] = (
+#: What is sent, by its number.
+_SENT: tuple[Callable[[Counting], None], ...] = (
     lambda guest: None,
-    lambda guest: guest.leave(BYTE),
-    lambda guest: guest.leave(SIGNAL),
-    lambda guest: guest.leave(BYTE, 20),
-    Counting.leave_as_it_was,
-    Counting.run,
     Counting.interrupt,
     Counting.external_interrupt,
     Counting.nmi,
     Counting.smi,
     Counting.exception,
     Counting.timer,
+    Counting.external_interrupt,
+)
+#: And what is then done.
+_DONE: tuple[Callable[[Counting], None], ...] = (
+    lambda guest: guest.leave(BYTE),
+    lambda guest: guest.leave(SIGNAL),
+    lambda guest: guest.leave(BYTE, 20),
+    Counting.leave_as_it_was,
+    Counting.run,
     Counting.move,
     Counting.remap,
-    Counting.step_and_leave,
     Counting.rewrite,
+    Counting.step_and_leave,
+    _in_turn(Counting.rewrite, lambda guest: guest.leave(BYTE)),
+    _in_turn(Counting.remap, lambda guest: guest.leave(BYTE)),
+    _in_turn(lambda guest: guest.leave(BYTE), Counting.move),
+    _in_turn(lambda guest: guest.leave(SIGNAL), Counting.move),
+    _in_turn(lambda guest: guest.leave(SIGNAL), lambda guest: guest.leave(BYTE)),
+    _in_turn(lambda guest: guest.leave(SIGNAL), Counting.leave_as_it_was),
+    lambda guest: None,
 )
+_TURNS = 4
 
 
 def events_beside(subject: Subject, given: Arguments) -> None:
-    """`done` has one of them in four bits, eight at most, up to the highest that is not 0."""
+    """`done` has turns of eight bits: what is sent, and then done; up to the last that is not 0."""
     with Counting(subject.system, given["mode"], given["irqchip"]) as guest:
-        number: int = given["done"] & 0xFFFFFFFF
-        while number:
-            _DONE[number & 15](guest)
-            number >>= 4
+        number: int = given["done"]
+        for _ in range(_TURNS):
+            if not number:
+                break
+            _SENT[number & 7](guest)
+            _DONE[number >> 4 & 15](guest)
+            number >>= 8
         guest.require_all_taken()

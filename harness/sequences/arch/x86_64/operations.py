@@ -235,7 +235,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "irqchip": OneOf(("none", "split", "full")),
             "done": AnyNumber(),
         },
-        weight=2,
+        weight=4,
     ),
     "filter_again": Operation(_filter_again, needs="msr_exits"),
 }
