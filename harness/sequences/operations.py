@@ -7,11 +7,10 @@ import functools
 import importlib
 from collections.abc import Mapping
 
-from harness.kvm.arch import current as current_architecture
 from harness.kvm.senders import SENDERS
 from harness.kvm.vcpu import KERNEL_SIGSET_BYTES
 from harness.model.answers import ModelVcpu
-from harness.sequences import arch, changes, kicks, runs, twins, under
+from harness.sequences import arch, changes, kicks, runs, under
 from harness.sequences.operation import AnyNumber, AnyScript, Domain, OneOf, Operation
 from harness.ways import WAYS
 
@@ -112,16 +111,6 @@ _EVERYWHERE: Mapping[str, Operation] = {
 }
 
 
-def _twins() -> Mapping[str, Operation]:
-    """Of the programs that this architecture has."""
-    drawn: Mapping[str, Domain] = {
-        "program": OneOf(tuple(arch.current().PROGRAMS)),
-        "irqchip": OneOf(current_architecture().IRQCHIPS),
-        "disturbances": AnyNumber(),
-    }
-    return {"twin": Operation(twins.twin, arguments=drawn, weight=6)}
-
-
 def _under_conditions() -> Mapping[str, Operation]:
     """Of those that this architecture has."""
     condition = OneOf(tuple(arch.current().CONDITIONS))
@@ -136,4 +125,4 @@ def operations() -> Mapping[str, Operation]:
     only: Mapping[str, Operation] = importlib.import_module(
         f"{arch.current().__name__}.operations"
     ).OPERATIONS
-    return {**_EVERYWHERE, **_under_conditions(), **_twins(), **only}
+    return {**_EVERYWHERE, **_under_conditions(), **only}

@@ -26,7 +26,7 @@ from harness.kvm.speech import Word
 from harness.kvm.system import System
 from harness.kvm.whole import told
 from harness.sequences import arch
-from harness.sequences.operation import Arguments
+from harness.sequences.operation import AnyNumber, Arguments, Domain, OneOf, Operation
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
 from harness.ways import BYTE, SIGNAL, WayOut
@@ -70,12 +70,30 @@ class Undisturbed:
     registers: Mapping[str, int]
 
 
+@dataclass(frozen=True, eq=False)
+class Others:
+    """The other guests that an architecture has: programs by name, and what may be done to them.
+
+    `disturbances` come besides those below. `place` puts what serves an event that a program knows
+    nothing of into its memory; `require` raises `Violation` where such events were not taken as
+    often as they were sent.
+    """
+
+    programs: Mapping[str, TwinProgram]
+    disturbances: tuple[Callable[[Twin], object], ...]
+    place: Callable[[Guest], None]
+    require: Callable[[Twin], None]
+
+
 class Twin(Closing):
     """One guest of a program, under way to so many exits."""
 
-    def __init__(self, system: System, program: TwinProgram, irqchip: str, said: str = "") -> None:
+    def __init__(
+        self, system: System, others: Others, name: str, irqchip: str, said: str = ""
+    ) -> None:
         """Raises `KvmError`."""
-        self.system, self.program, self.irqchip, self.said = system, program, irqchip, said
+        self.system, self.irqchip, self.said = system, irqchip, said
+        self.program, self._place = others.programs[name], others.place
         self.guest = self._fresh()
         self.seen: list[VcpuExit] = []
         self.sent = 0  # events that the program knows nothing of
@@ -88,7 +106,7 @@ class Twin(Closing):
             guest.load(self.program.blob, self.program.mode, self.program.data)
             for index, value in self.program.prepare(guest).items():
                 guest.set_data(index, value)
-            arch.current().place_beside(guest)
+            self._place(guest)
         except BaseException:
             guest.close()
             raise
@@ -306,21 +324,20 @@ DISTURBANCES: tuple[Callable[[Twin], object], ...] = (
 )
 
 
-def _leaves_by_itself(system: System, program: TwinProgram, irqchip: str) -> bool:
+def _leaves_by_itself(system: System, others: Others, name: str, irqchip: str) -> bool:
     """The capability alone does not tell: some KVM offers an exit and has it not."""
-    with Twin(system, program, irqchip) as probe:
+    with Twin(system, others, name, irqchip) as probe:
         probe.guest.stop()
         return word_of(probe.guest.vcpu.run().exit) is not Word.DONE
 
 
 @functools.lru_cache(maxsize=256)
-def _undisturbed(system: System, name: str, irqchip: str) -> Undisturbed | None:
-    """None where this KVM has not what the program needs."""
-    program = arch.current().PROGRAMS[name]
+def undisturbed(system: System, others: Others, name: str, irqchip: str) -> Undisturbed | None:
+    """What comes of plain runs; None where this KVM has not what the program needs."""
     try:
-        if program.probed and not _leaves_by_itself(system, program, irqchip):
+        if others.programs[name].probed and not _leaves_by_itself(system, others, name, irqchip):
             return None
-        with Twin(system, program, irqchip) as twin:
+        with Twin(system, others, name, irqchip) as twin:
             while not twin.over():
                 twin.serve()
                 result = twin.guest.vcpu.run_raw()
@@ -332,20 +349,19 @@ def _undisturbed(system: System, name: str, irqchip: str) -> Undisturbed | None:
         return None
 
 
-def twin(subject: Subject, given: Arguments) -> None:
+def twin(others: Others, subject: Subject, given: Arguments) -> None:
     """`disturbances` has one in four bits, for each exit. Nothing where KVM lacks the program."""
-    name = given["program"]
-    program = subject.program.PROGRAMS[name]
-    irqchip = given["irqchip"]
+    name, irqchip = given["program"], given["irqchip"]
+    program = others.programs[name]
     if program.irqchips and irqchip not in program.irqchips:
         irqchip = program.irqchips[0]
-    wanted = _undisturbed(subject.system, name, irqchip)
+    wanted = undisturbed(subject.system, others, name, irqchip)
     if wanted is None:
         return
-    what = (*DISTURBANCES, *subject.program.DISTURBANCES)
+    what = (*DISTURBANCES, *others.disturbances)
     number = given["disturbances"]
     said = f"In a guest of its own ({name}, irqchip {irqchip})"
-    with Twin(subject.system, program, irqchip, said) as disturbed:
+    with Twin(subject.system, others, name, irqchip, said) as disturbed:
         disturbed.follow(wanted)
         while not disturbed.over():
             disturbed.run()
@@ -353,4 +369,14 @@ def twin(subject: Subject, given: Arguments) -> None:
             if not disturbed.over() and chosen < len(what):
                 what[chosen](disturbed)
         disturbed.require_same_end(wanted)
-        subject.program.require_beside(disturbed)
+        others.require(disturbed)
+
+
+def operation(others: Others, irqchips: Sequence[str]) -> Operation:
+    """For an architecture's table."""
+    drawn: Mapping[str, Domain] = {
+        "program": OneOf(tuple(others.programs)),
+        "irqchip": OneOf(tuple(irqchips)),
+        "disturbances": AnyNumber(),
+    }
+    return Operation(functools.partial(twin, others), arguments=drawn, weight=6)

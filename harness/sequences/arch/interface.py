@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from harness.conditions.condition import Condition
 from harness.kvm.exits import InternalError, VcpuExit
@@ -14,9 +14,6 @@ from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.model.program import GuestState, Step, StepKind
-
-if TYPE_CHECKING:
-    from harness.sequences.twins import Twin, TwinProgram
 
 
 class ScriptedArchitecture(Protocol):
@@ -33,12 +30,6 @@ class ScriptedArchitecture(Protocol):
     CONDITIONS: Mapping[str, Condition]
     """What may be so for some runs, by name, and is then taken back."""
 
-    PROGRAMS: Mapping[str, TwinProgram]
-    """What other guests execute, by name."""
-
-    DISTURBANCES: tuple[Callable[[Twin], object], ...]
-    """What else may be done to those, besides `twins.DISTURBANCES`."""
-
     MAY_LACK: Sequence[str]
     """Steps that some KVM cannot do; each is tried."""
 
@@ -54,12 +45,6 @@ class ScriptedArchitecture(Protocol):
 
     def new_guest(self, system: System, irqchip: str, features: tuple[str, ...]) -> Guest:
         """A guest with the program `script` at its entry. Raises `KvmError`."""
-
-    def place_beside(self, guest: Guest) -> None:
-        """Puts what serves an event that a program knows nothing of into its memory."""
-
-    def require_beside(self, twin: Twin) -> None:
-        """Such events were taken as often as they were sent. Raises `Violation`."""
 
     def first_state(self) -> GuestState:
         """The program's, before it begins."""

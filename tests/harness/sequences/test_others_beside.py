@@ -17,7 +17,7 @@ from harness.kvm.run import RunResult
 from harness.kvm.system import System
 from harness.sequences import twins
 from harness.sequences.arch.x86_64 import counting
-from harness.sequences.arch.x86_64.programs import PROGRAMS
+from harness.sequences.arch.x86_64.programs import OTHERS
 from harness.sequences.setting import Setting
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
@@ -39,26 +39,26 @@ EVENTS, DONE = range(1, 7), range(16)
 
 @pytest.fixture
 def subject() -> Iterator[Subject]:
-    twins._undisturbed.cache_clear()  # of a KVM that was another one
+    twins.undisturbed.cache_clear()  # of a KVM that was another one
     with System() as system, Subject(system, Setting()) as made:
         yield made
-    twins._undisturbed.cache_clear()
+    twins.undisturbed.cache_clear()
 
 
 def play_twin(subject: Subject, program: str, irqchip: str, disturbances: int) -> None:
     given = {"program": program, "irqchip": irqchip, "disturbances": disturbances}
-    twins.twin(subject, given)
+    twins.twin(OTHERS, subject, given)
 
 
 @pytest.mark.parametrize("irqchip", CHIPS)
 @pytest.mark.parametrize("mode", ["real", "protected", "long"])
 def test_what_is_done_to_a_twin_is_nothing_to_it(subject: Subject, mode: str, irqchip: str) -> None:
     played = 0
-    for name, program in PROGRAMS.items():
+    for name, program in OTHERS.programs.items():
         if program.mode == mode and irqchip in (program.irqchips or CHIPS):
             for disturbances in (EVERY, BACKWARDS, SHIFTED):
                 play_twin(subject, name, irqchip, disturbances)
-            played += twins._undisturbed(subject.system, name, irqchip) is not None
+            played += twins.undisturbed(subject.system, OTHERS, name, irqchip) is not None
     assert played >= 7, "most programs must be possible on any host"
 
 
@@ -114,11 +114,11 @@ def test_an_early_run_that_goes_on_to_the_next_exit_is_seen(
 def test_an_exit_that_is_another_one_is_seen(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = PROGRAMS["port_io, long mode"]
-    wanted = twins._undisturbed(subject.system, "port_io, long mode", "none")
+    program = OTHERS.programs["port_io, long mode"]
+    wanted = twins.undisturbed(subject.system, OTHERS, "port_io, long mode", "none")
     assert wanted is not None
     other = replace(wanted, exits=(*wanted.exits[:3], wanted.exits[0], *wanted.exits[4:]))
-    monkeypatch.setattr(twins, "_undisturbed", lambda *_: other)
+    monkeypatch.setattr(twins, "undisturbed", lambda *_: other)
     assert len(other.exits) == program.exits
     with pytest.raises(Violation, match="exit 3 must be") as found:
         play_twin(subject, "port_io, long mode", "none", 0)

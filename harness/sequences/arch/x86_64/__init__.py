@@ -44,21 +44,13 @@ from harness.model.x86_64 import (
 from harness.native import ffi
 from harness.sequences.arch.x86_64.conditions import CONDITIONS
 from harness.sequences.arch.x86_64.looks import clocked, looked, run_told
-from harness.sequences.arch.x86_64.programs import (
-    DISTURBANCES,
-    PROGRAMS,
-    place_beside,
-    require_beside,
-)
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply, before_the_vcpu
 
 __all__ = [
     "CONDITIONS",
-    "DISTURBANCES",
     "FEATURES",
     "LOG",
     "MAY_LACK",
-    "PROGRAMS",
     "SCRIPT",
     "STEPS",
     "STEP_BYTES",
@@ -77,9 +69,7 @@ __all__ = [
     "may_change",
     "move",
     "new_guest",
-    "place_beside",
     "put_back",
-    "require_beside",
     "run_told",
     "serve",
     "stores",

@@ -16,8 +16,8 @@ from harness.kvm.senders import SENDERS
 from harness.model import x86_64 as program
 from harness.model.answers import Circumstances, ModelVcpu
 from harness.model.program import GuestState
-from harness.sequences import kicks, runs
-from harness.sequences.arch.x86_64 import counting, owed, processors, to_come
+from harness.sequences import kicks, runs, twins
+from harness.sequences.arch.x86_64 import counting, owed, processors, programs, to_come
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
@@ -228,6 +228,7 @@ OPERATIONS: Mapping[str, Operation] = {
         {"what": OneOf(tuple(owed.SHARED)), "way": _WAY, "times": _NONE_OR_SOME},
         weight=4,
     ),
+    "twin": twins.operation(programs.OTHERS, ("none", "split", "full")),
     "events_beside": Operation(
         counting.events_beside,
         arguments={

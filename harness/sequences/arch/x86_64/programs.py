@@ -13,7 +13,7 @@ from harness.kvm.abi import LackingError
 from harness.kvm.arch.x86_64 import devices, hypervisors, ioctls, kept
 from harness.kvm.guest import Guest
 from harness.sequences.arch.x86_64 import smis
-from harness.sequences.twins import Twin, TwinProgram
+from harness.sequences.twins import Others, Twin, TwinProgram
 from harness.ways import BYTE, SIGNAL
 
 _MODES = ("real", "protected", "long")
@@ -159,18 +159,13 @@ def _others() -> Iterator[tuple[str, TwinProgram]]:
         )
 
 
-PROGRAMS: Mapping[str, TwinProgram] = {
+_PROGRAMS: Mapping[str, TwinProgram] = {
     f"{said}, {program.mode} mode": program
     for said, program in (*_of_every_mode(), *_of_hyperv(), *_forms(), *_others())
 }
 
 
-def place_beside(guest: Guest) -> None:
-    """What serves an SMI, if one comes."""
-    smis.serve(guest)
-
-
-def require_beside(twin: Twin) -> None:
+def _require_smis(twin: Twin) -> None:
     """Of the SMIs that were sent each was taken once at most; the second of two may be the first.
 
     Raises `Violation`.
@@ -203,4 +198,4 @@ def _smi_and_leave(twin: Twin) -> None:
     twin.leave(SIGNAL)
 
 
-DISTURBANCES: tuple[Callable[[Twin], object], ...] = (_smi, _rewrite, _smi_and_leave)
+OTHERS = Others(_PROGRAMS, (_smi, _rewrite, _smi_and_leave), smis.serve, _require_smis)
