@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from harness import ways
 from harness.kvm.abi import KvmError
-from harness.kvm.arch.x86_64 import devices, ioctls, kept, state, window
+from harness.kvm.arch.x86_64 import IRQCHIPS, devices, ioctls, kept, state, window
 from harness.kvm.kicked_here import run_kicked
 from harness.kvm.run import RunResult
 from harness.kvm.senders import SENDERS
@@ -228,12 +228,12 @@ OPERATIONS: Mapping[str, Operation] = {
         {"what": OneOf(tuple(owed.SHARED)), "way": _WAY, "times": _NONE_OR_SOME},
         weight=4,
     ),
-    "twin": twins.operation(programs.OTHERS, ("none", "split", "full")),
+    "twin": twins.operation(programs.OTHERS, IRQCHIPS),
     "events_beside": Operation(
         counting.events_beside,
         arguments={
             "mode": OneOf(counting.MODES),
-            "irqchip": OneOf(("none", "split", "full")),
+            "irqchip": OneOf(IRQCHIPS),
             "done": AnyNumber(),
         },
         weight=4,
