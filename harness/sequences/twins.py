@@ -45,7 +45,7 @@ class TwinProgram:
     guest leaves by the exit at hand, or by its end. `irqchips` are those with which it does the
     same; `claim` is what holds KVM to it. It may be `moved` to another VM, and its state
     `rewritten`: read and set again. `unsettled` are parts of the memory, from and to, of which it
-    knows nothing.
+    knows nothing. `later` are data words that are set once so many exits came.
     """
 
     blob: str
@@ -59,6 +59,7 @@ class TwinProgram:
     moved: bool = True
     rewritten: bool = True
     unsettled: tuple[tuple[int, int], ...] = ()
+    later: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ class Twin(Closing):
         found, self._asked = self._asked, None
         if found is None:
             return
+        for index, value in self.program.later.get(len(self.seen), {}).items():
+            self.guest.set_data(index, value)
         first = len(self.seen) - len(_items(found))
         given = _ANSWERS[first & 0xFF :]
         writes = getattr(found, "is_write", False)

@@ -125,6 +125,18 @@ def test_an_exit_that_is_another_one_is_seen(
     assert found.value.claim == "completion.exactly_once"
 
 
+def test_words_that_are_set_later_are_set_in_both(subject: Subject) -> None:
+    program = replace(OTHERS.programs["port_widths 1, long mode"], later={2: {6: 0x55AA}})
+    others = replace(OTHERS, programs={"later": program})
+    before = twins.undisturbed(subject.system, OTHERS, "port_widths 1, long mode", "none")
+    after = twins.undisturbed(subject.system, others, "later", "none")
+    assert before is not None and after is not None
+    assert before.exits[:3] == after.exits[:3]
+    assert before.registers["rax"] != after.registers["rax"]
+    given = {"program": "later", "irqchip": "none", "disturbances": BACKWARDS}
+    twins.twin(others, subject, given)
+
+
 # ---- the guest that counts events
 
 

@@ -22,6 +22,8 @@ _INSIDE, _PAGE_END = at.MMIO_BASE + 0x2200, at.MMIO_BASE + 0x1000
 _STRING = 37
 _MSR_INDEX = 5  # one of the program msr
 _PRIORITIES = {5: 9, 6: 3}  # of task_priority: high and low
+# Data words of nested_svm: its guest's guest leaves each turn, reads an MSR, a port, a device.
+_TURNS, _READ_MSR, _INPUT, _DEVICE = 4, 6, 10, 11
 _KERNEL_GS_BASE = 0xC0000102
 # Instructions of mmio_forms by number. Those that lock lie within a line of the host's cache.
 _FORMS, _LOCKING = (*range(14), *range(20, 28)), (22, 25)
@@ -143,20 +145,43 @@ def _others() -> Iterator[tuple[str, TwinProgram]]:
         for mode in ("protected", "long"):
             data = {0: _RAM, 1: 4, 2: store, 5: 1}
             yield f"pages {'loaded' if store else 'stored'}", _plain("pages", mode, 6, data)
-    second_level = {4: 1, 6: _KERNEL_GS_BASE}
-    for said, more in {
-        "by port": {10: devices.PORT_STRING_IN},
-        "by device": {11: at.MMIO_BASE},
-        "by both": {10: devices.PORT_STRING_IN, 11: at.MMIO_BASE},
+    yield from _nested()
+
+
+def _nested() -> Iterator[tuple[str, TwinProgram]]:
+    """A guest that leaves by its ports and devices, and its guest's guest too."""
+    by_port, by_device = {_INPUT: devices.PORT_STRING_IN}, {_DEVICE: at.MMIO_BASE}
+
+    def program(**given: Any) -> TwinProgram:
+        return TwinProgram("nested_svm", "long", 6, claim="states.nested", rewritten=False, **given)
+
+    for said, words in {
+        "by port": by_port,
+        "by device": by_device,
+        "by both": {**by_port, **by_device},
     }.items():
-        yield (
-            f"nested_svm {said}",
-            TwinProgram(
-                *("nested_svm", "long", 6, {**second_level, **more}),
-                claim="states.nested",
-                rewritten=False,
-            ),
-        )
+        second_level = {_READ_MSR: _KERNEL_GS_BASE, **words}
+        yield f"nested_svm {said}", program(data=second_level)
+        yield f"nested_svm {said} in turns", program(data={**second_level, _TURNS: 1})
+    # What the first level intercepts ends the second one: the program then tells, and begins anew.
+    yield (
+        "nested_svm to an MSR",
+        program(data=by_device, later={3: {_READ_MSR: _KERNEL_GS_BASE}}, prepare=_intercept_msrs),
+    )
+    yield (
+        "nested_svm to a port",
+        program(data=by_device, later={3: by_port}, prepare=_intercept_ports),
+    )
+
+
+def _intercept_msrs(guest: Guest) -> Mapping[int, int]:
+    guest.ram.write(here.MSR_BITMAP, b"\xff" * 0x2000)
+    return {}
+
+
+def _intercept_ports(guest: Guest) -> Mapping[int, int]:
+    guest.ram.write(here.PORT_BITMAP, b"\xff" * 0x3000)
+    return {}
 
 
 _PROGRAMS: Mapping[str, TwinProgram] = {
