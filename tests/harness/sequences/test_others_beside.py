@@ -130,7 +130,8 @@ def test_words_that_are_set_later_are_set_in_both(subject: Subject) -> None:
     others = replace(OTHERS, programs={"later": program})
     before = twins.undisturbed(subject.system, OTHERS, "port_widths 1, long mode", "none")
     after = twins.undisturbed(subject.system, others, "later", "none")
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert before.exits[:3] == after.exits[:3]
     assert before.registers["rax"] != after.registers["rax"]
     given = {"program": "later", "irqchip": "none", "disturbances": BACKWARDS}

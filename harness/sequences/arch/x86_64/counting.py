@@ -14,6 +14,7 @@ from collections.abc import Callable
 from harness.closing import Closing
 from harness.host import pace
 from harness.kvm.abi import KvmError
+from harness.kvm.arch import NoNestedGuestError
 from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, run_fields, state
 from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.guest import RAM_SLOT, Guest, create
@@ -34,7 +35,9 @@ _INTERRUPTS, _NMIS, _EXCEPTIONS, _SMIS = "interrupts", "NMIs", "exceptions", "SM
 _WORDS = {_NMIS: 2, _EXCEPTIONS: 6, _SMIS: smis.COUNT}  # data words of the programs
 _INVALID_OPCODE = 6
 _TIMER_NS = 2_000_000
-MODES = ("real", "protected", "long")
+NESTED = "nested"
+MODES = ("real", "protected", "long", NESTED)
+_LEAVES_EACH_TURN = 4  # a data word of nested_svm
 
 
 def _in_turn(*parts: Callable[[Counting], None]) -> Callable[[Counting], None]:
@@ -46,7 +49,10 @@ def _in_turn(*parts: Callable[[Counting], None]) -> Callable[[Counting], None]:
 
 
 class Counting(Closing):
-    """A guest in the program `events`, which runs already."""
+    """A guest in the program `events`, which runs already.
+
+    Or, nested, one that executes a guest of its own and takes interrupts only.
+    """
 
     def __init__(self, system: System, mode: str, irqchip: str) -> None:
         """Raises `KvmError`."""
@@ -62,8 +68,12 @@ class Counting(Closing):
     def _fresh(self) -> Guest:
         guest = create(self.system, self.irqchip)
         try:
-            guest.load("events", self.mode, {0: int(self.irqchip != "none")})
-            smis.serve(guest)
+            data = {0: int(self.irqchip != "none")}
+            if self.mode == NESTED:
+                guest.load(guest.architecture.nested_program(), "long", data)
+            else:
+                guest.load("events", self.mode, data)
+                smis.serve(guest)
         except BaseException:
             guest.close()
             raise
@@ -152,7 +162,7 @@ class Counting(Closing):
 
     def _again(self, kind: str, most: int) -> bool:
         """Whether an emulated processor may have delivered one anew; KVM counts interrupts only."""
-        if kind != _INTERRUPTS:
+        if kind != _INTERRUPTS or self.mode == NESTED:
             return pace.here().takes_turns
         return self._deliveries.again(kind, most)
 
@@ -162,7 +172,8 @@ class Counting(Closing):
         """By an MSI, or by KVM_INTERRUPT where the guest is ready for it, as kvm_run says."""
         vcpu = self.guest.vcpu
         ready = run_fields.at_boundary(ioctls.get_events(vcpu))
-        if self.irqchip == "none" and not (ready and run_fields.takes_interrupts(vcpu)):
+        ready = ready and run_fields.takes_interrupts(vcpu) and self.mode != NESTED
+        if self.irqchip == "none" and not ready:
             return
         self.guest.architecture.deliver_interrupt(self.guest.vm, self.guest.vcpu)
         self._sent[_INTERRUPTS] += 1
@@ -182,12 +193,14 @@ class Counting(Closing):
 
     def nmi(self) -> None:
         """KVM_NMI."""
+        if self.mode == NESTED:
+            return
         ioctls.nmi(self.guest.vcpu)
         self._sent[_NMIS] += 1
 
     def smi(self) -> None:
         """KVM_SMI, where there is one."""
-        if smis.send(self.guest):
+        if self.mode != NESTED and smis.send(self.guest):
             self._sent[_SMIS] += 1
 
     def exception(self) -> None:
@@ -195,7 +208,7 @@ class Counting(Closing):
         events = ioctls.get_events(self.guest.vcpu)
         exception = events.exception
         taken = events.interrupt.injected or events.nmi.injected or events.smi.smm
-        if taken or exception.injected or exception.pending:
+        if self.mode == NESTED or taken or exception.injected or exception.pending:
             return
         fields = {"injected": 1, "nr": _INVALID_OPCODE, "has_error_code": 0}
         pending.change_events(
@@ -258,7 +271,10 @@ class Counting(Closing):
 
     def rewrite(self) -> None:
         """All that KVM says of the vCPU is set again."""
-        kept.rewrite(self.guest.vcpu)
+        if self.mode == NESTED:  # in its place: the guest's guest stays, or leaves each turn
+            self.guest.set_data(_LEAVES_EACH_TURN, 1 - self.guest.data(_LEAVES_EACH_TURN))
+        else:
+            kept.rewrite(self.guest.vcpu)
 
 
 #: What is sent, by its number.
@@ -296,7 +312,11 @@ _TURNS = 4
 
 def events_beside(subject: Subject, given: Arguments) -> None:
     """`done` has turns of eight bits: what is sent, and then done; up to the last that is not 0."""
-    with Counting(subject.system, given["mode"], given["irqchip"]) as guest:
+    try:
+        guest = Counting(subject.system, given["mode"], given["irqchip"])
+    except NoNestedGuestError:
+        return
+    with guest:
         number: int = given["done"]
         for _ in range(_TURNS):
             if not number:
