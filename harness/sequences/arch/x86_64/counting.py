@@ -90,8 +90,10 @@ class Counting(Closing):
 
     def taken(self) -> Counter[str]:
         """How many of each kind the guest took."""
-        words = {kind: self.guest.data(word) for kind, word in _WORDS.items()}
-        return Counter({_INTERRUPTS: self.guest.ticks, **words})
+        found = Counter({_INTERRUPTS: self.guest.ticks})
+        if self.mode != NESTED:
+            found.update({kind: self.guest.data(word) for kind, word in _WORDS.items()})
+        return found
 
     # ---- runs
 
