@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from harness.host import pace, task_work
+from harness.kvm import call_log
 from harness.kvm.exits import reason_name
 from harness.kvm.kicked_here import Ready, run_kicked, until_asleep, until_progress
 from harness.kvm.run import RunResult
-from harness.kvm.running import EndedForNothingError, NotSeenError, Running, asleep
-from harness.kvm.senders import SENDERS
+from harness.kvm.running import POLL_S, EndedForNothingError, NotSeenError, Running, asleep
+from harness.kvm.senders import SENDERS, Send, Sender
 from harness.kvm.signals import KICK, CountingHandler, thread_mask
 from harness.kvm.vcpu import Vcpu
 from harness.model.answers import Circumstances, ModelVcpu
@@ -20,6 +24,7 @@ from harness.ways import SIGNAL
 
 _SOME_TICKS_NS = 10_000_000  # of processor time
 _MOST_FOR_NOTHING = 20
+_PATIENCE_S = 5.0
 
 
 def ready_for_kick(subject: Subject) -> Ready:
@@ -66,6 +71,47 @@ def kick(subject: Subject, given: Arguments) -> None:
             f"{subject.where()}, {said} must be handled once after KVM_RUN, but its handler ran "
             f"{handled} times",
         )
+
+
+def work(subject: Subject, given: Arguments) -> None:
+    """Before the signal the thread gets work, wherever it is: no signal, but the kernel does it.
+
+    Nothing where this host has no io_uring.
+    """
+    call_log.cannot("work for a thread")
+    first = SENDERS[given["sender"]]
+    patience = pace.here().patience(_PATIENCE_S)
+    try:
+        thread_work = task_work.TaskWork()
+    except task_work.NoTaskWorkError:
+        return
+
+    @contextmanager
+    def to(tid: int) -> Iterator[Send]:
+        with first.to(tid) as send_it:
+
+            def send_behind_the_work() -> None:
+                thread_work.give()
+                for _ in range(int(patience / POLL_S)):
+                    if thread_work.done():
+                        break
+                    time.sleep(POLL_S)
+                send_it()
+
+            yield send_behind_the_work
+
+    sender = Sender(first.signo, to)
+    with thread_work:
+        subject.run(
+            lambda: run_kicked(subject.guest, lambda: ready_for_kick(subject), sender)[0],
+            Circumstances(kicked=True),
+        )
+        if not thread_work.done():
+            raise Violation(
+                "signals.spurious_is_legal",
+                f"{subject.where()}, with work for its thread, that must leave KVM_RUN and do it, "
+                f"but it did not within {patience:.0f} s, before a signal came",
+            )
 
 
 def kick_by_handler(subject: Subject, given: Arguments) -> None:

@@ -78,6 +78,7 @@ _EVERYWHERE: Mapping[str, Operation] = {
         {"sender": OneOf(tuple(SENDERS)), "restart": _EITHER},
         weight=10,
     ),
+    "work": Operation(kicks.work, _comes_to_wait, {"sender": OneOf(tuple(SENDERS))}, weight=3),
     "kick_by_handler": Operation(
         kicks.kick_by_handler, _comes_to_wait, {"restart": _EITHER}, weight=4
     ),

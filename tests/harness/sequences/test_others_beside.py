@@ -34,7 +34,7 @@ SHIFTED = 0xBDE87654FACD1239
 IMMEDIATE_EACH = 0x1111111111111111
 # What is sent, and what is then done, by their numbers.
 INTERRUPT, NMI, EXCEPTION = 1, 3, 5
-EVENTS, DONE = range(1, 7), range(16)
+EVENTS, DONE = range(1, 8), range(16)
 
 
 @pytest.fixture

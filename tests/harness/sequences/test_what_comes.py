@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from harness.host import task_work
 from harness.host.obstacles import preflight
 from harness.kvm import debug_folders
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.run import RunResult
 from harness.kvm.senders import SENDERS
 from harness.kvm.system import System
+from harness.sequences import kicks
 from harness.sequences.arch.x86_64 import processors, to_come
 from harness.sequences.sequence import Player
 from harness.sequences.setting import Setting
@@ -32,6 +34,7 @@ EARLY = {"answer": 0, "refuse": False, "times": 1, "look": "state"}
 IMMEDIATE = ("immediate", {**EARLY, "value": 1, "thread": "here", "window": 0})
 END = ["end", 0, 0]
 SLEEP = ("script", {"steps": [["sleep", 1, 0], END]})
+WAIT = ("script", {"steps": [["wait", 1, 0], END]})
 KICK = ("kick", {"sender": next(iter(SENDERS)), "restart": False})
 TIMES = {"times": 2}
 
@@ -84,6 +87,11 @@ def leave_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "first_undisturbed", run)
 
 
+def lose_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kicks, "_PATIENCE_S", 0.2)
+    lose(monkeypatch, task_work.TaskWork, "give")
+
+
 KEPT = "preset.requests_kept"
 LATER: Mapping[str, tuple[Sequence[Done], Callable[[pytest.MonkeyPatch], None], str]] = {
     "kick": ([RUN, SLEEP, KICK, ("wake", {"way": 0, **TIMES}), RUN], lose_kick, "states.woken"),
@@ -106,6 +114,11 @@ LATER: Mapping[str, tuple[Sequence[Done], Callable[[pytest.MonkeyPatch], None], 
         [RUN, IMMEDIATE, ("init_and_leave", {"state": "halted", "sipi": True, **TIMES})],
         lose_init,
         "states.mp_states",
+    ),
+    "work": (
+        [RUN, WAIT, ("work", {"sender": next(iter(SENDERS))})],
+        lose_work,
+        "signals.spurious_is_legal",
     ),
     "awake": (
         [RUN, ("awake", {"masked": True, **TIMES})],
@@ -144,7 +157,7 @@ def test_it_comes_on_a_sound_kvm(player: Player, name: str) -> None:
     play(player, LATER[name][0])
     if name.startswith("tick"):
         assert player.subject.model.state.events["interrupts"].to_come == 1
-    elif name != "kick":
+    elif name not in ("kick", "work"):
         play(player, LATER[name][0])
     player.end()
 
@@ -154,7 +167,7 @@ def test_it_comes_on_a_sound_kvm(player: Player, name: str) -> None:
     [
         *(("split", "kick"), ("full", "kick"), ("full", "tick"), ("full", "tick_signal")),
         *(("split", "init"), ("full", "sipi"), ("split", "end_of_interrupt"), ("full", "reset")),
-        ("full", "awake"),
+        *(("full", "awake"), ("split", "work")),
     ],
     indirect=["player"],
 )

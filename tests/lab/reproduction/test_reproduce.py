@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 CALL_BY_CALL = {
     *("add_processor", "owe", "start_and_leave", "under", "window", "wrong_mask"),
     *("exit_and_leave", "init_and_leave", "timer_and_leave", "wake", "twin", "events_beside"),
-    "awake",
+    *("awake", "work"),
 }
 UNTOLD_FEATURES = {"patterns"}  # too much text for what it shows
 

@@ -15,8 +15,9 @@ from harness.closing import Closing
 from harness.host import pace
 from harness.kvm.abi import KvmError
 from harness.kvm.arch import NoNestedGuestError
-from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, run_fields, state
+from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, routing, run_fields, state
 from harness.kvm.arch.x86_64.moving import move
+from harness.kvm.exits import IoapicEoi
 from harness.kvm.guest import RAM_SLOT, Guest, create
 from harness.kvm.run import RunResult
 from harness.kvm.running import NotSeenError, Running, warm_up
@@ -35,6 +36,7 @@ _INTERRUPTS, _NMIS, _EXCEPTIONS, _SMIS = "interrupts", "NMIs", "exceptions", "SM
 _WORDS = {_NMIS: 2, _EXCEPTIONS: 6, _SMIS: smis.COUNT}  # data words of the programs
 _INVALID_OPCODE = 6
 _TIMER_NS = 2_000_000
+_PIN = 5
 NESTED = "nested"
 MODES = ("real", "protected", "long", NESTED)
 _LEAVES_EACH_TURN = 4  # a data word of nested_svm
@@ -241,6 +243,26 @@ class Counting(Closing):
         self.run_until(lambda: self.guest.ticks != ticks, "the guest to take its timer's interrupt")
         ioctls.change_lapic(self.guest.vcpu, {state.TIMER_INITIAL: 0, state.TIMER_CURRENT: 0})
 
+    def level_interrupt(self) -> None:
+        """One whose end userspace's I/O APIC is told of, once the route to it has changed.
+
+        KVM owes the vCPU to look at the routes anew when it enters it.
+        """
+        vm, vcpu, vector = self.guest.vm, self.guest.vcpu, ioctls.INTERRUPT_VECTOR
+        if self.irqchip != "split" or self.mode == NESTED:
+            return
+        routing.route_level_interrupt(vm, _PIN, vector)
+        self.leave(BYTE, 2)
+        self.interrupt()
+        result = self._run(vcpu.run_raw)
+        if not (isinstance(result.exit, IoapicEoi) and result.exit.vector == vector):
+            raise self.broken(
+                "the end of an interrupt whose route is level-triggered must be told by "
+                f"KVM_EXIT_IOAPIC_EOI, but {result.describe()}",
+                "preset.requests_kept",
+            )
+        routing.route_nothing(vm)
+
     # ---- what userspace does besides
 
     def move(self) -> None:
@@ -288,7 +310,7 @@ _SENT: tuple[Callable[[Counting], None], ...] = (
     Counting.smi,
     Counting.exception,
     Counting.timer,
-    Counting.external_interrupt,
+    Counting.level_interrupt,
 )
 #: And what is then done.
 _DONE: tuple[Callable[[Counting], None], ...] = (
