@@ -11,6 +11,7 @@ from guest_blobs import memory_map as at
 from guest_blobs.x86_64 import memory_map as here
 from harness.kvm.abi import LackingError
 from harness.kvm.arch.x86_64 import devices, hypervisors, ioctls, kept
+from harness.kvm.exits import Io
 from harness.kvm.guest import Guest
 from harness.sequences.arch.x86_64 import smis
 from harness.sequences.twins import Others, Twin, TwinProgram
@@ -20,6 +21,7 @@ _MODES = ("real", "protected", "long")
 _RAM, _OTHER_RAM = 0x20000, 0x28000  # no program lies there
 _INSIDE, _PAGE_END = at.MMIO_BASE + 0x2200, at.MMIO_BASE + 0x1000
 _STRING = 37
+_ELSEWHERE = 0x9000  # within 64 KiB
 _MSR_INDEX = 5  # one of the program msr
 _PRIORITIES = {5: 9, 6: 3}  # of task_priority: high and low
 # Data words of nested_svm: its guest's guest leaves each turn, reads an MSR, a port, a device.
@@ -206,6 +208,31 @@ def _require_smis(twin: Twin) -> None:
         )
 
 
+def _require_stays_elsewhere(twin: Twin) -> None:
+    """The end of an OUT moves no program counter that userspace has set since (45def77ebf79).
+
+    The guest is good for nothing afterwards. Raises `Violation`.
+    """
+    last, vcpu = twin.seen[-1], twin.guest.vcpu
+    if not (isinstance(last, Io) and last.is_write):
+        return
+    regs = ioctls.get_regs(vcpu)
+    regs.rip = _ELSEWHERE
+    ioctls.set_regs(vcpu, regs)
+    result, found = twin.guest.run_immediate(), int(ioctls.get_regs(vcpu).rip)
+    if not result.gave_eintr or found != _ELSEWHERE:
+        raise twin.broken(
+            f"after an OUT and RIP set to {_ELSEWHERE:#x} an immediate run must leave it there, "
+            f"but it is {found:#x}, and {result.describe()}",
+            "completion.pio",
+        )
+
+
+def _require_afterwards(twin: Twin) -> None:
+    _require_smis(twin)
+    _require_stays_elsewhere(twin)
+
+
 def _smi(twin: Twin) -> None:
     """Its handler counts, and the program knows nothing of it."""
     if twin.program.unsettled and smis.send(twin.guest):
@@ -223,4 +250,4 @@ def _smi_and_leave(twin: Twin) -> None:
     twin.leave(SIGNAL)
 
 
-OTHERS = Others(_PROGRAMS, (_smi, _rewrite, _smi_and_leave), smis.serve, _require_smis)
+OTHERS = Others(_PROGRAMS, (_smi, _rewrite, _smi_and_leave), smis.serve, _require_afterwards)
