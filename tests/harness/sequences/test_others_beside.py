@@ -111,6 +111,23 @@ def test_an_early_run_that_goes_on_to_the_next_exit_is_seen(
     assert found.value.claim == "preset.no_guest_progress"
 
 
+def test_an_out_that_moves_a_program_counter_set_since_is_seen(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = Guest.run_immediate
+
+    def broken(guest: Guest, value: int = 1) -> RunResult:
+        result, regs = sound(guest, value), ioctls.get_regs(guest.vcpu)
+        regs.rip += 2
+        ioctls.set_regs(guest.vcpu, regs)
+        return result
+
+    monkeypatch.setattr(Guest, "run_immediate", broken)
+    with pytest.raises(Violation, match="RIP set to 0x9000 .* but it is 0x9002") as found:
+        play_twin(subject, "port_io, protected mode", "full", 0)
+    assert found.value.claim == "completion.pio"
+
+
 def test_an_exit_that_is_another_one_is_seen(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
