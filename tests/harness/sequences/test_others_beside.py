@@ -123,7 +123,7 @@ def test_an_out_that_moves_a_program_counter_set_since_is_seen(
         return result
 
     monkeypatch.setattr(Guest, "run_immediate", broken)
-    with pytest.raises(Violation, match="RIP set to 0x9000 .* but it is 0x9002") as found:
+    with pytest.raises(Violation, match=r"RIP set to 0x9000 .* but it is 0x9002") as found:
         play_twin(subject, "port_io, protected mode", "full", 0)
     assert found.value.claim == "completion.pio"
 
