@@ -178,7 +178,7 @@ def test_one_that_is_lost_is_missed(
     subject: Subject, monkeypatch: pytest.MonkeyPatch, kind: str, event: int
 ) -> None:
     def lost(guest: counting.Counting) -> None:
-        guest._sent[kind] += 1
+        guest._send(kind)
         guest.guest.vcpu.bounds.patience_s = 0.5
 
     monkeypatch.setattr(counting, "_SENT", {**dict(enumerate(counting._SENT)), event: lost})
