@@ -18,13 +18,14 @@ from harness.host.obstacles import preflight
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
+from harness.model.answers import Circumstances, answers
 from harness.sequences import arch, runs
 from harness.sequences.arch.x86_64 import owed
 from harness.sequences.drawing import explore
 from harness.sequences.runs import THREADS
 from harness.sequences.sequence import Player
 from harness.sequences.setting import Setting
-from harness.sequences.subject import Owed
+from harness.sequences.subject import Owed, Subject
 from harness.sequences.violation import Violation
 from tests.fakes.broken_kvm.library import build
 
@@ -211,3 +212,18 @@ def test_an_exception_that_a_kick_found_on_its_way_may_go_on_its_way() -> None:
         assert player.subject.program.exception_waits(player.subject.guest)
         player.do("signal", early)
         player.close()
+
+
+def test_a_turn_that_is_yet_to_be_counted_may_be_on_the_way_to_an_exit() -> None:
+    """The guest counts a step, and then its turn: a kick or a window may come between the two.
+
+    Where it stands at an exit nothing is left to count.
+    """
+    with System() as system, Subject(system, Setting()) as subject:
+        to_exit, early = Circumstances(), Circumstances(byte=1)
+        before = subject.guest.heartbeat - 1
+        subject._settle(answers(subject.model, to_exit)[0], before, to_exit)
+        subject.run(subject.guest.vcpu.run_raw, to_exit)
+        assert subject.model.pending
+        with pytest.raises(Violation, match="must not execute anything"):
+            subject._settle(answers(subject.model, early)[0], subject.guest.heartbeat - 1, early)
