@@ -29,6 +29,7 @@ _COMMANDS = {
     "sweep": ("tools.sweep", "sweep", "Kick at every instruction on the way into the guest."),
     "explore": ("tools.explore", "explore", "Play random sequences, judged by a model."),
     "reproduce": ("tools.reproduce", "reproduce", "Write a failed sequence as a C program."),
+    "export": ("tools.export", "export", "Give results in the format of whoever takes them."),
     "mutate": ("tools.mutate", "mutate", "Judge broken KVMs: do the suites notice?"),
     "cache": ("tools.cache", "cache", "List what emulated hosts keep on disk, or remove it."),
     "claims": ("tools.list_claims", "claims", "Print the catalogue of claims."),

@@ -76,6 +76,7 @@ def test_exit_codes_avoid_those_of_kselftest() -> None:
             "sweep",
             "explore",
             "reproduce",
+            "export",
             "mutate",
             "cache",
             "claims",

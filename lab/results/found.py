@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What runs found, in the form that all formats are rendered from: suites, claims, tests."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.claims import Claim
+from harness.reporting import verdict
+from harness.reporting.journal import Journal
+from harness.reporting.results import Result, TestOutcome
+
+#: What stands for the claim of what speaks about none.
+OF_THE_RUN = "run"
+
+
+class Status(enum.Enum):
+    """What became of a test. ERROR: the suite or its host broke; MISSED: it had no turn, or no end.
+
+    Both say nothing about the kernel.
+    """
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    ERROR = "error"
+    MISSED = "missed"
+
+    @property
+    def bad(self) -> bool:
+        """Whether a run with it is no success."""
+        return self in (Status.FAILED, Status.ERROR, Status.MISSED)
+
+
+_STATUS = {
+    TestOutcome.PASSED: Status.PASSED,
+    TestOutcome.SKIPPED: Status.SKIPPED,
+    TestOutcome.FAILED: Status.FAILED,
+    TestOutcome.CRASHED: Status.FAILED,
+    TestOutcome.ERROR: Status.ERROR,
+}
+#: The worst first; a claim is as its worst test is, and skipped only if all are.
+_WORST = (Status.FAILED, Status.ERROR, Status.MISSED, Status.PASSED, Status.SKIPPED)
+
+
+@dataclass(frozen=True)
+class FoundTest:
+    """A test. `reason` is the word of a skip (harness.host.features); `message` one line.
+
+    `seconds` sums its phases; `began` and `ended` are when, UTC (RFC 3339), empty if it did not.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    message: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    began: str = ""
+    ended: str = ""
+
+
+@dataclass(frozen=True)
+class FoundClaim:
+    """A claim with its tests; `sentence` is the catalogue's, empty for what is no claim."""
+
+    name: str
+    sentence: str
+    tests: tuple[FoundTest, ...]
+
+    @property
+    def status(self) -> Status:
+        """That of its worst test."""
+        there = {test.status for test in self.tests}
+        return next((each for each in _WORST if each in there), Status.MISSED)
+
+
+@dataclass(frozen=True)
+class FoundSuite:
+    """One run on one kernel. `began` and `ended` are UTC (RFC 3339), or empty."""
+
+    name: str
+    claims: tuple[FoundClaim, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    began: str = ""
+    ended: str = ""
+
+    def tests(self) -> Iterator[FoundTest]:
+        """All of them, claim by claim."""
+        for claim in self.claims:
+            yield from claim.tests
+
+    def counts(self) -> Counter[Status]:
+        """How many tests there are of each status."""
+        return Counter(test.status for test in self.tests())
+
+
+def of_journal(
+    journal: Journal,
+    claims: Mapping[str, Claim],
+    *,
+    name: str = "kvm_immediate_exit",
+    troubles: Sequence[str] = (),
+) -> FoundSuite:
+    """A run's journal, complete or not, by the catalogue of claims.
+
+    Each of `troubles` is a sentence about the run as a whole, and an error. A suite without any
+    test gets one: nothing is no success.
+    """
+    findings = verdict.judge(
+        journal.results, planned=journal.planned, claims=claims, rest=journal.rest
+    )
+    waiting: dict[str, list[FoundTest]] = {}
+    for test in journal.not_run:
+        began = journal.started.get(test, "")
+        said = "its run ended in the middle of it" if began else "its run ended before its turn"
+        missed = FoundTest(test, Status.MISSED, message=said, began=began)
+        waiting.setdefault(journal.planned[test], []).append(missed)
+    found = [
+        FoundClaim(
+            each.claim,
+            claims[each.claim].sentence if each.claim in claims else "",
+            (
+                *(_of_result(result, journal.started) for result in each.results),
+                *waiting.get(each.claim, ()),
+            ),
+        )
+        for each in findings.claims
+        if each.results or each.claim in waiting
+    ]
+    of_the_run = [*_of_collection(journal), *_of_sentences(troubles)]
+    if not (found or of_the_run):
+        of_the_run = list(_of_sentences(["no test was planned, and none ran"]))
+    if of_the_run:
+        found.append(FoundClaim(OF_THE_RUN, "", tuple(of_the_run)))
+    times = sorted(filter(None, (*journal.started.values(), *(r.time for r in journal.results))))
+    return FoundSuite(
+        name,
+        tuple(found),
+        journal.environment,
+        times[0] if times else "",
+        times[-1] if times else "",
+    )
+
+
+def _of_result(result: Result, started: Mapping[str, str]) -> FoundTest:
+    return FoundTest(
+        result.id,
+        _STATUS[result.outcome],
+        result.reason,
+        result.message or ("" if result.outcome is TestOutcome.PASSED else result.outcome.value),
+        result.detail,
+        result.duration_s,
+        started.get(result.id, ""),
+        result.time,
+    )
+
+
+def _of_collection(journal: Journal) -> Iterator[FoundTest]:
+    for number, (where, message) in enumerate(journal.collection_errors, start=1):
+        said = f"{where or 'the suites'} broke outside of the tests"
+        yield FoundTest(f"{OF_THE_RUN}.collection_{number}", Status.ERROR, "", said, message)
+
+
+def _of_sentences(troubles: Iterable[str]) -> Iterator[FoundTest]:
+    for number, sentence in enumerate(troubles, start=1):
+        said = sentence or "the run broke off"
+        yield FoundTest(f"{OF_THE_RUN}.whole_{number}", Status.ERROR, "", said)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Markdown for people: what failed first, then a line a claim."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from lab.results import names
+from lab.results.found import FoundSuite, Status
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
+
+
+def render(suites: Sequence[FoundSuite]) -> str:
+    """The file."""
+    return "\n".join(line for suite in suites for line in _suite(suite)) + "\n"
+
+
+def _text(said: str) -> str:
+    """A sentence of a file or a kernel, that is nothing but a sentence."""
+    return _SPECIAL.sub(r"\\\1", names.sentence(said))
+
+
+def _suite(suite: FoundSuite) -> Iterator[str]:
+    counts = suite.counts()
+    yield f"# {_text(suite.name)}"
+    yield ""
+    if kernel := suite.environment.get("kernel"):
+        yield f"{_text(kernel)}, {_text(suite.environment.get('tier', ''))}"
+        yield ""
+    yield ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
+    yield ""
+    for status in (Status.FAILED, Status.ERROR, Status.MISSED):
+        yield from _bad(suite, status)
+    yield "| claim | | tests |"
+    yield "| --- | --- | --- |"
+    for claim in suite.claims:
+        yield f"| {_text(claim.name)} | {claim.status.value} | {len(claim.tests)} |"
+    yield ""
+
+
+def _bad(suite: FoundSuite, status: Status) -> Iterator[str]:
+    found = [each for each in suite.tests() if each.status is status]
+    if not found:
+        return
+    yield f"## {status.value.capitalize()}"
+    yield ""
+    yield from (f"- {_text(each.name)}: {_text(each.message)}" for each in found)
+    yield ""

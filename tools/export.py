@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance export``: results in the format of whoever takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness import files
+from harness.claims import CatalogueError, catalogue
+from lab.launch.exit_codes import Exit
+from lab.results import folder
+from lab.results.formats import FORMATS
+from tools.screen.terminal import TERMINAL
+
+_LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items())
+
+
+@click.command(
+    epilog=f"Formats and who takes them:\n\n{_LISTED}\n\n"
+    "Exit codes: 0 written, 64 wrong usage, 70 no results there, 73 the file cannot be written."
+)
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(list(FORMATS)),
+    required=True,
+    metavar="FORMAT",
+    help="One of those below.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file; without it, standard output.",
+)
+def export(results: Path, wanted: str, output: Path | None) -> int:
+    """Render RESULTS, a folder of run, emulate, matrix or mutate, or a journal.
+
+    Also those of a run that was cut: what was planned and has no result is told as such.
+    """
+    if not results.exists():
+        raise click.UsageError(f"there is no {results}")
+    try:
+        suites = folder.read(results, catalogue())
+    except folder.NoResultsError as error:
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from None
+    text = FORMATS[wanted].render(suites)
+    if output is None:
+        click.echo(text, nl=False)
+        return Exit.HELD
+    try:
+        files.replace(output, text)
+    except OSError as error:
+        return TERMINAL.refuse(f"{output} cannot be written: {error.strerror}.", Exit.CANNOT_WRITE)
+    return Exit.HELD
