@@ -20,13 +20,12 @@ class Deliveries:
     not, so that KVM injects it anew: then nobody's count says who did it.
     """
 
-    def __init__(self, guest: Guest, *, unmapped: bool = False) -> None:
-        """`unmapped`: the guest is under way already, and this VM never ran it."""
-        self._guest, self._unmapped = guest, set[str]()
+    def __init__(self, guest: Guest) -> None:
+        """Of a guest that this VM never ran; another one may have."""
+        self._guest = guest
         # Of what the guest took another VM injected some; what is withdrawn it never took.
         self._not_here = Counter(arch.current().counted(guest))
-        if unmapped:
-            self.unmap()
+        self.unmap()
 
     def run(self, run: Callable[[], RunResult]) -> RunResult:
         """What is injected and not taken in this run is withdrawn, and comes again."""

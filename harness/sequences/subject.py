@@ -153,7 +153,7 @@ class Subject(Closing):
             new.close()
             raise
         self.guest, self.log, self._owed, self._shares_pages = new, None, [], False
-        self._deliveries = Deliveries(new, unmapped=True)
+        self._deliveries = Deliveries(new)
         self.model = replace(self.model, masked=False)
         old.close()
 

@@ -42,20 +42,27 @@ def played(monkeypatch: pytest.MonkeyPatch) -> FakeArchitecture:
     return fake
 
 
-def test_what_kvm_injected_twice_is_held_against_it(played: FakeArchitecture) -> None:
+def mapped() -> Deliveries:
+    """Of a guest that has taken an event of this kind."""
     found = Deliveries(object())
+    found.took("interrupts")
+    return found
+
+
+def test_what_kvm_injected_twice_is_held_against_it(played: FakeArchitecture) -> None:
+    found = mapped()
     found.run(played.moves(2, 2))
     assert not found.again("interrupts", 1)
 
 
 def test_what_kvm_injected_once_is_not(played: FakeArchitecture) -> None:
-    found = Deliveries(object())
+    found = mapped()
     found.run(played.moves(1, 2))
     assert found.again("interrupts", 1)
 
 
 def test_what_was_withdrawn_comes_again(played: FakeArchitecture) -> None:
-    found = Deliveries(object())
+    found = mapped()
     found.run(played.moves(1, 0))
     found.run(played.moves(1, 2))
     assert found.again("interrupts", 1)
@@ -64,7 +71,7 @@ def test_what_was_withdrawn_comes_again(played: FakeArchitecture) -> None:
 
 
 def test_where_no_page_is_mapped_nobody_can_tell(played: FakeArchitecture) -> None:
-    found = Deliveries(object(), unmapped=True)
+    found = Deliveries(object())
     found.run(played.moves(6, 2))
     assert found.again("interrupts", 1)
     found.took("NMIs")
@@ -79,6 +86,6 @@ def test_a_processor_that_is_none_of_an_emulator_has_no_excuse(
     played: FakeArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliveries.pace, "here", lambda: SimpleNamespace(takes_turns=False))
-    found = Deliveries(object(), unmapped=True)
+    found = Deliveries(object())
     found.run(played.moves(1, 2))
     assert not found.again("interrupts", 1)

@@ -60,7 +60,7 @@ class Counting(Closing):
         """Raises `KvmError`."""
         self.system, self.mode, self.irqchip = system, mode, irqchip
         self.guest = self._fresh()
-        self._deliveries = Deliveries(self.guest, unmapped=True)
+        self._deliveries = Deliveries(self.guest)
         self._sent: Counter[str] = Counter()
         self._due: Counter[str] = Counter()  # more than so many must have come
         self._of_this_vm = False  # something waits that no monitor takes to another VM
@@ -285,7 +285,7 @@ class Counting(Closing):
         except BaseException:
             new.close()
             raise
-        self.guest, self._deliveries = new, Deliveries(new, unmapped=True)
+        self.guest, self._deliveries = new, Deliveries(new)
         old.close()
 
     def remap(self) -> None:
