@@ -23,8 +23,10 @@ from lab.emulation.machine import Limits, Machine
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
 from lab.launch.stopping import Stop
-from lab.matrix import junit, kernel_list, result
+from lab.matrix import found as matrix_found
+from lab.matrix import kernel_list, result
 from lab.matrix import runs as matrix_runs
+from lab.results import junit
 from tools import options, run_child
 from tools.beforehand import missing_extension
 from tools.resuming import Remembering, held, resumable, typed
@@ -152,4 +154,5 @@ def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) 
     known = result.as_json(found, state.suites_version(), asked, code)
     files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
     files.replace(folder / MARKDOWN, tables.markdown(found))
-    files.replace(folder / JUNIT, junit.render(found))
+    suites = matrix_found.suites(found, catalogue())
+    files.replace(folder / JUNIT, junit.render(suites))

@@ -21,12 +21,14 @@ from lab.emulation.machine import Limits, Machine
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
 from lab.launch.stopping import Stop
-from lab.mutation import catalogue, junit, result, source
+from lab.mutation import catalogue, result, source
+from lab.mutation import found as mutation_found
 from lab.mutation import runs as mutate_runs
 from lab.mutation.catalogue import Mutant
 from lab.mutation.keep import MEMORY_MB
 from lab.mutation.lanes import Lanes
 from lab.mutation.source import Source
+from lab.results import junit
 from tools import options, run_child
 from tools.beforehand import missing_extension
 from tools.resuming import Remembering, held, resumable, typed
@@ -242,7 +244,7 @@ def _launch(
         known = result.as_json(found, code)
         files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
         files.replace(folder / MARKDOWN, mutation_table.markdown(found))
-        files.replace(folder / JUNIT, junit.render(found))
+        files.replace(folder / JUNIT, junit.render(mutation_found.suites(found)))
     mutation_table.show(found)
     if stop.first is not None:
         text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "

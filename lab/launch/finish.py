@@ -7,15 +7,17 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness import files
 from harness.claims import catalogue, chapters
 from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, proof, verdict, verdict_text
 from harness.reporting import output as outputs
 from harness.reporting.results import Result, TestOutcome, died
-from lab.launch import junit
 from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
+from lab.results import junit
+from lab.results.found import of_journal
 
 JOURNAL = journals.NAME
 JUNIT = "junit.xml"
@@ -54,8 +56,8 @@ def finish(
             _complete(path, journal, output, lost or _how(status), stopped_by, alarms)
             journal = journals.read(path)
             _tell(journal, narrowed, to)
-        if journal.has_session and not junit.agrees(journal, output / JUNIT):
-            junit.write(journal, output / JUNIT)
+        if journal.has_session:
+            files.write(output / JUNIT, junit.render([of_journal(journal, catalogue())]))
     except FileNotFoundError:
         journal = journals.Journal()
     except (OSError, journals.JournalError) as error:

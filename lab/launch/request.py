@@ -61,8 +61,6 @@ def recording(request: Request, output: Path) -> list[str]:
     """pytest's words for a run whose results are kept, and at last those of the user."""
     return [
         f"--results={output}",
-        # pytest follows a link there; in the folder of another user it is made afterwards.
-        *([f"--junitxml={output / finish.JUNIT}"] if _is_own(output) else []),
         *([f"--run-id={request.run}"] if request.run else []),
         *(["--require-kvm"] if request.require_kvm else []),
         *request.pytest_arguments,
@@ -108,7 +106,3 @@ def environment() -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
     return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-
-
-def _is_own(folder: Path) -> bool:
-    return folder.stat().st_uid == os.geteuid()

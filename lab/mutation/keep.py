@@ -49,7 +49,7 @@ def keep(source_file: str, place: str, boot_limit_s: str, to: Speaker) -> int:
     limits = Limits(boot_s=float(boot_limit_s), silence_s=math.inf, total_s=math.inf)
     share = shares.at(folder)
     every = conformance.job(machine(), Request(variants=conformance.VARIANTS), share.path)
-    words = [word for word in every.command[3:] if not word.startswith(("--results", "--junit"))]
+    words = [word for word in every.command[3:] if not word.startswith("--results")]
     command = [*every.command[:2], "lab.mutation.guest", str(share.path), *words]
     environment = {k: v for k, v in every.environment.items() if k != finish.LAST_WORDS}
     try:

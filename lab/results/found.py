@@ -80,13 +80,14 @@ class FoundClaim:
 
 @dataclass(frozen=True)
 class FoundSuite:
-    """One run on one kernel. `began` and `ended` are UTC (RFC 3339), or empty."""
+    """One run on one kernel, of this `host`. `began` and `ended` are UTC (RFC 3339), or empty."""
 
     name: str
     claims: tuple[FoundClaim, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     began: str = ""
     ended: str = ""
+    host: str = ""
 
     def tests(self) -> Iterator[FoundTest]:
         """All of them, claim by claim."""

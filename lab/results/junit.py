@@ -38,7 +38,11 @@ def render(suites: Sequence[FoundSuite]) -> str:
     """The file. Of several suites each classname begins with its suite's name."""
     room = ROOM // max(1, len(suites))
     several = len(suites) > 1
-    made = [_suite(each, f"{names.name(each.name)}." if several else "", room) for each in suites]
+    known: set[str] = set()
+    made = [
+        _suite(each, f"{names.name(each.name)}." if several else "", room, known)
+        for each in suites
+    ]
     root = defusedxml.ElementTree.fromstring(to_xml_report_string(made, encoding="utf-8"))
     for element in (root, *root.iter("testsuite")):
         element.attrib.pop("disabled", None)
@@ -48,22 +52,33 @@ def render(suites: Sequence[FoundSuite]) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}\n'
 
 
-def _suite(suite: FoundSuite, prefix: str, room: int) -> TestSuite:
+def _suite(suite: FoundSuite, prefix: str, room: int, known: set[str]) -> TestSuite:
     cases = []
     for claim in suite.claims:
-        titles = names.apart(test.name for test in claim.tests)
-        for title, test in zip(titles, claim.tests, strict=True):
+        classname = f"{prefix}{names.name(claim.name)}"
+        for test in claim.tests:
             detail = shorten(test.detail)
             room -= len(detail)
             kept = detail if room >= 0 else "left out: the file would be too long"
-            cases.append(_case(title, f"{prefix}{names.name(claim.name)}", test, kept))
+            cases.append(_case(_title(test.name, classname, known), classname, test, kept))
     return TestSuite(
         names.name(suite.name),
         cases,
-        hostname=clean(suite.environment.get("hostname", "")) or None,
+        hostname=clean(suite.host) or None,
         timestamp=suite.began.partition(".")[0].removesuffix("Z") or None,
         properties={clean(key): clean(value) for key, value in suite.environment.items()},
     )
+
+
+def _title(text: str, classname: str, known: set[str]) -> str:
+    """A name that no test of this class has, nor of another, where all but letters becomes `_`."""
+    first = title = names.name(text)
+    number = 1
+    while (key := names.word(f"{classname}_{title}")) in known:
+        number += 1
+        title = f"{first}_{number}"
+    known.add(key)
+    return title
 
 
 def _case(title: str, classname: str, test: FoundTest, detail: str) -> TestCase:

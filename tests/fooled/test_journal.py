@@ -142,7 +142,7 @@ def test_skipped():
         case.get("name"): [each.tag for each in case if each.tag != "properties"]
         for case in ElementTree.parse(tmp_path / "out" / "junit.xml").iter("testcase")
     }
-    assert words == {"again": ["failure"], "skipped": ["error"]}
+    assert words == {"preset.again": ["failure"], "preset.skipped": ["error"]}
 
 
 @pytest.mark.parametrize("workers", ["0", "2"], ids=["one_process", "workers"])

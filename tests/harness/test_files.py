@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness import files
-from harness.reporting import journal
 from lab.emulation import image, kernel, options
 from lab.emulation.errors import KernelError
-from lab.launch import junit
 from lab.launch.exit_codes import Exit
 from lab.matrix import kernel_list
 from lab.soak import tally
@@ -103,10 +101,6 @@ def test_a_packed_configuration_that_has_no_end(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:50])
     with pytest.raises(KernelError, match="cannot be read"):
         options.read(packed)
-
-
-def test_junit_xml_that_is_none(odd: Path) -> None:
-    assert not junit.agrees(journal.Journal(), odd)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_verdict(case: Case) -> None:
     assert case.outcome() is Fate.KILLED
     assert not case.asked.odd, "the panic was before it"
     assert (case.lane.busy, case.lane.ended) == (False, False)
-    assert case.request["words"][-1].startswith(f"--junitxml={case.inside}")
+    assert case.request["words"][-1].startswith(f"--results={case.inside}")
     assert case.request["environment"]["KSFT_MACHINE_SLOW"] == "yes"
 
 

@@ -1,42 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A matrix as one JUnit file: a testsuite a kernel."""
+"""A matrix as what was found: a suite a kernel, also of one that could not be had or was lost."""
 
 from __future__ import annotations
 
+import dataclasses
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from junit_xml import TestSuite
-
+from harness.claims import Claim
 from harness.reporting.journal import Journal
-from lab.launch import junit
 from lab.launch.exit_codes import Exit
 from lab.matrix.result import Column, Matrix
+from lab.results.found import FoundSuite, of_journal
 
 
-def render(matrix: Matrix) -> str:
-    """The file. A kernel that could not be had or was lost has errors in it."""
+def suites(matrix: Matrix, claims: Mapping[str, Claim]) -> list[FoundSuite]:
+    """In the list's order."""
     expected: dict[str, str] = {}
     for column in matrix.columns:
         expected |= column.journal.planned
-    room = junit.ROOM // len(matrix.columns)
-    return junit.text([_suite(each, expected, room) for each in matrix.columns])
+    return [_suite(each, expected, claims) for each in matrix.columns]
 
 
-def _suite(column: Column, expected: dict[str, str], room: int) -> TestSuite:
+def _suite(column: Column, expected: dict[str, str], claims: Mapping[str, Claim]) -> FoundSuite:
     journal = column.journal
     if column.cut_short and column.started:
         # It may be gone before it said what it would run: then the others' tests are not run.
         journal = Journal(**{**vars(journal), "planned": {**expected, **journal.planned}})
-    journal.environment.update(_about(column))
-    return junit.suite(
-        journal,
-        name=column.entry.label,
-        prefix=f"{column.entry.label}.",
-        troubles=list(_troubles(column)),
-        room=room,
-        hostname=platform.node(),
-        timestamp=column.started.partition(".")[0] or None,
+    suite = of_journal(journal, claims, name=column.entry.label, troubles=list(_troubles(column)))
+    return dataclasses.replace(
+        suite,
+        environment={**suite.environment, **_about(column)},
+        host=platform.node(),
+        began=column.started,
     )
 
 
