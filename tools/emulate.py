@@ -19,6 +19,7 @@ from lab.emulation.launch import launch
 from lab.emulation.machine import Limits, Machine
 from lab.launch.exit_codes import Exit
 from lab.launch.request import ROOT, Request
+from lab.results.exports import Exports
 from tools import options
 from tools.beforehand import chosen, missing_extension
 from tools.options import EXTRA, WithPytestArguments
@@ -75,6 +76,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.suites
 @options.claims
 @options.output("<time>-<kernel>")
+@options.exports
 @options.jobs("Workers inside.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
 @options.kicks(conformance.BUDGET)
@@ -95,6 +97,7 @@ def emulate(
     suites: tuple[str, ...],
     claims: tuple[str, ...],
     output: Path | None,
+    exports: Exports,
     jobs: str,
     require_kvm: bool,
     budget: str,
@@ -116,7 +119,9 @@ def emulate(
     )
     extra = ctx.meta.get(EXTRA, ())
     request = Request(
-        suites, claims, output, jobs, require_kvm, budget, extra, variants=chosen_variants
+        *(suites, claims, output, jobs, require_kvm, budget, extra),
+        variants=chosen_variants,
+        exports=exports,
     )
     selection = chosen(request)
     if message := missing_extension():

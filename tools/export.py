@@ -3,18 +3,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from harness import files
 from harness.claims import CatalogueError, catalogue
-from lab.launch.exit_codes import Exit
-from lab.results import folder
+from lab.launch.exit_codes import Exit, untold
+from lab.results import exports, folder
+from lab.results.exports import Exports
 from lab.results.formats import FORMATS
+from lab.results.found import FoundSuite
 from tools.screen.terminal import TERMINAL
 
 _LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items())
+
+
+def handed_on(wanted: Exports, suites: Sequence[FoundSuite], code: int) -> int:
+    """A command's exit code, once the files that it was asked for are written, or told of."""
+    refused = exports.write(wanted, suites)
+    for each in refused:
+        TERMINAL.err(f"Error: {each}.")
+    return untold(code) if refused else code
 
 
 @click.command(
@@ -49,12 +59,7 @@ def export(results: Path, wanted: str, output: Path | None) -> int:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except CatalogueError as error:
         raise click.ClickException(str(error)) from None
-    text = FORMATS[wanted].render(suites)
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(FORMATS[wanted].render(suites), nl=False)
         return Exit.HELD
-    try:
-        files.replace(output, text)
-    except OSError as error:
-        return TERMINAL.refuse(f"{output} cannot be written: {error.strerror}.", Exit.CANNOT_WRITE)
-    return Exit.HELD
+    return handed_on(((wanted, output),), suites, Exit.HELD)

@@ -27,8 +27,10 @@ from lab.matrix import found as matrix_found
 from lab.matrix import kernel_list, result
 from lab.matrix import runs as matrix_runs
 from lab.results import junit
+from lab.results.exports import Exports
 from tools import options, run_child
 from tools.beforehand import missing_extension
+from tools.export import handed_on
 from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import matrix_table as tables
 from tools.screen.progress import CampaignProgress
@@ -55,6 +57,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
 @options.suites
 @options.claims
 @resumable(OUTPUT)
+@options.exports
 @options.jobs("Workers inside.")
 @options.kicks(conformance.BUDGET)
 @options.variant(conformance.VARIANTS)
@@ -67,6 +70,7 @@ def matrix(
     output: Path,
     fresh: bool,
     parallel: int | None,
+    exports: Exports,
     jobs: str,
     budget: str,
     chosen_variants: str,
@@ -95,7 +99,7 @@ def matrix(
     try:
         programs.check(Machine().program)
         with caches.used(), held(output, "matrix") as folder:
-            return _launch(entries, folder, asked, fresh=fresh, parallel=parallel)
+            return _launch(entries, folder, asked, fresh=fresh, parallel=parallel, exports=exports)
     except KernelError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
@@ -110,6 +114,7 @@ def _launch(
     *,
     fresh: bool,
     parallel: int | None,
+    exports: Exports,
 ) -> int:
     runs = [
         matrix_runs.KernelTask(
@@ -146,7 +151,7 @@ def _launch(
             f"{typed('matrix')}",
             err=True,
         )
-    return code
+    return handed_on(exports, matrix_found.suites(found, catalogue()), code)
 
 
 def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:

@@ -29,8 +29,10 @@ from lab.mutation.keep import MEMORY_MB
 from lab.mutation.lanes import Lanes
 from lab.mutation.source import Source
 from lab.results import junit
+from lab.results.exports import Exports
 from tools import options, run_child
 from tools.beforehand import missing_extension
+from tools.export import handed_on
 from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import mutation_table
 from tools.screen.progress import CampaignProgress
@@ -87,6 +89,7 @@ LIMIT_S = 600.0
 )
 @click.option("--list", "listing", is_flag=True, help="Only print the mutants.")
 @resumable(OUTPUT)
+@options.exports
 @click.option(
     "--budget",
     type=options.Number(0, options.MONTH_S),
@@ -116,6 +119,7 @@ def mutate(
     output: Path,
     fresh: bool,
     parallel: int | None,
+    exports: Exports,
     budget: float | None,
     kicks: str,
     time_limit: float,
@@ -152,7 +156,9 @@ def mutate(
         programs.check(Machine().program, "mutation")
         with caches.used(), held(output, "mutate") as folder:
             sources = _sources(wanted, tree)
-            return _launch(sources, chosen, folder, plan, fresh=fresh, parallel=parallel)
+            return _launch(
+                sources, chosen, folder, plan, fresh=fresh, parallel=parallel, exports=exports
+            )
     except KernelError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
@@ -206,6 +212,7 @@ def _launch(
     *,
     fresh: bool,
     parallel: int | None,
+    exports: Exports,
 ) -> int:
     runs: dict[Source, list[mutate_runs.MutantTask]] = {}
     for each in sources:
@@ -249,4 +256,4 @@ def _launch(
     if stop.first is not None:
         text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
         click.echo(text + typed("mutate"), err=True)
-    return code
+    return handed_on(exports, mutation_found.suites(found), code)

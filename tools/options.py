@@ -16,6 +16,7 @@ import click
 from harness.reporting import variants
 from lab.emulation import arch
 from lab.launch.duration import duration
+from lab.results.formats import FORMATS
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -59,6 +60,14 @@ EXTRA = "tools.options.pytest_arguments"
 suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
 claims = click.option(
     "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
+)
+exports = click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    metavar="FORMAT=FILE",
+    callback=lambda ctx, param, values: tuple(map(_export, values)),
+    help="Also render the results so, as `export` does; can be given more than once.",
 )
 kvm_modules = click.option(
     "--kvm-modules",
@@ -140,6 +149,16 @@ def check_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> 
         return duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _export(value: str) -> tuple[str, Path]:
+    """FORMAT=FILE as a pair."""
+    wanted, _, file = value.partition("=")
+    if wanted not in FORMATS:
+        raise click.BadParameter(f"{wanted!r} is none of {', '.join(FORMATS)}.")
+    if not file:
+        raise click.BadParameter(f"{value!r} names no file: {wanted}=FILE.")
+    return wanted, Path(file)
 
 
 def _check_jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> str:

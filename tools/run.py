@@ -18,6 +18,7 @@ from lab.launch import request as requests
 from lab.launch.exit_codes import Exit
 from lab.launch.request import DEFAULT_BUDGET, ROOT, Request
 from lab.launch.run import launch
+from lab.results.exports import Exports
 from tools import ending, options
 from tools.beforehand import chosen, missing_extension
 from tools.options import EXTRA, WithPytestArguments
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @options.suites
 @options.claims
 @options.output("<time>-<kernel>")
+@options.exports
 @options.jobs("Workers; 0 is one process.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
 @options.kicks(DEFAULT_BUDGET)
@@ -53,6 +55,7 @@ def run(
     suites: tuple[str, ...],
     claims: tuple[str, ...],
     output: Path | None,
+    exports: Exports,
     jobs: str,
     require_kvm: bool,
     budget: str,
@@ -63,7 +66,9 @@ def run(
     """Run the suites on this host and say which claims hold."""
     extra = ctx.meta.get(EXTRA, ())
     request = Request(
-        suites, claims, output, jobs, require_kvm, budget, extra, variants=chosen_variants
+        *(suites, claims, output, jobs, require_kvm, budget, extra),
+        variants=chosen_variants,
+        exports=exports,
     )
     selection = chosen(request)
     if message := missing_extension():

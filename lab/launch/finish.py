@@ -17,6 +17,7 @@ from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
 from lab.results import junit
+from lab.results.exports import Exports, write
 from lab.results.found import of_journal
 
 JOURNAL = journals.NAME
@@ -42,12 +43,14 @@ def finish(
     lost: LostVm | None = None,
     run: str = "",
     alarms: Sequence[tuple[str, str]] = (),
+    exports: Exports = (),
 ) -> int:
     """Complete the folder, tell the verdict if pytest could not, and give the exit code.
 
     ``status`` is pytest's, negative for a signal; ``stopped_by`` is the signal that the launcher
     itself got; ``lost`` says how the emulated host was lost in which pytest ran. ``run`` is the id
-    that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log.
+    that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log. ``exports``
+    are written whatever came of the run.
     """
     path = output / JOURNAL
     try:
@@ -71,6 +74,11 @@ def finish(
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
         to.err(why)
+    troubles = [why] if why and code in (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE) else []
+    if refused := write(exports, [of_journal(journal, catalogue(), troubles=troubles)]):
+        for each in refused:
+            to.err(f"Error: {each}.")
+        return untold(code)
     if status == outputs.UNTOLD:
         to.err(
             "Error: pytest could not write all of its words, which may be the verdict; the results "

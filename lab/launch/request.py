@@ -14,6 +14,7 @@ from harness.reporting import variants
 from lab.launch import finish
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
+from lab.results.exports import Exports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +32,8 @@ DEFAULT_BUDGET = "quick"
 class Request:
     """What was asked for. ``output`` is None for a new folder under ./results.
 
-    ``run`` is the id that the journal gets; pytest makes one where it is empty.
+    ``run`` is the id that the journal gets; pytest makes one where it is empty. ``exports`` are
+    files for others, written at the end.
     """
 
     suites: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Request:
     pytest_arguments: tuple[str, ...] = ()
     variants: str = variants.ALL
     run: str = ""
+    exports: Exports = ()
 
 
 def pytest_command(request: Request, root: Path) -> list[str]:
@@ -89,6 +92,7 @@ def complete(
         lost=lost,
         run=request.run,
         alarms=alarms,
+        exports=request.exports,
     )
 
 

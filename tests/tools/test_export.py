@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
+from lab.launch import finish
+from lab.launch.speaker import Written
 from lab.results.formats import FORMATS
 from tests.lab.results import journals
 from tools.cli import main
@@ -74,3 +77,57 @@ def test_what_cannot_be_exported(
     code, text = refused(str(results), "--format", "tap", "-o", str(tmp_path / "no" / "file"))
     assert code == 73
     assert "cannot be written" in text
+
+
+# ---- --export of the commands that run something
+
+
+@pytest.mark.parametrize("command", ["run", "emulate", "matrix", "mutate"])
+@pytest.mark.parametrize(
+    ("given", "words"), [("cobol=x", "'cobol' is none of ktap"), ("tap=", "names no file")]
+)
+def test_what_is_no_export(
+    command: str, given: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--export", given]) == 64
+    assert words in capsys.readouterr().err
+
+
+def finished(kind: str, folder: Path, *exports: tuple[str, Path]) -> tuple[int, str]:
+    """What is done when the pytest of one of the four runs is gone."""
+    folder.mkdir()
+    journals.write(kind, folder / "journal.jsonl")
+    told = io.StringIO()
+    code = finish.finish(
+        folder,
+        Written(told),
+        status={"sound": 0, "broken": 1}.get(kind, -9),
+        stopped_by=None,
+        require_kvm=False,
+        narrowed=False,
+        exports=exports,
+    )
+    return code, told.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "missed"),
+    [("sound", 0, 0), ("broken", 1, 0), ("cut", 1, 11), ("lost", 70, 24)],
+)
+def test_a_run_that_is_over_writes_them(kind: str, code: int, missed: int, tmp_path: Path) -> None:
+    found = finished(kind, tmp_path / "out", ("json", tmp_path / "j"), ("tap", tmp_path / "t"))[0]
+    assert found == code
+    (told,) = json.loads((tmp_path / "j").read_text())["suites"]
+    assert told["counts"]["missed"] == missed
+    of_the_run = [claim for claim in told["claims"] if claim["name"] == "run"]
+    assert bool(of_the_run) == (code == 70), "a run without a verdict says so as a whole, too"
+    assert (tmp_path / "t").read_text().startswith("kvm_immediate_exit.tap ..")
+
+
+def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    code, told = finished(
+        "sound", tmp_path / "out", ("md", tmp_path / "no/file"), ("json", tmp_path / "j")
+    )
+    assert code == 73
+    assert "no/file cannot be written" in told
+    assert (tmp_path / "j").exists()
