@@ -3,28 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from harness.claims import CatalogueError, catalogue
-from lab.launch.exit_codes import Exit, untold
-from lab.results import exports, folder
-from lab.results.exports import Exports
+from lab.launch.exit_codes import Exit
+from lab.results import folder
+from lab.results.exports import hand_on
 from lab.results.formats import FORMATS
-from lab.results.found import FoundSuite
 from tools.screen.terminal import TERMINAL
 
 _LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items())
-
-
-def handed_on(wanted: Exports, suites: Sequence[FoundSuite], code: int) -> int:
-    """A command's exit code, once the files that it was asked for are written, or told of."""
-    refused = exports.write(wanted, suites)
-    for each in refused:
-        TERMINAL.err(f"Error: {each}.")
-    return untold(code) if refused else code
 
 
 @click.command(
@@ -62,4 +52,4 @@ def export(results: Path, wanted: str, output: Path | None) -> int:
     if output is None:
         click.echo(FORMATS[wanted].render(suites), nl=False)
         return Exit.HELD
-    return handed_on(((wanted, output),), suites, Exit.HELD)
+    return hand_on(((wanted, output),), suites, Exit.HELD, TERMINAL)

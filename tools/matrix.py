@@ -27,10 +27,9 @@ from lab.matrix import found as matrix_found
 from lab.matrix import kernel_list, result
 from lab.matrix import runs as matrix_runs
 from lab.results import junit
-from lab.results.exports import Exports
+from lab.results.exports import Exports, hand_on
 from tools import options, run_child
 from tools.beforehand import missing_extension
-from tools.export import handed_on
 from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import matrix_table as tables
 from tools.screen.progress import CampaignProgress
@@ -151,7 +150,7 @@ def _launch(
             f"{typed('matrix')}",
             err=True,
         )
-    return handed_on(exports, matrix_found.suites(found, catalogue()), code)
+    return hand_on(exports, matrix_found.suites(found, catalogue()), code, TERMINAL)
 
 
 def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:

@@ -29,10 +29,9 @@ from lab.mutation.keep import MEMORY_MB
 from lab.mutation.lanes import Lanes
 from lab.mutation.source import Source
 from lab.results import junit
-from lab.results.exports import Exports
+from lab.results.exports import Exports, hand_on
 from tools import options, run_child
 from tools.beforehand import missing_extension
-from tools.export import handed_on
 from tools.resuming import Remembering, held, resumable, typed
 from tools.screen import mutation_table
 from tools.screen.progress import CampaignProgress
@@ -256,4 +255,4 @@ def _launch(
     if stop.first is not None:
         text = f"Stopped by {stop.first.name}; what is there is kept. The same command goes on: "
         click.echo(text + typed("mutate"), err=True)
-    return handed_on(exports, mutation_found.suites(found), code)
+    return hand_on(exports, mutation_found.suites(found), code, TERMINAL)

@@ -17,7 +17,7 @@ from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
 from lab.results import junit
-from lab.results.exports import Exports, write
+from lab.results.exports import Exports, hand_on
 from lab.results.found import of_journal
 
 JOURNAL = journals.NAME
@@ -74,11 +74,13 @@ def finish(
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
         to.err(why)
-    troubles = [why] if why and code in (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE) else []
-    if refused := write(exports, [of_journal(journal, catalogue(), troubles=troubles)]):
-        for each in refused:
-            to.err(f"Error: {each}.")
-        return untold(code)
+    if exports:
+        unsaid = (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE)
+        troubles = [why] if why and code in unsaid else []
+        suite = of_journal(journal, catalogue(), troubles=troubles)
+        handed = hand_on(exports, [suite], code, to)
+        if handed != code:
+            return handed
     if status == outputs.UNTOLD:
         to.err(
             "Error: pytest could not write all of its words, which may be the verdict; the results "

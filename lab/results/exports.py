@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import files
+from lab.launch.exit_codes import untold
+from lab.launch.speaker import Speaker
 from lab.results.formats import FORMATS
 from lab.results.found import FoundSuite
 
@@ -14,12 +16,13 @@ from lab.results.found import FoundSuite
 Exports = tuple[tuple[str, Path], ...]
 
 
-def write(exports: Exports, suites: Sequence[FoundSuite]) -> list[str]:
-    """All that can be written; a sentence for each that cannot."""
-    refused = []
+def hand_on(exports: Exports, suites: Sequence[FoundSuite], code: int, to: Speaker) -> int:
+    """Writes all that can be written, tells of the others; the exit code that is then left."""
+    left = code
     for name, path in exports:
         try:
             files.replace(path, FORMATS[name].render(suites))
         except OSError as error:
-            refused.append(f"{path} cannot be written: {error.strerror}")
-    return refused
+            to.err(f"Error: {path} cannot be written: {error.strerror}.")
+            left = untold(code)
+    return left

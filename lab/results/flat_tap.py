@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lab.results import names, tap_lines
-from lab.results.found import FoundSuite, FoundTest, Status
+from lab.results.found import FoundSuite, FoundTest, Status, named
 
 
 def kselftest(suites: Sequence[FoundSuite]) -> str:
     """The file; at its end the totals, as the kernel's tests have them."""
-    tests = _tests(suites)
+    tests = named(suites)
     counts = [sum(each.status is status for _, each in tests) for status in Status]
     passed, skipped, failed, error, missed = counts
     totals = (
@@ -28,21 +28,9 @@ def kselftest(suites: Sequence[FoundSuite]) -> str:
 
 def tap(suites: Sequence[FoundSuite]) -> str:
     """The file. Behind SKIP stands its reason; the plan at the end, for tap.py wants it at one."""
-    tests = _tests(suites)
+    tests = named(suites)
     first = f"{names.word(suites[0].name)}.tap .."
     return _text([first, *_results(tests, reasons=True), f"1..{len(tests)}"])
-
-
-def _tests(suites: Sequence[FoundSuite]) -> list[tuple[str, FoundTest]]:
-    """All with their names; of several suites the suite's stands before them."""
-    several = len(suites) > 1
-    listed = [
-        (f"{suite.name}.{test.name}" if several else test.name, test)
-        for suite in suites
-        for test in suite.tests()
-    ]
-    titles = names.apart(title for title, _ in listed)
-    return [(title, test) for title, (_, test) in zip(titles, listed, strict=True)]
 
 
 def _results(tests: Sequence[tuple[str, FoundTest]], *, reasons: bool = False) -> Iterator[str]:

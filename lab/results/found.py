@@ -12,6 +12,7 @@ from harness.claims import Claim
 from harness.reporting import verdict
 from harness.reporting.journal import Journal
 from harness.reporting.results import Result, TestOutcome
+from lab.results import names
 
 #: What stands for the claim of what speaks about none.
 OF_THE_RUN = "run"
@@ -62,6 +63,11 @@ class FoundTest:
     began: str = ""
     ended: str = ""
 
+    @property
+    def said(self) -> str:
+        """Its message, behind the reason of a skip."""
+        return f"{self.reason}: {self.message}" if self.reason else self.message
+
 
 @dataclass(frozen=True)
 class FoundClaim:
@@ -74,8 +80,7 @@ class FoundClaim:
     @property
     def status(self) -> Status:
         """That of its worst test."""
-        there = {test.status for test in self.tests}
-        return next((each for each in _WORST if each in there), Status.MISSED)
+        return _worst(test.status for test in self.tests)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,11 @@ class FoundSuite:
     ended: str = ""
     host: str = ""
 
+    @property
+    def status(self) -> Status:
+        """That of its worst claim."""
+        return _worst(claim.status for claim in self.claims)
+
     def tests(self) -> Iterator[FoundTest]:
         """All of them, claim by claim."""
         for claim in self.claims:
@@ -97,6 +107,19 @@ class FoundSuite:
     def counts(self) -> Counter[Status]:
         """How many tests there are of each status."""
         return Counter(test.status for test in self.tests())
+
+
+def _worst(statuses: Iterable[Status]) -> Status:
+    there = set(statuses)
+    return next((each for each in _WORST if each in there), Status.MISSED)
+
+
+def named(suites: Sequence[FoundSuite]) -> list[tuple[str, FoundTest]]:
+    """All tests with a name each; of several suites the suite's stands before it."""
+    several = len(suites) > 1
+    listed = [(suite.name, test) for suite in suites for test in suite.tests()]
+    titles = names.apart(f"{suite}.{test.name}" if several else test.name for suite, test in listed)
+    return [(title, test) for title, (_, test) in zip(titles, listed, strict=True)]
 
 
 def of_journal(

@@ -56,11 +56,12 @@ def _suite(suite: FoundSuite, prefix: str, room: int, known: set[str]) -> TestSu
     cases = []
     for claim in suite.claims:
         classname = f"{prefix}{names.name(claim.name)}"
-        for test in claim.tests:
+        titles = names.apart((test.name for test in claim.tests), classname, known)
+        for title, test in zip(titles, claim.tests, strict=True):
             detail = shorten(test.detail)
             room -= len(detail)
             kept = detail if room >= 0 else "left out: the file would be too long"
-            cases.append(_case(_title(test.name, classname, known), classname, test, kept))
+            cases.append(_case(title, classname, test, kept))
     return TestSuite(
         names.name(suite.name),
         cases,
@@ -68,17 +69,6 @@ def _suite(suite: FoundSuite, prefix: str, room: int, known: set[str]) -> TestSu
         timestamp=suite.began.partition(".")[0].removesuffix("Z") or None,
         properties={clean(key): clean(value) for key, value in suite.environment.items()},
     )
-
-
-def _title(text: str, classname: str, known: set[str]) -> str:
-    """A name that no test of this class has, nor of another, where all but letters becomes `_`."""
-    first = title = names.name(text)
-    number = 1
-    while (key := names.word(f"{classname}_{title}")) in known:
-        number += 1
-        title = f"{first}_{number}"
-    known.add(key)
-    return title
 
 
 def _case(title: str, classname: str, test: FoundTest, detail: str) -> TestCase:

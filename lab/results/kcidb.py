@@ -83,7 +83,6 @@ def _test(
     title: str, claim: FoundClaim, test: FoundTest, run: str, environment: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     path = ".".join(map(names.word, ("kvm_immediate_exit", *title.split("."))))
-    said = f"{test.reason}: {test.message}" if test.reason else test.message
     found: dict[str, Any] = {
         "id": f"{ORIGIN}:{run}_{names.word(title)}",
         "origin": ORIGIN,
@@ -93,7 +92,7 @@ def _test(
         "duration": round(test.seconds, 3),
         "environment": environment,
         "comment": names.sentence(claim.sentence or claim.name),
-        "misc": {"claim": claim.name, "message": names.sentence(said)},
+        "misc": {"claim": claim.name, "message": names.sentence(test.said)},
     }
     if test.began:
         found["start_time"] = test.began

@@ -21,16 +21,10 @@ def render(suites: Sequence[FoundSuite]) -> str:
     else:
         titles = names.apart(suite.name for suite in suites)
         lines = _block(
-            (title, _status(suite), _claims(suite.claims))
+            (title, suite.status, _claims(suite.claims))
             for title, suite in zip(titles, suites, strict=True)
         )
     return "".join(f"{line}\n" for line in lines)
-
-
-def _status(suite: FoundSuite) -> Status:
-    counts = suite.counts()
-    bad = next((each for each in Status if each.bad and counts[each]), None)
-    return bad or (Status.PASSED if counts[Status.PASSED] else Status.SKIPPED)
 
 
 def _claims(claims: Sequence[FoundClaim]) -> list[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.results import names
-from lab.results.found import FoundSuite, Status
+from lab.results.found import FoundSuite, Status, named
 
 _RESULT = {
     Status.PASSED: "pass",
@@ -34,10 +33,5 @@ def signals(suites: Sequence[FoundSuite]) -> str:
 
 
 def _tests(suites: Sequence[FoundSuite]) -> Iterator[tuple[str, str]]:
-    several = len(suites) > 1
-    listed = [(suite, test) for suite in suites for test in suite.tests()]
-    titles = names.apart(
-        f"{suite.name}.{test.name}" if several else test.name for suite, test in listed
-    )
-    for title, (_, test) in zip(titles, listed, strict=True):
+    for title, test in named(suites):
         yield title, _RESULT[test.status]

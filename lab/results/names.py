@@ -21,17 +21,18 @@ def word(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name(text).lower()).strip("_") or "unnamed"
 
 
-def apart(texts: Iterable[str]) -> list[str]:
+def apart(texts: Iterable[str], within: str = "", known: set[str] | None = None) -> list[str]:
     """A name for each, of which no two are one: also where all that is no letter becomes `_`.
 
-    Linaro's parsers do that to names.
+    Linaro's parsers do that to names. `known` are those that there are already, `within` what
+    stands before the names and is no part of them.
     """
-    known: set[str] = set()
+    known = set() if known is None else known
     found = []
     for text in texts:
         first = told = name(text)
         number = 1
-        while (key := word(told)) in known:
+        while (key := word(f"{within}_{told}")) in known:
             number += 1
             told = f"{first}_{number}"
         known.add(key)

@@ -47,11 +47,10 @@ def _claim(claim: FoundClaim, prefix: str) -> Mapping[str, Any]:
 
 
 def _test(title: str, test: FoundTest) -> Mapping[str, Any]:
-    said = f"{test.reason}: {test.message}" if test.reason else test.message
     return {
         "name": f"/{title}",
         "result": _RESULT[test.status],
-        "note": [names.sentence(said)] if said else [],
+        "note": [names.sentence(test.said)] if test.said else [],
         "duration": _duration(test.seconds),
     }
 
