@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from guest_blobs import memory_map as at
-from harness.closing import Closing
 from harness.kvm import exits
 from harness.kvm.abi import KvmError
 from harness.kvm.arch import word_of
 from harness.kvm.exits import Io, VcpuExit
-from harness.kvm.guest import RAM_SLOT, Guest, create
+from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.signals import KICK, CountingHandler, ThreadTimer
 from harness.kvm.speech import Word
@@ -27,8 +26,8 @@ from harness.kvm.system import System
 from harness.kvm.whole import told
 from harness.sequences import arch
 from harness.sequences.operation import AnyNumber, Arguments, Domain, OneOf, Operation
+from harness.sequences.other_guest import OtherGuest, in_turn, leaves
 from harness.sequences.subject import Subject
-from harness.sequences.violation import Violation
 from harness.ways import BYTE, SIGNAL, WayOut
 
 _ANSWERS = bytes(place * 37 + 11 & 0xFF for place in range(256)) * 17  # 4,096 bytes from any place
@@ -86,44 +85,29 @@ class Others:
     require: Callable[[Twin], None]
 
 
-class Twin(Closing):
+class Twin(OtherGuest):
     """One guest of a program, under way to so many exits."""
 
     def __init__(
         self, system: System, others: Others, name: str, irqchip: str, said: str = ""
     ) -> None:
         """Raises `KvmError`."""
-        self.system, self.irqchip, self.said = system, irqchip, said
         self.program, self._place = others.programs[name], others.place
-        self.guest = self._fresh()
+        super().__init__(system, irqchip, said, self.program.claim)
         self.seen: list[VcpuExit] = []
         self.sent = 0  # events that the program knows nothing of
         self._wanted: Undisturbed | None = None
         self._asked: VcpuExit | None = None
 
-    def _fresh(self) -> Guest:
-        guest = create(self.system, self.irqchip)
-        try:
-            guest.load(self.program.blob, self.program.mode, self.program.data)
-            for index, value in self.program.prepare(guest).items():
-                guest.set_data(index, value)
-            self._place(guest)
-        except BaseException:
-            guest.close()
-            raise
-        return guest
-
-    def close(self) -> None:
-        """Closes its VM."""
-        self.guest.close()
+    def load(self, guest: Guest) -> None:
+        guest.load(self.program.blob, self.program.mode, self.program.data)
+        for index, value in self.program.prepare(guest).items():
+            guest.set_data(index, value)
+        self._place(guest)
 
     def over(self) -> bool:
         """Whether the last of its exits has come."""
         return len(self.seen) >= self.program.exits
-
-    def broken(self, sentence: str, claim: str = "") -> Violation:
-        """What it is that does not hold."""
-        return Violation(claim or self.program.claim, f"{self.said}, {sentence}")
 
     # ---- runs
 
@@ -228,47 +212,17 @@ class Twin(Closing):
                 f"disturbs the guest, but {told(differs)}"
             )
 
-    def require_same_state(self) -> None:
-        """Around an immediate run nothing changes that KVM lets userspace read."""
-        if not self.settle():
-            return
-        before = self.guest.whole()
-        self.leave(BYTE)
-        found = before.differences(self.guest.whole(), without=BYTE.counts(self.guest.architecture))
-        if found:
-            raise self.broken(
-                f"an immediate run must leave the state as it was, but {told(found)}",
-                "preset.state_untouched",
-            )
+    def leave_as_it_was(self) -> None:
+        if self.settle():
+            super().leave_as_it_was()
 
     def move(self) -> None:
-        """It goes on in a fresh VM."""
-        if not self.program.moved or not self.settle():
-            return
-        old, new = self.guest, self._fresh()
-        try:
-            new.ram.write(0, old.ram.read(0, old.ram.size))
-            arch.current().move(old.vcpu, new.vcpu)
-        except BaseException:
-            new.close()
-            raise
-        self.guest = new
-        old.close()
-
-    def remap(self, *, logged: bool) -> None:
-        """Its memory is taken away and given back."""
-        self.guest.vm.delete_memory(RAM_SLOT)
-        self.guest.vm.restore_memory(RAM_SLOT, log_dirty=logged)
+        if self.program.moved and self.settle():
+            super().move()
 
     def step_and_leave(self) -> None:
-        """Single-stepping is on for a run that ends at once."""
-        if not self.settle():
-            return
-        self.guest.vcpu.set_guest_debug(single_step=True)
-        try:
-            self.leave(BYTE)
-        finally:
-            self.guest.vcpu.set_guest_debug(single_step=False)
+        if self.settle():
+            super().step_and_leave()
 
     def kick(self) -> None:
         """A signal comes at some moment on the way to an exit, or behind it."""
@@ -293,37 +247,25 @@ def _items(found: VcpuExit) -> Sequence[VcpuExit]:
     ]
 
 
-def _leaves(way: WayOut, times: int = 1) -> Callable[[Twin], object]:
-    return lambda twin: twin.leave(way, times)
-
-
 def _remaps(*, logged: bool) -> Callable[[Twin], object]:
     return lambda twin: twin.remap(logged=logged)
 
 
-def _in_turn(*parts: Callable[[Twin], object]) -> Callable[[Twin], object]:
-    def do(twin: Twin) -> None:
-        for each in parts:
-            each(twin)
-
-    return do
-
-
 #: What is done behind an exit, by its number; those of the architecture follow.
 DISTURBANCES: tuple[Callable[[Twin], object], ...] = (
-    _in_turn(),
-    _leaves(BYTE),
-    _leaves(SIGNAL),
-    _leaves(BYTE, 20),
-    _in_turn(_leaves(SIGNAL), _leaves(BYTE)),
-    _in_turn(_leaves(BYTE), _leaves(SIGNAL, 2)),
-    Twin.require_same_state,
+    in_turn(),
+    leaves(BYTE),
+    leaves(SIGNAL),
+    leaves(BYTE, 20),
+    in_turn(leaves(SIGNAL), leaves(BYTE)),
+    in_turn(leaves(BYTE), leaves(SIGNAL, 2)),
+    Twin.leave_as_it_was,
     Twin.move,
     _remaps(logged=False),
     _remaps(logged=True),
     Twin.step_and_leave,
     Twin.kick,
-    _in_turn(Twin.settle, _remaps(logged=True), _leaves(BYTE)),
+    in_turn(Twin.settle, _remaps(logged=True), leaves(BYTE)),
 )
 
 

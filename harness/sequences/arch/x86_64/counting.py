@@ -11,24 +11,21 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 
-from harness.closing import Closing
 from harness.host import pace
 from harness.kvm.abi import KvmError
 from harness.kvm.arch import NoNestedGuestError
 from harness.kvm.arch.x86_64 import ioctls, kept, pending, pic, routing, run_fields, state
-from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.exits import IoapicEoi
-from harness.kvm.guest import RAM_SLOT, Guest, create
+from harness.kvm.guest import Guest
 from harness.kvm.run import RunResult
 from harness.kvm.running import NotSeenError, Running, warm_up
 from harness.kvm.signals import KICK, CountingHandler
 from harness.kvm.system import System
-from harness.kvm.whole import told
 from harness.sequences.arch.x86_64 import smis
 from harness.sequences.deliveries import Deliveries
 from harness.sequences.operation import Arguments
+from harness.sequences.other_guest import OtherGuest, in_turn, leaves
 from harness.sequences.subject import Subject
-from harness.sequences.violation import Violation
 from harness.ways import BYTE, SIGNAL, WayOut
 
 _CLAIM = "states.events_survive"
@@ -42,15 +39,7 @@ MODES = ("real", "protected", "long", NESTED)
 _LEAVES_EACH_TURN = 4  # a data word of nested_svm
 
 
-def _in_turn(*parts: Callable[[Counting], None]) -> Callable[[Counting], None]:
-    def do(guest: Counting) -> None:
-        for each in parts:
-            each(guest)
-
-    return do
-
-
-class Counting(Closing):
+class Counting(OtherGuest):
     """A guest in the program `events`, which runs already.
 
     Or, nested, one that executes a guest of its own and takes interrupts only.
@@ -58,8 +47,9 @@ class Counting(Closing):
 
     def __init__(self, system: System, mode: str, irqchip: str) -> None:
         """Raises `KvmError`."""
-        self.system, self.mode, self.irqchip = system, mode, irqchip
-        self.guest = self._fresh()
+        self.mode = mode
+        said = f"In a guest of its own ({mode} mode, irqchip {irqchip})"
+        super().__init__(system, irqchip, said, _CLAIM)
         self._deliveries = Deliveries(self.guest)
         self._sent: Counter[str] = Counter()
         self._due: Counter[str] = Counter()  # more than so many must have come
@@ -68,28 +58,13 @@ class Counting(Closing):
             pic.let_through(self.guest.vcpu)
         warm_up(self.guest)
 
-    def _fresh(self) -> Guest:
-        guest = create(self.system, self.irqchip)
-        try:
-            data = {0: int(self.irqchip != "none")}
-            if self.mode == NESTED:
-                guest.load(guest.architecture.nested_program(), "long", data)
-            else:
-                guest.load("events", self.mode, data)
-                smis.serve(guest)
-        except BaseException:
-            guest.close()
-            raise
-        return guest
-
-    def close(self) -> None:
-        """Closes its VM."""
-        self.guest.close()
-
-    def broken(self, sentence: str, claim: str = _CLAIM) -> Violation:
-        """What it is that does not hold."""
-        said = f"In a guest of its own ({self.mode} mode, irqchip {self.irqchip})"
-        return Violation(claim, f"{said}, {sentence}")
+    def load(self, guest: Guest) -> None:
+        data = {0: int(self.irqchip != "none")}
+        if self.mode == NESTED:
+            guest.load(guest.architecture.nested_program(), "long", data)
+        else:
+            guest.load("events", self.mode, data)
+            smis.serve(guest)
 
     def taken(self) -> Counter[str]:
         """How many of each kind the guest took."""
@@ -126,17 +101,6 @@ class Counting(Closing):
                     f"KVM_RUN{way.said} must not enter the guest, but that took an event",
                     "preset.no_guest_progress",
                 )
-
-    def leave_as_it_was(self) -> None:
-        """An immediate run changes nothing that KVM lets userspace read."""
-        before = self.guest.whole()
-        self.leave(BYTE)
-        counts = BYTE.counts(self.guest.architecture)
-        if found := before.differences(self.guest.whole(), without=counts):
-            raise self.broken(
-                f"an immediate run must leave the state as it was, but {told(found)}",
-                "preset.state_untouched",
-            )
 
     def run_until(self, came: Callable[[], bool], what: str) -> None:
         """The guest runs until this is so, and a kick ends the run."""
@@ -275,32 +239,15 @@ class Counting(Closing):
     # ---- what userspace does besides
 
     def move(self) -> None:
-        """The guest goes on in a fresh VM."""
+        """Where all that waits goes with it."""
         if self._of_this_vm:
             return
-        old, new = self.guest, self._fresh()
-        try:
-            new.ram.write(0, old.ram.read(0, old.ram.size))
-            move(old.vcpu, new.vcpu)
-        except BaseException:
-            new.close()
-            raise
-        self.guest, self._deliveries = new, Deliveries(new)
-        old.close()
+        super().move()
+        self._deliveries = Deliveries(self.guest)
 
-    def remap(self) -> None:
-        """Its memory is taken away and given back, and its writes are logged."""
-        self.guest.vm.delete_memory(RAM_SLOT)
-        self.guest.vm.restore_memory(RAM_SLOT, log_dirty=True)
+    def remap(self, *, logged: bool) -> None:
+        super().remap(logged=logged)
         self._deliveries.unmap()
-
-    def step_and_leave(self) -> None:
-        """Single-stepping is on for a run that ends at once."""
-        self.guest.vcpu.set_guest_debug(single_step=True)
-        try:
-            self.leave(BYTE)
-        finally:
-            self.guest.vcpu.set_guest_debug(single_step=False)
 
     def rewrite(self) -> None:
         """All that KVM says of the vCPU is set again."""
@@ -308,6 +255,10 @@ class Counting(Closing):
             self.guest.set_data(_LEAVES_EACH_TURN, 1 - self.guest.data(_LEAVES_EACH_TURN))
         else:
             kept.rewrite(self.guest.vcpu)
+
+
+def _remaps(guest: Counting) -> None:
+    guest.remap(logged=True)
 
 
 #: What is sent, by its number.
@@ -323,21 +274,21 @@ _SENT: tuple[Callable[[Counting], None], ...] = (
 )
 #: And what is then done.
 _DONE: tuple[Callable[[Counting], None], ...] = (
-    lambda guest: guest.leave(BYTE),
-    lambda guest: guest.leave(SIGNAL),
-    lambda guest: guest.leave(BYTE, 20),
+    leaves(BYTE),
+    leaves(SIGNAL),
+    leaves(BYTE, 20),
     Counting.leave_as_it_was,
     Counting.run,
     Counting.move,
-    Counting.remap,
+    _remaps,
     Counting.rewrite,
     Counting.step_and_leave,
-    _in_turn(Counting.rewrite, lambda guest: guest.leave(BYTE)),
-    _in_turn(Counting.remap, lambda guest: guest.leave(BYTE)),
-    _in_turn(lambda guest: guest.leave(BYTE), Counting.move),
-    _in_turn(lambda guest: guest.leave(SIGNAL), Counting.move),
-    _in_turn(lambda guest: guest.leave(SIGNAL), lambda guest: guest.leave(BYTE)),
-    _in_turn(lambda guest: guest.leave(SIGNAL), Counting.leave_as_it_was),
+    in_turn(Counting.rewrite, leaves(BYTE)),
+    in_turn(_remaps, leaves(BYTE)),
+    in_turn(leaves(BYTE), Counting.move),
+    in_turn(leaves(SIGNAL), Counting.move),
+    in_turn(leaves(SIGNAL), leaves(BYTE)),
+    in_turn(leaves(SIGNAL), Counting.leave_as_it_was),
     lambda guest: None,
 )
 _TURNS = 4
