@@ -58,18 +58,21 @@ def kunit() -> Path:
     pytest.skip("no_kunit: KUNIT names no kunit.py (tools/testing/kunit of a kernel's tree)")
 
 
-@EVERY_KIND
-def test_kunit_takes_ktap(kind: str, suite: FoundSuite, tmp_path: Path) -> None:
-    program = kunit()
-    file = tmp_path / "ktap"
-    file.write_text(rendered("ktap", suite), encoding="utf-8")
-    done = subprocess.run(
+def parsed_by_kunit(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program, file = kunit(), folder / "ktap"
+    file.write_text(text, encoding="utf-8")
+    return subprocess.run(
         [sys.executable, program, "parse", file],
         cwd=program.parent,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@EVERY_KIND
+def test_kunit_takes_ktap(kind: str, suite: FoundSuite, tmp_path: Path) -> None:
+    done = parsed_by_kunit(rendered("ktap", suite), tmp_path)
     passed, skipped, bad = totals(suite)
     told = dict(re.findall(r"(passed|failed|skipped|errors): (\d+)", done.stdout.splitlines()[-1]))
     wanted = {"passed": passed, "failed": bad, "skipped": skipped}
@@ -78,17 +81,8 @@ def test_kunit_takes_ktap(kind: str, suite: FoundSuite, tmp_path: Path) -> None:
 
 
 def test_kunit_sees_that_a_file_was_cut(tmp_path: Path) -> None:
-    program = kunit()
     lines = rendered("ktap", found("sound", tmp_path)).splitlines(keepends=True)
-    file = tmp_path / "ktap"
-    file.write_text("".join(lines[: len(lines) // 2]), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, program, "parse", file],
-        cwd=program.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = parsed_by_kunit("".join(lines[: len(lines) // 2]), tmp_path)
     assert done.returncode == 1
 
 

@@ -8,6 +8,7 @@ import errno
 from harness import ways
 from harness.kvm import abi
 from harness.kvm.arch.x86_64 import ioctls, kept, waiting
+from harness.kvm.guest import Guest, SecondProcessor
 from harness.kvm.run import RunResult
 from harness.kvm.signals import KICK, thread_mask
 from harness.kvm.vcpu import all_signals_but
@@ -76,15 +77,23 @@ def start_and_leave(subject: Subject, given: Arguments) -> None:
         )
 
 
+def _added(guest: Guest) -> SecondProcessor:
+    """Another vCPU, to which messages come by its APIC id.
+
+    KVM reads the ids of all local APICs only when one of them is written.
+    """
+    other = guest.add_processor()
+    ioctls.set_lapic(other.vcpu, ioctls.get_lapic(other.vcpu))
+    return other
+
+
 def init_and_leave(subject: Subject, given: Arguments) -> None:
     """An INIT waits for another vCPU, and perhaps a SIPI behind it: immediate runs take neither.
 
     To ask for the MP state takes them (kvm_arch_vcpu_ioctl_get_mpstate()).
     """
     guest, page = subject.guest, 2
-    other = guest.add_processor()
-    # KVM reads the ids of all local APICs only when one of them is written.
-    ioctls.set_lapic(other.vcpu, ioctls.get_lapic(other.vcpu))
+    other = _added(guest)
     other.vcpu.set_mp_state(waiting.number(given["state"]))
     before = guest.architecture.registers(other.vcpu)
     ioctls.send_init(guest.vm, other.number)
@@ -114,9 +123,7 @@ def awake(subject: Subject, given: Arguments) -> None:
     On each way out the thread has the mask that it had.
     """
     guest = subject.guest
-    other = guest.add_processor()
-    # KVM reads the ids of all local APICs only when one of them is written.
-    ioctls.set_lapic(other.vcpu, ioctls.get_lapic(other.vcpu))
+    other = _added(guest)
     if given["masked"]:
         other.vcpu.set_signal_mask(all_signals_but(KICK))
     for _ in range(given["times"]):
