@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from lab.launch.exit_codes import Exit
-from tools import ending
+from lab.results.dialects import DIALECTS
+from tools import dialect, ending
 
 DISTRIBUTION = "kvm-immediate-exit-conformance"
 
@@ -92,17 +93,24 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Whatever happens gives a sentence, never a traceback."""
-    return ending.end_in_order(lambda: command(arguments))
+    words = sys.argv[1:] if arguments is None else arguments
+    if name := dialect.asked(words):
+        return ending.end_in_order(
+            lambda: dialect.spoken(name, lambda told: command(words, told)),
+            as_taken=DIALECTS[name].code,
+        )
+    return ending.end_in_order(lambda: command(words))
 
 
-def command(arguments: Sequence[str] | None = None) -> int:
+def command(arguments: Sequence[str], told: dialect.Spoken | None = None) -> int:
     """The same inside `ending.end_in_order`. Bad input gives a sentence."""
     try:
-        _check_encoding([*(sys.argv[1:] if arguments is None else arguments), _here()])
+        _check_encoding([*arguments, _here()])
         code = cli.main(
-            args=arguments,
+            args=list(arguments),
             prog_name="kvm-conformance",
             standalone_mode=False,
+            obj=told,
             # A variable would make click print a script for shells, and run nothing: a 0 of no
             # test. None has this name.
             complete_var="=",

@@ -77,6 +77,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.claims
 @options.output("<time>-<kernel>")
 @options.exports
+@options.dialect
 @options.jobs("Workers inside.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
 @options.kicks(conformance.BUDGET)

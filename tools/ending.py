@@ -25,18 +25,22 @@ from lab.launch.exit_codes import Exit, untold
 _BROKE_OFF = b"Error: kvm-conformance broke off: it could not even tell why (out of memory?).\n"
 
 
-def end_in_order(command: Callable[[], int], untold: Callable[[int], int] = untold) -> int:
+def end_in_order(
+    command: Callable[[], int],
+    untold: Callable[[int], int] = untold,
+    as_taken: Callable[[int], int] = int,
+) -> int:
     """Calls it; the exit code.
 
     Output that is full, closed or without a reader does not disturb it, and decides about the code
-    afterwards, by `untold`.
+    afterwards, by `untold`. `as_taken` is what the caller of this process takes for a code.
     """
     try:
-        return _ended(command, untold)
+        return as_taken(_ended(command, untold))
     except KeyboardInterrupt:
-        return Exit.SIGINT
+        return as_taken(Exit.SIGINT)
     except Exception:
-        _break_off()
+        _break_off(as_taken(Exit.SUITE_ERROR))
 
 
 def _ended(command: Callable[[], int], untold: Callable[[int], int]) -> int:
@@ -64,11 +68,11 @@ def no_temporary_folder() -> str:
     return ""
 
 
-def _break_off() -> NoReturn:
+def _break_off(code: int) -> NoReturn:
     """The end where even the sentence about an exception raised one."""
     with contextlib.suppress(OSError):
         os.write(2, _BROKE_OFF)
-    os._exit(Exit.SUITE_ERROR)
+    os._exit(code)
 
 
 def _defect(error: Exception) -> Exit:

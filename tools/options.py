@@ -16,7 +16,10 @@ import click
 from harness.reporting import variants
 from lab.emulation import arch
 from lab.launch.duration import duration
+from lab.results.dialects import DIALECTS
+from lab.results.exports import Exports
 from lab.results.formats import FORMATS
+from tools.dialect import Spoken, checked
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -66,8 +69,17 @@ exports = click.option(
     "exports",
     multiple=True,
     metavar="FORMAT=FILE",
-    callback=lambda ctx, param, values: tuple(map(_export, values)),
+    callback=lambda ctx, param, values: (*map(_export, values), *_of_dialect(ctx)),
     help="Also render the results so, as `export` does; can be given more than once.",
+)
+dialect = click.option(
+    "--dialect",
+    type=click.Choice(list(DIALECTS)),
+    metavar="NAME",
+    expose_value=False,
+    callback=checked,
+    help="Exit code and standard output as NAME takes them:"
+    f" {', '.join(DIALECTS)} (docs/consumers.md).",
 )
 kvm_modules = click.option(
     "--kvm-modules",
@@ -149,6 +161,11 @@ def check_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> 
         return duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _of_dialect(ctx: click.Context) -> Exports:
+    """The file that the dialect needs."""
+    return ctx.obj.exports if isinstance(ctx.obj, Spoken) else ()
 
 
 def _export(value: str) -> tuple[str, Path]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @options.claims
 @options.output("<time>-<kernel>")
 @options.exports
+@options.dialect
 @options.jobs("Workers; 0 is one process.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
 @options.kicks(DEFAULT_BUDGET)
@@ -75,6 +76,8 @@ def run(
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     if message := ending.no_temporary_folder():
         return TERMINAL.refuse(message, Exit.CANNOT_WRITE)
+    if listing and ctx.obj is not None:
+        raise click.UsageError("--list runs nothing: it has no dialect")
     if listing:
         return list_tests(request)
     obstacle = _obstacle()

@@ -170,6 +170,12 @@ def of_journal(
     )
 
 
+def of_nothing(why: str) -> FoundSuite:
+    """In the place of a run that left no journal; `why` is a sentence."""
+    claim = FoundClaim(OF_THE_RUN, "", tuple(_of_sentences([why])))
+    return FoundSuite("kvm_immediate_exit", (claim,))
+
+
 def _of_result(result: Result, started: Mapping[str, str]) -> FoundTest:
     return FoundTest(
         result.id,
