@@ -10,6 +10,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.host import parameters
+
 #: The variable by which a machine is said to be slow ("yes"), as netdev's CI does.
 SLOW = "KSFT_MACHINE_SLOW"
 _SYS = Path("/sys")
@@ -25,7 +27,7 @@ class Host:
     this host itself runs under ("none" on bare metal); `tier` is "hardware" (also nested),
     "emulated" or "emulated-instruction-clock"; `time_scale` is the factor of its pace
     (`harness.host.pace`); `emulator` is what a tool said that booted this host in an emulator, else
-    None.
+    None; `parameters` are those in force (`harness.host.parameters`), None where there are none.
     """
 
     kernel: str
@@ -38,6 +40,7 @@ class Host:
     tier: str
     time_scale: float
     emulator: str | None = None
+    parameters: str | None = None
 
     @property
     def nested(self) -> bool:
@@ -140,4 +143,5 @@ def describe() -> Host:
         tier=tier(processors),
         time_scale=time_scale(),
         emulator=os.environ.get("KVM_CONFORMANCE_EMULATOR") or None,
+        parameters=parameters.as_text(parameters.in_force(platform.version())) or None,
     )

@@ -60,6 +60,8 @@ def render(
     page = _Page(max(width - 1, 40))
     page.title("Verdict on kvm_run->immediate_exit")
     page.entry("host", host_line(environment))
+    if parameters := environment.get("parameters", ""):
+        page.entry("parameters", parameters)
     _held(page, findings, claims, chapters)
     _not_tested(page, "not tested", findings.untested(), claims)
     _not_tested(page, "n/a", findings.untested(applies=False), claims)

@@ -51,6 +51,9 @@ def _about(column: Column) -> dict[str, str]:
 
 def _troubles(column: Column) -> Iterable[str]:
     """A sentence where the results alone do not say that something is wrong."""
+    if column.unset:
+        yield f"nothing was judged: {column.why}"
+        return
     if column.code in (Exit.HELD, Exit.NOTHING_TESTED):
         return
     if column.code is Exit.FAILED and column.journal.exit_status is not None:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.claims import Chapter, Claim
+from harness.host import parameters
 from harness.reporting import journal as journals
 from harness.reporting import verdict
 from harness.reporting.journal import Journal
@@ -31,6 +33,7 @@ LEGEND: Mapping[str, str] = {
     "error": "no verdict: the suite itself broke",
     "cut": "the run was interrupted before",
     "absent": "the kernel cannot be had",
+    "unset": "a parameter that the list asks for is not in force there: nothing is said of it",
 }
 _WORDS = {
     ClaimState.HELD: "held",
@@ -58,7 +61,10 @@ _WORST = (
 
 @dataclass(frozen=True)
 class Column:
-    """A kernel. `code` is None where its run did not come to its end."""
+    """A kernel.
+
+    `code` is None where its run did not come to its end, or does not count: a parameter is `unset`.
+    """
 
     head: str
     entry: ListedKernel
@@ -71,17 +77,21 @@ class Column:
     started: str
     journal: Journal
     words: Mapping[str, str]
+    unset: bool = False
 
     @property
     def cut_short(self) -> bool:
         """Whether it was tested, and tests may lack in its journal."""
-        return self.stage is not Stage.ABSENT and self.journal.exit_status is None
+        ran = self.stage is not Stage.ABSENT and not self.unset
+        return ran and self.journal.exit_status is None
 
     @property
     def verdict(self) -> str:
         """The kernel's word."""
         if self.stage is Stage.ABSENT:
             return "absent"
+        if self.unset:
+            return "unset"
         return "cut" if self.code is None else _VERDICTS.get(self.code, "error")
 
     def word(self, claim: str) -> str:
@@ -144,6 +154,7 @@ class Matrix:
             "lost": "lost their machine" if count["lost"] > 1 else "lost its machine",
             "error": "came to no verdict",
             "absent": "could not be had",
+            "unset": "have not a parameter" if count["unset"] > 1 else "has not a parameter",
             "-": "could show no claim",
             "cut": "did not come to their end" if count["cut"] > 1 else "did not come to its end",
         }
@@ -151,6 +162,9 @@ class Matrix:
         if count["held"] == total:
             text = f"All {kernels} hold" if total > 1 else "The one kernel holds"
             return f"MATRIX held. {text} every claim that could be tested.", True
+        if count["held"] and count["held"] + count["unset"] == total:
+            text = f"{count['held']} of {kernels} hold every claim that could be tested"
+            return f"MATRIX held. {text}; {count['unset']} {said['unset']}.", True
         parts = [f"{count[word]} {text}" for word, text in said.items() if count[word]]
         if count["held"]:
             parts.append(f"{count['held']} held")
@@ -186,6 +200,12 @@ def _column(run: KernelTask, head: str, claims: Mapping[str, Claim]) -> Column:
         except (OSError, journals.JournalError) as error:
             why = f"{why}; {error}" if why else str(error)
     code = _code(run, journal)
+    told = journal.environment.get("parameters", "")
+    unmet = parameters.unmet(shlex.split(run.entry.kernel_parameters), told)
+    unset = bool(unmet) and journal.has_session
+    if unset:
+        # Its results are those of other parameters: nothing of them counts.
+        journal, code, why = Journal(), None, "; ".join(unmet)
     if code is Exit.NOTHING_TESTED and not why:
         skips = Counter((each.reason, each.message) for each in journal.results)
         why = ": ".join(skips.most_common(1)[0][0]) if skips else "no test belongs to the choice"
@@ -202,6 +222,7 @@ def _column(run: KernelTask, head: str, claims: Mapping[str, Claim]) -> Column:
         started=run.started,
         journal=journal,
         words={finding.claim: _word(finding, code) for finding in findings.claims},
+        unset=unset,
     )
 
 

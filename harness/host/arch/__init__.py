@@ -19,15 +19,18 @@ from dataclasses import dataclass, field
 class Words:
     """One architecture's.
 
-    lacking  the fixed words for what only its KVM can lack, with their prose (features.py)
-    loading  for people: to load its KVM, where that is a module
-    faults   how its kernel says that it is broken, from a record's first character on: regular
-             expressions (harness/kernel_texts.py)
+    lacking     the fixed words for what only its KVM can lack, with their prose (features.py)
+    loading     for people: to load its KVM, where that is a module
+    faults      how its kernel says that it is broken, from a record's first character on: regular
+                expressions (harness/kernel_texts.py)
+    parameters  those of its KVM's modules that change the way into the guest, MODULE.PARAMETER
+                (parameters.py)
     """
 
     lacking: Mapping[str, str] = field(default_factory=dict)
     loading: str = "Load the module for this processor"
     faults: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @functools.cache

@@ -30,4 +30,11 @@ WORDS = Words(
         r"(?:traps: )?PANIC: double fault",
         r"double fault: [0-9a-f]{4} \[#",
     ),
+    parameters=(
+        *(f"kvm.{name}" for name in ("tdp_mmu", "nx_huge_pages", "eager_page_split")),
+        *(f"kvm.{name}" for name in ("lapic_timer_advance", "lapic_timer_advance_ns")),
+        *(f"kvm_amd.{name}" for name in ("npt", "nested", "avic", "vgif", "vls", "vnmi")),
+        *(f"kvm_intel.{name}" for name in ("ept", "unrestricted_guest", "nested")),
+        *(f"kvm_intel.{name}" for name in ("enable_apicv", "enable_ipiv", "preemption_timer")),
+    ),
 )

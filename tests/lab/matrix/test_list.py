@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.host import parameters
 from lab.launch.exit_codes import Exit
 from lab.matrix import kernel_list
 from lab.matrix.kernel_list import ListedKernel, ListError
@@ -25,6 +26,17 @@ def test_the_default_list() -> None:
         *("debian:bookworm", "debian:bookworm/rt", "debian:bullseye", "debian:sid"),
         *("debian:sid/rt", "debian:trixie", "debian:trixie-backports", "debian:trixie/rt"),
     ]
+
+
+def test_the_list_of_parameters() -> None:
+    """Each can be told from /sys, so that none is taken for in force that is not."""
+    entries = kernel_list.read(kernel_list.DEFAULT.with_name("parameters.toml"))
+    words = [word for entry in entries for word in entry.kernel_parameters.split()]
+    assert [parameters.unmet([word], "") for word in words] == [
+        [f"{word} is not in force: there is no such parameter"] for word in words
+    ]
+    assert len({entry.kernel for entry in entries}) == 1
+    assert len(words) == len(entries) - 1
 
 
 def test_an_entry(tmp_path: Path) -> None:

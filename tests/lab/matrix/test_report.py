@@ -64,12 +64,20 @@ def run(
     return made
 
 
+def under(made: KernelTask, words: str, in_force: str) -> KernelTask:
+    """The same run, asked for with these parameters, and with those in force."""
+    made.entry = dataclasses.replace(made.entry, kernel_parameters=words)
+    path = made.folder / journal.NAME
+    path.write_text(path.read_text().replace('"tier"', f'"parameters": "{in_force}", "tier"'))
+    return made
+
+
 def judged(*runs: KernelTask) -> matrix_result.Matrix:
     return matrix_result.of_runs(runs, catalogue(), chapters(), "x86_64")
 
 
 def eight(folder: Path) -> matrix_result.Matrix:
-    """The default list's kernels with every claim, and every word of the legend."""
+    """The default list's kernels with every claim, and every word of the legend but `unset`."""
     held = [result(claim) for claim in CLAIMS]
     failed = [result(CLAIMS[0], TestOutcome.FAILED, message="no EINTR"), *held[1:]]
     skipped = result(CLAIMS[1], TestOutcome.SKIPPED, reason="no_smm", message="no SMM")
@@ -109,7 +117,7 @@ def test_the_table_fits_and_cuts_nothing(tmp_path: Path, width: int) -> None:
         assert len(re.findall(row, drawn, re.MULTILINE)) == len(lines) * len(same)
     for head in heads:
         assert re.search(rf"^{head} +debian:", drawn, re.MULTILINE), "each head is explained"
-    for word in matrix_result.LEGEND:
+    for word in set(matrix_result.LEGEND) - {"unset"}:
         assert re.search(rf"^{word} +\w", drawn, re.MULTILINE), "each word is explained"
     assert "MATRIX FAILED. Of 8 kernels" in drawn
 
@@ -313,3 +321,44 @@ def test_a_file_that_consumers_take(tmp_path: Path) -> None:
 
 def test_an_empty_suite_is_no_success() -> None:
     assert junit.render([of_journal(journal.Journal(), {})]).count("<error") == 1
+
+
+def test_a_parameter_that_is_not_in_force(tmp_path: Path) -> None:
+    """The results are of another kernel than the column's head says: none of them counts."""
+    failed = result(CLAIMS[0], TestOutcome.FAILED, message="no EINTR")
+    found = judged(
+        run(tmp_path, "one", result(CLAIMS[0]), planned=[]),
+        under(
+            run(tmp_path, "two", failed, planned=[], code=1, end=1),
+            "kvm_amd.npt=0",
+            "kvm_amd.npt=Y",
+        ),
+    )
+    held, unset = found.columns
+    assert (held.verdict, unset.verdict) == ("held", "unset")
+    assert unset.word(CLAIMS[0]) == ""
+    drawn = click.unstyle(matrix_table.terminal(found, 80))
+    assert re.search(r"^unset +a parameter", drawn, re.MULTILINE)
+    assert "kvm_amd.npt=0 is not in force: it is Y" in unset.describe()
+    assert (found.code, found.sentence()[1]) == (0, True)
+    assert found.sentence()[0] == (
+        "MATRIX held. 1 of 2 kernels hold every claim that could be tested; 1 has not a parameter."
+    )
+    suite = matrix_found.suites(found, catalogue())[1]
+    assert [test.message for test in suite.tests()] == [
+        "nothing was judged: kvm_amd.npt=0 is not in force: it is Y"
+    ]
+    assert (
+        judged(
+            under(
+                run(tmp_path, "three", failed, planned=[], code=1, end=1),
+                "kvm_amd.npt=0",
+                "kvm_amd.npt=N",
+            )
+        ).code
+        == 1
+    )
+    assert (
+        judged(under(run(tmp_path, "four", result(CLAIMS[0]), planned=[]), "preempt=lazy", "")).code
+        == 4
+    )
