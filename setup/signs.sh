@@ -45,6 +45,8 @@ signs() {
 		last=
 		[[ ! -s "$log" ]] || read -r last < <(tail -n 1 -- "$log" 2>/dev/null) || true
 		[[ "$last" != "+ "* ]] || last= # the command itself
+		# The next step may have begun meanwhile, and that line be its own: it was said before.
+		! read -rt 0 || continue
 		printf 'set-up: ... %d s: %s%s\n' "$((SECONDS - since))" "$doing" "${last:+ (${last:0:70})}" >&2
 	done
 }

@@ -91,7 +91,7 @@ uses=()
 ((emulation == 0)) || uses+=(emulation)
 ((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
 ((mutants == 0)) || uses+=(sources mutation compiler)
-((dev == 0)) || uses+=(blobs tests fresh)
+((dev == 0)) || uses+=(blobs tests consumers fresh)
 
 # Ends the set-up. The first argument is what is wrong, each further one a line of what to do.
 fail() {

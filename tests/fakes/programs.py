@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lab.emulation import programs
 
+#: The uses of what --dev of the set-up brings.
+DEV = ("blobs", "tests", "consumers", "fresh")
 QEMU_VERSION = "9.9.0"
 _STAND_IN = f"#!/bin/sh\necho 'QEMU emulator version {QEMU_VERSION} (a stand-in)'\n"
 

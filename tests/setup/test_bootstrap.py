@@ -152,7 +152,7 @@ def test_moved_checkout_is_set_up_anew(project: Project) -> None:
     [("--lab", "lab"), ("--emulation", "lab"), ("--test", "test"), ("--dev", "dev")],
 )
 def test_an_extra_is_added_and_then_kept(project: Project, option: str, extra: str) -> None:
-    for tool in (*fake_programs.packages("blobs", "tests", "fresh"), *EMULATION):
+    for tool in (*fake_programs.packages(*fake_programs.DEV), *EMULATION):
         project.command(tool, COMPILER)
     project.run()
     project.calls()
@@ -327,7 +327,7 @@ def test_missing_guest_program_tools_matter_only_to_dev(project: Project) -> Non
         project.command(tool, COMPILER)
     code, said = project.run("--dev", "--no-apt")
     assert code == 70
-    wanted = " ".join(dict.fromkeys(fake_programs.packages("blobs", "tests", "fresh").values()))
+    wanted = " ".join(dict.fromkeys(fake_programs.packages(*fake_programs.DEV).values()))
     assert f"apt-get install -y {wanted}\n" in said
     assert project.run("--no-apt")[0] == 0
 

@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 @pytest.mark.parametrize("option", ["--emulation", "--dev"])
 def test_what_emulated_hosts_take_is_named(project: Project, option: str) -> None:
-    for tool in fake_programs.packages("blobs", "tests", "fresh"):
+    for tool in fake_programs.packages(*fake_programs.DEV):
         project.command(tool, COMPILER)
     code, said = project.run(option, "--no-apt")
     assert code == 70

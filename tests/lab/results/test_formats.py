@@ -126,7 +126,7 @@ def test_tap_py_takes_it(wanted: str, suite: FoundSuite) -> None:
 def test_prove_takes_it(wanted: str, suite: FoundSuite, tmp_path: Path) -> None:
     prove = shutil.which("prove")
     if prove is None:
-        pytest.skip("no_prove: perl's prove is not installed")
+        pytest.skip("no_tools: prove (Debian's package perl)")
     file = tmp_path / "results.tap"
     file.write_text(rendered(wanted, suite), encoding="utf-8")
     done = subprocess.run(
@@ -143,7 +143,7 @@ def test_prove_takes_it(wanted: str, suite: FoundSuite, tmp_path: Path) -> None:
 def test_prove_refuses_a_file_that_was_cut(tmp_path: Path) -> None:
     prove = shutil.which("prove")
     if prove is None:
-        pytest.skip("no_prove: perl's prove is not installed")
+        pytest.skip("no_tools: prove (Debian's package perl)")
     lines = rendered("tap", found("sound", tmp_path)).splitlines(keepends=True)
     file = tmp_path / "results.tap"
     file.write_text("".join(lines[:9]), encoding="utf-8")
