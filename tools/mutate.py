@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from harness import files
-from harness.claims import CatalogueError, kernel_bugs
+from harness.claims import CatalogueError, known_issues
 from lab.campaign import side_by_side
 from lab.emulation import cache as caches
 from lab.emulation import conformance, programs
@@ -133,7 +133,7 @@ def mutate(
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     try:
         chosen = _chosen(ids, classes, claims, subset, judge)
-        kernel_bugs.of_version("1.0")  # what is wrong with the file is told before anything runs
+        known_issues.of_version("1.0")  # what is wrong with the file is told before anything runs
     except CatalogueError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     if listing:

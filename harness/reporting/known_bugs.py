@@ -2,7 +2,7 @@
 """``--without-bugs-of VERSION``: without the tests that known bugs of that kernel fail.
 
 For a mutation: a test that the stock kernel fails says nothing about a mutant. Only what
-``harness/claims/kernel_bugs.toml`` names can be left out, and the verdict's host line tells it.
+``harness/claims/known_issues.toml`` names can be left out, and the verdict's host line tells it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from harness.claims import CatalogueError, kernel_bugs
+from harness.claims import CatalogueError, known_issues
 from harness.claims.versions import VERSION
+from harness.reporting.identity import IdentityError, result_id
 from harness.reporting.markers import is_suite_test, true_nodeid
 
 
@@ -49,7 +50,15 @@ def kept(config: pytest.Config, items: Iterable[pytest.Item]) -> list[pytest.Ite
     if not version:
         return list(items)
     try:
-        out = {test for bug in kernel_bugs.of_version(version) for test in bug.tests}
+        out = {test for bug in known_issues.of_version(version) for test in bug.tests}
     except CatalogueError as error:
         raise pytest.UsageError(f"--without-bugs-of: {error}") from None
-    return [item for item in items if not is_suite_test(item) or true_nodeid(item) not in out]
+    return [each for each in items if not is_suite_test(each) or _result_id(each) not in out]
+
+
+def _result_id(item: pytest.Item) -> str:
+    """That of a suite's test; empty where it has none, which is told elsewhere."""
+    try:
+        return result_id(true_nodeid(item))
+    except IdentityError:
+        return ""

@@ -7,15 +7,13 @@ what could not be tested, what failed, and the verdict in one sentence.
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.claims import Chapter, Claim, kernel_bugs
-from harness.claims.kernel_bugs import KernelBug
-from harness.reporting import identity
+from harness.claims import Chapter, Claim, known_issues
+from harness.claims.known_issues import KnownIssue
 from harness.reporting.results import CALLS, Result, TestOutcome
 from harness.reporting.selection import Rest
 from harness.reporting.verdict import ClaimState, Finding, Findings
@@ -71,9 +69,9 @@ def render(
     if absent:
         _absent(page, findings, claims, architecture)
     _broken(page, findings)
-    bugs = _known_bugs(environment)
-    _failed(page, findings, claims, bugs)
-    text, tone = sentence(findings, bugs)
+    issues = known_issues.explaining(environment)
+    _failed(page, findings, claims, issues)
+    text, tone = sentence(findings, issues)
     page.entry("VERDICT", text, tone)
     return page.lines
 
@@ -238,20 +236,11 @@ def _broken(page: _Page, findings: Findings) -> None:
         page.entry(label, text, "bad")
 
 
-def _known_bugs(environment: Mapping[str, str]) -> dict[str, KernelBug]:
-    """The known bugs of this kernel by the result ids of the tests that they fail."""
-    release = re.match(r"\d+\.\d+[\d.]*", environment.get("kernel", ""))
-    if release is None:
-        return {}
-    bugs = kernel_bugs.explaining(release[0])
-    return {identity.result_id(test): bug for bug in bugs for test in bug.tests}
-
-
 def _failed(
     page: _Page,
     findings: Findings,
     claims: Mapping[str, Claim],
-    bugs: Mapping[str, KernelBug],
+    issues: Mapping[str, KnownIssue],
 ) -> None:
     for finding in findings.having(ClaimState.FAILED):
         bad = finding.of(TestOutcome.FAILED, TestOutcome.CRASHED)
@@ -259,8 +248,8 @@ def _failed(
         page.entry("FAILED", f"{name} ({len(bad)} of {_tests(len(finding.results))})", "bad")
         if finding.claim in claims:
             page.entry("", claims[finding.claim].meaning, indent=2)
-        for bug in dict.fromkeys(bugs[result.id] for result in bad if result.id in bugs):
-            page.entry("", bug.explain(), indent=2)
+        for issue in dict.fromkeys(issues[each.id] for each in bad if each.id in issues):
+            page.entry("", issue.explain(), indent=2)
         _evidence(page, bad)
 
 
@@ -274,8 +263,8 @@ def _evidence(page: _Page, results: Sequence[Result]) -> None:
         page.entry("", f"For a bug report, as one C file: {_REPRODUCE}", indent=2)
 
 
-def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) -> tuple[str, str]:
-    """The verdict in one sentence or three, and its tone; ``bugs`` are known, by result id."""
+def sentence(findings: Findings, issues: Mapping[str, KnownIssue] | None = None) -> tuple[str, str]:
+    """The verdict in one sentence or three, and its tone; ``issues`` are known, by result id."""
     failed = len(findings.having(ClaimState.FAILED))
     held = len(findings.having(ClaimState.HELD, ClaimState.PARTLY))
     untested = len(findings.untested())
@@ -292,7 +281,7 @@ def sentence(findings: Findings, bugs: Mapping[str, KernelBug] | None = None) ->
         first = f"FAILED. {failed} of {_claims(failed + held)} tested does not hold on this kernel."
         if failed > 1:
             first = first.replace("does not hold", "do not hold")
-        first = f"{first.removesuffix('.')}{_by_known_bugs(findings, bugs or {})}."
+        first = f"{first.removesuffix('.')}{_by_known_issues(findings, issues or {})}."
         return " ".join([first, *rest]), "bad"
     if broken or findings.collection_errors:
         return " ".join(["none.", f"{_claims(held)} held.", *rest]), "bad"
@@ -322,15 +311,15 @@ def missing(rest: Rest, planned: int) -> list[str]:
     return found
 
 
-def _by_known_bugs(findings: Findings, bugs: Mapping[str, KernelBug]) -> str:
+def _by_known_issues(findings: Findings, issues: Mapping[str, KnownIssue]) -> str:
     """That every failure is one of a known bug, for the sentence; else nothing."""
     claims = findings.having(ClaimState.FAILED)
     bad = [
         each.id for claim in claims for each in claim.of(TestOutcome.FAILED, TestOutcome.CRASHED)
     ]
-    if not all(name in bugs for name in bad):
+    if not all(name in issues for name in bad):
         return ""
-    commits = ", ".join(dict.fromkeys(bugs[name].commit for name in bad))
+    commits = ", ".join(dict.fromkeys(issues[name].commit for name in bad))
     return f", by a known bug of it ({commits})"
 
 

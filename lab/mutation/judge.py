@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.claims import catalogue as claims
-from harness.claims import kernel_bugs
-from harness.reporting import identity, verdict
+from harness.claims import known_issues
 from harness.reporting import journal as journals
+from harness.reporting import verdict
 from harness.reporting.journal import Journal
 from harness.reporting.results import TestOutcome
 from harness.reporting.selection import Rest
@@ -319,8 +319,8 @@ def _lacks_known_bugs_only(code: int | None, journal: Journal) -> bool:
     told = code == Exit.SUITE_ERROR and journal.exit_status == code
     if not (told and version and journal.rest.not_chosen):
         return False
-    bugs = kernel_bugs.of_version(version)
-    known = {identity.result_id(test) for bug in bugs for test in bug.tests}
+    bugs = known_issues.of_version(version)
+    known = {test for bug in bugs for test in bug.tests}
     rest = Rest(
         {name: claim for name, claim in journal.rest.not_chosen.items() if name not in known},
         journal.rest.not_found,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.claims.kernel_bugs import KernelBug, of_version
+from harness.claims.known_issues import KnownIssue, of_version
 from harness.reporting import journal as journals
 from lab.campaign import state
 from lab.launch.exit_codes import Exit
@@ -47,7 +47,7 @@ class KillColumn:
     source: Source
     stock: tuple[Cell, ...]
     mutants: tuple[Cell, ...]
-    bugs: tuple[KernelBug, ...] = ()
+    bugs: tuple[KnownIssue, ...] = ()
 
     @property
     def proofs(self) -> dict[str, Proof]:

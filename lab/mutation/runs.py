@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.claims import kernel_bugs
+from harness.claims import known_issues
 from lab.campaign import side_by_side
 from lab.campaign.attempt import Attempt
 from lab.campaign.side_by_side import Stage
@@ -248,7 +248,7 @@ def of_kernel(
     asked_for = [each for each in mutants if each.applies_to(source.version)]
     run = [each for each in asked_for if not each.equivalent]
     swept = [each for each in run if each.tier == "sweep"]
-    left_out = [test for bug in kernel_bugs.of_version(source.version) for test in bug.tests]
+    left_out = [test for bug in known_issues.of_version(source.version) for test in bug.tests]
     runs: list[MutantTask] = []
     stock = _run(source, folder / "stock", plan, None, left_out)
     stock_sweep = None

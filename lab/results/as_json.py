@@ -10,7 +10,7 @@ import msgspec
 
 from lab.results.found import FoundSuite, Status
 
-VERSION = 1
+VERSION = 2
 
 
 def render(suites: Sequence[FoundSuite]) -> str:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.claims import Claim
+from harness.claims import Claim, known_issues
+from harness.claims.known_issues import KnownIssue
 from harness.reporting import verdict
 from harness.reporting.journal import Journal
 from harness.reporting.results import Result, TestOutcome
@@ -52,6 +53,7 @@ class FoundTest:
     """A test. `reason` is the word of a skip (harness.host.features); `message` one line.
 
     `seconds` sums its phases; `began` and `ended` are when, UTC (RFC 3339), empty if it did not.
+    `issue` is the known bug of the kernel by which it failed.
     """
 
     name: str
@@ -62,6 +64,7 @@ class FoundTest:
     seconds: float = 0.0
     began: str = ""
     ended: str = ""
+    issue: KnownIssue | None = None
 
     @property
     def said(self) -> str:
@@ -104,6 +107,10 @@ class FoundSuite:
         for claim in self.claims:
             yield from claim.tests
 
+    def issues(self) -> list[KnownIssue]:
+        """The known bugs by which tests failed, each once."""
+        return list(dict.fromkeys(each.issue for each in self.tests() if each.issue))
+
     def counts(self) -> Counter[Status]:
         """How many tests there are of each status."""
         return Counter(test.status for test in self.tests())
@@ -134,6 +141,7 @@ def of_journal(
     Each of `troubles` is a sentence about the run as a whole, and an error. A suite without any
     test gets one: nothing is no success.
     """
+    issues = known_issues.explaining(journal.environment)
     findings = verdict.judge(
         journal.results, planned=journal.planned, claims=claims, rest=journal.rest
     )
@@ -148,7 +156,7 @@ def of_journal(
             each.claim,
             claims[each.claim].sentence if each.claim in claims else "",
             (
-                *(_of_result(result, journal.started) for result in each.results),
+                *(_of_result(result, journal.started, issues) for result in each.results),
                 *waiting.get(each.claim, ()),
             ),
         )
@@ -176,7 +184,10 @@ def of_nothing(why: str) -> FoundSuite:
     return FoundSuite("kvm_immediate_exit", (claim,))
 
 
-def _of_result(result: Result, started: Mapping[str, str]) -> FoundTest:
+def _of_result(
+    result: Result, started: Mapping[str, str], issues: Mapping[str, KnownIssue]
+) -> FoundTest:
+    failed = result.outcome.against_kernel
     return FoundTest(
         result.id,
         _STATUS[result.outcome],
@@ -186,6 +197,7 @@ def _of_result(result: Result, started: Mapping[str, str]) -> FoundTest:
         result.duration_s,
         started.get(result.id, ""),
         result.time,
+        issues.get(result.id) if failed else None,
     )
 
 

@@ -11,7 +11,7 @@ for the suite and refuses files of 30 MB.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import tostring
 
 import defusedxml.ElementTree
@@ -67,8 +67,17 @@ def _suite(suite: FoundSuite, prefix: str, room: int, known: set[str]) -> TestSu
         cases,
         hostname=clean(suite.host) or None,
         timestamp=suite.began.partition(".")[0].removesuffix("Z") or None,
-        properties={clean(key): clean(value) for key, value in suite.environment.items()},
+        properties={clean(key): clean(value) for key, value in _properties(suite).items()},
     )
+
+
+def _properties(suite: FoundSuite) -> Mapping[str, str]:
+    """Those of the host, and the known bugs of its kernel by which tests failed."""
+    issues = {
+        f"known_issue.{each.commit}.{each.claim}": f"{each.sentence} {each.link}"
+        for each in suite.issues()
+    }
+    return {**suite.environment, **issues}
 
 
 def _case(title: str, classname: str, test: FoundTest, detail: str) -> TestCase:
@@ -78,7 +87,8 @@ def _case(title: str, classname: str, test: FoundTest, detail: str) -> TestCase:
     if test.status is Status.SKIPPED:
         case.add_skipped_info(message=clean(f"{test.reason}: {message}"))
     elif test.status is Status.FAILED:
-        case.add_failure_info(message=message, output=detail)
+        known = f" {clean(test.issue.name_it())}" if test.issue else ""
+        case.add_failure_info(message=f"{message}{known}", output=detail)
     elif test.status.bad:
         case.add_error_info(message=message, output=detail)
     return case

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.claims.known_issues import KnownIssue
 from lab.results import names
 from lab.results.found import FoundClaim, FoundSuite, FoundTest, Status
 
@@ -41,6 +42,8 @@ def document(suites: Sequence[FoundSuite]) -> Mapping[str, Any]:
         "checkouts": [_checkout(suite, run) for suite, run in runs],
         "builds": [_build(suite, run) for suite, run in runs],
         "tests": [test for suite, run in runs for test in _tests(suite, run)],
+        "issues": [_issue(each) for each in dict.fromkeys(_issues(suites))],
+        "incidents": [each for suite, run in runs for each in _incidents(suite, run)],
     }
 
 
@@ -68,14 +71,54 @@ def _build(suite: FoundSuite, run: str) -> Mapping[str, Any]:
     }
 
 
+def _issues(suites: Sequence[FoundSuite]) -> Iterator[KnownIssue]:
+    for suite in suites:
+        yield from suite.issues()
+
+
+def _issue_id(issue: KnownIssue) -> str:
+    return f"{ORIGIN}:{issue.commit}_{names.word(issue.claim)}"
+
+
+def _issue(issue: KnownIssue) -> Mapping[str, Any]:
+    return {
+        "id": _issue_id(issue),
+        "version": issue.version,
+        "origin": ORIGIN,
+        "report_url": issue.link,
+        "report_subject": issue.sentence,
+        "culprit": {"code": True, "tool": False, "harness": False},
+        "comment": issue.explain(),
+        "misc": {"claim": issue.claim, "commit": issue.commit},
+    }
+
+
+def _incidents(suite: FoundSuite, run: str) -> Iterator[Mapping[str, Any]]:
+    """That a known bug showed in a test: the test stays FAIL, for KCIDB has no other word."""
+    for title, (_, test) in _titled(suite):
+        if test.issue:
+            yield {
+                "id": f"{ORIGIN}:{run}_{names.word(title)}",
+                "origin": ORIGIN,
+                "issue_id": _issue_id(test.issue),
+                "issue_version": test.issue.version,
+                "test_id": f"{ORIGIN}:{run}_{names.word(title)}",
+                "present": True,
+            }
+
+
+def _titled(suite: FoundSuite) -> list[tuple[str, tuple[FoundClaim, FoundTest]]]:
+    """All tests with a name each."""
+    listed = [(claim, test) for claim in suite.claims for test in claim.tests]
+    return list(zip(names.apart(test.name for _, test in listed), listed, strict=True))
+
+
 def _tests(suite: FoundSuite, run: str) -> Iterator[Mapping[str, Any]]:
     environment = {
         "comment": names.sentence(suite.environment.get("tier", "")) or "unknown tier",
         "misc": {names.word(key): names.sentence(value) for key, value in suite.environment.items()},
     }
-    listed = [(claim, test) for claim in suite.claims for test in claim.tests]
-    titles = names.apart(test.name for _, test in listed)
-    for title, (claim, test) in zip(titles, listed, strict=True):
+    for title, (claim, test) in _titled(suite):
         yield _test(title, claim, test, run, environment)
 
 

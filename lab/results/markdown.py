@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lab.results import names
-from lab.results.found import FoundSuite, Status
+from lab.results.found import FoundSuite, FoundTest, Status
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
@@ -17,17 +17,17 @@ def render(suites: Sequence[FoundSuite]) -> str:
     return "\n".join(line for suite in suites for line in _suite(suite)) + "\n"
 
 
-def _text(said: str) -> str:
+def text(said: str) -> str:
     """A sentence of a file or a kernel, that is nothing but a sentence."""
     return _SPECIAL.sub(r"\\\1", names.sentence(said))
 
 
 def _suite(suite: FoundSuite) -> Iterator[str]:
     counts = suite.counts()
-    yield f"# {_text(suite.name)}"
+    yield f"# {text(suite.name)}"
     yield ""
     if kernel := suite.environment.get("kernel"):
-        yield f"{_text(kernel)}, {_text(suite.environment.get('tier', ''))}"
+        yield f"{text(kernel)}, {text(suite.environment.get('tier', ''))}"
         yield ""
     yield ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
     yield ""
@@ -36,8 +36,12 @@ def _suite(suite: FoundSuite) -> Iterator[str]:
     yield "| claim | | tests |"
     yield "| --- | --- | --- |"
     for claim in suite.claims:
-        yield f"| {_text(claim.name)} | {claim.status.value} | {len(claim.tests)} |"
+        yield f"| {text(claim.name)} | {claim.status.value} | {len(claim.tests)} |"
     yield ""
+
+
+def _known(test: FoundTest) -> str:
+    return f" **{text(test.issue.name_it())}** <{test.issue.link}>" if test.issue else ""
 
 
 def _bad(suite: FoundSuite, status: Status) -> Iterator[str]:
@@ -46,5 +50,5 @@ def _bad(suite: FoundSuite, status: Status) -> Iterator[str]:
         return
     yield f"## {status.value.capitalize()}"
     yield ""
-    yield from (f"- {_text(each.name)}: {_text(each.message)}" for each in found)
+    yield from (f"- {text(each.name)}: {text(each.message)}{_known(each)}" for each in found)
     yield ""

@@ -32,3 +32,5 @@ def words_of(test: FoundTest) -> Iterator[str]:
         yield diagnostic(f"{test.reason}: {test.message}")
     elif test.status.bad:
         yield diagnostic(test.message or test.status.value)
+        if test.issue:
+            yield diagnostic(test.issue.name_it())

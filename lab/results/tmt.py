@@ -34,7 +34,9 @@ def render(suites: Sequence[FoundSuite]) -> str:
 def _claim(claim: FoundClaim, prefix: str) -> Mapping[str, Any]:
     titles = names.apart(test.name for test in claim.tests)
     seconds = sum(test.seconds for test in claim.tests)
-    notes = [claim.sentence, *(test.message for test in claim.tests if test.status.bad)]
+    bad = [test for test in claim.tests if test.status.bad]
+    issues = dict.fromkeys(test.issue.name_it() for test in bad if test.issue)
+    notes = [claim.sentence, *issues, *(test.message for test in bad)]
     return {
         "name": f"{prefix}/{'/'.join(map(names.word, claim.name.split('.')))}",
         "result": _RESULT[claim.status],
@@ -47,10 +49,11 @@ def _claim(claim: FoundClaim, prefix: str) -> Mapping[str, Any]:
 
 
 def _test(title: str, test: FoundTest) -> Mapping[str, Any]:
+    issue = test.issue.name_it() if test.issue else ""
     return {
         "name": f"/{title}",
         "result": _RESULT[test.status],
-        "note": [names.sentence(test.said)] if test.said else [],
+        "note": [names.sentence(each) for each in (test.said, issue) if each],
         "duration": _duration(test.seconds),
     }
 

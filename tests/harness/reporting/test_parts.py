@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import catalogue, chapters, kernel_bugs
+from harness.claims import catalogue, chapters, known_issues
 from harness.host import features
 from harness.reporting import environment, identity, journal, verdict, verdict_text
 from harness.reporting.results import Result, TestOutcome, shorten, split_skip
@@ -234,8 +234,8 @@ def test_a_claim_about_other_kernels_is_not_one_that_could_not_be_tested() -> No
 def test_a_known_bug_of_the_kernel_is_named() -> None:
     """With its commit, and only where it explains every failure."""
     host = {**HOST, "kernel": "6.12.95+deb13-amd64"}
-    bug = kernel_bugs.of_version("6.12")[0]
-    known = result(identity.result_id(bug.tests[0]), "states.precedence", TestOutcome.FAILED)
+    bug = known_issues.of_version("6.12")[0]
+    known = result(bug.tests[0], "states.precedence", TestOutcome.FAILED)
     text = " ".join(told(known, environment=host).split())
     assert f"does not hold on this kernel, by a known bug of it ({bug.commit})." in text
     assert f"a known bug of Linux 6.10 to 6.17, brought by commit {bug.commit}: KVM_RUN" in text
