@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.reporting.selection import Selection
+from lab.comparison.baseline import Baseline
 from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import EmulationError
@@ -78,6 +79,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.output("<time>-<kernel>")
 @options.exports
 @options.dialect
+@options.expected
 @options.jobs("Workers inside.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
 @options.kicks(conformance.BUDGET)
@@ -99,6 +101,8 @@ def emulate(
     claims: tuple[str, ...],
     output: Path | None,
     exports: Exports,
+    baseline: Baseline | None,
+    strict_skips: bool,
     jobs: str,
     require_kvm: bool,
     budget: str,
@@ -123,6 +127,7 @@ def emulate(
         *(suites, claims, output, jobs, require_kvm, budget, extra),
         variants=chosen_variants,
         exports=exports,
+        expected=options.expectation(baseline, strict_skips),
     )
     selection = chosen(request)
     if message := missing_extension():

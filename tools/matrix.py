@@ -16,6 +16,9 @@ from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting import markers
 from harness.reporting.selection import SelectionError, select
 from lab.campaign import side_by_side, state
+from lab.comparison import expected as expectations
+from lab.comparison.baseline import Baseline
+from lab.comparison.expected import Expectation
 from lab.emulation import cache as caches
 from lab.emulation import conformance, programs
 from lab.emulation.errors import KernelError
@@ -28,6 +31,7 @@ from lab.matrix import kernel_list, result
 from lab.matrix import runs as matrix_runs
 from lab.results import junit
 from lab.results.exports import Exports, hand_on
+from lab.results.found import FoundSuite
 from tools import options, run_child
 from tools.beforehand import missing_extension
 from tools.resuming import Remembering, held, resumable, typed
@@ -57,6 +61,7 @@ JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
 @options.claims
 @resumable(OUTPUT)
 @options.exports
+@options.expected
 @options.jobs("Workers inside.")
 @options.kicks(conformance.BUDGET)
 @options.variant(conformance.VARIANTS)
@@ -70,6 +75,8 @@ def matrix(
     fresh: bool,
     parallel: int | None,
     exports: Exports,
+    baseline: Baseline | None,
+    strict_skips: bool,
     jobs: str,
     budget: str,
     chosen_variants: str,
@@ -80,6 +87,7 @@ def matrix(
 
     The same command goes on where it was interrupted.
     """
+    expected = options.expectation(baseline, strict_skips)
     try:
         entries = kernel_list.read(listed)
         select(catalogue(), chapters(), wanted_claims=claims, wanted_suites=suites)
@@ -98,7 +106,15 @@ def matrix(
     try:
         programs.check(Machine().program)
         with caches.used(), held(output, "matrix") as folder:
-            return _launch(entries, folder, asked, fresh=fresh, parallel=parallel, exports=exports)
+            return _launch(
+                entries,
+                folder,
+                asked,
+                fresh=fresh,
+                parallel=parallel,
+                exports=exports,
+                expected=expected,
+            )
     except KernelError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:
@@ -114,6 +130,7 @@ def _launch(
     fresh: bool,
     parallel: int | None,
     exports: Exports,
+    expected: Expectation | None,
 ) -> int:
     runs = [
         matrix_runs.KernelTask(
@@ -141,7 +158,9 @@ def _launch(
         # Signals are still held off: the results are written whole.
         found = result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
         code = stop.code or found.code
-        _write(found, folder, asked, code)
+        suites = matrix_found.suites(found, catalogue())
+        noted = expectations.noted(expected, suites)
+        _write(found, folder, asked, code, noted)
     click.echo()
     click.echo(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
     if stop.first is not None:
@@ -150,13 +169,20 @@ def _launch(
             f"{typed('matrix')}",
             err=True,
         )
-    return hand_on(exports, matrix_found.suites(found, catalogue()), code, TERMINAL)
+    if expected is not None:
+        code, _ = expectations.conclude(expected, suites, code, TERMINAL)
+    return hand_on(exports, noted, code, TERMINAL)
 
 
-def _write(found: result.Matrix, folder: Path, asked: Sequence[str], code: int) -> None:
+def _write(
+    found: result.Matrix,
+    folder: Path,
+    asked: Sequence[str],
+    code: int,
+    suites: Sequence[FoundSuite],
+) -> None:
     """The merged files. Raises OSError."""
     known = result.as_json(found, state.suites_version(), asked, code)
     files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
     files.replace(folder / MARKDOWN, tables.markdown(found))
-    suites = matrix_found.suites(found, catalogue())
     files.replace(folder / JUNIT, junit.render(suites))

@@ -14,6 +14,9 @@ from typing import Any
 import click
 
 from harness.reporting import variants
+from lab.comparison import baseline as baselines
+from lab.comparison.baseline import Baseline, BaselineError
+from lab.comparison.expected import Expectation
 from lab.emulation import arch
 from lab.launch.duration import duration
 from lab.results.dialects import DIALECTS
@@ -130,6 +133,33 @@ def variant(default: str) -> Option:
     )
 
 
+def expected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--expect and --strict-skips, of which `expectation` makes one value."""
+    strict = click.option(
+        "--strict-skips",
+        is_flag=True,
+        help="With --expect: where it does not declare a skip, the run is no success (70).",
+    )
+    given = click.option(
+        "--expect",
+        "baseline",
+        type=Place(),
+        metavar="FILE",
+        callback=_check_baseline,
+        help="What may be skipped and what is known to fail, by `baseline`; all else is told.",
+    )
+    return given(strict(command))
+
+
+def expectation(baseline: Baseline | None, strict_skips: bool) -> Expectation | None:
+    """What `expected` took. Raises `click.UsageError` for one half without the other."""
+    if baseline is not None:
+        return Expectation(baseline, strict_skips)
+    if strict_skips:
+        raise click.UsageError("--strict-skips needs --expect FILE, which may declare nothing")
+    return None
+
+
 def limit(name: str, default_s: float, text: str) -> Option:
     """A bound in seconds for an emulated machine."""
     return click.option(
@@ -166,6 +196,18 @@ def check_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> 
 def _of_dialect(ctx: click.Context) -> Exports:
     """The file that the dialect needs."""
     return ctx.obj.exports if isinstance(ctx.obj, Spoken) else ()
+
+
+def _check_baseline(
+    _ctx: click.Context, _param: click.Parameter, value: Path | None
+) -> Baseline | None:
+    """A path as what its file declares."""
+    if value is None:
+        return None
+    try:
+        return baselines.read(value)
+    except BaselineError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 def _export(value: str) -> tuple[str, Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.reporting import variants
+from lab.comparison.baseline import Baseline
 from lab.launch import finish
 from lab.launch import request as requests
 from lab.launch.exit_codes import Exit
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @options.output("<time>-<kernel>")
 @options.exports
 @options.dialect
+@options.expected
 @options.jobs("Workers; 0 is one process.")
 @click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
 @options.kicks(DEFAULT_BUDGET)
@@ -57,6 +59,8 @@ def run(
     claims: tuple[str, ...],
     output: Path | None,
     exports: Exports,
+    baseline: Baseline | None,
+    strict_skips: bool,
     jobs: str,
     require_kvm: bool,
     budget: str,
@@ -70,6 +74,7 @@ def run(
         *(suites, claims, output, jobs, require_kvm, budget, extra),
         variants=chosen_variants,
         exports=exports,
+        expected=options.expectation(baseline, strict_skips),
     )
     selection = chosen(request)
     if message := missing_extension():

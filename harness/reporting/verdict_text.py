@@ -55,7 +55,7 @@ def render(
 
     ``absent`` adds what the catalogue holds and this run did not have.
     """
-    page = _Page(max(width - 1, 40))
+    page = Page(max(width - 1, 40))
     page.title("Verdict on kvm_run->immediate_exit")
     page.entry("host", host_line(environment))
     if parameters := environment.get("parameters", ""):
@@ -76,7 +76,7 @@ def render(
     return page.lines
 
 
-class _Page:
+class Page:
     """Wraps entries of a label and a text."""
 
     def __init__(self, width: int) -> None:
@@ -122,7 +122,7 @@ def _short(claim: str) -> str:
 
 
 def _held(
-    page: _Page,
+    page: Page,
     findings: Findings,
     claims: Mapping[str, Claim],
     chapters: Mapping[str, Chapter],
@@ -160,7 +160,7 @@ def _reasons(finding: Finding) -> list[str]:
 
 
 def _not_tested(
-    page: _Page, label: str, found: Sequence[Finding], claims: Mapping[str, Claim]
+    page: Page, label: str, found: Sequence[Finding], claims: Mapping[str, Claim]
 ) -> None:
     groups: dict[str, list[str]] = {}
     for finding in found:
@@ -171,14 +171,14 @@ def _not_tested(
         label = ""
 
 
-def _not_run(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+def _not_run(page: Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
     names = [finding.claim for finding in findings.having(ClaimState.NOT_RUN)]
     if names:
         page.entry("not run", _names(names, claims), "note")
         page.entry("", "the run ended before their turn", "note", indent=2)
 
 
-def _left_out(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
+def _left_out(page: Page, findings: Findings, claims: Mapping[str, Claim]) -> None:
     names = [finding.claim for finding in findings.having(ClaimState.NOT_CHOSEN)]
     if names:
         page.entry("not chosen", _names(names, claims), "note")
@@ -188,7 +188,7 @@ def _left_out(page: _Page, findings: Findings, claims: Mapping[str, Claim]) -> N
         page.entry("", "no test of theirs is below suites/", "bad", indent=2)
 
 
-def _unwatched(page: _Page, findings: Findings) -> None:
+def _unwatched(page: Page, findings: Findings) -> None:
     """Tests during which an alarm of the kernel might have been missed, by why."""
     label = "log"
     found = Counter(
@@ -210,9 +210,7 @@ def _names(names: Sequence[str], claims: Mapping[str, Claim]) -> str:
     return "; ".join(f"{prefix}: {', '.join(found)}" for prefix, found in groups.items())
 
 
-def _absent(
-    page: _Page, findings: Findings, claims: Mapping[str, Claim], architecture: str
-) -> None:
+def _absent(page: Page, findings: Findings, claims: Mapping[str, Claim], architecture: str) -> None:
     present = {finding.claim for finding in findings.claims} | set(findings.rest.not_found)
     missing = [claim for claim in claims.values() if claim.id not in present]
     waiting = [c for c in missing if c.planned and c.applies_to(architecture)]
@@ -224,7 +222,7 @@ def _absent(
             page.entry("elsewhere", text)
 
 
-def _broken(page: _Page, findings: Findings) -> None:
+def _broken(page: Page, findings: Findings) -> None:
     label = "not judged"
     for finding in findings.having(ClaimState.BROKEN):
         errors = finding.of(TestOutcome.ERROR)
@@ -237,7 +235,7 @@ def _broken(page: _Page, findings: Findings) -> None:
 
 
 def _failed(
-    page: _Page,
+    page: Page,
     findings: Findings,
     claims: Mapping[str, Claim],
     issues: Mapping[str, KnownIssue],
@@ -253,7 +251,7 @@ def _failed(
         _evidence(page, bad)
 
 
-def _evidence(page: _Page, results: Sequence[Result]) -> None:
+def _evidence(page: Page, results: Sequence[Result]) -> None:
     for result in results[:_SHOWN_FAILURES]:
         crash = "crashed: " if result.outcome is TestOutcome.CRASHED else ""
         page.entry("", f"{result.id}: {crash}{result.message}", indent=2)

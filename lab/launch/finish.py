@@ -13,6 +13,8 @@ from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, proof, verdict, verdict_text
 from harness.reporting import output as outputs
 from harness.reporting.results import Result, TestOutcome, died
+from lab.comparison import expected as expectations
+from lab.comparison.expected import Expectation
 from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
@@ -44,13 +46,14 @@ def finish(
     run: str = "",
     alarms: Sequence[tuple[str, str]] = (),
     exports: Exports = (),
+    expected: Expectation | None = None,
 ) -> int:
     """Complete the folder, tell the verdict if pytest could not, and give the exit code.
 
     ``status`` is pytest's, negative for a signal; ``stopped_by`` is the signal that the launcher
     itself got; ``lost`` says how the emulated host was lost in which pytest ran. ``run`` is the id
     that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log. ``exports``
-    are written whatever came of the run.
+    are written whatever came of the run; ``expected`` is what it is held against.
     """
     path = output / JOURNAL
     try:
@@ -60,7 +63,8 @@ def finish(
             journal = journals.read(path)
             _tell(journal, narrowed, to)
         if journal.has_session:
-            files.write(output / JUNIT, junit.render([of_journal(journal, catalogue())]))
+            found = expectations.noted(expected, [of_journal(journal, catalogue())])
+            files.write(output / JUNIT, junit.render(found))
     except FileNotFoundError:
         journal = journals.Journal()
     except (OSError, journals.JournalError) as error:
@@ -74,11 +78,15 @@ def finish(
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
         to.err(why)
+    if expected is not None and journal.has_session:
+        suite = of_journal(journal, catalogue())
+        code, less = expectations.conclude(expected, [suite], code, to)
+        why = less or why
     if exports:
         unsaid = (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE)
         troubles = [why] if why and code in unsaid else []
         suite = of_journal(journal, catalogue(), troubles=troubles)
-        handed = hand_on(exports, [suite], code, to)
+        handed = hand_on(exports, expectations.noted(expected, [suite]), code, to)
         if handed != code:
             return handed
     if status == outputs.UNTOLD:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.reporting import variants
+from lab.comparison.expected import Expectation
 from lab.launch import finish
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
@@ -33,7 +34,7 @@ class Request:
     """What was asked for. ``output`` is None for a new folder under ./results.
 
     ``run`` is the id that the journal gets; pytest makes one where it is empty. ``exports`` are
-    files for others, written at the end.
+    files for others, written at the end, ``expected`` what the results are held against.
     """
 
     suites: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class Request:
     variants: str = variants.ALL
     run: str = ""
     exports: Exports = ()
+    expected: Expectation | None = None
 
 
 def pytest_command(request: Request, root: Path) -> list[str]:
@@ -93,6 +95,7 @@ def complete(
         run=request.run,
         alarms=alarms,
         exports=request.exports,
+        expected=request.expected,
     )
 
 
