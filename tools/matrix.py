@@ -159,8 +159,12 @@ def _launch(
         found = result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
         code = stop.code or found.code
         suites = matrix_found.suites(found, catalogue())
-        noted = expectations.noted(expected, suites)
-        _write(found, folder, asked, code, noted)
+        changes, less = [], ""
+        if expected is not None:
+            changes = expectations.held(expected, suites)
+            code, less = expectations.left(expected, changes, code)
+        suites = expectations.noted(expected, suites)
+        _write(found, folder, asked, code, suites)
     click.echo()
     click.echo(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))
     if stop.first is not None:
@@ -170,8 +174,10 @@ def _launch(
             err=True,
         )
     if expected is not None:
-        code, _ = expectations.conclude(expected, suites, code, TERMINAL)
-    return hand_on(exports, noted, code, TERMINAL)
+        expectations.tell(expected, changes, TERMINAL)
+    if less:
+        click.echo(less, err=True)
+    return hand_on(exports, suites, code, TERMINAL)
 
 
 def _write(

@@ -18,7 +18,7 @@ from harness.claims import catalogue
 from harness.host.features import REASONS
 from harness.shapes import ShapeError, from_toml, shaped
 from lab.comparison import changes
-from lab.comparison.changes import NOTHING_MISSING, Change, ChangeKind
+from lab.comparison.changes import BY_CHANCE, NOTHING_MISSING, Change, ChangeKind
 from lab.results import names
 from lab.results.found import OF_THE_RUN, FoundClaim, FoundSuite, FoundTest, Status
 
@@ -177,8 +177,9 @@ def _covers(entry: DeclaredFailure, suite: FoundSuite, claim: FoundClaim, test: 
 def _by_reason(claim: FoundClaim) -> Mapping[str, list[FoundTest]]:
     """Its skips that take something away."""
     found: dict[str, list[FoundTest]] = {}
+    nothing = NOTHING_MISSING if claim.status is Status.SKIPPED else NOTHING_MISSING | BY_CHANCE
     for test in _having(claim, Status.SKIPPED):
-        if test.reason not in NOTHING_MISSING:
+        if test.reason not in nothing:
             found.setdefault(test.reason, []).append(test)
     return found
 
@@ -210,6 +211,8 @@ def _stale(suites: Sequence[FoundSuite], baseline: Baseline) -> Iterator[Change]
     """What is declared, and is not so in any of the runs that it is for."""
     for skip in baseline.skips:
         claims = list(_whole(skip, suites))
+        if skip.reason in BY_CHANCE:
+            continue
         if claims and not any(skip.reason in _by_reason(claim) for claim in claims):
             said = f"{baseline.name} declares skips for {skip.reason}, and there are none any more"
             yield Change(ChangeKind.STALE, _told(skip), skip.claim, said, (), skip.reason)

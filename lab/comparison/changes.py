@@ -12,14 +12,17 @@ from lab.results.found import FoundTest
 
 #: Reasons to skip that take nothing away: the claim is about other kernels or architectures.
 NOTHING_MISSING = frozenset({"other_architecture", "has_capability"})
+#: Reasons that come and go by chance on one and the same host. They take a claim away only where
+#: all of its tests are skipped.
+BY_CHANCE = frozenset({"busy_host", "repeated_interrupt"})
 _SHOWN = 3
 
 
 class ChangeKind(enum.Enum):
     """What changed, the most important first.
 
-    GONE: a claim or a kernel that the later results have not. OTHERWISE: what came to no verdict
-    before, and is skipped now. STALE: what a file declares, and is not so any more.
+    GONE: a claim or a kernel that the later results have not. OTHERWISE: what is skipped by chance,
+    or came to no verdict before. STALE: what a file declares, and is not so any more.
     """
 
     FAILS = "fails"

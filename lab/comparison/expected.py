@@ -86,25 +86,24 @@ def _claims(changes: Sequence[Change], kinds: Sequence[ChangeKind]) -> str:
     return count(number, "claim") if number else ""
 
 
-def conclude(
-    expected: Expectation, suites: Sequence[FoundSuite], code: Exit, to: Speaker
-) -> tuple[Exit, str]:
-    """Tells it below the verdict; the exit code that is then left, and why where it is another.
-
-    An undeclared skip is no verdict on all that was asked for, as tests that were not chosen are:
-    it says nothing about the kernel, which 1 would accuse, and 4 is a success for some consumers.
-    """
-    changes = held(expected, suites)
+def tell(expected: Expectation, changes: Sequence[Change], to: Speaker) -> None:
+    """What is otherwise, below a verdict."""
     page = Page(max(to.width - 1, 40))
     telling.lines(page, changes)
     page.entry("EXPECTED", sentence(expected, changes), "note" if changes else "good")
     for line in page.lines:
         colour = next((each for each in ("green", "red", "yellow") if line.markup.get(each)), None)
         to.out(line.text, colour)
+
+
+def left(expected: Expectation, changes: Sequence[Change], code: Exit) -> tuple[Exit, str]:
+    """The exit code that is left, and a sentence where it is another one.
+
+    An undeclared skip is no verdict on all that was asked for, as tests that were not chosen are:
+    it says nothing about the kernel, which 1 would accuse, and 4 is a success for some consumers.
+    """
     undeclared = any(each.kind in _SKIPS for each in changes)
     if expected.strict and undeclared and code in (Exit.HELD, Exit.NOTHING_TESTED):
         why = f"tests were skipped that {expected.baseline.name} does not declare"
-        why = f"No verdict on all that was asked for: {why}."
-        to.err(why)
-        return Exit.SUITE_ERROR, why
+        return Exit.SUITE_ERROR, f"No verdict on all that was asked for: {why}."
     return code, ""

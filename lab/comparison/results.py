@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lab.comparison import changes
-from lab.comparison.changes import NOTHING_MISSING, Change, ChangeKind
+from lab.comparison.changes import BY_CHANCE, NOTHING_MISSING, Change, ChangeKind
 from lab.results import names
 from lab.results.found import OF_THE_RUN, FoundClaim, FoundSuite, FoundTest, Status
 
@@ -122,7 +122,8 @@ def _skips(
         if was.status is Status.SKIPPED and was.reason == now.reason:
             continue
         kind = ChangeKind.UNTESTED if whole else ChangeKind.SKIPS
-        kind = ChangeKind.OTHERWISE if was.status in _NO_VERDICT else kind
+        if was.status in _NO_VERDICT or (now.reason in BY_CHANCE and not whole):
+            kind = ChangeKind.OTHERWISE
         groups.setdefault((kind, now.reason), []).append(now)
     word = "failed" if before.status is Status.FAILED else "was tested"
     for (kind, reason), tests in groups.items():

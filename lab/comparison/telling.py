@@ -82,14 +82,16 @@ def _parts(changes: Sequence[Change], *, bad: bool) -> list[str]:
 
 
 def text(before: Side, after: Side, changes: Sequence[Change]) -> str:
-    """For a terminal or a mail: the verdict first, then what changed, by importance."""
+    """For a terminal or a mail: the verdict, what changed, by importance, and of what."""
     page = Page(WIDTH)
+    if changes:
+        page.entry("", "")
+    lines(page, changes)
     page.entry("", "")
     for label, side in (("before", before), ("after", after)):
         for line in side.lines():
             page.entry(label, line)
             label = ""
-    lines(page, changes)
     return "\n".join([sentence(changes), *(line.text for line in page.lines)]) + "\n"
 
 

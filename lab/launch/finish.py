@@ -79,9 +79,12 @@ def finish(
     if why:
         to.err(why)
     if expected is not None and journal.has_session:
-        suite = of_journal(journal, catalogue())
-        code, less = expectations.conclude(expected, [suite], code, to)
-        why = less or why
+        changes = expectations.held(expected, [of_journal(journal, catalogue())])
+        expectations.tell(expected, changes, to)
+        code, less = expectations.left(expected, changes, code)
+        if less:
+            to.err(less)
+            why = less
     if exports:
         unsaid = (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE)
         troubles = [why] if why and code in unsaid else []

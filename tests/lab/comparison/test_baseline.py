@@ -70,6 +70,17 @@ def test_what_was_not_chosen_or_cut_is_not_stale(file: Path) -> None:
     assert kinds == ["cut"]
 
 
+def test_what_comes_and_goes_needs_no_declaration(tmp_path: Path) -> None:
+    """But for a claim of which nothing was tested."""
+    path = tmp_path / "b.toml"
+    chance = suite({HELD: "passed busy_host", PART: "repeated_interrupt"})
+    path.write_text(baselines.written([chance]))
+    assert [each.claim for each in baselines.read(path).skips] == [PART]
+    assert changed(path, chance) == []
+    assert changed(path, suite({HELD: "passed", PART: "passed"})) == []
+    assert changed(path, suite({HELD: "busy_host", PART: "passed"})) == [("not tested", HELD)]
+
+
 def test_patterns_and_any_number(tmp_path: Path) -> None:
     path = tmp_path / "b.toml"
     path.write_text(

@@ -105,6 +105,23 @@ def test_the_worst_kernel_gives_the_exit_code(tmp_path: Path, kernels: str, code
     assert json.loads((tmp_path / "out/matrix.json").read_text())["exit"] == code
 
 
+def test_each_kernel_is_held_against_what_is_declared(tmp_path: Path) -> None:
+    """Its folder's name says which entries are for it."""
+    skip = 'claim = "signals.slow_fault"\nreason = "no_userfaultfd"\n'
+    (tmp_path / "all.toml").write_text(f"[[skip]]\n{skip}")
+    (tmp_path / "one.toml").write_text(f'[[skip]]\nsuite = "fake_held"\n{skip}')
+    more = ("--strict-skips", f"--expect={tmp_path / 'all.toml'}")
+    code, text = run(tmp_path, "held", "held_too", more=more)
+    assert (code, "EXPECTED    as all.toml declares." in text) == (0, True), text
+    more = ("--strict-skips", f"--expect={tmp_path / 'one.toml'}")
+    code, text = run(tmp_path, "held", "held_too", more=more)
+    assert (code, json.loads((tmp_path / "out/matrix.json").read_text())["exit"]) == (70, 70)
+    assert "not tested  fake_held_too, signals.slow_fault: 1 of 1 test skipped" in text
+    assert "No verdict on all that was asked for" in text
+    told = (tmp_path / "out/junit.xml").read_text()
+    assert told.count("signals.slow_fault: no_userfaultfd") == 1
+
+
 def test_why_is_told(tmp_path: Path) -> None:
     _, text = run(tmp_path, *["none", "lost", "panic", "vanish", "broken"])
     whys = {name: kernel["why"] for name, kernel in known(tmp_path).items()}
