@@ -23,7 +23,7 @@ from tools.screen.terminal import TERMINAL
     epilog="Exit codes: 0 written, 64 wrong usage, 70 no results of which a baseline can be made,"
     " 73 the file cannot be written."
 )
-@click.argument("results", type=Place())
+@click.argument("results", type=Place(exists=True))
 @click.option(
     "-o",
     "--output",
@@ -35,8 +35,6 @@ def baseline(results: Path, output: Path | None) -> int:
 
     RESULTS is a folder of run, emulate or matrix, or a journal.
     """
-    if not results.exists():
-        raise click.UsageError(f"there is no {results}")
     if (results / MUTATION).is_file():
         raise click.UsageError(f"{results} has mutants, of which nothing is declared")
     if output is not None and output.suffix != ".toml":

@@ -27,8 +27,8 @@ from tools.screen.terminal import TERMINAL
     " Worse is a claim that fails, came to no verdict, is not tested any more, or skips for a new"
     " reason; and a run that was cut."
 )
-@click.argument("before", type=Place())
-@click.argument("after", type=Place())
+@click.argument("before", type=Place(exists=True))
+@click.argument("after", type=Place(exists=True))
 @click.option(
     "--format",
     "wanted",
@@ -69,8 +69,6 @@ def diff(before: Path, after: Path, wanted: str) -> int:
 
 
 def _read(place: Path) -> list[FoundSuite] | Baseline:
-    if not place.exists():
-        raise click.UsageError(f"there is no {place}")
     if place.suffix == ".toml" and not place.is_dir():
         return baselines.read(place)
     mutation = place / mutation_found.MUTATION

@@ -12,6 +12,7 @@ from lab.launch.exit_codes import Exit
 from lab.results import folder
 from lab.results.exports import hand_on
 from lab.results.formats import FORMATS
+from tools.options import Place
 from tools.screen.terminal import TERMINAL
 
 _LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items())
@@ -21,7 +22,7 @@ _LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items
     epilog=f"Formats and who takes them:\n\n{_LISTED}\n\n"
     "Exit codes: 0 written, 64 wrong usage, 70 no results there, 73 the file cannot be written."
 )
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=Place(exists=True))
 @click.option(
     "--format",
     "wanted",
@@ -33,7 +34,7 @@ _LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     help="The file; without it, standard output.",
 )
 def export(results: Path, wanted: str, output: Path | None) -> int:
@@ -41,8 +42,6 @@ def export(results: Path, wanted: str, output: Path | None) -> int:
 
     Also those of a run that was cut: what was planned and has no result is told as such.
     """
-    if not results.exists():
-        raise click.UsageError(f"there is no {results}")
     try:
         suites = folder.read(results, catalogue())
     except folder.NoResultsError as error:

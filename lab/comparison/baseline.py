@@ -99,7 +99,7 @@ def read(path: Path) -> Baseline:
             raise BaselineError(f"{path}: failure {n}: {told}")
     _refuse_twice([(each.suite, each.claim, each.reason) for each in skips], f"{path}: skip")
     _refuse_twice([(each.suite, each.claim) for each in failures], f"{path}: failure")
-    return Baseline(path.name, tuple(skips), tuple(failures))
+    return Baseline(names.sentence(path.name, 200), tuple(skips), tuple(failures))
 
 
 _T = TypeVar("_T")
@@ -210,12 +210,10 @@ def _skips(suite: FoundSuite, name: str, claim: FoundClaim, baseline: Baseline) 
 def _stale(suites: Sequence[FoundSuite], baseline: Baseline) -> Iterator[Change]:
     """What is declared, and is not so in any of the runs that it is for."""
     for skip in baseline.skips:
-        claims = list(_whole(skip, suites))
-        if skip.reason in BY_CHANCE:
-            continue
+        claims = [] if skip.reason in BY_CHANCE else list(_whole(skip, suites))
         if claims and not any(skip.reason in _by_reason(claim) for claim in claims):
             said = f"{baseline.name} declares skips for {skip.reason}, and there are none any more"
-            yield Change(ChangeKind.STALE, _told(skip), skip.claim, said, (), skip.reason)
+            yield Change(ChangeKind.STALE, *_told(skip), said, (), skip.reason)
     for failure in baseline.failures:
         claims = list(_whole(failure, suites))
         tests = [
@@ -229,12 +227,13 @@ def _stale(suites: Sequence[FoundSuite], baseline: Baseline) -> Iterator[Change]
             continue  # of the whole claim: it holds when all of it does
         if held:
             said = f"{baseline.name} declares that it fails, and it holds: {changes.listed(held)}"
-            names_held = changes.names_of(held)
-            yield Change(ChangeKind.STALE, _told(failure), failure.claim, said, names_held)
+            yield Change(ChangeKind.STALE, *_told(failure), said, changes.names_of(held))
 
 
-def _told(entry: DeclaredSkip | DeclaredFailure) -> str:
-    return "" if entry.suite == _EVERY else entry.suite
+def _told(entry: DeclaredSkip | DeclaredFailure) -> tuple[str, str]:
+    """The runs, where it is not for all, and the claims of an entry."""
+    suite = "" if entry.suite == _EVERY else names.sentence(entry.suite, 200)
+    return suite, names.sentence(entry.claim, 200)
 
 
 def _whole(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from harness.reporting.verdict_text import Page
 from lab.comparison import baseline as baselines
@@ -44,7 +45,7 @@ def held(expected: Expectation, suites: Sequence[FoundSuite]) -> list[Change]:
 
 
 def noted(expected: Expectation | None, suites: Sequence[FoundSuite]) -> list[FoundSuite]:
-    """The suites with properties for what is otherwise: a claim a line, with its skips' word."""
+    """The suites with properties for what is otherwise: claims, each with its skips' word."""
     if expected is None:
         return list(suites)
     changes = held(expected, suites)
@@ -60,12 +61,17 @@ def _properties(
     expected: Expectation, suite: FoundSuite, changes: Sequence[Change]
 ) -> Mapping[str, str]:
     told = {"expected": expected.baseline.name}
-    of_suite = [each for each in changes if each.suite in ("", suite.name)]
+    of_suite = [each for each in changes if _is_about(each, suite)]
     for name, kinds in _PROPERTIES.items():
         if there := [each for each in of_suite if each.kind in kinds]:
             said = (f"{each.claim}: {each.reason}".removesuffix(": ") for each in there)
             told[name] = "; ".join(said)
     return told
+
+
+def _is_about(change: Change, suite: FoundSuite) -> bool:
+    """A stale entry has the pattern that it is for."""
+    return change.suite in ("", suite.name) or fnmatchcase(suite.name, change.suite)
 
 
 def sentence(expected: Expectation, changes: Sequence[Change]) -> str:

@@ -88,7 +88,7 @@ def _claim(suite: str, before: FoundClaim, after: FoundClaim) -> Iterator[Change
     if broke := [now for was, now in pairs if _breaks_now(was, now)]:
         yield changes.no_verdict(suite, name, broke)
     yield from _skips(suite, name, before, after, pairs)
-    yield from _gains(suite, name, pairs)
+    yield from _gains(suite, name, pairs, whole=before.status is Status.SKIPPED)
     if vanished := [test for test in before.tests if test.name not in now]:
         said = f"{changes.count(len(vanished), 'test')} fewer: {changes.listed(vanished)}"
         yield Change(ChangeKind.VANISHED, suite, name, said, changes.names_of(vanished))
@@ -133,7 +133,8 @@ def _skips(
         yield Change(kind, suite, name, said, changes.names_of(tests), reason)
 
 
-def _gains(suite: str, name: str, pairs: Sequence[_Pair]) -> Iterator[Change]:
+def _gains(suite: str, name: str, pairs: Sequence[_Pair], *, whole: bool) -> Iterator[Change]:
+    """Tests that hold now; `whole`: all of the claim's were skipped before."""
     passed = [(was, now) for was, now in pairs if now.status is Status.PASSED]
     if repaired := [now for was, now in passed if was.status is Status.FAILED]:
         said = f"{changes.count(len(repaired), 'test')} that failed now {_hold(repaired)}"
@@ -147,7 +148,8 @@ def _gains(suite: str, name: str, pairs: Sequence[_Pair]) -> Iterator[Change]:
     for reason, tests in groups.items():
         told = names.sentence(reason, 100)
         said = f"{changes.count(len(tests), 'test')} now {_hold(tests)}; before: {told}"
-        yield Change(ChangeKind.TESTED, suite, name, said, changes.names_of(tests), told)
+        kind = ChangeKind.OTHERWISE if reason in BY_CHANCE and not whole else ChangeKind.TESTED
+        yield Change(kind, suite, name, said, changes.names_of(tests), told)
 
 
 def _hold(tests: Sequence[FoundTest]) -> str:

@@ -17,6 +17,10 @@ from lab.results.found import FoundSuite
 VERSION = 1
 WIDTH = 78
 
+#: Kinds of which many claims have the same to say, and from how many on they are told together.
+_TOGETHER = (ChangeKind.UNTESTED, ChangeKind.SKIPS, ChangeKind.TESTED, ChangeKind.STALE)
+_MANY = 4
+
 #: What a claim, or a whole run, does; of one, and of several. Those that are told in the sentence.
 _WORDS: Mapping[ChangeKind, tuple[str, str]] = {
     ChangeKind.FAILS: ("fails", "fail"),
@@ -96,11 +100,29 @@ def text(before: Side, after: Side, changes: Sequence[Change]) -> str:
 
 
 def lines(page: Page, changes: Sequence[Change]) -> None:
-    """An entry a change."""
-    for change in changes:
-        tone = "bad" if change.kind.worse else "good" if change.kind.better else "note"
-        said = f"{change.place}: {change.said}" if change.place else change.said
-        page.entry(change.kind.value, said, tone)
+    """An entry a change, or one of many claims that are skipped, or were, for one reason."""
+    groups: dict[object, list[Change]] = {}
+    for number, change in enumerate(changes):
+        alone = not change.reason or change.kind not in _TOGETHER
+        key = number if alone else (change.kind, change.suite, change.reason)
+        groups.setdefault(key, []).append(change)
+    for group in groups.values():
+        kind = group[0].kind
+        tone = "bad" if kind.worse else "good" if kind.better else "note"
+        for said in [_together(group)] if len(group) >= _MANY else map(_alone, group):
+            page.entry(kind.value, said, tone)
+
+
+def _alone(change: Change) -> str:
+    return f"{change.place}: {change.said}" if change.place else change.said
+
+
+def _together(group: Sequence[Change]) -> str:
+    first = group[0]
+    claims = ", ".join(change.claim for change in group)
+    before = "before: " if first.kind is ChangeKind.TESTED else ""
+    told = f"{len(group)} claims, {before}{first.reason}: {claims}"
+    return f"{first.suite}, {told}" if first.suite else told
 
 
 def as_json(before: Side, after: Side, changes: Sequence[Change]) -> str:

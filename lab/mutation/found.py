@@ -101,5 +101,6 @@ def read(file: Path) -> list[FoundSuite]:
         for each in (shaped(result, _Mutant, others=True) for result in kernel.results):
             test = _found(each.id, each.outcome, each.why, each.defect, each.seconds)
             chapters.setdefault(each.chapter, []).append(test)
-        found.append(_suite_of(kernel.label, kernel.release, chapters))
+        label, release = names.sentence(kernel.label), names.sentence(kernel.release)
+        found.append(_suite_of(label, release, chapters))
     return found

@@ -101,7 +101,10 @@ def test_what_cannot_be_compared(folders: Path, capsys: pytest.CaptureFixture[st
         return code, capsys.readouterr().err
 
     code, text = refused("diff", sound, str(folders / "none"))
-    assert (code, "there is no" in text) == (64, True)
+    assert (code, "none' does not exist" in text) == (64, True)
+    assert refused("diff", sound, "x" * 300)[0] == 64
+    assert refused("baseline", "x" * 300)[0] == 64
+    assert refused("diff", sound, "")[0] == 64
     code, text = refused("diff", sound)
     assert (code, "Missing argument 'AFTER'" in text) == (64, True)
     (folders / "empty").mkdir()

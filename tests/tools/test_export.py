@@ -63,7 +63,9 @@ def test_what_cannot_be_exported(
 
     code, text = refused(str(tmp_path / "none"), "--format", "tap")
     assert code == 64
-    assert "there is no" in text
+    assert "none' does not exist" in text
+    assert refused("x" * 300, "--format", "tap")[0] == 64
+    assert refused("", "--format", "tap")[0] == 64
     (tmp_path / "empty").mkdir()
     code, text = refused(str(tmp_path / "empty"), "--format", "tap")
     assert code == 70

@@ -65,6 +65,8 @@ def test_what_is_worse(before: str, after: str, kinds: list[str]) -> None:
         ("no_smm error passed", "passed passed passed", ["tested", "tested"]),
         ("error", "no_smm", ["otherwise"]),
         ("passed passed", "passed busy_host", ["otherwise"]),
+        ("passed busy_host", "passed passed", ["otherwise"]),
+        ("busy_host", "passed", ["tested"]),
         ("passed", "has_capability", []),
         ("passed no_smm", "other_architecture other_architecture", []),
         ("no_smm no_smm", "", ["vanished"]),
@@ -134,6 +136,19 @@ def test_a_cut_run_names_claims_that_held(tmp_path: Path) -> None:
     assert journals.CLAIMS[0] in found.said
     assert len(found.tests) == 24
     assert telling.sentence([found]) == "Worse: 1 run was cut."
+
+
+def test_claims_that_lack_the_same_are_told_together() -> None:
+    claims = [f"preset.c{number}" for number in range(5)]
+    made = [suite(dict.fromkeys(claims, word)) for word in ("passed", "no_kvm")]
+    found = compare(made[:1], made[1:])
+    assert len(found) == 5
+    told = telling.text(Side("a", made[:1]), Side("b", made[1:]), found).splitlines()
+    assert told[0] == "Worse: 5 claims are not tested any more."
+    assert told[2].startswith("not tested  5 claims, no_kvm: preset.c0, preset.c1,")
+    assert "not tested  preset.c0: it was tested before, and" in telling.text(
+        Side("a", made[:1]), Side("b", made[1:]), found[:3]
+    )
 
 
 def sides(tmp_path: Path) -> tuple[Side, Side]:
