@@ -79,6 +79,8 @@ def test_exit_codes_avoid_those_of_kselftest() -> None:
             "explore",
             "reproduce",
             "export",
+            "diff",
+            "baseline",
             "mutate",
             "cache",
             "claims",
