@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 import click
 
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting.selection import Selection, SelectionError, select
 from lab.launch.request import Request
+from lab.pictures import can_draw
 
 
 def chosen(request: Request) -> Selection:
@@ -27,7 +27,7 @@ def chosen(request: Request) -> Selection:
 
 def missing_pictures(setup: str) -> str:
     """Why no picture can be drawn, or an empty text; `setup` brings all that the command takes."""
-    if importlib.util.find_spec("matplotlib") is None:
+    if not can_draw():
         return f"matplotlib is missing, which draws the pictures. Run `{setup}`."
     return ""
 

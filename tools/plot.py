@@ -64,7 +64,7 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
     if message := missing_pictures("make setup-lab"):
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     folder = output or path.parent
-    pictures = importlib.import_module("tools.screen.race_pictures")
+    pictures = importlib.import_module("lab.pictures.races")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written = pictures.draw(tallies, headline(found), folder, formats)

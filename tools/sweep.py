@@ -12,13 +12,13 @@ from lab.emulation import kernel as kernels
 from lab.emulation.machine import Machine
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
+from lab.pictures import landing_map
 from lab.sweep import run as swept
 from lab.sweep.report import Report
 from lab.sweep.ways import WAYS
 from tools import options
 from tools.beforehand import missing_extension, missing_pictures
 from tools.screen import sweep as sweep_report
-from tools.screen import sweep_picture
 from tools.screen.terminal import TERMINAL
 
 
@@ -90,6 +90,6 @@ def sweep(
 
 def _tell(report: Report, folder: Path) -> None:
     ways = {each.way: report.of(each.way) for each in report.verdicts}
-    pictures = [sweep_picture.draw(name, of, report.kernel, folder) for name, of in ways.items()]
+    pictures = [landing_map.draw(name, of, report.kernel, folder) for name, of in ways.items()]
     TERMINAL.out(sweep_report.text(report, shutil.get_terminal_size((100, 24)).columns))
     TERMINAL.out(f"Landing maps: {', '.join(nearest(path).rstrip('/') for path in pictures)}")

@@ -13,9 +13,9 @@ import pytest
 
 from harness.kick.plan import LANDINGS
 from lab.launch.exit_codes import Exit
+from lab.pictures import races
 from lab.soak.tally import Tally
 from tools.cli import main
-from tools.screen import race_pictures
 
 HOST = {
     "kernel": "6.1",
@@ -98,10 +98,10 @@ def test_the_same_results_are_the_same_picture(tmp_path: Path) -> None:
 def test_the_tail_of_a_histogram() -> None:
     tally = Tally()
     tally.take(a_summary("signal_mask"))
-    edges, above = race_pictures.tail(tally)
+    edges, above = races.tail(tally)
     assert edges == [4096.0, 8192.0, 16384.0, float(1 << 25)]
     assert above == [1.0, 0.5, 0.001, 0.0005]
-    assert race_pictures.tail(Tally()) == ([], [])
+    assert races.tail(Tally()) == ([], [])
 
 
 @pytest.mark.parametrize(

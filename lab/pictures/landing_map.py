@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lab.pictures.style import pyplot, save
 from lab.sweep.verdict import Boundary, SweepVerdict
 
 # Outcome -> colour, hatching and words; in grey they differ by lightness.
@@ -20,22 +23,32 @@ _LEAST_NAMED = 0.012  # of the width: a shorter function has no name on the axis
 
 def draw(way: str, verdicts: Sequence[SweepVerdict], title: str, folder: Path) -> Path:
     """Writes landing-WAY.png and .svg; the path of the first. Raises OSError."""
-    import matplotlib
+    with _figure(way, verdicts, title) as figure:
+        for ending in ("svg", "png"):
+            path = folder / f"landing-{way}.{ending}"
+            save(figure, path, ending)
+    return path
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
+def as_svg(way: str, verdicts: Sequence[SweepVerdict], title: str) -> bytes:
+    """The same picture."""
+    file = io.BytesIO()
+    with _figure(way, verdicts, title) as figure:
+        save(figure, file, "svg", transparent=True)
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _figure(way: str, verdicts: Sequence[SweepVerdict], title: str) -> Iterator[Any]:
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
     try:
         _rows(axes, verdicts)
         _names(axes, verdicts[0])
         axes.set_title(f"Kicks at every instruction into the guest: {way}, {title}", loc="left")
-        for ending in ("svg", "png"):
-            path = folder / f"landing-{way}.{ending}"
-            figure.savefig(path, dpi=160)
+        yield figure
     finally:
         plt.close(figure)
-    return path
 
 
 def _rows(axes: Any, verdicts: Sequence[SweepVerdict]) -> None:

@@ -11,16 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import files
+from lab.pictures.style import FILLS, HATCHES, INKS, LINES, MARKERS, pyplot, save, time
 from lab.soak.tally import LANDING_WORDS, Tally
 
-# Greys that stay apart on paper, with one hatching and one line style each.
-_FILLS = ("#1b3a5c", "#d9822b", "#9fb8cf", "#e8e3d3", "#6b6b6b")
-_INKS = ("#1b3a5c", "#b8560f", "#4d86b8", "#000000", "#6b6b6b")
-_HATCHES = ("", "///", "...", "xxx", "\\\\\\")
-_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v")
 _SIZE = (8.0, 4.8)  # inches
-_DPI = 200
 _SHARES = (0.5, 0.99, 0.9999)
 
 
@@ -28,7 +22,7 @@ def draw(
     tallies: Mapping[str, Tally], headline: str, folder: Path, formats: tuple[str, ...]
 ) -> list[Path]:
     """Writes landings.* and latency.*, each complete or not at all. Raises OSError."""
-    plt = _matplotlib()
+    plt = pyplot()
     written = []
     for name, make in (("landings", _landings), ("latency", _latency)):
         figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
@@ -39,37 +33,12 @@ def draw(
             figure.suptitle(f"{title}\n{headline}", fontsize=10, ha="left", x=0.01)
             for ending in formats:
                 path = folder / f"{name}.{ending}"
-                _save(figure, path, ending)
+                with files.replacing(path) as fresh:
+                    save(figure, fresh, ending)
                 written.append(path)
         finally:
             plt.close(figure)
     return written
-
-
-def _matplotlib() -> Any:
-    # Slow to import, so here. Its cache must not go to a home that cannot be written.
-    import matplotlib
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update(
-        {
-            "font.size": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "hatch.linewidth": 0.6,
-            "svg.hashsalt": "kvm-conformance",  # the same picture is the same file
-            "svg.fonttype": "none",
-        }
-    )
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(figure: Any, path: Path, ending: str) -> None:
-    metadata = {"Date": None} if ending == "svg" else None
-    with files.replacing(path) as fresh:
-        figure.savefig(fresh, format=ending, dpi=_DPI, metadata=metadata)
 
 
 def _label(protocol: str, tally: Tally) -> str:
@@ -86,8 +55,8 @@ def _landings(axes: Any, tallies: Mapping[str, Tally]) -> None:
         counts = [tally.landings[word] for word in LANDING_WORDS]
         axes.bar(
             places, counts, width * 0.92,
-            label=_label(protocol, tally), facecolor=_FILLS[index % len(_FILLS)],
-            hatch=_HATCHES[index % len(_HATCHES)], edgecolor="black", linewidth=0.6,
+            label=_label(protocol, tally), facecolor=FILLS[index % len(FILLS)],
+            hatch=HATCHES[index % len(HATCHES)], edgecolor="black", linewidth=0.6,
         )  # fmt: skip
         for place, count in zip(places, counts, strict=True):
             share = _percent(count, tally.kicks)
@@ -119,10 +88,10 @@ def _latency(axes: Any, tallies: Mapping[str, Tally]) -> None:
             above,
             where="post",
             label=_label(protocol, tally),
-            color=_INKS[index % len(_INKS)],
-            linestyle=_LINES[index % len(_LINES)],
+            color=INKS[index % len(INKS)],
+            linestyle=LINES[index % len(LINES)],
             linewidth=1.6,
-            marker=_MARKERS[index % len(_MARKERS)],
+            marker=MARKERS[index % len(MARKERS)],
             markersize=4,
             markerfacecolor="white",
         )
@@ -139,7 +108,7 @@ def _latency(axes: Any, tallies: Mapping[str, Tally]) -> None:
             )  # fmt: skip
     low, high = axes.get_xlim()
     ticks = [10.0**power for power in range(2, 13) if low <= 10.0**power <= high]
-    axes.set_xticks(ticks, [_time(each) for each in ticks])
+    axes.set_xticks(ticks, [time(each) for each in ticks])
     axes.set_xlabel(
         "time from the kick to its acknowledgement (log scale; buckets are powers of 2)"
     )
@@ -182,10 +151,3 @@ def _percent(count: int, whole: int) -> str:
         return "0"
     share = 100 * count / whole
     return f"{share:.2g} %" if share >= 0.1 else f"{share:.0e} %".replace("e-0", "e-")
-
-
-def _time(nanoseconds: float) -> str:
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("\u00b5s", 1e3)):
-        if nanoseconds >= size:
-            return f"{nanoseconds / size:g} {unit}"
-    return f"{nanoseconds:g} ns"
