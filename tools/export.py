@@ -38,7 +38,7 @@ _LISTED = "\n\n".join(f"{name}: {each.taken_by}" for name, each in FORMATS.items
     help="The file; without it, standard output.",
 )
 def export(results: Path, wanted: str, output: Path | None) -> int:
-    """Render RESULTS, a folder of run, emulate, matrix or mutate, or a journal.
+    """Render RESULTS, a folder of run, emulate, matrix, mutate or sweep, or a journal.
 
     Also those of a run that was cut: what was planned and has no result is told as such.
     """

@@ -88,7 +88,7 @@ def finish(
     if exports:
         unsaid = (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE)
         troubles = [why] if why and code in unsaid else []
-        suite = of_journal(journal, catalogue(), troubles=troubles)
+        suite = of_journal(journal, catalogue(), troubles=troubles, place=output)
         handed = hand_on(exports, expectations.noted(expected, [suite]), code, to)
         if handed != code:
             return handed

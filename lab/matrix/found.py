@@ -27,7 +27,13 @@ def _suite(column: Column, expected: dict[str, str], claims: Mapping[str, Claim]
     if column.cut_short and column.started:
         # It may be gone before it said what it would run: then the others' tests are not run.
         journal = Journal(**{**vars(journal), "planned": {**expected, **journal.planned}})
-    suite = of_journal(journal, claims, name=column.entry.label, troubles=list(_troubles(column)))
+    suite = of_journal(
+        journal,
+        claims,
+        name=column.entry.label,
+        troubles=list(_troubles(column)),
+        place=column.folder if journal.has_session else None,
+    )
     return dataclasses.replace(
         suite,
         environment={**suite.environment, **_about(column)},

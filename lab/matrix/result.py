@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.claims import Chapter, Claim
@@ -61,11 +62,12 @@ _WORST = (
 
 @dataclass(frozen=True)
 class Column:
-    """A kernel.
+    """A kernel, its run in `folder`.
 
     `code` is None where its run did not come to its end, or does not count: a parameter is `unset`.
     """
 
+    folder: Path
     head: str
     entry: ListedKernel
     stage: Stage
@@ -211,6 +213,7 @@ def _column(run: KernelTask, head: str, claims: Mapping[str, Claim]) -> Column:
         why = ": ".join(skips.most_common(1)[0][0]) if skips else "no test belongs to the choice"
     findings = verdict.judge(journal.results, planned=journal.planned, claims=claims)
     return Column(
+        folder=run.folder,
         head=head,
         entry=run.entry,
         stage=run.stage,

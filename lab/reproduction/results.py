@@ -33,7 +33,7 @@ class NothingToTellError(ValueError):
 class ToldFailure:
     """A sequence, or what it or a test asked of KVM, what it broke, and on which kernel.
 
-    `mode` is the guest's, where it is a test.
+    `mode` is the guest's, where it is a test, `test` the id of its result, if it is one of a run.
     """
 
     recorded: Recorded | None
@@ -42,6 +42,7 @@ class ToldFailure:
     kernel: str
     calls: ToldCalls | None = None
     mode: str = ""
+    test: str = ""
 
     def program(self) -> str:
         """As one C file: by the sequence's operations if C is known of all, else call by call.
@@ -74,7 +75,12 @@ def failures(path: Path) -> list[ToldFailure]:
     if kept:
         return [_of_file(each) for each in kept]
     if (path / journal.NAME).is_file():
-        return _of_run(path / journal.NAME)
+        if found := of_run(_read(path / journal.NAME), path / journal.NAME):
+            return found
+        raise NothingToTellError(
+            f"nothing that failed in {path / journal.NAME} can be told as a program: neither a "
+            "random sequence, nor a test that asked of KVM_RUN what a program can ask"
+        )
     raise NothingToTellError(f"{path} holds neither {journal.NAME} nor a sequence")
 
 
@@ -89,25 +95,24 @@ def _of_file(path: Path) -> ToldFailure:
     return ToldFailure(recorded, plain(said.claim), plain(said.sentence), plain(said.kernel), told)
 
 
-def _of_run(path: Path) -> list[ToldFailure]:
+def _read(path: Path) -> journal.Journal:
     try:
-        read = journal.read(path)
+        return journal.read(path)
     except journal.JournalError as error:
         raise NothingToTellError(str(error)) from None
-    kernel = str(read.environment.get("kernel", ""))
+
+
+def of_run(run: journal.Journal, path: Path) -> list[ToldFailure]:
+    """Those of a run, perhaps none. Raises `NothingToTellError`, which names the `path`."""
+    kernel = str(run.environment.get("kernel", ""))
     named = f"Linux {kernel}" if kernel else ""
     found = []
-    for each in read.results:
+    for each in run.results:
         if each.outcome is TestOutcome.FAILED and {SEQUENCE, CALLS} & each.properties.keys():
             try:
                 found.append(_of_result(each, named))
             except ValueError as error:
                 raise NothingToTellError(f"{path}: {each.id} cannot be read: {error}") from None
-    if not found:
-        raise NothingToTellError(
-            f"nothing that failed in {path} can be told as a program: neither a random sequence, "
-            "nor a test that asked of KVM_RUN what a program can ask"
-        )
     return found
 
 
@@ -118,8 +123,9 @@ def _of_result(result: Result, kernel: str) -> ToldFailure:
         claim, _, sentence = result.message.partition(_DOES_NOT_HOLD)
         recorded = Recorded.of_json(str(result.properties[SEQUENCE]).encode())
         known = claim if sentence else result.claim
-        return ToldFailure(recorded, known, sentence or result.message, kernel, told)
+        said = sentence or result.message
+        return ToldFailure(recorded, known, said, kernel, told, test=result.id)
     modes = current().MODES
     named = [each for each in modes if each in re.split(r"[.\-]", result.id)]
     mode = (*modes, *named)[-1]
-    return ToldFailure(None, result.claim, result.message, kernel, told, mode)
+    return ToldFailure(None, result.claim, result.message, kernel, told, mode, result.id)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,7 +22,8 @@ def render(suites: Sequence[FoundSuite]) -> str:
 
 def _suite(suite: FoundSuite) -> Mapping[str, Any]:
     counts = suite.counts()
-    told: dict[str, Any] = msgspec.to_builtins(suite)
+    told: dict[str, Any] = msgspec.to_builtins(replace(suite, place=None))
+    del told["place"]  # of this machine
     claims = [
         {**claim, "status": found.status}
         for claim, found in zip(told.pop("claims"), suite.claims, strict=True)

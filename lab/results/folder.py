@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which runs a folder of results holds: one, or one a kernel below it (matrix, mutate)."""
+"""Which runs a folder of results holds: one, or one a kernel below it; or a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.claims import Claim
 from harness.reporting import journal as journals
+from harness.shapes import ShapeError
 from lab.campaign import state
 from lab.launch.exit_codes import Exit
 from lab.results.found import FoundSuite, of_journal
+from lab.sweep import found as swept
+from lab.sweep import report as sweeps
 
+#: The files that hold a run's results, and a sweep's.
+_RESULTS = (journals.NAME, sweeps.NAME)
 _DEPTH = 3  # of a campaign: kernel, mutant
 #: With these a run has said all that its journal does not.
 _SAID = (Exit.HELD, Exit.FAILED, Exit.NOTHING_TESTED)
@@ -25,14 +31,31 @@ def read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
     """Each run's results; of a file, of that journal. Raises `NoResultsError`."""
     if place.is_file():
         return [_suite(place, "kvm_immediate_exit", claims)]
-    if (place / journals.NAME).is_file():
-        return [_suite(place / journals.NAME, "kvm_immediate_exit", claims)]
+    for name in _RESULTS:
+        if (place / name).is_file():
+            return [_suite(place / name, "kvm_immediate_exit", claims)]
     found = [
         _suite(path, ".".join(path.parent.relative_to(place).parts), claims)
         for path in sorted(_journals(place, _DEPTH))
     ]
     if not found:
         raise NoResultsError(f"{place} has no {journals.NAME}, and no folder in it has one")
+    return found
+
+
+def read_all(places: Sequence[Path], claims: Mapping[str, Claim]) -> list[FoundSuite]:
+    """Those of all places, each once; of several each suite's name begins with its place's."""
+    different: dict[Path, Path] = {}
+    for place in places:
+        different.setdefault(place.resolve(), place)
+    if len(different) == 1:
+        return read(places[0], claims)
+    found = []
+    for place in different.values():
+        suites = read(place, claims)
+        for suite in suites:
+            name = f"{place.name}.{suite.name}" if len(suites) > 1 else place.name
+            found.append(dataclasses.replace(suite, name=name or suite.name))
     return found
 
 
@@ -44,7 +67,7 @@ def _journals(place: Path, depth: int) -> Iterator[Path]:
     for each in below:
         if each.is_symlink() or each.name.startswith("."):
             continue
-        if each.name == journals.NAME and each.is_file():
+        if each.name in _RESULTS and each.is_file():
             yield each
         elif each.is_dir() and depth:
             yield from _journals(each, depth - 1)
@@ -52,7 +75,11 @@ def _journals(place: Path, depth: int) -> Iterator[Path]:
 
 def _suite(path: Path, name: str, claims: Mapping[str, Claim]) -> FoundSuite:
     try:
+        if path.name == sweeps.NAME:
+            return swept.suite(sweeps.read(path), claims, name, path.parent)
         journal = journals.read(path)
+    except ShapeError as error:
+        raise NoResultsError(f"{path} is no sweep: {error}") from error
     except OSError as error:
         raise NoResultsError(f"{path} cannot be read: {error.strerror}") from error
     except journals.JournalError as error:
@@ -61,4 +88,4 @@ def _suite(path: Path, name: str, claims: Mapping[str, Claim]) -> FoundSuite:
     troubles = []
     if record and record.code not in _SAID:
         troubles.append(record.why or "the run did not come to its end")
-    return of_journal(journal, claims, name=name, troubles=troubles)
+    return of_journal(journal, claims, name=name, troubles=troubles, place=path.parent)

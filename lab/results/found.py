@@ -7,16 +7,19 @@ import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.claims import Claim, known_issues
 from harness.claims.known_issues import KnownIssue
-from harness.reporting import verdict
+from harness.reporting import verdict, verdict_text
 from harness.reporting.journal import Journal
 from harness.reporting.results import Result, TestOutcome
 from lab.results import names
 
 #: What stands for the claim of what speaks about none.
 OF_THE_RUN = "run"
+#: The state of a claim that speaks about other kernels than this one.
+NOT_APPLICABLE = "n/a"
 
 
 class Status(enum.Enum):
@@ -74,11 +77,16 @@ class FoundTest:
 
 @dataclass(frozen=True)
 class FoundClaim:
-    """A claim with its tests; `sentence` is the catalogue's, empty for what is no claim."""
+    """A claim with its tests; `sentence` is the catalogue's, empty for what is no claim.
+
+    `state` is the verdict's word (`ClaimState`), `n/a` of a claim about other kernels; empty where
+    no verdict is given.
+    """
 
     name: str
     sentence: str
     tests: tuple[FoundTest, ...]
+    state: str = ""
 
     @property
     def status(self) -> Status:
@@ -88,7 +96,11 @@ class FoundClaim:
 
 @dataclass(frozen=True)
 class FoundSuite:
-    """One run on one kernel, of this `host`. `began` and `ended` are UTC (RFC 3339), or empty."""
+    """One run on one kernel, of this `host`. `began` and `ended` are UTC (RFC 3339), or empty.
+
+    `verdict` is the sentence that the terminal ends with, empty where none is given. `place` is the
+    folder of a run that has one.
+    """
 
     name: str
     claims: tuple[FoundClaim, ...]
@@ -96,6 +108,8 @@ class FoundSuite:
     began: str = ""
     ended: str = ""
     host: str = ""
+    verdict: str = ""
+    place: Path | None = None
 
     @property
     def status(self) -> Status:
@@ -135,6 +149,7 @@ def of_journal(
     *,
     name: str = "kvm_immediate_exit",
     troubles: Sequence[str] = (),
+    place: Path | None = None,
 ) -> FoundSuite:
     """A run's journal, complete or not, by the catalogue of claims.
 
@@ -143,7 +158,11 @@ def of_journal(
     """
     issues = known_issues.explaining(journal.environment)
     findings = verdict.judge(
-        journal.results, planned=journal.planned, claims=claims, rest=journal.rest
+        journal.results,
+        planned=journal.planned,
+        claims=claims,
+        collection_errors=len(journal.collection_errors),
+        rest=journal.rest,
     )
     waiting: dict[str, list[FoundTest]] = {}
     for test in journal.not_run:
@@ -159,6 +178,7 @@ def of_journal(
                 *(_of_result(result, journal.started, issues) for result in each.results),
                 *waiting.get(each.claim, ()),
             ),
+            each.state.value if each.applies else NOT_APPLICABLE,
         )
         for each in findings.claims
         if each.results or each.claim in waiting
@@ -175,6 +195,8 @@ def of_journal(
         journal.environment,
         times[0] if times else "",
         times[-1] if times else "",
+        verdict=_sentence(findings, issues, troubles),
+        place=place,
     )
 
 
@@ -182,6 +204,16 @@ def of_nothing(why: str) -> FoundSuite:
     """In the place of a run that left no journal; `why` is a sentence."""
     claim = FoundClaim(OF_THE_RUN, "", tuple(_of_sentences([why])))
     return FoundSuite("kvm_immediate_exit", (claim,))
+
+
+def _sentence(
+    findings: verdict.Findings, issues: Mapping[str, KnownIssue], troubles: Sequence[str]
+) -> str:
+    """The verdict, which is never that all held where the run as a whole is in trouble."""
+    said = verdict_text.sentence(findings, issues)[0]
+    if troubles and said.startswith("held."):
+        return "none. What ran held, but the run did not end as it must."
+    return said
 
 
 def _of_result(

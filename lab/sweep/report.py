@@ -5,10 +5,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from harness import files
 from harness.kick.plan import Protocol
+from harness.shapes import ShapeError, from_json
 from lab.launch.exit_codes import Exit
 from lab.sweep.verdict import SweepVerdict
+
+NAME = "sweep.json"
+_FARTHEST = 1_000_000_000  # instructions; no way into a guest is as long
+
+
+def read(path: Path) -> Report:
+    """What `Report.as_json` gave. Raises `ShapeError` and OSError."""
+    report = from_json(files.read_regular(path), Report)
+    if not {"zero", "one", "other", "missed"} <= report.steps.keys():
+        raise ShapeError("it tells no steps of the calibration")
+    if any(abs(place) > _FARTHEST for each in report.verdicts for place in each.positions):
+        raise ShapeError(f"it has a position beyond {_FARTHEST:,} instructions")
+    return report
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from lab.launch.speaker import Speaker
 from lab.launch.stopping import StoppedError, stoppable
 from lab.sweep import kicks
 from lab.sweep.inside import ERROR, PASS_SHIFT, Sweep
-from lab.sweep.report import Report
+from lab.sweep.report import NAME, Report
 from lab.sweep.verdict import SweepVerdict, judge
 from lab.sweep.ways import WAYS
 
@@ -78,7 +78,7 @@ def sweep(
             if why := _nothing(kernel, folder, ended, to):
                 return why
             report = _report(kernel, folder, ways, passes)
-            (folder / "sweep.json").write_text(report.as_json())
+            (folder / NAME).write_text(report.as_json())
             tell(report, folder)
             return report.exit_code()
     except (KernelError, kicks.SweepError) as error:

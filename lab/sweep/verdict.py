@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -94,6 +94,12 @@ class SweepVerdict:
     overtaken_in_window: int
     overtaken_elsewhere: int
     most_turns: int
+
+    @property
+    def positions(self) -> Iterator[int]:
+        """All that it has."""
+        yield from (self.check, self.entry)
+        yield from (each.position for each in self.boundaries)
 
     @property
     def covered(self) -> int:

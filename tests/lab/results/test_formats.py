@@ -296,12 +296,22 @@ def test_lava_has_names_without_white_space(suite: FoundSuite) -> None:
 
 
 @EVERY_KIND
-def test_json_has_the_counts(kind: str, suite: FoundSuite) -> None:
+def test_json_has_the_counts_and_the_verdict(kind: str, suite: FoundSuite) -> None:
     (told,) = json.loads(rendered("json", suite))["suites"]
     assert told["counts"] == journals.counts(suite)
     assert {claim["name"]: claim["status"] for claim in told["claims"]} == {
         claim.name: claim.status.value for claim in suite.claims
     }
+    word = {"sound": "held. ", "broken": "FAILED. ", "cut": "FAILED. ", "lost": "none. "}[kind]
+    assert told["verdict"].startswith(word)
+    states = {claim["state"] for claim in told["claims"]}
+    assert states == {
+        "sound": {"held in part"},
+        "broken": {"FAILED", "held in part"},
+        "cut": {"FAILED", "held in part", "not run"},
+        "lost": {"not run"},
+    }[kind]
+    assert "place" not in told, "where it was read is this machine's affair"
 
 
 @EVERY_KIND
