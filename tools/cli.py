@@ -31,6 +31,7 @@ _COMMANDS = {
     "explore": ("tools.explore", "explore", "Play random sequences, judged by a model."),
     "reproduce": ("tools.reproduce", "reproduce", "Write a failed sequence as a C program."),
     "export": ("tools.export", "export", "Give results in the format of whoever takes them."),
+    "report": ("tools.report", "report", "Write results as one page of HTML, for people."),
     "diff": ("tools.diff", "diff", "Tell what has changed since earlier results."),
     "baseline": ("tools.baseline", "baseline", "Declare what results have skipped and failed."),
     "mutate": ("tools.mutate", "mutate", "Judge broken KVMs: do the suites notice?"),

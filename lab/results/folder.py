@@ -85,7 +85,9 @@ def _suite(path: Path, name: str, claims: Mapping[str, Claim]) -> FoundSuite:
     except journals.JournalError as error:
         raise NoResultsError(str(error)) from error
     record = state.read(path.parent)
+    # A journal by another name has no folder of its own.
+    folder = path.parent if path.name == journals.NAME else None
     troubles = []
     if record and record.code not in _SAID:
         troubles.append(record.why or "the run did not come to its end")
-    return of_journal(journal, claims, name=name, troubles=troubles, place=path.parent)
+    return of_journal(journal, claims, name=name, troubles=troubles, place=folder)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.report import page
 from lab.results import as_json, flat_tap, junit, kcidb, ktap, lava, markdown, tmt
 from lab.results.found import FoundSuite
 
@@ -29,4 +30,5 @@ FORMATS: Mapping[str, Format] = {
     "lava-signals": Format(lava.signals, "LAVA, from the console"),
     "json": Format(as_json.render, "programs"),
     "md": Format(markdown.render, "people"),
+    "html": Format(page.render, "people, in a browser"),
 }

@@ -79,6 +79,7 @@ def test_exit_codes_avoid_those_of_kselftest() -> None:
             "explore",
             "reproduce",
             "export",
+            "report",
             "diff",
             "baseline",
             "mutate",

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``kvm-conformance report``: results as one page for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.claims import CatalogueError, catalogue
+from lab.launch.exit_codes import Exit
+from lab.results import folder
+from lab.results.exports import hand_on
+from tools.screen.terminal import TERMINAL
+
+
+@click.command(
+    epilog="Exit codes: 0 written, 64 wrong usage, 70 no results there, 73 the file cannot be"
+    " written."
+)
+@click.argument(
+    "results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULTS..."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The page.",
+)
+def report(results: tuple[Path, ...], output: Path) -> int:
+    """Write a page of RESULTS, folders of run, emulate, matrix, mutate or sweep, or journals.
+
+    One file of HTML, which fetches nothing: the verdict, each failure with its evidence, the claims
+    by kernels. Of several runs on one kernel it says what changed from one to the next.
+    """
+    for place in results:
+        if not place.exists():
+            raise click.UsageError(f"there is no {place}")
+    try:
+        suites = folder.read_all(results, catalogue())
+    except folder.NoResultsError as error:
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from None
+    code = hand_on((("html", output),), suites, Exit.HELD, TERMINAL)
+    if code == Exit.HELD:
+        TERMINAL.out(str(output))
+    return code
