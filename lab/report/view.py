@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from harness.claims import Chapter, Claim
 from harness.reporting.verdict import ClaimState
-from harness.reporting.verdict_text import host_line, known_bugs
+from harness.reporting.verdict_text import host_line
 from lab.report.evidence import Evidence
 from lab.results.found import NOT_APPLICABLE, FoundClaim, FoundSuite, FoundTest, Status
 
@@ -144,7 +144,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Change:
+class Turn:
     """A claim that is not as it was in the run before on the same kernel."""
 
     kernel: str
@@ -156,14 +156,14 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Page:
+class ReportPage:
     """All of it. `failures` speak against a kernel, `unjudged` against nobody."""
 
     runs: tuple[Run, ...]
     groups: tuple[Group, ...]
     failures: tuple[Trouble, ...]
     unjudged: tuple[Trouble, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Turn, ...] = ()
     more_changes: int = 0
     has_history: bool = False
     legend: Mapping[str, str] = field(default_factory=dict)
@@ -191,7 +191,7 @@ def page(
     evidence: Sequence[Evidence],
     claims: Mapping[str, Claim],
     chapters: Mapping[str, Chapter],
-) -> Page:
+) -> ReportPage:
     """The runs by kernel and date, and everything that they say."""
     several = len(suites) > 1
     pairs = sorted(
@@ -210,7 +210,7 @@ def page(
     rows = [row for group in groups for row in group.rows]
     changes = list(_changes(runs, rows))
     words = {cell.word for row in rows for cell in row.cells}
-    return Page(
+    return ReportPage(
         runs,
         groups,
         failures,
@@ -259,13 +259,10 @@ def _troubles(
 ) -> tuple[Trouble, ...]:
     found: dict[str, list[TroubleInRun]] = {}
     for run in runs:
-        bugs = known_bugs(run.suite.environment)
         for claim in run.suite.claims:
             tests = tuple(test for test in claim.tests if test.status in statuses)
             if tests:
-                known = dict.fromkeys(
-                    bugs[test.name].explain() for test in tests if test.name in bugs
-                )
+                known = dict.fromkeys(test.issue.explain() for test in tests if test.issue)
                 found.setdefault(claim.name, []).append(TroubleInRun(run, tests, tuple(known)))
     return tuple(
         Trouble(f"{kind}-{anchor}", name, claims.get(name), tuple(found[name]))
@@ -304,7 +301,7 @@ def _cell(run: Run, claim: FoundClaim | None, anchor: str, told: set[str]) -> Cl
     return ClaimCell(state(claim), f"#{place}", run.anchor)
 
 
-def _changes(runs: Sequence[Run], rows: Sequence[Row]) -> Iterator[Change]:
+def _changes(runs: Sequence[Run], rows: Sequence[Row]) -> Iterator[Turn]:
     """Newest first within a kernel."""
     neighbours = [
         number for number in range(1, len(runs)) if runs[number].kernel == runs[number - 1].kernel
@@ -314,4 +311,4 @@ def _changes(runs: Sequence[Run], rows: Sequence[Row]) -> Iterator[Change]:
         for row in rows:
             was, now = row.cells[number - 1], row.cells[number]
             if was.word != now.word:
-                yield Change(after.kernel, before, after, row, was, now)
+                yield Turn(after.kernel, before, after, row, was, now)
