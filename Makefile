@@ -16,7 +16,7 @@ export PATH
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 
-.PHONY: conformance test bench blobs lint setup setup-lab setup-emulation setup-mutants setup-dev pins clean help
+.PHONY: conformance test bench blobs lint setup setup-plot setup-emulation setup-mutants setup-dev pins clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
 	@trap : INT; \
@@ -46,8 +46,8 @@ lint: ## run the checks of the source: format, lint, types, warnings, guest prog
 setup: ## only set up
 	@$(SETUP)
 
-setup-lab: ## only set up, with the Python packages of emulated hosts and of pictures
-	@$(SETUP) --lab
+setup-plot: ## only set up, with the Python packages of emulated hosts and of pictures
+	@$(SETUP) --plot
 
 setup-emulation: ## only set up, with what emulated hosts need
 	@$(SETUP) --emulation

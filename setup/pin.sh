@@ -13,10 +13,12 @@ cd -P -- "${here%/*}/.."
 
 # Of the build: pip does not look for the packages of an editable install that is built in place.
 build=$(sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n')
-for extra in "" lab test dev; do
+extras=()
+for extra in "" emulate plot test dev; do
 	file=setup/requirements${extra:+-$extra}.txt
+	extras+=(${extra:+--extra "$extra"})
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
-		--no-annotate --no-header ${extra:+--extra "$extra"} "$@" \
+		--no-annotate --no-header ${extras[@]+"${extras[@]}"} "$@" \
 		--output-file "$file" pyproject.toml - <<<"$build"
 	sed -i '1i # SPDX-License-Identifier: GPL-2.0-only\n# Written by `make pins`: what pyproject.toml takes, by version and hash.' -- "$file"
 done

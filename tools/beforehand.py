@@ -9,6 +9,7 @@ import click
 
 from harness.claims import CatalogueError, catalogue, chapters
 from harness.reporting.selection import Selection, SelectionError, select
+from lab import set_up
 from lab.launch.request import Request
 from lab.pictures import can_draw
 
@@ -25,10 +26,10 @@ def chosen(request: Request) -> Selection:
         raise click.ClickException(str(error)) from None
 
 
-def missing_pictures(setup: str) -> str:
-    """Why no picture can be drawn, or an empty text; `setup` brings all that the command takes."""
+def missing_pictures() -> str:
+    """Why no picture can be drawn, or an empty text."""
     if not can_draw():
-        return f"matplotlib is missing, which draws the pictures. Run `{setup}`."
+        return f"matplotlib is missing, which draws the pictures. Run `{set_up.command('plot')}`."
     return ""
 
 
@@ -37,5 +38,5 @@ def missing_extension() -> str:
     try:
         importlib.import_module("harness.native")
     except ImportError as error:
-        return f"the native extension cannot be loaded ({error}). Run `make setup`."
+        return f"the native extension cannot be loaded ({error}). {set_up.again()}"
     return ""

@@ -17,11 +17,11 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: tools/bootstrap.sh [--lab] [--test] [--emulation] [--mutants] [--dev] [--no-apt]
+Usage: tools/bootstrap.sh [--emulation] [--plot] [--test] [--mutants] [--dev] [--no-apt]
 
-  --lab        also the Python packages of emulated hosts and of pictures
-  --test       the same, and the Python packages of the project's own tests
   --emulation  also what emulated hosts need: QEMU, and what boots a kernel in it
+  --plot       also the Python packages of emulated hosts and of pictures
+  --test       the same, and the Python packages of the project's own tests
   --mutants    also what broken KVMs are built with: Coccinelle, a compiler of Debian's kernels
   --dev        what emulated hosts need, and what the checks and the guest programs need: linters, clang, lld, llvm
   --no-apt     never install a Debian package; say which command would
@@ -35,7 +35,7 @@ EOF
 }
 
 # The extras of pyproject.toml, each with those before it: how many of them are wanted.
-pins=("" -lab -test -dev)
+pins=("" -emulate -plot -test -dev)
 extras=0
 dev=0
 emulation=0
@@ -47,11 +47,11 @@ want_extras() {
 }
 for argument in "$@"; do
 	case "$argument" in
-	--lab) want_extras 1 ;;
-	--test) want_extras 2 ;;
+	--plot) want_extras 2 ;;
+	--test) want_extras 3 ;;
 	--emulation) emulation=1; want_extras 1 ;;
 	--mutants) mutants=1 emulation=1; want_extras 1 ;;
-	--dev) dev=1 emulation=1; want_extras 3 ;;
+	--dev) dev=1 emulation=1; want_extras 4 ;;
 	--no-apt) may_apt=0 ;;
 	-h | --help)
 		usage
@@ -165,7 +165,7 @@ has_packages() {
 	installed_extras=0
 	[[ -f "$venv/.packages" ]] || return 1
 	mapfile -t stamp <"$venv/.packages"
-	((${#stamp[@]} == 5)) && [[ "${stamp[3]}" == "extras "[0-3] ]] || return 1
+	((${#stamp[@]} == 5)) && [[ "${stamp[3]}" == "extras "[0-4] ]] || return 1
 	installed_extras=${stamp[3]#extras }
 	now=$(state) || return 1
 	[[ "${now%$'\n'native *}" == "$(printf '%s\n' "${stamp[@]:0:3}")" ]] || return 1

@@ -16,11 +16,10 @@ from typing import Any
 
 import click
 
+from lab import set_up
 from lab.launch.exit_codes import Exit
 from lab.results.dialects import DIALECTS
 from tools import dialect, ending
-
-DISTRIBUTION = "kvm-immediate-exit-conformance"
 
 #: name -> (module, attribute, one line of help)
 _COMMANDS = {
@@ -60,7 +59,7 @@ class LazyGroup(click.Group):
             command = getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             raise click.ClickException(
-                f"the command {cmd_name!r} cannot be loaded: {error}. Run `make setup`."
+                f"the command {cmd_name!r} cannot be loaded: {error}. {set_up.again()}"
             ) from error
         assert isinstance(command, click.Command)
         return command
@@ -83,7 +82,7 @@ class LazyGroup(click.Group):
 
 def _version() -> str:
     try:
-        return importlib.metadata.version(DISTRIBUTION)
+        return importlib.metadata.version(set_up.DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         return "unknown (not installed)"
 

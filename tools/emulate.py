@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.reporting.selection import Selection
+from lab import set_up
 from lab.comparison.baseline import Baseline
 from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
@@ -156,7 +157,9 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
     )
     try:
         programs.check(machine.program)
-    except EmulationError:
+    except EmulationError as error:
+        if not set_up.IS_CHECKOUT:
+            return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
         done = subprocess.run([ROOT / "tools" / "bootstrap.sh", "--emulation"], check=False)
         if done.returncode:
             return Exit.SUITE_ERROR

@@ -61,7 +61,7 @@ def plot(results: Path, output: Path | None, formats: tuple[str, ...]) -> int:
             f"{path} holds no kicks to draw. `kvm-conformance soak --for 60s` makes some.",
             Exit.SUITE_ERROR,
         )
-    if message := missing_pictures("make setup-lab"):
+    if message := missing_pictures():
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     folder = output or path.parent
     pictures = importlib.import_module("lab.pictures.races")

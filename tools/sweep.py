@@ -67,7 +67,7 @@ def sweep(
     Needs no /dev/kvm: on an emulated host one nanosecond is one instruction, so a timer meets
     each instruction of the kernel in turn. No guest may run on after a kick that came before it.
     """
-    if message := missing_extension() or missing_pictures("make setup-emulation"):
+    if message := missing_extension() or missing_pictures():
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     machine = Machine(
         cpus=1,

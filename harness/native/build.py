@@ -80,6 +80,10 @@ ffibuilder.set_source(
     sources=[f"harness/native/{name}" for name in SOURCES],
     include_dirs=["harness/native"],
     depends=[f"harness/native/{name}" for name in HEADERS],
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"],
+    extra_compile_args=[
+        *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"),
+        # The same sources give the same bytes wherever they are built.
+        f"-ffile-prefix-map={Path.cwd()}=.",
+    ],
     libraries=["pthread", "rt"],
 )

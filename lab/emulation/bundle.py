@@ -24,14 +24,13 @@ from harness.signs import Signs, run
 from lab.emulation import cache as caches
 from lab.emulation.cache import Look, Say
 from lab.emulation.reach import PARTS
+from lab.set_up import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parents[2]
-#: With what it takes bare: what pyproject.toml calls extras, no run of the suites imports.
-_DISTRIBUTION = "kvm-immediate-exit-conformance"
 # Not imported by a run, and large.
 _LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "site-packages"}
 _KEPT_IMAGES = 4
-_NO_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
 def image(folder: Path, say: Say) -> Path | None:
@@ -84,7 +83,7 @@ def _compile_suites(look: Look) -> None:
         command,
         look,
         cwd=ROOT,
-        env={name: word for name, word in os.environ.items() if name not in _NO_BYTECODE},
+        env={name: word for name, word in os.environ.items() if name != _NO_BYTECODE},
     )
 
 
@@ -92,12 +91,15 @@ def _files() -> Iterator[Path]:
     for name in PARTS:
         yield from _below(ROOT / name)
     yield from _below(Path(sysconfig.get_path("stdlib")))
-    for name in _closure(_DISTRIBUTION):
+    for name in _closure(DISTRIBUTION):
         yield from _of_distribution(name)
     prefix = Path(sys.prefix)
     yield from (path for path in prefix.glob("lib/python3*/site-packages/*.pth"))
     if (prefix / "pyvenv.cfg").exists():
         yield prefix / "pyvenv.cfg"
+    # Where an installed package compiles to, for its own folder may not be written.
+    if sys.pycache_prefix:
+        yield from Path(sys.pycache_prefix).rglob(f"*.{sys.implementation.cache_tag}*.pyc")
     yield Path(os.path.realpath(sys.executable))
     yield from _mapped()
 
@@ -111,7 +113,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _closure(root: str) -> set[str]:
-    """A distribution and what it needs."""
+    """A distribution and what it needs bare: what is an extra, no run of the suites imports."""
     found: set[str] = set()
     waiting = [root]
     while waiting:

@@ -136,6 +136,7 @@ def environment(machine: Machine) -> dict[str, str]:
         "KVM_CONFORMANCE_EMULATOR": machine.describe(),
         description.SLOW: "yes",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **({"PYTHONPYCACHEPREFIX": sys.pycache_prefix} if sys.pycache_prefix else {}),
         "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": "/root",

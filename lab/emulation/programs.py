@@ -19,14 +19,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import set_up
 from lab.emulation import arch
 from lab.emulation.errors import EmulationError
 
 LIST = Path(__file__).resolve().parents[2] / "setup" / "programs.txt"
 OLDEST_QEMU = (7, 2)  # the oldest that KVM was seen to run in
 OLDEST_VNG = (1, 40)  # pyproject.toml; the first with every option of machine.command
-#: What makes each use of the list possible.
-SETUP = {
+#: The target of make that makes each use of the list possible.
+_TARGETS = {
     "emulation": "make setup-emulation",
     "archive": "make setup-emulation",
     "sources": "make setup-mutants",
@@ -79,7 +80,7 @@ def package_of(name: str) -> str:
 
 def need(*uses: str) -> None:
     """Raises `EmulationError`, which names all that is missing here for these uses."""
-    _need([each for each in listed() if each.uses.intersection(uses)], SETUP[uses[0]])
+    _need([each for each in listed() if each.uses.intersection(uses)], uses[0])
 
 
 def check(qemu: str, *more: str) -> None:
@@ -94,7 +95,7 @@ def check(qemu: str, *more: str) -> None:
         for each in listed()
         if each.uses.intersection(("emulation", *more)) and (not own or each.name != here.qemu)
     ]
-    _need([*own, *wanted], SETUP[more[0] if more else "emulation"], boots=True)
+    _need([*own, *wanted], more[0] if more else "emulation", boots=True)
     found = qemu_version(qemu)
     if _numbers(found) < OLDEST_QEMU:
         raise EmulationError(
@@ -105,20 +106,31 @@ def check(qemu: str, *more: str) -> None:
     if _numbers(vng_found) < OLDEST_VNG:
         raise EmulationError(
             f"virtme-ng is {vng_found}, and {_text(OLDEST_VNG)} or later is needed: run "
-            f"`{SETUP['emulation']}`"
+            f"`{set_up.command('emulate')}`"
         )
 
 
-def _need(wanted: Sequence[Program], setup: str, *, boots: bool = False) -> None:
+def _need(wanted: Sequence[Program], use: str, *, boots: bool = False) -> None:
     lacking = [each for each in wanted if not each.is_here()]
     names = [each.describe() for each in lacking]
-    packages = " ".join(dict.fromkeys(each.package for each in lacking))
-    way_out = f"run `{setup}`, or install Debian's packages {packages}"
-    if boots and _found_vng() is None:
+    without_vng = boots and _found_vng() is None
+    if without_vng:
         names.append("virtme-ng, a Python package")
-        way_out = f"run `{setup}`"
     if names:
-        raise EmulationError(f"missing on this host: {', '.join(names)}; {way_out}")
+        packages = list(dict.fromkeys(each.package for each in lacking))
+        way = way_out(use, packages, without_vng=without_vng)
+        raise EmulationError(f"missing on this host: {', '.join(names)}; {way}")
+
+
+def way_out(use: str, packages: Sequence[str], *, without_vng: bool = False) -> str:
+    """What brings Debian's packages and virtme-ng, as the end of a sentence."""
+    plural = "" if len(packages) == 1 else "s"
+    install = f"install Debian's package{plural} {' '.join(packages)}" if packages else ""
+    if set_up.IS_CHECKOUT:
+        make = f"run `{_TARGETS[use]}`"
+        return make if without_vng else f"{make}, or {install}"
+    pip = f"run `{set_up.command('emulate')}`" if without_vng else ""
+    return " and ".join(filter(None, (install, pip)))
 
 
 @functools.cache
@@ -127,7 +139,8 @@ def qemu_version(qemu: str) -> str:
     path = shutil.which(qemu, path=places())
     if path is None:
         raise EmulationError(
-            f"there is no {qemu}: run `{SETUP['emulation']}`, or name another QEMU by --qemu"
+            f"there is no {qemu}: {way_out('emulation', [arch.here().qemu_package])}, or "
+            "name another QEMU by --qemu"
         )
     found = re.search(r"QEMU.* version (\d+\.\d+[\d.]*)", _output(path, "--version"))
     if found is None:
@@ -139,7 +152,8 @@ def vng() -> Path:
     """virtme-ng's command. Raises `EmulationError` where it is missing."""
     found = _found_vng()
     if found is None:
-        raise EmulationError(f"virtme-ng is missing (the command vng): run `{SETUP['emulation']}`")
+        way = way_out("emulation", [], without_vng=True)
+        raise EmulationError(f"virtme-ng is missing (the command vng): {way}")
     return found
 
 

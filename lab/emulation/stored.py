@@ -51,6 +51,8 @@ def entries(root: Path) -> list[StoredKernel]:
 def _found(root: Path) -> Iterator[tuple[str, Path]]:
     for path in root.glob("bundle-*.ext4"):
         yield "bundle", path
+    if (bytecode := root / "bytecode").is_dir():
+        yield "bytecode", bytecode
     for path in (*root.glob("debian/*/*"), *root.glob("mutants/*")):
         if path.is_dir():
             yield path.parent.name, path

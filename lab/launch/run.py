@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.reporting.asserting import OPTIMIZED
 from harness.reporting.identity import SUITES
 from harness.reporting.journal import new_run
+from lab import set_up
 from lab.launch import finish, output_folder, process_group
 from lab.launch import request as requests
 from lab.launch.exit_codes import Exit, untold
@@ -72,7 +73,7 @@ def _launch(request: Request, to: Speaker, narrowed: bool, root: Path, output: P
         )
     except process_group.NotStartedError as error:
         return to.refuse(
-            f"pytest cannot be started by {sys.executable}: {error}. Run `make setup` as "
-            "this user, or choose another Python by PYTHON=.",
+            f"pytest cannot be started by {sys.executable}: {error}. {set_up.again()} It must be a "
+            "Python that this user may run; PYTHON= names one to the set-up.",
             Exit.SUITE_ERROR,
         )

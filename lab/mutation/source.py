@@ -189,9 +189,9 @@ def _lacks(compiler: str) -> str:
     """That a compiler is missing here, and how to get it; mostly empty."""
     if shutil.which(compiler, path=programs.places()) is not None:
         return ""
-    set_up = any(each.name == compiler for each in programs.listed() if "compiler" in each.uses)
-    way = f"run `{programs.SETUP['compiler']}`, or " if set_up else ""
-    return f"{compiler} is missing ({way}install Debian's package {compiler})"
+    if any(each.name == compiler for each in programs.listed() if "compiler" in each.uses):
+        return f"{compiler} is missing ({programs.way_out('compiler', [compiler])})"
+    return f"{compiler} is missing (install Debian's package {compiler})"
 
 
 def _kbuild_lacks(headers: Path) -> str:

@@ -217,7 +217,7 @@ def test_every_dependency_has_a_lower_bound_and_a_reason() -> None:
         assert before.lstrip().startswith("#"), f"{requirement}: a comment says what it is for"
 
 
-@pytest.mark.parametrize("extra", ["", "lab", "test", "dev"], ids=["run", "lab", "test", "dev"])
+@pytest.mark.parametrize("extra", ["", "emulate", "plot", "test", "dev"])
 @pytest.mark.parametrize("python", SUPPORTED_PYTHONS)
 def test_each_dependency_is_pinned_once_with_hashes(python: str, extra: str) -> None:
     versions: dict[str, str] = {}
@@ -246,7 +246,7 @@ def test_an_extra_changes_no_pin_of_the_one_before_it() -> None:
     def versions(extra: str) -> set[tuple[str, str]]:
         return {(pin.name, str(pin.specifier)) for pin in pins(extra)}
 
-    for less, more in itertools.pairwise(["", "lab", "test", "dev"]):
+    for less, more in itertools.pairwise(["", "emulate", "plot", "test", "dev"]):
         assert versions(less) <= versions(more), f"setup/requirements-{more}.txt"
 
 

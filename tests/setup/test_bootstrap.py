@@ -149,7 +149,7 @@ def test_moved_checkout_is_set_up_anew(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("option", "extra"),
-    [("--lab", "lab"), ("--emulation", "lab"), ("--test", "test"), ("--dev", "dev")],
+    [("--emulation", "emulate"), ("--plot", "plot"), ("--test", "test"), ("--dev", "dev")],
 )
 def test_an_extra_is_added_and_then_kept(project: Project, option: str, extra: str) -> None:
     for tool in (*fake_programs.packages(*fake_programs.DEV), *EMULATION):
@@ -176,21 +176,21 @@ def test_an_extra_is_added_and_then_kept(project: Project, option: str, extra: s
 
 def test_each_extra_has_the_one_before_it(project: Project) -> None:
     assert project.run("--test")[0] == 0
-    assert project.run("--lab") == (0, "")
+    assert project.run("--plot") == (0, "")
     project.calls()
     (project.root / "pyproject.toml").write_text("# changed\n")
-    assert project.run("--lab")[0] == 0
+    assert project.run("--plot")[0] == 0
     assert any(call.endswith("-r setup/requirements-test.txt") for call in project.calls())
 
 
 def test_an_extra_that_cannot_be_had_leaves_the_rest_ready(project: Project) -> None:
     project.run()
     project.calls()
-    code, said = project.run("--lab", PIP_SAYS="NewConnectionError: Network is unreachable")
+    code, said = project.run("--plot", PIP_SAYS="NewConnectionError: Network is unreachable")
     assert code == 70
     assert "no network" in said
     assert project.run() == (0, "")
-    assert project.run("--lab")[0] == 0
+    assert project.run("--plot")[0] == 0
     assert not made_anew(project.calls())
 
 

@@ -54,7 +54,8 @@ def test_a_bare_set_up_draws_nothing(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["plot", str(found), "--output", str(tmp_path / "out")]) == Exit.SUITE_ERROR
     said = capsys.readouterr().err
-    assert said == "Error: matplotlib is missing, which draws the pictures. Run `make setup-lab`.\n"
+    missing = "matplotlib is missing, which draws the pictures"
+    assert said == f"Error: {missing}. Run `make setup-plot`.\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -64,7 +64,7 @@ def test_without_pictures_nothing_is_booted(
     assert main(["sweep", "--output", str(tmp_path / "out")]) == Exit.SUITE_ERROR
     said = capsys.readouterr().err
     assert said.startswith("Error: matplotlib is missing")
-    assert said.endswith("Run `make setup-emulation`.\n")
+    assert said.endswith("Run `make setup-plot`.\n")
     assert not (tmp_path / "out").exists()
 
 
