@@ -16,7 +16,7 @@ export PATH
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 
-.PHONY: conformance test bench blobs lint setup setup-plot setup-emulation setup-mutants setup-dev pins clean help
+.PHONY: conformance test bench blobs lint setup setup-plot setup-emulation setup-mutants setup-dev pins install clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
 	@trap : INT; \
@@ -61,6 +61,11 @@ setup-dev: ## only set up, with what the checks need
 pins: ## pin the Python packages of pyproject.toml anew, by version and hash
 	@$(SETUP) --dev
 	@setup/pin.sh $(ARGS)
+
+# For packagers: no network, no guest program built. The system's Python, or that of PYTHON=. What
+# is given reaches the script by the environment, and no shell reads it.
+install: ## install below PREFIX (/usr/local), in the folder DESTDIR
+	@setup/install.sh
 
 clean: ## remove what set-up and runs made, except results/
 	rm -rf .venv .bootstrap.lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The commands of .venv/bin that people type, and the environment that they get.
+# The commands that people type, of .venv/bin or as they are installed, and the environment that
+# they get.
 #
 # Python obeys variables, and imports what these name, before a line of this project runs; and where
 # it cannot start it ends with 1, which from here would accuse the kernel.
@@ -18,31 +19,36 @@ forget_python() {
 	done
 }
 
-# Writes .venv/bin/NAME, which is `python -m MODULE`, in the place of the script that pip made.
-# Of bash's own variables and of packages in the current folder -p and -I keep it free.
-write_command() { # NAME MODULE
-	local python=$venv/bin/python path=$venv/bin/$1
+# Writes a command, which runs `PYTHON WORDS...` once PYTHON could run the statements LOADS. `mended_by`
+# is how it is mended where it could not. Of bash's own variables and of packages in the current
+# folder -p and -I keep it free.
+write_command() { # PATH PYTHON LOADS WORDS...
+	local path=$1 python=$2 loads=$3
+	shift 3
 	cat >"$path.new" <<-EOF &&
 		#!$BASH -p
-		# Written by tools/bootstrap.sh; setup/commands.sh says why.
+		# setup/commands.sh has written this, and says why.
 		$(declare -f forget_python)
 		forget_python
 		((\${#taken_out[@]} == 0)) || echo "Not handed on to Python: \${taken_out[*]}." >&2
 		trap 'exit 130' INT # also where only this process gets it
 		# With memory to spare: what the first start could just do, the second must not lack.
-		if ! "$python" -I -c 'import runpy, $2; bytearray(1 << 24)'; then
-		    echo "Error: $python cannot load $2, see above. Run \\\`make setup\\\`." >&2
+		if ! "$python" -I -c '$loads; bytearray(1 << 24)'; then
+		    echo "Error: $python cannot load ${path##*/}, see above. $mended_by." >&2
 		    exit 70
 		fi
-		exec "$python" -I -m $2 "\$@"
+		exec "$python" -I ${*@Q} "\$@"
 	EOF
 		chmod +x "$path.new" && mv -f -- "$path.new" "$path"
 }
 
+# Those of .venv/bin, in the place of the scripts that pip made.
 write_commands() {
-	{
-		write_command kvm-conformance tools.cli &&
-			write_command pytest tools.plain_pytest &&
-			write_command py.test tools.plain_pytest
-	} || fail "cannot write the commands of $venv/bin" "see the words above"
+	local mended_by='Run \`make setup\`' python=$venv/bin/python each
+	for each in kvm-conformance=cli kvm-conformance-complete=completion \
+		pytest=plain_pytest py.test=plain_pytest; do
+		write_command "$venv/bin/${each%=*}" "$python" "import runpy, tools.${each#*=}" \
+			-m "tools.${each#*=}" ||
+			fail "cannot write the commands of $venv/bin" "see the words above"
+	done
 }

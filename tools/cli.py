@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from lab import set_up
 from lab.launch.exit_codes import Exit
@@ -50,6 +51,15 @@ class LazyGroup(click.Group):
         """The names, in the order in which people need them."""
         return list(_COMMANDS)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a word can be, without importing the commands."""
+        commands = [
+            CompletionItem(name, help=text)
+            for name, (_, _, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported; None for a name that is not one."""
         if cmd_name not in _COMMANDS:
@@ -80,7 +90,8 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
 
 
-def _version() -> str:
+def version() -> str:
+    """This version, as it is installed."""
     try:
         return importlib.metadata.version(set_up.DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -88,7 +99,7 @@ def _version() -> str:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_version(), prog_name="kvm-conformance")
+@click.version_option(version(), prog_name="kvm-conformance")
 def cli() -> None:
     """Does this host's KVM keep the contract of kvm_run->immediate_exit?"""
 
@@ -114,7 +125,7 @@ def command(arguments: Sequence[str], told: dialect.Spoken | None = None) -> int
             standalone_mode=False,
             obj=told,
             # A variable would make click print a script for shells, and run nothing: a 0 of no
-            # test. None has this name.
+            # test. None has this name; tools/completion.py is what shells ask.
             complete_var="=",
         )
     except click.exceptions.NoArgsIsHelpError as error:

@@ -7,12 +7,13 @@ import importlib
 import math
 import platform
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.claims import catalogue, chapters
 from harness.reporting import variants
 from lab.comparison import baseline as baselines
 from lab.comparison.baseline import Baseline, BaselineError
@@ -63,9 +64,21 @@ def _modules() -> str:
 
 EXTRA = "tools.options.pytest_arguments"
 
-suites = click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite.")
+suites = click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME",
+    help="Only this suite.",
+    shell_complete=lambda ctx, param, word: _beginning(word, chapters()),
+)
 claims = click.option(
-    "--claim", "claims", multiple=True, metavar="ID", help="Only this claim, chapter or pattern."
+    "--claim",
+    "claims",
+    multiple=True,
+    metavar="ID",
+    help="Only this claim, chapter or pattern.",
+    shell_complete=lambda ctx, param, word: _beginning(word, [*chapters(), *catalogue()]),
 )
 exports = click.option(
     "--export",
@@ -90,6 +103,11 @@ kvm_modules = click.option(
     metavar="DIR",
     help=f"Load {_modules() or 'KVM'} from here instead of the kernel's own.",
 )
+
+
+def _beginning(word: str, names: Iterable[str]) -> list[str]:
+    """Those that a shell may make of a word."""
+    return [name for name in names if name.startswith(word)]
 
 
 def output(name: str) -> Option:

@@ -118,7 +118,8 @@ def played(folder: Path, python: str) -> str:
 def test_a_python_that_cannot_start_accuses_nobody(tmp_path: Path, ending: str) -> None:
     done = start((played(tmp_path, ending), "run"))
     assert done.returncode == 70
-    assert f"{tmp_path}/python cannot load tools.cli, see above. Run `make setup`." in done.stderr
+    wanted = f"{tmp_path}/python cannot load kvm-conformance, see above. Run `make setup`."
+    assert wanted in done.stderr
 
 
 def test_a_signal_to_it_alone_while_python_is_tried(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ WRITE = 'echo "def test_x(): assert {}" >x.py'
     [
         ('"$@" >&-', "standard output cannot be written: it is closed", 73),
         ('ulimit -n 8; "$@"', "Too many open files", 70),
-        ('ulimit -v 30000; "$@"', "cannot load tools.plain_pytest", 70),
+        ('ulimit -v 30000; "$@"', "cannot load pytest", 70),
         (f'{WRITE.format(0)}; "$@" --noconftest x.py', "ends with 1, but no verdict", 70),
         (f'{WRITE.format(1)}; "$@" --noconftest x.py', "ends with 0, but no verdict", 70),
         ('echo "import sys; sys.exit(1)" >>conftest.py; "$@"', "SystemExit(1)", 70),

@@ -142,6 +142,38 @@ def test_the_wheel_has_one_name_and_all_that_a_run_needs(wheel: Path) -> None:
         assert archive.read(top).split() == [b"kvm_conformance"]
 
 
+@pytest.fixture(scope="module")
+def prefix(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make install` puts below PREFIX, moved there from DESTDIR as a package's files are."""
+    folder = tmp_path_factory.mktemp("make-install")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    stage, place = folder / "stage", folder / "prefix"
+    words = [f"DESTDIR={stage}", f"PREFIX={place}", f"PYTHON={sys.executable}"]
+    done = subprocess.run(
+        ["make", "-C", str(folder / sdist.name.removesuffix(".tar.gz")), "install", *words],
+        env={**CLEAN, "HOME": str(folder), "http_proxy": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (stage / place.relative_to("/")).rename(place)
+    return place
+
+
+def from_root(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in /."""
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd="/",
+        env={**CLEAN, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 class Installed:
     """The wheel in a virtual environment, which finds what it requires in the checkout's."""
 
@@ -167,14 +199,8 @@ class Installed:
 
     def run(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs a command of it from /."""
-        return subprocess.run(
-            [str(self.folder / "bin" / words[0]), *words[1:]],
-            cwd="/",
-            env={**CLEAN, "HOME": str(self.home), **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        variables = {"HOME": str(self.home), **variables}
+        return from_root(self.folder / "bin" / words[0], *words[1:], **variables)
 
     def files(self) -> set[Path]:
         """All that lies in the tree."""
@@ -265,3 +291,64 @@ def test_a_whole_that_is_none_says_so(installed: Installed, tmp_path: Path) -> N
     assert done.returncode == 70
     assert done.stderr.startswith("Error: kvm-conformance is not whole in ")
     assert "install it again" in done.stderr
+
+
+def test_make_installs_below_a_prefix(prefix: Path, tmp_path: Path) -> None:
+    found = {str(path.relative_to(prefix)) for path in prefix.rglob("*") if path.is_file()}
+    elsewhere = {name for name in found if not name.startswith("lib/kvm-conformance/")}
+    assert elsewhere == {
+        "bin/kvm-conformance",
+        "bin/kvm-conformance-complete",
+        "share/bash-completion/completions/kvm-conformance",
+        "share/fish/vendor_completions.d/kvm-conformance.fish",
+        "share/man/man1/kvm-conformance.1",
+        "share/zsh/site-functions/_kvm-conformance",
+    }
+    names = {path.name for path in (prefix / "lib" / "kvm-conformance").iterdir()}
+    assert {name for name in names if not name.endswith(".dist-info")} == {"kvm_conformance"}
+    stage = bytes(prefix.with_name("stage"))
+    assert [path for path in found if stage in (prefix / path).read_bytes()] == []
+
+
+def test_what_make_installed_runs(prefix: Path, tmp_path: Path) -> None:
+    command, home = prefix / "bin" / "kvm-conformance", {"HOME": str(tmp_path)}
+    done = from_root(command, "claims", PYTHONPATH=str(tmp_path), **home)
+    assert done.returncode == 0, done.stderr
+    assert "preset.repeats" in done.stdout
+    assert done.stderr == "Not handed on to Python: PYTHONPATH.\n"
+    words = ("run", "--claim", "capability.reported", "--jobs", "0", "--output", tmp_path / "out")
+    done = from_root(command, *words, **home)
+    usable = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    assert done.returncode == (0 if usable else 4), done.stdout + done.stderr
+    version = (ROOT / "pyproject.toml").read_text().partition('version = "')[2].partition('"')[0]
+    said = from_root(command, "--version", **home).stdout
+    assert said == f"kvm-conformance, version {version}\n"
+
+
+def test_bash_completes(prefix: Path, tmp_path: Path) -> None:
+    """As bash itself asks: by the function that the installed script has named to it."""
+    script = prefix / "share" / "bash-completion" / "completions" / "kvm-conformance"
+    typed = "COMP_WORDS=(kvm-conformance run --claim preset.rep) COMP_CWORD=3"
+    asked = 'source "$1"; %s; _kvm_conformance_completion kvm-conformance; echo "${COMPREPLY[@]}"'
+    words = ("bash", "--norc", "-c", asked % typed, "bash", script)
+    path = f"{prefix / 'bin'}:{CLEAN['PATH']}"
+    done = from_root(*words, HOME=str(tmp_path), PATH=path)
+    assert (done.stdout, done.stderr) == ("preset.repeats\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("PREFIX=usr", "PREFIX=usr is no absolute path"),
+        ("DESTDIR=stage", "DESTDIR=stage is no absolute path"),
+        ("PREFIX=/a b", "characters that a shell obeys"),
+        ("PREFIX=/a$$(touch${IFS}made)", "characters that a shell obeys"),
+        ("PYTHON=/nowhere/python3", "PYTHON=/nowhere/python3 is no program"),
+        ("PYTHON=/bin/false", "/bin/false cannot build the package"),
+    ],
+)
+def test_make_refuses_to_install(words: str, why: str, tmp_path: Path) -> None:
+    done = from_root("make", "-C", ROOT, "install", f"DESTDIR={tmp_path}", words)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert list(tmp_path.iterdir()) == []
