@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,6 +163,19 @@ def _compilers(headers: Package) -> set[str]:
     return {found[0] for name in names if (found := re.search(r"gcc-\d+", name))}
 
 
+def take_out(packed: Path, names: Sequence[str], place: Path, held: int, look: Look) -> None:
+    """Unpacks what has one of these names, below the top, of a package's packed sources.
+
+    `held` and `look` as in cache.run(). Raises KernelError.
+    """
+    top = packed.name.removesuffix(".tar.xz")
+    words: list[str | Path] = ["tar", "-xJf", packed, "-C", place, "--strip-components=1"]
+    words += [f"{top}/{name}" for name in names]
+    done = run(words, held=held, look=look)
+    if done.returncode != 0:
+        raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
+
+
 def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> None:
     """Takes KVM out of the sources, and tells the headers where they are going to be."""
     packed = next(iter((part / "usr/src").glob("linux-source-*.tar.xz")), None)
@@ -173,12 +186,7 @@ def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> No
             "way that this program does not know; give a tree of your own by --tree"
         )
     (part / "source").mkdir()
-    top = packed.name.removesuffix(".tar.xz")
-    words: list[str | Path] = ["tar", "-xJf", packed, "-C", part / "source", "--strip-components=1"]
-    words += [f"{top}/{name}" for name in parts()]
-    done = run(words, held=held, look=look)
-    if done.returncode != 0:
-        raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
+    take_out(packed, parts(), part / "source", held, look)
     packed.unlink()
     # They name /usr/src, where they would be installed.
     text = makefile.read_text()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 
 from lab.results import formats, names
 from lab.results.found import FoundSuite, Status
+from tests import kernel_tools
 from tests.lab.results import journals
 from tests.lab.results.journals import KINDS, found
 
@@ -51,15 +51,9 @@ def test_the_four_runs_are_what_their_names_say(tmp_path: Path) -> None:
 # ---- KTAP
 
 
-def kunit() -> Path:
-    """The kernel's parser: KUNIT names it, or it lies with the sources of a kernel in the cache."""
-    if given := os.environ.get("KUNIT"):
-        return Path(given)
-    pytest.skip("no_kunit: KUNIT names no kunit.py (tools/testing/kunit of a kernel's tree)")
-
-
 def parsed_by_kunit(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    program, file = kunit(), folder / "ktap"
+    program = kernel_tools.named("KUNIT", "tools/testing/kunit/kunit.py")
+    file = folder / "ktap"
     file.write_text(text, encoding="utf-8")
     return subprocess.run(
         [sys.executable, program, "parse", file],

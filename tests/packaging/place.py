@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where packaging/ stands, and which of its takers are here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.emulation import programs
+from tests.house.files import ROOT
+
+PACKAGING = ROOT / "packaging"
+
+
+def need(*names: str) -> None:
+    """Skips the test unless these programs of setup/programs.txt are here."""
+    listed = {each.name: each for each in programs.listed()}
+    missing = [listed[name] for name in names if not listed[name].is_here()]
+    if missing:
+        packages = " ".join(each.package for each in missing)
+        pytest.skip(f"no_tools: {missing[0].describe()} (Debian's packages {packages})")
+
+
+def of_environment(name: str) -> Path:
+    """A command of a Python package of the extra `dev`; without it the test is skipped."""
+    command = Path(sys.executable).with_name(name)
+    if not command.exists():
+        pytest.skip(f"no_dev: {name} is not in this environment; `make setup-dev` brings it")
+    return command
