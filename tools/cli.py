@@ -128,9 +128,6 @@ def command(arguments: Sequence[str], told: dialect.Spoken | None = None) -> int
             # test. None has this name; tools/completion.py is what shells ask.
             complete_var="=",
         )
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return Exit.USAGE
     except click.UsageError as error:
         error.show()
         return Exit.USAGE
