@@ -17,14 +17,13 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: tools/bootstrap.sh [--emulation] [--plot] [--test] [--mutants] [--dev] [--packaging] [--no-apt]
+Usage: tools/bootstrap.sh [--emulation] [--plot] [--test] [--mutants] [--dev] [--no-apt]
 
   --emulation  also what emulated hosts need: QEMU, and what boots a kernel in it
   --plot       also the Python packages of emulated hosts and of pictures
   --test       the same, and the Python packages of the project's own tests
   --mutants    also what broken KVMs are built with: Coccinelle, a compiler of Debian's kernels
   --dev        what emulated hosts need, and what the checks and the guest programs need: linters, clang, lld, llvm
-  --packaging  also the programs for which packaging/ has something: their tests run then
   --no-apt     never install a Debian package; say which command would
 
 Environment:
@@ -41,7 +40,6 @@ extras=0
 dev=0
 emulation=0
 mutants=0
-packaging=0
 may_apt=1
 [[ -z "${KVM_CONFORMANCE_NO_APT:-}" ]] || may_apt=0
 want_extras() {
@@ -54,7 +52,6 @@ for argument in "$@"; do
 	--emulation) emulation=1; want_extras 1 ;;
 	--mutants) mutants=1 emulation=1; want_extras 1 ;;
 	--dev) dev=1 emulation=1; want_extras 4 ;;
-	--packaging) packaging=1 ;;
 	--no-apt) may_apt=0 ;;
 	-h | --help)
 		usage
@@ -95,7 +92,6 @@ uses=()
 ((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
 ((mutants == 0)) || uses+=(sources mutation compiler)
 ((dev == 0)) || uses+=(blobs tests consumers fresh)
-((packaging == 0)) || uses+=(packaging)
 
 # Ends the set-up. The first argument is what is wrong, each further one a line of what to do.
 fail() {
