@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from tests.fakes import installed
 from tests.house.files import ROOT
-from tests.packaging.place import PACKAGING, need
+from tests.packaging.place import PACKAGING, need, of_environment
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,6 +54,16 @@ def test_the_container_has_what_a_run_requires() -> None:
     wanted = {Requirement(each).name for each in PROJECT["dependencies"]} - OLDER
     named = set(re.findall(r"python3-[\w.-]+", last_stage))
     assert named == {DEBIAN.get(name, f"python3-{name}") for name in wanted}
+
+
+def test_hadolint_finds_nothing(tmp_path: Path) -> None:
+    file = PACKAGING / "container" / "Containerfile"
+    hadolint = of_environment("hadolint")
+    assert text_of(hadolint, "--no-color", file) == ""
+    wrong = tmp_path / "Containerfile"
+    wrong.write_text(file.read_text().replace('["run"]', "run"))
+    done = subprocess.run([hadolint, wrong], capture_output=True, text=True, check=False)
+    assert "DL3025" in done.stdout, "it does see what is wrong"
 
 
 def test_rpm_takes_the_spec() -> None:
