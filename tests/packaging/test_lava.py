@@ -58,7 +58,9 @@ def test_the_job_names_the_definition() -> None:
 @pytest.mark.parametrize("code", [0, 1])
 def test_the_steps_run_as_a_script(code: int, tmp_path: Path) -> None:
     """LAVA writes the parameters as variables, then the steps, into one script of `set -e`."""
-    of = installed.make(tmp_path / "bin", code, "echo '<LAVA_SIGNAL_TESTSET START preset>'")
+    of = installed.make(
+        tmp_path / "bin", code, "echo '<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=x RESULT=pass>'"
+    )
     definition = read(DEFINITION)
     lines = [f"{name}='{value}'" for name, value in definition["params"].items()]
     script = "\n".join(["set -e", *lines, "ARGS='--claim preset'", *definition["run"]["steps"]])
@@ -66,7 +68,9 @@ def test_the_steps_run_as_a_script(code: int, tmp_path: Path) -> None:
         ["sh", "-c", script], env=of.environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == code
-    assert done.stdout == "<LAVA_SIGNAL_TESTSET START preset>\n", "signals, and nothing else"
+    assert done.stdout == "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=x RESULT=pass>\n", (
+        "signals, and nothing else"
+    )
     assert of.asked() == ["run", "--dialect", "lava", "--output", "./output", "--claim", "preset"]
 
 
