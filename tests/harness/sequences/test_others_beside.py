@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from guest_blobs import memory_map as at
+from harness.host import pace
 from harness.host.obstacles import preflight
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.guest import Guest
@@ -18,6 +20,7 @@ from harness.kvm.system import System
 from harness.sequences import twins
 from harness.sequences.arch.x86_64 import counting
 from harness.sequences.arch.x86_64.programs import OTHERS
+from harness.sequences.deliveries import Deliveries
 from harness.sequences.setting import Setting
 from harness.sequences.subject import Subject
 from harness.sequences.violation import Violation
@@ -199,3 +202,24 @@ def test_one_that_comes_twice_is_one_too_many(
     monkeypatch.setattr(counting, "_SENT", {**dict(enumerate(counting._SENT)), INTERRUPT: twice})
     with pytest.raises(Violation, match="must take 1 interrupts at most, but took 2"):
         play_events(subject, "real", "full", (INTERRUPT, 0))
+
+
+@pytest.mark.parametrize("ever", [True, False], ids=["each_time", "once"])
+def test_an_emulated_processor_may_deliver_one_twice_but_not_again(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, ever: bool
+) -> None:
+    monkeypatch.setattr(pace, "here", lambda: pace.Pace(takes_turns=True))
+    played = []
+
+    def twice(guest: counting.Counting) -> None:
+        played.append(guest)
+        for _ in range(2 if ever or len(played) == 1 else 1):
+            guest.interrupt()
+            guest.run()
+        guest._sent["interrupts"] = 1
+
+    monkeypatch.setattr(Deliveries, "again", lambda *_: False)
+    monkeypatch.setattr(counting, "_SENT", {**dict(enumerate(counting._SENT)), INTERRUPT: twice})
+    with pytest.raises(Violation, match="at most") if ever else nullcontext():
+        play_events(subject, "real", "full", (INTERRUPT, 4))
+    assert len(played) == (2 if ever else 4)

@@ -26,6 +26,7 @@ from harness.sequences.deliveries import Deliveries
 from harness.sequences.operation import Arguments
 from harness.sequences.other_guest import OtherGuest, in_turn, leaves
 from harness.sequences.subject import Subject
+from harness.sequences.violation import Violation
 from harness.ways import BYTE, SIGNAL, WayOut
 
 _CLAIM = "states.events_survive"
@@ -37,6 +38,10 @@ _PIN = 5
 NESTED = "nested"
 MODES = ("real", "protected", "long", NESTED)
 _LEAVES_EACH_TURN = 4  # a data word of nested_svm
+
+
+class TookMore(Violation):
+    """An event came more often than it was sent."""
 
 
 class Counting(OtherGuest):
@@ -83,7 +88,7 @@ class Counting(OtherGuest):
             if taken > most:
                 if not self._again(kind, most):
                     text = f"the guest must take {most} {kind} at most, but took {taken}"
-                    raise self.broken(text)
+                    raise TookMore(self.claim, f"{self.said}, {text}")
                 self._sent[kind] = taken  # those are accounted for
             if taken > before[kind]:
                 self._deliveries.took(kind)
@@ -292,10 +297,25 @@ _DONE: tuple[Callable[[Counting], None], ...] = (
     lambda guest: None,
 )
 _TURNS = 4
+_AGAIN = 3  # times, of which one must show it
 
 
 def events_beside(subject: Subject, given: Arguments) -> None:
-    """`done` has turns of eight bits: what is sent, and then done; up to the last that is not 0."""
+    """`done` has turns of eight bits: what is sent, and then done; up to the last that is not 0.
+
+    An emulated processor may be what delivers one twice, one of a thousand: also where KVM injects
+    it a second time, so that no count tells. A KVM that does so does it again.
+    """
+    try:
+        _play(subject, given)
+    except TookMore:
+        if not pace.here().takes_turns:
+            raise
+        for _ in range(_AGAIN):
+            _play(subject, given)
+
+
+def _play(subject: Subject, given: Arguments) -> None:
     try:
         guest = Counting(subject.system, given["mode"], given["irqchip"])
     except NoNestedGuestError:
