@@ -98,7 +98,9 @@ def version() -> str:
         return "unknown (not installed)"
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(version(), prog_name="kvm-conformance")
 def cli() -> None:
     """Does this host's KVM keep the contract of kvm_run->immediate_exit?"""
