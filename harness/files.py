@@ -90,6 +90,8 @@ def check_place(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
+    if not path.name:  # "." and "/"
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     return path.with_name(f".{path.name}-{os.getpid()}")
 
 

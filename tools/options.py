@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import platform
 import shlex
 from collections.abc import Callable, Iterable
@@ -39,10 +40,13 @@ class Place(click.Path):
         super().__init__(path_type=Path, **limits)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse the empty path."""
+        """Refuse the empty path, and a folder of results of which only names can be read."""
         if value == "":
             self.fail("the path is empty", param, ctx)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if self.exists and os.path.isdir(path) and not os.access(path, os.X_OK):  # noqa: PTH112
+            self.fail(f"folder {str(path)!r} may not be entered by this user", param, ctx)
+        return path
 
 
 class Number(click.FloatRange):

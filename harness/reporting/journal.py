@@ -162,6 +162,11 @@ class Journal:
         done = {result.id for result in self.results}
         return [identifier for identifier in self.planned if identifier not in done]
 
+    @property
+    def accuses(self) -> bool:
+        """Whether a result speaks against the kernel."""
+        return any(result.outcome.against_kernel for result in self.results)
+
 
 def read(path: Path) -> Journal:
     """Read a journal, complete or not. A last line that is torn is left out.

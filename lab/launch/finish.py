@@ -7,7 +7,6 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import files
 from harness.claims import catalogue, chapters
 from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, proof, verdict, verdict_text
@@ -18,7 +17,6 @@ from lab.comparison.expected import Expectation
 from lab.launch.exit_codes import Exit, untold
 from lab.launch.lost import LostVm
 from lab.launch.speaker import Speaker
-from lab.results import junit
 from lab.results.exports import Exports, hand_on
 from lab.results.found import of_journal
 
@@ -52,8 +50,8 @@ def finish(
 
     ``status`` is pytest's, negative for a signal; ``stopped_by`` is the signal that the launcher
     itself got; ``lost`` says how the emulated host was lost in which pytest ran. ``run`` is the id
-    that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log. ``exports``
-    are written whatever came of the run; ``expected`` is what it is held against.
+    that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log. junit.xml
+    and ``exports`` are written whatever came of the run; ``expected`` is what it is held against.
     """
     path = output / JOURNAL
     try:
@@ -62,9 +60,6 @@ def finish(
             _complete(path, journal, output, lost or _how(status), stopped_by, alarms)
             journal = journals.read(path)
             _tell(journal, narrowed, to)
-        if journal.has_session:
-            found = expectations.noted(expected, [of_journal(journal, catalogue())])
-            files.write(output / JUNIT, junit.render(found))
     except FileNotFoundError:
         journal = journals.Journal()
     except (OSError, journals.JournalError) as error:
@@ -85,13 +80,13 @@ def finish(
         if less:
             to.err(less)
             why = less
-    if exports:
-        unsaid = (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE)
-        troubles = [why] if why and code in unsaid else []
-        suite = of_journal(journal, catalogue(), troubles=troubles, place=output)
-        handed = hand_on(exports, expectations.noted(expected, [suite]), code, to)
-        if handed != code:
-            return handed
+    troubles = [why] if why and _is_unsaid(code, journal) else []
+    suite = of_journal(journal, catalogue(), troubles=troubles, place=output)
+    suites = expectations.noted(expected, [suite])
+    own = (("junit", output / JUNIT),) if journal.has_session else ()
+    handed = hand_on((*own, *exports), suites, code, to)
+    if handed != code:
+        return handed
     if status == outputs.UNTOLD:
         to.err(
             "Error: pytest could not write all of its words, which may be the verdict; the results "
@@ -117,9 +112,9 @@ def exit_code(
         return Exit.of_signal(stopped_by), f"Stopped by {stopped_by.name}: {_progress(journal)}"
     if why := _contradiction(journal, status, run):
         return Exit.SUITE_ERROR, f"Error: no verdict: {why}."
-    outcomes = {result.outcome for result in journal.results}
-    if any(outcome.against_kernel for outcome in outcomes):
+    if journal.accuses:
         return Exit.FAILED, ""
+    outcomes = {result.outcome for result in journal.results}
     if status == PYTEST_USAGE and not journal.results:
         return Exit.USAGE, "Error: pytest refuses what it was given; see its words above."
     if TestOutcome.ERROR in outcomes or journal.collection_errors:
@@ -143,6 +138,13 @@ def exit_code(
         why = f"no test failed, but pytest's exit status is {journal.exit_status}"
         return Exit.SUITE_ERROR, f"Error: no verdict: {why}; see its output above."
     return Exit.HELD, ""
+
+
+def _is_unsaid(code: Exit, journal: journals.Journal) -> bool:
+    """Whether the results alone do not say why this is the exit code."""
+    if code is Exit.FAILED:  # a machine may be lost by a panic when all tests are through
+        return not journal.accuses
+    return code in (Exit.SUITE_ERROR, Exit.LOST_VM, Exit.CANNOT_WRITE)
 
 
 def _contradiction(journal: journals.Journal, status: int, run: str) -> str:

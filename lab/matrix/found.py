@@ -62,6 +62,7 @@ def _troubles(column: Column) -> Iterable[str]:
         return
     if column.code in (Exit.HELD, Exit.NOTHING_TESTED):
         return
-    if column.code is Exit.FAILED and column.journal.exit_status is not None:
+    journal = column.journal
+    if column.code is Exit.FAILED and journal.accuses and journal.exit_status is not None:
         return
     yield column.why or f"{column.verdict}: the run did not come to its end"

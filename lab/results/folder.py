@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.claims import Claim
+from harness.host import parameters
 from harness.reporting import journal as journals
 from harness.shapes import ShapeError
 from lab.campaign import state
+from lab.campaign.state import TaskRecord
 from lab.launch.exit_codes import Exit
 from lab.results.found import FoundSuite, of_journal
 from lab.sweep import found as swept
@@ -29,6 +32,13 @@ class NoResultsError(Exception):
 
 def read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
     """Each run's results; of a file, of that journal. Raises `NoResultsError`."""
+    try:
+        return _read(place, claims)
+    except OSError as error:  # of a folder that may be listed, but not entered
+        raise NoResultsError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
     if place.is_file():
         return [_suite(place, "kvm_immediate_exit", claims)]
     for name in _RESULTS:
@@ -88,6 +98,22 @@ def _suite(path: Path, name: str, claims: Mapping[str, Claim]) -> FoundSuite:
     # A journal by another name has no folder of its own.
     folder = path.parent if path.name == journals.NAME else None
     troubles = []
-    if record and record.code not in _SAID:
+    if record and (record.code not in _SAID or (record.code == Exit.FAILED and not journal.accuses)):
         troubles.append(record.why or "the run did not come to its end")
+    if record and (unmet := _unmet(record, journal)):
+        # Its results are those of other parameters: nothing of them counts.
+        journal = journals.Journal()
+        troubles = [f"nothing was judged: {'; '.join(unmet)}"]
     return of_journal(journal, claims, name=name, troubles=troubles, place=folder)
+
+
+def _unmet(record: TaskRecord, journal: journals.Journal) -> list[str]:
+    """Which parameters a kernel of a matrix was to have, and had not: a sentence each."""
+    words = record.asked.get("kernel_parameters", "")
+    if not words or not journal.has_session:
+        return []
+    try:
+        asked = shlex.split(str(words))
+    except ValueError as error:
+        return [f"{error} in its kernel_parameters"]
+    return parameters.unmet(asked, journal.environment.get("parameters", ""))

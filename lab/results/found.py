@@ -47,6 +47,8 @@ _STATUS = {
     TestOutcome.CRASHED: Status.FAILED,
     TestOutcome.ERROR: Status.ERROR,
 }
+#: pytest's exit statuses without a complaint: 5, where no test ran.
+_GOOD_ENDS = (0, 5)
 #: The worst first; a claim is as its worst test is, and skipped only if all are.
 _WORST = (Status.FAILED, Status.ERROR, Status.MISSED, Status.PASSED, Status.SKIPPED)
 
@@ -153,9 +155,10 @@ def of_journal(
 ) -> FoundSuite:
     """A run's journal, complete or not, by the catalogue of claims.
 
-    Each of `troubles` is a sentence about the run as a whole, and an error. A suite without any
-    test gets one: nothing is no success.
+    Each of `troubles` is a sentence about the run as a whole, and an error. Without one, the journal
+    itself may have one to tell; and a suite without any test gets one: nothing is no success.
     """
+    troubles = troubles or list(_of_no_success(journal))
     issues = known_issues.explaining(journal.environment)
     findings = verdict.judge(
         journal.results,
@@ -231,6 +234,19 @@ def _of_result(
         result.time,
         issues.get(result.id) if failed else None,
     )
+
+
+def _of_no_success(journal: Journal) -> Iterator[str]:
+    """Why a run is no success although each of its results is good; the exit code says it, too."""
+    bad = any(_STATUS[result.outcome].bad for result in journal.results)
+    if bad or journal.not_run or journal.collection_errors or not journal.has_session:
+        return
+    if journal.exit_status is None:
+        yield "the run did not come to its end"
+    elif journal.rest:
+        yield " ".join(verdict_text.missing(journal.rest, len(journal.planned)))
+    elif journal.exit_status not in _GOOD_ENDS:
+        yield f"no test failed, but pytest's exit status is {journal.exit_status}"
 
 
 def _of_collection(journal: Journal) -> Iterator[FoundTest]:

@@ -5,15 +5,33 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lab.campaign import state
+from lab.campaign.state import TaskRecord
 from lab.launch import finish
+from lab.launch.lost import LostVm
+from lab.launch.request import ROOT
 from lab.launch.speaker import Written
 from lab.results.formats import FORMATS
 from tests.lab.results import journals
 from tools.cli import main
+
+#: A command without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capset(2), version 3).
+WITHOUT_RIGHTS = """
+import ctypes, sys
+head, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+if ctypes.CDLL(None, use_errno=True).capset(head, none):
+    sys.exit("capset: " + str(ctypes.get_errno()))
+from tools.cli import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture
@@ -81,6 +99,90 @@ def test_what_cannot_be_exported(
     assert "cannot be written" in text
 
 
+@pytest.mark.parametrize("command", ["export --format tap", "report", "diff results", "baseline"])
+@pytest.mark.parametrize("below", ["", "kernel"])
+def test_a_folder_that_may_not_be_entered(
+    command: str, below: str, results: Path, tmp_path: Path
+) -> None:
+    """Root may enter each: the command gets a process that has root's rights no more."""
+    locked = tmp_path / "locked" / below
+    shutil.copytree(results, locked)
+    locked.chmod(0o644)
+    words = [sys.executable, "-c", WITHOUT_RIGHTS, *command.split(), str(tmp_path / "locked")]
+    done = subprocess.run(
+        words,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    locked.chmod(0o755)
+    assert "defect" not in done.stderr
+    assert done.returncode == (70 if below else 64), done.stderr
+    assert ("cannot be read" if below else "may not be entered") in done.stderr
+
+
+def lines_of(kind: str, folder: Path) -> list[str]:
+    """A journal's lines; the first is the session's, the last the end's."""
+    return journals.write(kind, folder / "lines").read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("", "did not come to its end"),
+        ('{"event": "end", "exit": 3}\n', "pytest's exit status is 3"),
+    ],
+)
+def test_good_results_of_a_run_that_ended_badly(
+    end: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *lines, last = lines_of("sound", tmp_path)
+    for name, text in (("before", last), ("after", end)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").write_text("".join([*lines, text]))
+    assert main(["export", str(tmp_path / "after"), "--format", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["suites"]
+    assert told["counts"]["error"] == 1
+    assert words in told["claims"][-1]["tests"][0]["message"]
+    assert main(["diff", str(tmp_path / "before"), str(tmp_path / "after")]) == 1
+
+
+def test_a_run_for_which_tests_were_left_out_is_not_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, plan, *lines = lines_of("sound", tmp_path)
+    plan = json.dumps({**json.loads(plan), "not_chosen": {"preset.more": journals.CLAIMS[0]}})
+    (tmp_path / "journal.jsonl").write_text("".join([session, plan, "\n", *lines]))
+    assert main(["export", str(tmp_path / "journal.jsonl"), "--format", "kselftest"]) == 0
+    out = capsys.readouterr().out
+    assert "24 of 25 tests were chosen" in out
+    assert "not ok 25 run.whole_1 # ERROR" in out
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts"),
+    [("kvm.halt_poll_ns=0 quiet", {"error": 0}), ("kvm_amd.avic=1", {"error": 1, "passed": 0})],
+)
+def test_a_kernel_of_a_matrix_without_its_parameters(
+    asked: str, counts: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, *lines = lines_of("sound", tmp_path)
+    told = json.loads(session)
+    told["environment"]["parameters"] = "kvm.halt_poll_ns=0 kvm_amd.avic=N"
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k/journal.jsonl").write_text("".join([json.dumps(told), "\n", *lines]))
+    state.write(
+        tmp_path / "k",
+        TaskRecord({"kernel_parameters": asked}, "", "", "", "", 0, "", True, 1.0, ""),
+    )
+    assert main(["export", str(tmp_path), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)["suites"][0]["counts"]
+    assert {**found, **counts} == found
+
+
 # ---- --export of the commands that run something
 
 
@@ -133,3 +235,32 @@ def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert code == 73
     assert "no/file cannot be written" in told
     assert (tmp_path / "j").exists()
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    code, told = finished("sound", tmp_path / "out", ("md", Path()), ("json", tmp_path / "j"))
+    assert code == 73
+    assert ". cannot be written: Is a directory" in told
+    assert (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize(("panic", "code"), [("Kernel panic - not syncing: x", 1), ("", 71)])
+def test_a_machine_that_was_lost_behind_its_last_test(
+    panic: str, code: int, tmp_path: Path
+) -> None:
+    """All results are good, and no file may say that all is."""
+    (tmp_path / "journal.jsonl").write_text("".join(lines_of("sound", tmp_path)[:-1]))
+    found = finish.finish(
+        tmp_path,
+        Written(io.StringIO()),
+        status=-9,
+        stopped_by=None,
+        require_kvm=False,
+        narrowed=False,
+        lost=LostVm("the machine is gone", panic, ()),
+        exports=(("junit", tmp_path / "exported.xml"), ("tap", tmp_path / "t")),
+    )
+    assert found == code
+    assert 'errors="1"' in (tmp_path / "junit.xml").read_text()
+    assert (tmp_path / "junit.xml").read_text() == (tmp_path / "exported.xml").read_text()
+    assert f"# the machine is gone{panic and ': '}{panic}" in (tmp_path / "t").read_text()
