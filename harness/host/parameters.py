@@ -62,14 +62,16 @@ def as_text(values: Mapping[str, str]) -> str:
 def unmet(words: Sequence[str], told: str) -> list[str]:
     """What is wrong: a sentence for each of a command line's `words` that is not in force.
 
-    `told` is the line of `as_text`. Only `known` parameters can be judged.
+    `told` is the line of `as_text`. Only `known` parameters can be judged. As for the kernel, the
+    last word on a parameter counts, a hyphen is an underscore, and no value turns it on.
     """
     values = dict(word.split("=", 1) for word in told.split() if "=" in word)
+    last = {word.partition("=")[0].replace("-", "_"): word for word in words}
     found = []
-    for word in words:
-        name, _, wanted = word.partition("=")
+    for name, word in last.items():
         if name not in known():
             continue
+        wanted = word.partition("=")[2] if "=" in word else "1"
         if name not in values:
             found.append(f"{word} is not in force: there is no such parameter")
         elif _meaning(values[name]) != _meaning(wanted):

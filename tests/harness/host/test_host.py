@@ -413,6 +413,9 @@ def test_parameters_in_force(tmp_path: Path) -> None:
     [
         ("kvm_amd.npt=0", ""),
         ("kvm_amd.nested=Y", ""),
+        ("kvm_amd.nested", ""),
+        ("kvm-amd.npt=0", ""),
+        ("kvm-amd.npt=1", "kvm-amd.npt=1 is not in force: it is N"),
         ("nopti", ""),
         ("kvm_amd.npt=1", "kvm_amd.npt=1 is not in force: it is N"),
         ("kvm.halt_poll_ns=0", "kvm.halt_poll_ns=0 is not in force: it is 200000"),
@@ -422,6 +425,12 @@ def test_parameters_in_force(tmp_path: Path) -> None:
 def test_a_parameter_that_is_not_in_force(word: str, sentence: str) -> None:
     told = "kvm.halt_poll_ns=200000 kvm_amd.npt=N kvm_amd.nested=1"
     assert parameters.unmet(["quiet", word], told) == [sentence] * bool(sentence)
+
+
+def test_of_a_parameter_the_last_word_counts() -> None:
+    words = ["kvm_amd.npt=1", "kvm_amd.npt=0"]
+    assert parameters.unmet(words, "kvm_amd.npt=N") == []
+    assert parameters.unmet(words[::-1], "kvm_amd.npt=N") != []
 
 
 def test_the_verdict_tells_the_parameters() -> None:
