@@ -51,7 +51,7 @@ def main() -> int:
             click.echo(answer(asked))
         else:
             click.echo(script("".join(sys.argv[1:])))
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         click.echo(f"Usage: {PROGRAM}-complete SHELL\n\nError: {error}.", err=True)
         return Exit.USAGE
     return Exit.HELD

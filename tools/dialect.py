@@ -69,7 +69,11 @@ def spoken(name: str, command: Callable[[Spoken], int]) -> int:
         return Exit.USAGE
     with tempfile.TemporaryDirectory(prefix="kvm-conformance-dialect-") as kept:
         path = Path(folder or kept) / (dialect.file or "results")
-        path.unlink(missing_ok=True)  # of an earlier run
+        try:
+            path.unlink(missing_ok=True)  # of an earlier run
+        except OSError as error:
+            click.echo(f"Error: {path} cannot be written: {error.strerror}.", err=True)
+            return Exit.CANNOT_WRITE
         wanted = dialect.format or _PROOF
         with _owned(dialect) as standard_output:
             code = command(Spoken(name, ((wanted, path),)))

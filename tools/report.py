@@ -11,6 +11,7 @@ from harness.claims import CatalogueError, catalogue
 from lab.launch.exit_codes import Exit
 from lab.results import folder
 from lab.results.exports import hand_on
+from tools.options import Place
 from tools.screen.terminal import TERMINAL
 
 
@@ -18,13 +19,11 @@ from tools.screen.terminal import TERMINAL
     epilog="Exit codes: 0 written, 64 wrong usage, 70 no results there, 73 the file cannot be"
     " written."
 )
-@click.argument(
-    "results", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RESULTS..."
-)
+@click.argument("results", type=Place(exists=True), nargs=-1, required=True, metavar="RESULTS...")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     default="report.html",
     show_default=True,
     help="The page.",
@@ -35,9 +34,6 @@ def report(results: tuple[Path, ...], output: Path) -> int:
     One file of HTML, which fetches nothing: the verdict, each failure with its evidence, the claims
     by kernels. Of several runs on one kernel it says what changed from one to the next.
     """
-    for place in results:
-        if not place.exists():
-            raise click.UsageError(f"there is no {place}")
     try:
         suites = folder.read_all(results, catalogue())
     except folder.NoResultsError as error:

@@ -65,6 +65,19 @@ def test_another_shell_is_wrong_usage(
     assert "is none of bash, zsh, fish" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["", "x"])
+def test_what_no_script_asks(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_KVM_CONFORMANCE_COMPLETE", "bash_complete")
+    monkeypatch.delenv("COMP_WORDS", raising=False)
+    if place:
+        monkeypatch.setenv("COMP_WORDS", "kvm-conformance ru")
+        monkeypatch.setenv("COMP_CWORD", place)
+    assert completion.main() == 64
+    assert "Usage: kvm-conformance-complete SHELL" in capsys.readouterr().err
+
+
 def test_no_variable_makes_a_run_print_a_script(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

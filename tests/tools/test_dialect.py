@@ -151,6 +151,13 @@ def test_tmt_without_its_folder(folder: str, tmp_path: Path) -> None:
     assert "$TMT_TEST_DATA" in done.stderr
 
 
+def test_tmt_whose_file_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "results.json").mkdir()
+    done = start("run", "--dialect", "tmt", cwd=tmp_path, TMT_TEST_DATA=str(tmp_path))
+    assert done.returncode == 73
+    assert "results.json cannot be written: Is a directory" in done.stderr
+
+
 def test_standard_output_that_is_full(tmp_path: Path) -> None:
     """Wrong usage stays what it is; nobody is told a success."""
     with Path("/dev/full").open("wb") as full:

@@ -38,7 +38,10 @@ def test_several_places_are_told_apart_and_each_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["none"], 64, "there is no none"),
+        (["none"], 64, "'none' does not exist"),
+        ([""], 64, "the path is empty"),
+        (["run", "-o", ""], 64, "the path is empty"),
+        (["run", "-o", "/"], 64, "is a directory"),
         ([], 64, "RESULTS..."),
         (["run", "empty"], 70, "empty has no journal.jsonl"),
         (["run", "-o", "no/page.html"], 73, "no/page.html cannot be written"),
