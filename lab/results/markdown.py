@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from lab.results import names
-from lab.results.found import FoundSuite, FoundTest, Status
+from lab.results.found import FoundClaim, FoundSuite, FoundTest, Status
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
@@ -36,8 +37,17 @@ def _suite(suite: FoundSuite) -> Iterator[str]:
     yield "| claim | | tests |"
     yield "| --- | --- | --- |"
     for claim in suite.claims:
-        yield f"| {text(claim.name)} | {claim.status.value} | {len(claim.tests)} |"
+        word = claim.state or claim.status.value
+        yield f"| {text(claim.name)} | {word} | {text(_told(claim))} |"
     yield ""
+
+
+def _told(claim: FoundClaim) -> str:
+    """How many of its tests did what, and the words of those that were skipped."""
+    counts = Counter(test.status for test in claim.tests)
+    told = ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
+    reasons = dict.fromkeys(test.reason for test in claim.tests if test.reason)
+    return f"{told} ({', '.join(reasons)})" if reasons else told
 
 
 def _known(test: FoundTest) -> str:
