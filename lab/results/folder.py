@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -60,11 +61,14 @@ def read_all(places: Sequence[Path], claims: Mapping[str, Claim]) -> list[FoundS
         different.setdefault(place.resolve(), place)
     if len(different) == 1:
         return read(places[0], claims)
+    times = Counter(place.name for place in different.values())
     found = []
     for place in different.values():
+        # The last folder's name, and the whole path of those that have one and the same.
+        called = place.name if times[place.name] == 1 else str(place)
         suites = read(place, claims)
         for suite in suites:
-            name = f"{place.name}.{suite.name}" if len(suites) > 1 else place.name
+            name = f"{called}.{suite.name}" if len(suites) > 1 else called
             found.append(dataclasses.replace(suite, name=name or suite.name))
     return found
 

@@ -35,6 +35,17 @@ def test_several_places_are_told_apart_and_each_once(tmp_path: Path) -> None:
     assert all(name in text for name in ("(day)", "(matrix.6.1)", "(matrix.6.12)"))
 
 
+def test_places_with_one_name_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for host in ("one", "two"):
+        results.raced(Path(host, "latest"))
+    assert main(["report", "one/latest", "two/latest", "-o", "page.html"]) == 0
+    text = Path("page.html").read_text(encoding="utf-8")
+    assert all(f"({host}/latest)" in text for host in ("one", "two"))
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
