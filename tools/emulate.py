@@ -82,7 +82,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.dialect
 @options.expected
 @options.jobs("Workers inside.")
-@click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
+@options.require_kvm
 @options.kicks(conformance.BUDGET)
 @options.variant(conformance.VARIANTS)
 @options.limit("--time-limit", Limits.total_s, "The machine is ended then.")

@@ -114,6 +114,14 @@ def _beginning(word: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(word)]
 
 
+require_kvm = click.option(
+    "--require-kvm",
+    is_flag=True,
+    callback=lambda ctx, param, value: _check_required(ctx, value),
+    help="A run that could test nothing is a failure.",
+)
+
+
 def output(name: str) -> Option:
     """--output, a folder that is new by default: results/`name`."""
     return click.option(
@@ -213,6 +221,15 @@ def check_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> 
         return duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _check_required(ctx: click.Context, required: bool) -> bool:
+    """A failure that says nothing about the kernel is none to git."""
+    if required and isinstance(ctx.obj, Spoken) and ctx.obj.name == "bisect":
+        raise click.UsageError(
+            "--require-kvm would make git blame a commit of which nothing is known"
+        )
+    return required
 
 
 def _of_dialect(ctx: click.Context) -> Exports:

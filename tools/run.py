@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @options.dialect
 @options.expected
 @options.jobs("Workers; 0 is one process.")
-@click.option("--require-kvm", is_flag=True, help="A run that could test nothing is a failure.")
+@options.require_kvm
 @options.kicks(DEFAULT_BUDGET)
 @options.variant(variants.ALL)
 @click.option("--list", "listing", is_flag=True, help="Only print what would run.")

@@ -50,10 +50,12 @@ def render(
     width: int = 80,
     absent: bool = False,
     architecture: str = "",
+    in_order: bool = True,
 ) -> list[Line]:
     """The verdict as lines no longer than ``width``.
 
-    ``absent`` adds what the catalogue holds and this run did not have.
+    ``absent`` adds what the catalogue holds and this run did not have. ``in_order``: the run ended
+    as it must.
     """
     page = Page(max(width - 1, 40))
     page.title("Verdict on kvm_run->immediate_exit")
@@ -71,7 +73,7 @@ def render(
     _broken(page, findings)
     issues = known_issues.explaining(environment)
     _failed(page, findings, claims, issues)
-    text, tone = sentence(findings, issues)
+    text, tone = sentence(findings, issues, in_order=in_order)
     page.entry("VERDICT", text, tone)
     return page.lines
 
@@ -261,8 +263,16 @@ def _evidence(page: Page, results: Sequence[Result]) -> None:
         page.entry("", f"For a bug report, as one C file: {_REPRODUCE}", indent=2)
 
 
-def sentence(findings: Findings, issues: Mapping[str, KnownIssue] | None = None) -> tuple[str, str]:
-    """The verdict in one sentence or three, and its tone; ``issues`` are known, by result id."""
+def sentence(
+    findings: Findings,
+    issues: Mapping[str, KnownIssue] | None = None,
+    *,
+    in_order: bool = True,
+) -> tuple[str, str]:
+    """The verdict in one sentence or three, and its tone; ``issues`` are known, by result id.
+
+    It is never that all held where the run as a whole did not end ``in_order``.
+    """
     failed = len(findings.having(ClaimState.FAILED))
     held = len(findings.having(ClaimState.HELD, ClaimState.PARTLY))
     untested = len(findings.untested())
@@ -289,6 +299,8 @@ def sentence(findings: Findings, issues: Mapping[str, KnownIssue] | None = None)
         return " ".join([first, *missing(findings.rest, findings.planned)]), "note"
     if findings.run < findings.planned or findings.rest:
         return " ".join(["incomplete.", f"{_claims(held)} held so far.", *rest]), "note"
+    if not in_order:
+        return "none. What ran held, but the run did not end as it must.", "bad"
     every = "The one claim" if held == 1 else f"All {_claims(held)}"
     verb = "holds" if held == 1 else "hold"
     return " ".join([f"held. {every} that could be tested {verb} on this kernel.", *rest]), "good"

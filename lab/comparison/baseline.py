@@ -118,6 +118,10 @@ def _entry(table: dict[str, Any], shape: type[_Declared], place: str) -> _Declar
     if not any(fnmatchcase(claim, entry.claim) for claim in catalogue()):
         known = "`kvm-conformance claims` lists every claim"
         raise BaselineError(f"{place}: {entry.claim!r} is no claim and no pattern of any; {known}")
+    if table.get("tests") == []:
+        raise BaselineError(
+            f"{place}: 'tests' lists none; without it any test of the claim may fail"
+        )
     return entry
 
 

@@ -248,6 +248,7 @@ def _tell(journal: journals.Journal, narrowed: bool, to: Speaker) -> None:
         width=to.width,
         absent=not narrowed,
         architecture=markers.host_architecture(),
+        in_order=False,  # pytest would have told it by itself
     )
     to.out()
     for line in lines:

@@ -198,7 +198,7 @@ def of_journal(
         journal.environment,
         times[0] if times else "",
         times[-1] if times else "",
-        verdict=_sentence(findings, issues, troubles),
+        verdict=verdict_text.sentence(findings, issues, in_order=not troubles)[0],
         place=place,
     )
 
@@ -207,16 +207,6 @@ def of_nothing(why: str) -> FoundSuite:
     """In the place of a run that left no journal; `why` is a sentence."""
     claim = FoundClaim(OF_THE_RUN, "", tuple(_of_sentences([why])))
     return FoundSuite("kvm_immediate_exit", (claim,))
-
-
-def _sentence(
-    findings: verdict.Findings, issues: Mapping[str, KnownIssue], troubles: Sequence[str]
-) -> str:
-    """The verdict, which is never that all held where the run as a whole is in trouble."""
-    said = verdict_text.sentence(findings, issues)[0]
-    if troubles and said.startswith("held."):
-        return "none. What ran held, but the run did not end as it must."
-    return said
 
 
 def _of_result(

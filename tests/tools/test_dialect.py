@@ -102,6 +102,7 @@ def test_asked(words: list[str], name: str) -> None:
         (["run", "--claim", "preset.repeat"], "preset.repeats"),
         (["run", "--clam", "x"], "--clam"),
         (["run", "--list"], "--list runs nothing"),
+        (["run", "--require-kvm"], "of which nothing is known"),
         (["matrix"], "--dialect"),
         (["emulate", "--kernel", "/none/vmlinuz"], "/none/vmlinuz"),
     ],

@@ -185,6 +185,12 @@ def test_verdict_held() -> None:
     assert "VERDICT     held. The one claim that could be tested holds" in told(PASS)
 
 
+def test_verdict_of_a_run_that_did_not_end_as_it_must() -> None:
+    """A machine that panics behind its last test, say: what ran is good, and the run is not."""
+    assert "VERDICT     none. What ran held, but the run" in told(PASS, in_order=False)
+    assert told(FAIL, in_order=False) == told(FAIL)
+
+
 def test_verdict_tells_that_the_kernels_log_was_not_watched() -> None:
     unwatched = dataclasses.replace(PASS, properties={"kernel_log_incomplete": "no permission"})
     text = " ".join(told(unwatched, FAIL).split())

@@ -127,6 +127,7 @@ def test_a_file_that_declares_nothing_expects_everything(tmp_path: Path) -> None
         ('[[skip]]\nclaim = "states.*"\nreason = "no_smm"\nmost = -1', "'most' is a number"),
         ('[[skip]]\nclaim = "states.*"\nreason = "no_smm"\nmost = true', "skip 1"),
         ('[[failure]]\nclaim = "states.*"\ntests = ["a b"]', "failure 1: 'tests' lists result ids"),
+        ('[[failure]]\nclaim = "states.*"\ntests = []', "failure 1: 'tests' lists none"),
         ('[[failure]]\nclaim = "states.*"\n' * 2, "failure 2 declares the same as .* number 1"),
         ('[[skip]]\nclaim = "states.*"\nreason = "no_smm"\n' * 2, "skip 2 declares the same"),
     ],
