@@ -8,13 +8,11 @@ from pathlib import Path
 import click
 
 from harness.claims import CatalogueError, catalogue
-from harness.shapes import ShapeError
 from lab.comparison import baseline as baselines
 from lab.comparison import results, telling
 from lab.comparison.baseline import Baseline, BaselineError
 from lab.comparison.telling import TELLINGS, Side
 from lab.launch.exit_codes import Exit
-from lab.mutation import found as mutation_found
 from lab.results import folder
 from lab.results.folder import NoResultsError
 from lab.results.found import FoundSuite
@@ -71,12 +69,4 @@ def diff(before: Path, after: Path, wanted: str) -> int:
 def _read(place: Path) -> list[FoundSuite] | Baseline:
     if place.suffix == ".toml" and not place.is_dir():
         return baselines.read(place)
-    mutation = place / mutation_found.MUTATION
-    if not mutation.is_file():
-        return folder.read(place, catalogue())
-    try:
-        return mutation_found.read(mutation)
-    except OSError as error:
-        raise NoResultsError(f"{mutation} cannot be read: {error.strerror}") from None
-    except ShapeError as error:
-        raise NoResultsError(f"{mutation}: {error}") from None
+    return folder.read(place, catalogue())

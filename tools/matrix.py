@@ -40,7 +40,7 @@ from tools.screen.progress import CampaignProgress
 from tools.screen.terminal import TERMINAL
 
 OUTPUT = Path("results/matrix")
-JUNIT, MARKDOWN, JSON = "junit.xml", "matrix.md", "matrix.json"
+JUNIT, MARKDOWN = "junit.xml", "matrix.md"
 
 
 @click.command(
@@ -189,6 +189,6 @@ def _write(
 ) -> None:
     """The merged files. Raises OSError."""
     known = result.as_json(found, state.suites_version(), asked, code)
-    files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+    files.replace(folder / matrix_found.MATRIX, json.dumps(known, indent=2) + "\n")
     files.replace(folder / MARKDOWN, tables.markdown(found))
     files.replace(folder / JUNIT, junit.render(suites))

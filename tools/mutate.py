@@ -38,7 +38,7 @@ from tools.screen.progress import CampaignProgress
 from tools.screen.terminal import TERMINAL
 
 OUTPUT = Path("results/mutants")
-JUNIT, MARKDOWN, JSON = "junit.xml", "kill-matrix.md", "mutate.json"
+JUNIT, MARKDOWN = "junit.xml", "kill-matrix.md"
 #: Kernels whose compiler is that of one Debian release, an old and a newer KVM.
 KERNELS = ("debian:bookworm", "debian:bookworm-backports")
 BUDGET_S = 60.0
@@ -248,7 +248,7 @@ def _launch(
         found = result.of_runs(runs)
         code = stop.code or found.code
         known = result.as_json(found, code)
-        files.replace(folder / JSON, json.dumps(known, indent=2) + "\n")
+        files.replace(folder / mutation_found.MUTATION, json.dumps(known, indent=2) + "\n")
         files.replace(folder / MARKDOWN, mutation_table.markdown(found))
         files.replace(folder / JUNIT, junit.render(mutation_found.suites(found)))
     mutation_table.show(found)

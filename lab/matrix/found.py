@@ -5,13 +5,21 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+from harness import files
 from harness.claims import Claim
 from harness.reporting.journal import Journal
+from harness.shapes import from_json, shaped
 from lab.launch.exit_codes import Exit
 from lab.matrix.result import Column, Matrix
-from lab.results.found import FoundSuite, of_journal
+from lab.results import names
+from lab.results.found import FoundSuite, of_journal, of_nothing
+
+#: What `without_results` takes, in the folder of a matrix.
+MATRIX = "matrix.json"
 
 
 def suites(matrix: Matrix, claims: Mapping[str, Claim]) -> list[FoundSuite]:
@@ -66,3 +74,32 @@ def _troubles(column: Column) -> Iterable[str]:
     if column.code is Exit.FAILED and journal.accuses and journal.exit_status is not None:
         return
     yield column.why or f"{column.verdict}: the run did not come to its end"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kernel:
+    label: str
+    verdict: str
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    kernels: list[dict[str, Any]]
+
+
+def without_results(file: Path, there: Collection[str]) -> list[FoundSuite]:
+    """The kernels of a matrix.json (lab/matrix/result.py) that are not `there`, by their labels.
+
+    They could not be had, or were lost before they had a journal. Raises `ShapeError` and OSError.
+    """
+    told = from_json(files.read_regular(file), _Told, others=True)
+    kernels = [shaped(each, _Kernel, others=True) for each in told.kernels]
+    return [
+        dataclasses.replace(
+            of_nothing(f"{each.verdict}: {each.why}" if each.why else each.verdict),
+            name=names.word(each.label),
+        )
+        for each in kernels
+        if each.label not in there
+    ]

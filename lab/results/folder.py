@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which runs a folder of results holds: one, or one a kernel below it; or a sweep."""
+"""Which runs a folder of results holds: one, or one a kernel below it; a sweep, or mutants."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.claims import Claim
@@ -16,6 +16,8 @@ from harness.shapes import ShapeError
 from lab.campaign import state
 from lab.campaign.state import TaskRecord
 from lab.launch.exit_codes import Exit
+from lab.matrix import found as matrices
+from lab.mutation import found as mutated
 from lab.results.found import FoundSuite, of_journal
 from lab.sweep import found as swept
 from lab.sweep import report as sweeps
@@ -32,7 +34,10 @@ class NoResultsError(Exception):
 
 
 def read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
-    """Each run's results; of a file, of that journal. Raises `NoResultsError`."""
+    """Each run's results; of a file, of that journal; of a mutation its mutants'.
+
+    Raises `NoResultsError`.
+    """
     try:
         return _read(place, claims)
     except OSError as error:  # of a folder that may be listed, but not entered
@@ -42,6 +47,8 @@ def read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
 def _read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
     if place.is_file():
         return [_suite(place, "kvm_immediate_exit", claims)]
+    if (place / mutated.MUTATION).is_file():
+        return _told(place / mutated.MUTATION, mutated.read)
     for name in _RESULTS:
         if (place / name).is_file():
             return [_suite(place / name, "kvm_immediate_exit", claims)]
@@ -49,9 +56,20 @@ def _read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
         _suite(path, ".".join(path.parent.relative_to(place).parts), claims)
         for path in sorted(_journals(place, _DEPTH))
     ]
+    if (place / matrices.MATRIX).is_file():
+        there = {suite.name for suite in found}
+        found += _told(place / matrices.MATRIX, lambda file: matrices.without_results(file, there))
     if not found:
         raise NoResultsError(f"{place} has no {journals.NAME}, and no folder in it has one")
     return found
+
+
+def _told(file: Path, read: Callable[[Path], list[FoundSuite]]) -> list[FoundSuite]:
+    """What a campaign has told in a file of its own."""
+    try:
+        return read(file)
+    except ShapeError as error:
+        raise NoResultsError(f"{file}: {error}") from error
 
 
 def read_all(places: Sequence[Path], claims: Mapping[str, Claim]) -> list[FoundSuite]:

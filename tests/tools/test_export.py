@@ -264,3 +264,37 @@ def test_a_machine_that_was_lost_behind_its_last_test(
     assert 'errors="1"' in (tmp_path / "junit.xml").read_text()
     assert (tmp_path / "junit.xml").read_text() == (tmp_path / "exported.xml").read_text()
     assert f"# the machine is gone{panic and ': '}{panic}" in (tmp_path / "t").read_text()
+
+
+# ---- folders of campaigns
+
+
+def test_a_kernel_without_results_is_not_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "v6_1").mkdir()
+    journals.write("sound", tmp_path / "v6_1" / "journal.jsonl")
+    told = [
+        {"label": "v6_1", "verdict": "held", "why": ""},
+        {"label": "sid", "verdict": "absent", "why": "the archive does not answer"},
+    ]
+    (tmp_path / "matrix.json").write_text(json.dumps({"version": 1, "kernels": told}))
+    assert main(["export", str(tmp_path), "--format", "json"]) == 0
+    suites = json.loads(capsys.readouterr().out)["suites"]
+    assert [suite["name"] for suite in suites] == ["v6_1", "sid"]
+    (test,) = suites[1]["claims"][0]["tests"]
+    assert (test["status"], test["message"]) == ("error", "absent: the archive does not answer")
+    (tmp_path / "matrix.json").write_text("{")
+    assert main(["export", str(tmp_path), "--format", "json"]) == 70
+    assert "matrix.json" in capsys.readouterr().err
+
+
+def test_a_mutation_is_its_mutants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `mutate --export` renders it, and `diff` reads it."""
+    (tmp_path / "kernel" / "dropped").mkdir(parents=True)
+    journals.write("broken", tmp_path / "kernel" / "dropped" / "journal.jsonl")
+    mutant = {"id": "dropped", "outcome": "survived", "chapter": "races", "defect": "none"}
+    kernels = [{"release": "6.1", "label": "6.1", "results": [mutant]}]
+    (tmp_path / "mutate.json").write_text(json.dumps({"kernels": kernels}))
+    assert main(["export", str(tmp_path), "--format", "lava"]) == 0
+    assert capsys.readouterr().out == "dropped fail\n"
