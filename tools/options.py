@@ -256,6 +256,8 @@ def _export(value: str) -> tuple[str, Path]:
         raise click.BadParameter(f"{wanted!r} is none of {', '.join(FORMATS)}.")
     if not file:
         raise click.BadParameter(f"{value!r} names no file: {wanted}=FILE.")
+    if not Path(file).parent.is_dir():
+        raise click.BadParameter(f"there is no folder {Path(file).parent} for {Path(file).name}.")
     return wanted, Path(file)
 
 

@@ -188,7 +188,12 @@ def test_a_kernel_of_a_matrix_without_its_parameters(
 
 @pytest.mark.parametrize("command", ["run", "emulate", "matrix", "mutate"])
 @pytest.mark.parametrize(
-    ("given", "words"), [("cobol=x", "'cobol' is none of ktap"), ("tap=", "names no file")]
+    ("given", "words"),
+    [
+        ("cobol=x", "'cobol' is none of ktap"),
+        ("tap=", "names no file"),
+        ("tap=none/x", "there is no folder none for x"),
+    ],
 )
 def test_what_is_no_export(
     command: str, given: str, words: str, capsys: pytest.CaptureFixture[str]
