@@ -7,6 +7,7 @@ say the same on every host.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -104,6 +105,7 @@ class Project:
         (self.root / "harness" / "native").mkdir(parents=True)
         shutil.copy(ROOT / "tools" / "bootstrap.sh", self.root / "tools")
         shutil.copytree(ROOT / "setup", self.root / "setup")
+        self._play_files()
         for name in ("pyproject.toml", "setup.py"):
             (self.root / name).write_text(f"# {name}\n")
         (self.root / "harness" / "native" / "run.c").write_text("/* 1 */\n")
@@ -115,6 +117,11 @@ class Project:
             "PIP_STARTED": str(folder / "pip-started"),
             "COMPILER_TO_INSTALL": str(self.spare_compiler),
         }
+
+    def _play_files(self) -> None:
+        """The files of the list of programs, for which no PATH can stand in: all are there."""
+        listed = self.root / "setup" / "programs.txt"
+        listed.write_text(re.sub(r"(?m)^/\S+", str(self.header), listed.read_text()))
 
     def command(self, name: str, text: str) -> None:
         """Puts a command into the PATH."""

@@ -16,6 +16,7 @@ from tap.parser import Parser
 from harness.host.obstacles import preflight
 from lab.launch.exit_codes import Exit
 from lab.results.dialects import DIALECTS
+from tests.fakes import programs
 from tests.fakes import project as fake
 from tests.fakes.broken_kvm.library import build
 from tools import dialect
@@ -23,6 +24,9 @@ from tools import dialect
 COMMAND = (sys.executable, "-m", "tools.cli")
 ON_STDOUT = [name for name, each in DIALECTS.items() if each.on_standard_output]
 SAYS_NOTHING = set(Exit) - {Exit.HELD, Exit.FAILED}
+
+#: What is told of a kernel that is not there, or first of what this host lacks to boot one.
+NO_KERNEL = "missing on this host" if programs.why_not("emulation") else "/none/vmlinuz"
 
 obstacle = preflight()
 needs_kvm = pytest.mark.skipif(obstacle is not None, reason=str(obstacle))
@@ -104,7 +108,7 @@ def test_asked(words: list[str], name: str) -> None:
         (["run", "--list"], "--list runs nothing"),
         (["run", "--require-kvm"], "of which nothing is known"),
         (["matrix"], "--dialect"),
-        (["emulate", "--kernel", "/none/vmlinuz"], "/none/vmlinuz"),
+        (["emulate", "--kernel", "/none/vmlinuz"], NO_KERNEL),
     ],
 )
 def test_what_never_ran_is_no_verdict(words: list[str], why: str, tmp_path: Path) -> None:
