@@ -43,6 +43,15 @@ def shaped(value: object, shape: type[_T], *, others: bool = False) -> _T:
     return made
 
 
+def required(shape: type) -> list[str]:
+    """The keys that a table must have to be this dataclass."""
+    return [
+        each.name
+        for each in dataclasses.fields(shape)
+        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+    ]
+
+
 def from_json(text: str | bytes, shape: type[_T], *, others: bool = False) -> _T:
     """Strict JSON, as `shaped`. Raises `ShapeError`."""
     try:

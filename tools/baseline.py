@@ -8,13 +8,11 @@ from pathlib import Path
 import click
 
 from harness import files
-from harness.claims import CatalogueError, catalogue
 from lab.comparison import baseline as baselines
 from lab.comparison.baseline import BaselineError
 from lab.launch.exit_codes import Exit
 from lab.mutation.found import MUTATION
-from lab.results import folder
-from lab.results.folder import NoResultsError
+from tools import results as given
 from tools.options import Place
 from tools.screen.terminal import TERMINAL
 
@@ -40,11 +38,9 @@ def baseline(results: Path, output: Path | None) -> int:
     if output is not None and output.suffix != ".toml":
         raise click.UsageError(f"{output}: the name of a baseline ends with .toml")
     try:
-        text = baselines.written(folder.read(results, catalogue()))
-    except (NoResultsError, BaselineError) as error:
+        text = baselines.written(given.read(results))
+    except BaselineError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from None
     if output is None:
         click.echo(text, nl=False)
         return Exit.HELD

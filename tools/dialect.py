@@ -99,10 +99,9 @@ def _text(path: Path, wanted: str, code: int) -> str:
 
 def _written(descriptor: int, text: str, code: int) -> int:
     """The exit code that is left when this was written there, or could not be."""
-    data = text.encode()
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
+        with open(descriptor, "w", encoding="utf-8", closefd=False) as stream:
+            stream.write(text)
     except OSError as error:
         click.echo(f"Error: standard output cannot be written: {error.strerror}.", err=True)
         return untold(code)

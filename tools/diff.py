@@ -7,17 +7,15 @@ from pathlib import Path
 
 import click
 
-from harness.claims import CatalogueError, catalogue
+from harness.claims import CatalogueError
 from lab.comparison import baseline as baselines
 from lab.comparison import results, telling
 from lab.comparison.baseline import Baseline, BaselineError
 from lab.comparison.telling import TELLINGS, Side
 from lab.launch.exit_codes import Exit
-from lab.results import folder
-from lab.results.folder import NoResultsError
 from lab.results.found import FoundSuite
+from tools import results as given
 from tools.options import Place
-from tools.screen.terminal import TERMINAL
 
 
 @click.command(
@@ -43,8 +41,6 @@ def diff(before: Path, after: Path, wanted: str) -> int:
     """
     try:
         sides = [_read(before), _read(after)]
-    except NoResultsError as error:
-        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except BaselineError as error:
         raise click.UsageError(f"{error}.") from None
     except CatalogueError as error:
@@ -69,4 +65,4 @@ def diff(before: Path, after: Path, wanted: str) -> int:
 def _read(place: Path) -> list[FoundSuite] | Baseline:
     if place.suffix == ".toml" and not place.is_dir():
         return baselines.read(place)
-    return folder.read(place, catalogue())
+    return given.read(place)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
-from harness.claims import CatalogueError, catalogue
 from lab.launch.exit_codes import Exit
-from lab.results import folder
 from lab.results.exports import hand_on
 from lab.results.formats import FORMATS
+from tools import results as given
 from tools.options import Place
 from tools.screen.terminal import TERMINAL
 
@@ -42,12 +41,7 @@ def export(results: Path, wanted: str, output: Path | None) -> int:
 
     Also those of a run that was cut: what was planned and has no result is told as such.
     """
-    try:
-        suites = folder.read(results, catalogue())
-    except folder.NoResultsError as error:
-        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from None
+    suites = given.read(results)
     if output is None:
         click.echo(FORMATS[wanted].render(suites), nl=False)
         return Exit.HELD

@@ -159,11 +159,10 @@ def _launch(
         found = result.of_runs(runs, catalogue(), chapters(), markers.host_architecture())
         code = stop.code or found.code
         suites = matrix_found.suites(found, catalogue())
-        changes, less = [], ""
+        changes, less = expectations.held(expected, suites), ""
         if expected is not None:
-            changes = expectations.held(expected, suites)
             code, less = expectations.left(expected, changes, code)
-        suites = expectations.noted(expected, suites)
+        suites = expectations.noted(expected, suites, changes)
         _write(found, folder, asked, code, suites)
     click.echo()
     click.echo(tables.terminal(found, shutil.get_terminal_size((tables.WIDEST, 24)).columns))

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from harness.claims import CatalogueError, catalogue
 from lab.launch.exit_codes import Exit
-from lab.results import folder
 from lab.results.exports import hand_on
+from tools import results as given
 from tools.options import Place
 from tools.screen.terminal import TERMINAL
 
@@ -34,12 +33,7 @@ def report(results: tuple[Path, ...], output: Path) -> int:
     One file of HTML, which fetches nothing: the verdict, each failure with its evidence, the claims
     by kernels. Of several runs on one kernel it says what changed from one to the next.
     """
-    try:
-        suites = folder.read_all(results, catalogue())
-    except folder.NoResultsError as error:
-        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from None
+    suites = given.read(*results)
     code = hand_on((("html", output),), suites, Exit.HELD, TERMINAL)
     if code == Exit.HELD:
         TERMINAL.out(str(output))

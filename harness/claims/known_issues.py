@@ -10,20 +10,21 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness import files
 from harness.claims import ARCHITECTURES, MACHINES, CatalogueError, catalogue
 from harness.claims.versions import VERSION, is_between, version_number
-from harness.shapes import ShapeError, from_toml, shaped
+from harness.shapes import ShapeError, from_toml, required, shaped
 
 FILE = Path(__file__).with_name("known_issues.toml")
 
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
 _STABLE = re.compile(r"\d+\.\d+\.\d+")
-_RESULT_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
+#: Of a test, as a journal has it (harness/reporting/identity.py).
+RESULT_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 #: The number of a kernel's release, which a journal tells: bounded, for it may be anything.
 _NUMBER = re.compile(r"\d{1,6}\.\d{1,6}(\.\d{1,6})?")
 
@@ -162,7 +163,7 @@ def _issue(entry: dict[str, object], place: str) -> KnownIssue:
         if empty := [key for key, value in entry.items() if not value]:
             raise ShapeError(f"{empty[0]!r} is empty")
     except ShapeError as error:
-        needed = ", ".join(each.name for each in fields(KnownIssue) if each.default is MISSING)
+        needed = ", ".join(required(KnownIssue))
         raise CatalogueError(f"{place}: {error}; an issue has at least {needed}") from None
     for wrong in _wrong(issue):
         raise CatalogueError(f"{place}: {wrong}")
@@ -194,7 +195,7 @@ def _wrong(issue: KnownIssue) -> Iterator[str]:
         known = ", ".join(ARCHITECTURES)
         yield f"unknown architecture {issue.architecture!r}; known: {known}"
     for text in issue.tests:
-        if not _RESULT_ID.fullmatch(text):
+        if not RESULT_ID.fullmatch(text):
             yield f"'tests' lists result ids such as preset.repeats.long, not {text!r}"
     if len(set(issue.tests)) != len(issue.tests):
         yield "'tests' names a test twice"

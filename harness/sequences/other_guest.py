@@ -47,9 +47,9 @@ class OtherGuest(Closing, ABC):
         """Closes its VM."""
         self.guest.close()
 
-    def broken(self, sentence: str, claim: str = "") -> Violation:
-        """What it is that does not hold."""
-        return Violation(claim or self.claim, f"{self.said}, {sentence}")
+    def broken(self, sentence: str, claim: str = "", of: type[Violation] = Violation) -> Violation:
+        """What it is that does not hold: a Violation, or one `of` its kinds."""
+        return of(claim or self.claim, f"{self.said}, {sentence}")
 
     def move(self) -> None:
         """It goes on in a fresh VM."""

@@ -13,16 +13,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness import files
-from harness.shapes import ShapeError, from_json
+from harness.shapes import ShapeError, from_json, shaped
 from lab.launch.request import ROOT
 
 NAME = "kernel.json"
 OUTPUT = "output.txt"
 #: What decides about results: what a test stands on. The sweep is a test of its own.
 _SUITES = ("conftest.py", "pytest.ini", "guest_blobs", "harness", "suites", "lab/sweep")
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,20 @@ class TaskRecord:
         """
         same = (self.asked, self.suites, self.digest) == (asked, suites_version(), digest)
         return same and self.ended
+
+
+@dataclass(frozen=True)
+class _Told:
+    kernels: list[dict[str, Any]]
+
+
+def told_kernels(file: Path, shape: type[_T]) -> list[_T]:
+    """The kernels of a campaign's JSON, as far as `shape` has their keys.
+
+    Raises `ShapeError` and OSError.
+    """
+    told = from_json(files.read_regular(file), _Told, others=True)
+    return [shaped(each, shape, others=True) for each in told.kernels]
 
 
 @functools.cache

@@ -6,23 +6,22 @@ Nobody types it: `written` makes it of results. What is not declared is expected
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import files
 from harness.claims import catalogue
+from harness.claims.known_issues import RESULT_ID
 from harness.host.features import REASONS
-from harness.shapes import ShapeError, from_toml, shaped
+from harness.shapes import ShapeError, from_toml, required, shaped
 from lab.comparison import changes
 from lab.comparison.changes import BY_CHANCE, NOTHING_MISSING, Change, ChangeKind
 from lab.results import names
 from lab.results.found import OF_THE_RUN, FoundClaim, FoundSuite, FoundTest, Status
 
-_RESULT_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 _EVERY = "*"
 
 
@@ -94,7 +93,7 @@ def read(path: Path) -> Baseline:
         if skip.most < 0:
             raise BaselineError(f"{path}: skip {n}: 'most' is a number of tests, not {skip.most}")
     for n, failure in _numbered(failures):
-        if wrong := [test for test in failure.tests if not _RESULT_ID.fullmatch(test)]:
+        if wrong := [test for test in failure.tests if not RESULT_ID.fullmatch(test)]:
             told = f"'tests' lists result ids such as preset.repeats.long, not {wrong[0]!r}"
             raise BaselineError(f"{path}: failure {n}: {told}")
     _refuse_twice([(each.suite, each.claim, each.reason) for each in skips], f"{path}: skip")
@@ -113,7 +112,7 @@ def _entry(table: dict[str, Any], shape: type[_Declared], place: str) -> _Declar
     try:
         entry = shaped(table, shape)
     except ShapeError as error:
-        needed = " and ".join(each.name for each in fields(shape) if each.default is MISSING)
+        needed = " and ".join(required(shape))
         raise BaselineError(f"{place}: {error}; it needs {needed}") from None
     if not any(fnmatchcase(claim, entry.claim) for claim in catalogue()):
         known = "`kvm-conformance claims` lists every claim"
@@ -289,7 +288,7 @@ def _declared(suite: FoundSuite, several: bool) -> Iterator[str]:
             yield from ("", "[[skip]]", *of_suite, f'claim = "{claim.name}"')
             yield from (f'reason = "{reason}"  # {REASONS[reason]}', f"most = {len(tests)}")
         if failed := _having(claim, Status.FAILED):
-            if wrong := [test for test in failed if not _RESULT_ID.fullmatch(test.name)]:
+            if wrong := [test for test in failed if not RESULT_ID.fullmatch(test.name)]:
                 raise BaselineError(f"{names.sentence(wrong[0].name)!r} is no result id")
             yield from ("", "[[failure]]", *of_suite, f'claim = "{claim.name}"')
             for issue in dict.fromkeys(test.issue for test in failed if test.issue):

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from lab.results import names
 from lab.results.found import FoundTest
 
-#: Reasons to skip that take nothing away: the claim is about other kernels or architectures.
+#: Reasons to skip that take nothing away: the claim is about other kernels or architectures. Not
+#: `no_capability`, by which a verdict calls it not applicable too: a kernel that has lost that is
+#: worse than it was.
 NOTHING_MISSING = frozenset({"other_architecture", "has_capability"})
 #: Reasons that come and go by chance on one and the same host. They take a claim away only where
 #: all of its tests are skipped.

@@ -38,17 +38,20 @@ class Expectation:
     strict: bool = False
 
 
-def held(expected: Expectation, suites: Sequence[FoundSuite]) -> list[Change]:
-    """What is otherwise than declared, and is to be told."""
+def held(expected: Expectation | None, suites: Sequence[FoundSuite]) -> list[Change]:
+    """What is otherwise than declared, and is to be told; nothing where nothing is declared."""
+    if expected is None:
+        return []
     told = [kind for kinds in _PROPERTIES.values() for kind in kinds]
     return [each for each in baselines.hold(suites, expected.baseline) if each.kind in told]
 
 
-def noted(expected: Expectation | None, suites: Sequence[FoundSuite]) -> list[FoundSuite]:
-    """The suites with properties for what is otherwise: claims, each with its skips' word."""
+def noted(
+    expected: Expectation | None, suites: Sequence[FoundSuite], changes: Sequence[Change]
+) -> list[FoundSuite]:
+    """The suites with properties for what `held` found: claims, each with its skips' word."""
     if expected is None:
         return list(suites)
-    changes = held(expected, suites)
     return [
         dataclasses.replace(
             suite, environment={**suite.environment, **_properties(expected, suite, changes)}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lab.comparison import changes
 from lab.comparison.changes import BY_CHANCE, NOTHING_MISSING, Change, ChangeKind
 from lab.results import names
-from lab.results.found import OF_THE_RUN, FoundClaim, FoundSuite, FoundTest, Status
+from lab.results.found import OF_THE_RUN, FoundClaim, FoundSuite, FoundTest, Status, counted
 
 _NO_VERDICT = (Status.ERROR, Status.MISSED)
 _Pair = tuple[FoundTest, FoundTest]
@@ -40,9 +40,8 @@ def _several(before: Mapping[str, FoundSuite], after: Mapping[str, FoundSuite]) 
             yield Change(ChangeKind.GONE, name, "", "there are no results of it any more")
     for name, suite in after.items():
         if name not in before:
-            counts = suite.counts()
-            told = ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
-            yield Change(ChangeKind.APPEARED, name, "", f"it was not there before: {told}")
+            told = f"it was not there before: {counted(suite.tests())}"
+            yield Change(ChangeKind.APPEARED, name, "", told)
 
 
 def _suite(name: str, before: FoundSuite, after: FoundSuite) -> Iterator[Change]:

@@ -73,8 +73,8 @@ def finish(
         code = Exit.FAILED if lost.against_kernel or code is Exit.FAILED else Exit.LOST_VM
     if why:
         to.err(why)
+    changes = expectations.held(expected, [of_journal(journal, catalogue())] if expected else [])
     if expected is not None and journal.has_session:
-        changes = expectations.held(expected, [of_journal(journal, catalogue())])
         expectations.tell(expected, changes, to)
         code, less = expectations.left(expected, changes, code)
         if less:
@@ -82,7 +82,7 @@ def finish(
             why = less
     troubles = [why] if why and _is_unsaid(code, journal) else []
     suite = of_journal(journal, catalogue(), troubles=troubles, place=output)
-    suites = expectations.noted(expected, [suite])
+    suites = expectations.noted(expected, [suite], changes)
     own = (("junit", output / JUNIT),) if journal.has_session else ()
     handed = hand_on((*own, *exports), suites, code, to)
     if handed != code:

@@ -7,12 +7,10 @@ import dataclasses
 import platform
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from harness import files
 from harness.claims import Claim
 from harness.reporting.journal import Journal
-from harness.shapes import from_json, shaped
+from lab.campaign.state import told_kernels
 from lab.launch.exit_codes import Exit
 from lab.matrix.result import Column, Matrix
 from lab.results import names
@@ -66,7 +64,7 @@ def _about(column: Column) -> dict[str, str]:
 def _troubles(column: Column) -> Iterable[str]:
     """A sentence where the results alone do not say that something is wrong."""
     if column.unset:
-        yield f"nothing was judged: {column.why}"
+        yield not_judged(column.why)
         return
     if column.code in (Exit.HELD, Exit.NOTHING_TESTED):
         return
@@ -76,6 +74,11 @@ def _troubles(column: Column) -> Iterable[str]:
     yield column.why or f"{column.verdict}: the run did not come to its end"
 
 
+def not_judged(unset: str) -> str:
+    """Of a kernel whose parameters were not in force (`result.not_in_force`)."""
+    return f"nothing was judged: {unset}"
+
+
 @dataclasses.dataclass(frozen=True)
 class _Kernel:
     label: str
@@ -83,23 +86,16 @@ class _Kernel:
     why: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Told:
-    kernels: list[dict[str, Any]]
-
-
 def without_results(file: Path, there: Collection[str]) -> list[FoundSuite]:
     """The kernels of a matrix.json (lab/matrix/result.py) that are not `there`, by their labels.
 
     They could not be had, or were lost before they had a journal. Raises `ShapeError` and OSError.
     """
-    told = from_json(files.read_regular(file), _Told, others=True)
-    kernels = [shaped(each, _Kernel, others=True) for each in told.kernels]
     return [
         dataclasses.replace(
             of_nothing(f"{each.verdict}: {each.why}" if each.why else each.verdict),
             name=names.word(each.label),
         )
-        for each in kernels
+        for each in told_kernels(file, _Kernel)
         if each.label not in there
     ]

@@ -202,12 +202,9 @@ def _column(run: KernelTask, head: str, claims: Mapping[str, Claim]) -> Column:
         except (OSError, journals.JournalError) as error:
             why = f"{why}; {error}" if why else str(error)
     code = _code(run, journal)
-    told = journal.environment.get("parameters", "")
-    unmet = parameters.unmet(shlex.split(run.entry.kernel_parameters), told)
-    unset = bool(unmet) and journal.has_session
+    unset = not_in_force(run.entry.kernel_parameters, journal)
     if unset:
-        # Its results are those of other parameters: nothing of them counts.
-        journal, code, why = Journal(), None, "; ".join(unmet)
+        journal, code, why = Journal(), None, unset
     if code is Exit.NOTHING_TESTED and not why:
         skips = Counter((each.reason, each.message) for each in journal.results)
         why = ": ".join(skips.most_common(1)[0][0]) if skips else "no test belongs to the choice"
@@ -225,8 +222,22 @@ def _column(run: KernelTask, head: str, claims: Mapping[str, Claim]) -> Column:
         started=run.started,
         journal=journal,
         words={finding.claim: _word(finding, code) for finding in findings.claims},
-        unset=unset,
+        unset=bool(unset),
     )
+
+
+def not_in_force(words: str, journal: Journal) -> str:
+    """Which of the kernel's parameters were not in force, in a clause; empty where all were.
+
+    The results are then those of other parameters: nothing of them counts.
+    """
+    if not journal.has_session:
+        return ""
+    told = journal.environment.get("parameters", "")
+    try:
+        return "; ".join(parameters.unmet(shlex.split(words), told))
+    except ValueError as error:
+        return f"{error} in its kernel_parameters"
 
 
 def _word(finding: Finding, code: Exit | None) -> str:

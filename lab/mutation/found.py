@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import files
-from harness.shapes import from_json, shaped
+from harness.shapes import shaped
+from lab.campaign.state import told_kernels
 from lab.launch.exit_codes import Exit
 from lab.mutation.judge import Fate
 from lab.mutation.result import Cell, KillColumn, KillMatrix
@@ -87,16 +87,10 @@ class _Kernel:
     results: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class _Told:
-    kernels: list[dict[str, Any]]
-
-
 def read(file: Path) -> list[FoundSuite]:
     """The same of a mutate.json (lab/mutation/result.py). Raises `ShapeError` and OSError."""
-    told = from_json(files.read_regular(file), _Told, others=True)
     found = []
-    for kernel in (shaped(each, _Kernel, others=True) for each in told.kernels):
+    for kernel in told_kernels(file, _Kernel):
         chapters: dict[str, list[FoundTest]] = {}
         for each in (shaped(result, _Mutant, others=True) for result in kernel.results):
             test = _found(each.id, each.outcome, each.why, each.defect, each.seconds)

@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.claims import Claim
-from harness.host import parameters
 from harness.reporting import journal as journals
 from harness.shapes import ShapeError
 from lab.campaign import state
-from lab.campaign.state import TaskRecord
 from lab.launch.exit_codes import Exit
 from lab.matrix import found as matrices
+from lab.matrix.result import not_in_force
 from lab.mutation import found as mutated
 from lab.results.found import FoundSuite, of_journal
 from lab.sweep import found as swept
@@ -122,20 +120,8 @@ def _suite(path: Path, name: str, claims: Mapping[str, Claim]) -> FoundSuite:
     troubles = []
     if record and (record.code not in _SAID or (record.code == Exit.FAILED and not journal.accuses)):
         troubles.append(record.why or "the run did not come to its end")
-    if record and (unmet := _unmet(record, journal)):
-        # Its results are those of other parameters: nothing of them counts.
+    words = str(record.asked.get("kernel_parameters", "")) if record else ""
+    if unset := not_in_force(words, journal):
         journal = journals.Journal()
-        troubles = [f"nothing was judged: {'; '.join(unmet)}"]
+        troubles = [matrices.not_judged(unset)]
     return of_journal(journal, claims, name=name, troubles=troubles, place=folder)
-
-
-def _unmet(record: TaskRecord, journal: journals.Journal) -> list[str]:
-    """Which parameters a kernel of a matrix was to have, and had not: a sentence each."""
-    words = record.asked.get("kernel_parameters", "")
-    if not words or not journal.has_session:
-        return []
-    try:
-        asked = shlex.split(str(words))
-    except ValueError as error:
-        return [f"{error} in its kernel_parameters"]
-    return parameters.unmet(asked, journal.environment.get("parameters", ""))

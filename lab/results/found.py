@@ -132,6 +132,12 @@ class FoundSuite:
         return Counter(test.status for test in self.tests())
 
 
+def counted(tests: Iterable[FoundTest]) -> str:
+    """How many of them did what, in words."""
+    counts = Counter(test.status for test in tests)
+    return ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
+
+
 def _worst(statuses: Iterable[Status]) -> Status:
     there = set(statuses)
     return next((each for each in _WORST if each in there), Status.MISSED)

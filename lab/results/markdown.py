@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from lab.results import names
-from lab.results.found import FoundClaim, FoundSuite, FoundTest, Status
+from lab.results.found import FoundClaim, FoundSuite, FoundTest, Status, counted
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
@@ -24,13 +23,12 @@ def text(said: str) -> str:
 
 
 def _suite(suite: FoundSuite) -> Iterator[str]:
-    counts = suite.counts()
     yield f"# {text(suite.name)}"
     yield ""
     if kernel := suite.environment.get("kernel"):
         yield f"{text(kernel)}, {text(suite.environment.get('tier', ''))}"
         yield ""
-    yield ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
+    yield counted(suite.tests())
     yield ""
     for status in (Status.FAILED, Status.ERROR, Status.MISSED):
         yield from _bad(suite, status)
@@ -44,8 +42,7 @@ def _suite(suite: FoundSuite) -> Iterator[str]:
 
 def _told(claim: FoundClaim) -> str:
     """How many of its tests did what, and the words of those that were skipped."""
-    counts = Counter(test.status for test in claim.tests)
-    told = ", ".join(f"{counts[each]} {each.value}" for each in Status if counts[each])
+    told = counted(claim.tests)
     reasons = dict.fromkeys(test.reason for test in claim.tests if test.reason)
     return f"{told} ({', '.join(reasons)})" if reasons else told
 

@@ -6,9 +6,13 @@ With them lab.emulation.programs is asked as ever, and tests need none of the pr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from lab.emulation import programs
+from lab.emulation.programs import Program
 
 #: The uses of what --dev of the set-up brings.
 DEV = ("blobs", "tests", "consumers", "fresh")
@@ -30,7 +34,18 @@ def packages(*uses: str) -> dict[str, str]:
 
 def why_not(*uses: str) -> str:
     """Why a test cannot run that takes the programs with these uses; empty where they are here."""
-    missing = [each for each in programs.listed() if each.uses & {*uses} and not each.is_here()]
+    return _lacking(each for each in programs.listed() if each.uses & {*uses})
+
+
+def need(*names: str) -> None:
+    """Skips the test unless these programs of setup/programs.txt are here."""
+    wanted = {each.name: each for each in programs.listed()}
+    if said := _lacking(wanted[name] for name in names):
+        pytest.skip(said)
+
+
+def _lacking(wanted: Iterable[Program]) -> str:
+    missing = [each for each in wanted if not each.is_here()]
     packages = " ".join(dict.fromkeys(each.package for each in missing))
     names = ", ".join(each.describe() for each in missing)
     return f"no_tools: {names} (Debian's packages {packages})" if missing else ""

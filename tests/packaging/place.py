@@ -8,19 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.emulation import programs
 from tests.house.files import ROOT
 
 PACKAGING = ROOT / "packaging"
-
-
-def need(*names: str) -> None:
-    """Skips the test unless these programs of setup/programs.txt are here."""
-    listed = {each.name: each for each in programs.listed()}
-    missing = [listed[name] for name in names if not listed[name].is_here()]
-    if missing:
-        packages = " ".join(each.package for each in missing)
-        pytest.skip(f"no_tools: {missing[0].describe()} (Debian's packages {packages})")
 
 
 def of_environment(name: str) -> Path:

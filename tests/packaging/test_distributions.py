@@ -16,8 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.fakes import installed
+from tests.fakes.programs import need
 from tests.house.files import ROOT
-from tests.packaging.place import PACKAGING, need, of_environment
+from tests.packaging.place import PACKAGING, of_environment
 
 if sys.version_info >= (3, 11):
     import tomllib

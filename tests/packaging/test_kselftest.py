@@ -12,7 +12,8 @@ import pytest
 
 from tests import kernel_tools
 from tests.fakes import installed
-from tests.packaging.place import PACKAGING, need
+from tests.fakes.programs import need
+from tests.packaging.place import PACKAGING
 
 NAME = "kvm_immediate_exit"
 TAP = "echo ok 1 preset.repeats.real; echo for people >&2"

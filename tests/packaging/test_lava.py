@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.fakes import installed
-from tests.packaging.place import PACKAGING, need
+from tests.fakes.programs import need
+from tests.packaging.place import PACKAGING
 
 yaml = pytest.importorskip("yaml")
 FOLDER = PACKAGING / "lava"

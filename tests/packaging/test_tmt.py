@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import installed
-from tests.packaging.place import PACKAGING, need, of_environment
+from tests.fakes.programs import need
+from tests.packaging.place import PACKAGING, of_environment
 
 RESULTS = [{"name": "/", "result": "pass"}, {"name": "/preset.repeats", "result": "fail"}]
 

@@ -13,6 +13,7 @@ import pytest
 from harness.claims import catalogue
 from lab.report import page
 from lab.results import folder
+from tests.fakes.programs import need
 from tests.lab.report import results
 from tests.lab.results import journals
 
@@ -26,9 +27,8 @@ Opened = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    need(BROWSER)
     program = shutil.which(BROWSER)
-    if program is None:
-        pytest.skip(f"no_tools: {BROWSER} is not installed (Debian's package {BROWSER})")
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: make setup-dev")
     with playwright.sync_playwright() as running:
         # Its own sandbox does not work for root, nor in many containers; the page is ours.

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +17,7 @@ import pytest
 from lab.results import formats, markdown, names
 from lab.results.found import FoundSuite, Status
 from tests import kernel_tools
+from tests.fakes.programs import need
 from tests.lab.results import journals
 from tests.lab.results.journals import KINDS, found
 
@@ -118,13 +118,11 @@ def test_tap_py_takes_it(wanted: str, suite: FoundSuite) -> None:
 @pytest.mark.parametrize("wanted", ["tap", "kselftest"])
 @EVERY_KIND
 def test_prove_takes_it(wanted: str, suite: FoundSuite, tmp_path: Path) -> None:
-    prove = shutil.which("prove")
-    if prove is None:
-        pytest.skip("no_tools: prove (Debian's package perl)")
+    need("prove")
     file = tmp_path / "results.tap"
     file.write_text(rendered(wanted, suite), encoding="utf-8")
     done = subprocess.run(
-        [prove, "-e", "cat", file], capture_output=True, text=True, check=False
+        ["prove", "-e", "cat", file], capture_output=True, text=True, check=False
     )
     passed, skipped, bad = totals(suite)
     assert f"Tests={passed + skipped + bad}," in done.stdout
@@ -135,13 +133,11 @@ def test_prove_takes_it(wanted: str, suite: FoundSuite, tmp_path: Path) -> None:
 
 
 def test_prove_refuses_a_file_that_was_cut(tmp_path: Path) -> None:
-    prove = shutil.which("prove")
-    if prove is None:
-        pytest.skip("no_tools: prove (Debian's package perl)")
+    need("prove")
     lines = rendered("tap", found("sound", tmp_path)).splitlines(keepends=True)
     file = tmp_path / "results.tap"
     file.write_text("".join(lines[:9]), encoding="utf-8")
-    done = subprocess.run([prove, "-e", "cat", file], capture_output=True, text=True, check=False)
+    done = subprocess.run(["prove", "-e", "cat", file], capture_output=True, text=True, check=False)
     assert "No plan found in TAP output" in done.stdout
     assert done.returncode != 0
 

@@ -13,13 +13,15 @@ import pytest
 
 from lab.results import formats
 from lab.results.found import Status
-from tests.fakes import programs
+from tests.fakes.programs import need
 from tests.lab.results.journals import KINDS, found
 
 PROGRAM = Path(__file__).with_name("openqa.pl")
 
-why_not = programs.why_not("consumers")
-pytestmark = pytest.mark.skipif(bool(why_not), reason=why_not)
+
+@pytest.fixture(autouse=True)
+def openqa() -> None:
+    need("openqa-cli")
 
 
 def parsed(parser: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:

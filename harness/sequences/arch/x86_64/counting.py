@@ -88,7 +88,7 @@ class Counting(OtherGuest):
             if taken > most:
                 if not self._again(kind, most):
                     text = f"the guest must take {most} {kind} at most, but took {taken}"
-                    raise TookMore(self.claim, f"{self.said}, {text}")
+                    raise self.broken(text, of=TookMore)
                 self._sent[kind] = taken  # those are accounted for
             if taken > before[kind]:
                 self._deliveries.took(kind)
