@@ -28,6 +28,7 @@ from lab.mutation.catalogue import SWEPT, Mutant
 
 SWEEP = "sweep.json"
 _CONSOLE_LINES = 2000
+_MOST_SAID = 3
 #: In a run's output, before what KVM could not be removed for afterwards.
 STAYS = "KVM stays in use after its tests: "
 _REFUSED = "does not load the KVM in"  # lab.emulation.machine
@@ -224,7 +225,9 @@ def _innocent(one: Mutant | None, left: Left, seen: _Seen) -> Judged:
     if seen.failed:
         names = ", ".join(sorted(seen.failed))
         why = f" ({left.why}{where})" if left.lost else ""
-        return Judged(Fate.FALSE_ALARM, f"failed: {names}{why}", seen.words)
+        # What is never to be is told with its evidence: it may not come again.
+        told = "".join(f"; {each}" for each in seen.said[:_MOST_SAID])
+        return Judged(Fate.FALSE_ALARM, f"failed: {names}{why}{told}", seen.words)
     if left.lost:
         return Judged(Fate.LOST, f"{left.why}{where}", seen.words)
     tested = {name for name, word in seen.words.items() if word in ("held", "part")}
@@ -240,13 +243,15 @@ def _innocent(one: Mutant | None, left: Left, seen: _Seen) -> Judged:
 class _Seen:
     """Words by claim, the claims that failed, why nothing is known, and what ran when it broke.
 
-    A test that ran when its machine was lost has shown nothing of its claim but that.
+    A test that ran when its machine was lost has shown nothing of its claim but that. `said` are
+    the tests that failed, with their sentences.
     """
 
     words: Mapping[str, str]
     failed: frozenset[str]
     undecided: str
     running: str
+    said: tuple[str, ...] = ()
 
 
 def _swept(left: Left) -> _Seen:
@@ -283,6 +288,11 @@ def _tested(mutant: Mutant | None, left: Left) -> _Seen:
         frozenset(failed),
         _undecided(mutant, found, left, journal),
         ", ".join(broken_off or journal.unfinished),
+        tuple(
+            f"{each.id}: {each.message}"
+            for each in journal.results
+            if each.claim in failed and each.outcome.against_kernel
+        ),
     )
 
 

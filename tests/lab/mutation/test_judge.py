@@ -237,7 +237,8 @@ def test_a_kernel_without_a_defect(tmp_path: Path, one: Mutant | None) -> None:
     held = (("absent.ignored", GOOD), (OTHER, SKIP if one else GOOD))
     assert judged(left(tmp_path, 0, *held, planned=planned), one).outcome is Fate.HELD
     found = judged(left(tmp_path, 1, held[0], (OTHER, BAD), planned=planned), one)
-    assert (found.outcome, found.why) == (Fate.FALSE_ALARM, f"failed: {OTHER}")
+    why = f"failed: {OTHER}; {OTHER}.test: it failed"
+    assert (found.outcome, found.why) == (Fate.FALSE_ALARM, why)
     made = left(tmp_path, 71, *held, planned=planned, end=None, lost=LOST, console=PANIC)
     assert judged(made, one).outcome is Fate.LOST
     made = left(tmp_path, 70, held[1], planned=planned, end=None)
@@ -272,7 +273,8 @@ def test_a_sound_variant_must_hold_and_may_be_tested(tmp_path: Path) -> None:
     made = left(tmp_path, 0, (OTHER, GOOD), planned=(OTHER,))
     assert judged(made, sound).outcome is Fate.HELD
     found = judged(left(tmp_path, 1, (OTHER, BAD), planned=(OTHER,)), sound)
-    assert (found.outcome, found.why) == (Fate.FALSE_ALARM, f"failed: {OTHER}")
+    why = f"failed: {OTHER}; {OTHER}.test: it failed"
+    assert (found.outcome, found.why) == (Fate.FALSE_ALARM, why)
 
 
 def test_a_baseline_shows_what_it_is_for(tmp_path: Path) -> None:
