@@ -29,9 +29,15 @@ def known() -> tuple[str, ...]:
     return (*_EVERYWHERE, *theirs, PREEMPT)
 
 
-def in_force(version: str, sys: Path = Path("/sys")) -> dict[str, str]:
-    """By name, those that this kernel has and lets this user read; `version` is `uname -v`."""
-    found = dict(_modules(sys))
+def in_force(
+    version: str, sys: Path = Path("/sys"), command_line: Path = Path("/proc/cmdline")
+) -> dict[str, str]:
+    """By name, those that this kernel has and lets this user read; `version` is `uname -v`.
+
+    With those of KVM's modules that its command line asks for.
+    """
+    asked = map(_name, _read(command_line).split())
+    found = dict(_modules(sys, [*known(), *(name for name in asked if _is_judged(name))]))
     chosen = _CHOSEN.search(_read(sys / "kernel/debug/sched/preempt"))
     chosen = chosen or re.search(rf"PREEMPT{_CHOSEN.pattern}", version)
     if chosen:
@@ -39,8 +45,22 @@ def in_force(version: str, sys: Path = Path("/sys")) -> dict[str, str]:
     return found
 
 
-def _modules(sys: Path) -> Iterator[tuple[str, str]]:
-    for name in known():
+def _name(word: str) -> str:
+    """As /sys has it: for the kernel a hyphen is an underscore."""
+    return word.partition("=")[0].replace("-", "_")
+
+
+def _is_judged(name: str) -> bool:
+    """Whether /sys tells it: one of KVM's modules, or PREEMPT."""
+    modules = {each.partition(".")[0] for each in known() if "." in each}
+    module, dot, parameter = name.partition(".")
+    return name == PREEMPT or bool(
+        module in modules and re.fullmatch(r"\.[a-z0-9_]+", dot + parameter)
+    )
+
+
+def _modules(sys: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for name in names:
         module, _, parameter = name.partition(".")
         value = _read(sys / "module" / module / "parameters" / parameter) if parameter else ""
         if value and not re.search(r"\s", value):
@@ -62,14 +82,13 @@ def as_text(values: Mapping[str, str]) -> str:
 def unmet(words: Sequence[str], told: str) -> list[str]:
     """What is wrong: a sentence for each of a command line's `words` that is not in force.
 
-    `told` is the line of `as_text`. Only `known` parameters can be judged. As for the kernel, the
-    last word on a parameter counts, a hyphen is an underscore, and no value turns it on.
+    `told` is the line of `as_text`. Only those of KVM's modules, and PREEMPT, can be judged. As for
+    the kernel, the last word on a parameter counts, and no value turns it on.
     """
     values = dict(word.split("=", 1) for word in told.split() if "=" in word)
-    last = {word.partition("=")[0].replace("-", "_"): word for word in words}
     found = []
-    for name, word in last.items():
-        if name not in known():
+    for name, word in {_name(word): word for word in words}.items():
+        if not _is_judged(name):
             continue
         wanted = word.partition("=")[2] if "=" in word else "1"
         if name not in values:

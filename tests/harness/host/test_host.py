@@ -408,6 +408,14 @@ def test_parameters_in_force(tmp_path: Path) -> None:
     assert parameters.in_force("", tmp_path / "none") == {}
 
 
+def test_what_the_command_line_asks_of_kvm_is_looked_at_as_well(tmp_path: Path) -> None:
+    parameter(tmp_path, "kvm_amd.unheard_of", "7")
+    parameter(tmp_path, "quiet.loud", "1")
+    asked = tmp_path / "cmdline"
+    asked.write_text("quiet.loud=1 kvm-amd.unheard-of=7 kvm_amd.ntp=0 kvm_amd./../x=1 kvm_amd.\n")
+    assert parameters.in_force("", tmp_path, asked) == {"kvm_amd.unheard_of": "7"}
+
+
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
@@ -419,6 +427,8 @@ def test_parameters_in_force(tmp_path: Path) -> None:
         ("nopti", ""),
         ("kvm_amd.npt=1", "kvm_amd.npt=1 is not in force: it is N"),
         ("kvm.halt_poll_ns=0", "kvm.halt_poll_ns=0 is not in force: it is 200000"),
+        ("kvm_amd.ntp=0", "kvm_amd.ntp=0 is not in force: there is no such parameter"),
+        ("kvm-arm.mode=nvhe", ""),
         ("preempt=lazy", "preempt=lazy is not in force: there is no such parameter"),
     ],
 )
