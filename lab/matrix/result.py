@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.claims import Chapter, Claim
+from harness.claims import MACHINES, Chapter, Claim
 from harness.host import parameters
 from harness.reporting import journal as journals
 from harness.reporting import verdict
@@ -29,6 +29,7 @@ LEGEND: Mapping[str, str] = {
     "held": "each test ran and passed",
     "part": "the tests that could run passed",
     "-": "could not be tested here",
+    "n/a": "the claim is about other kernels or architectures",
     "FAIL": "a test failed, or the kernel panicked",
     "lost": "the machine was lost before the claim's turn or in the middle of it",
     "error": "no verdict: the suite itself broke",
@@ -180,11 +181,20 @@ def of_runs(
     chapters: Mapping[str, Chapter],
     machine: str,
 ) -> Matrix:
-    """Reads what the runs left. Claims that the architecture `machine` cannot show are left out."""
+    """Reads what the runs left. Claims that none of its architectures can show are left out.
+
+    `machine` is the architecture of a run that does not tell its own.
+    """
     heads = _heads(runs)
     columns = tuple(_column(run, head, claims) for run, head in zip(runs, heads, strict=True))
     named = {name for column in columns for name in column.words}
-    known = [name for name, claim in claims.items() if name in named and claim.applies_to(machine)]
+    told = {column.journal.environment.get("architecture", "") for column in columns}
+    machines = {MACHINES.get(each, each) or machine for each in told}
+    known = [
+        name
+        for name, claim in claims.items()
+        if name in named and any(map(claim.applies_to, machines))
+    ]
     return Matrix(
         columns,
         (*known, *sorted(named - set(claims))),
@@ -251,6 +261,8 @@ def _word(finding: Finding, code: Exit | None) -> str:
         return _missing(code)
     if finding.state is ClaimState.BROKEN and code is Exit.LOST_VM:
         return "lost"
+    if not finding.applies:
+        return "n/a"
     return _WORDS[finding.state]
 
 

@@ -39,7 +39,7 @@ LEGEND: Mapping[str, str] = {
     ClaimState.BROKEN.value: "a test came to no verdict; this says nothing about the kernel",
     ClaimState.NOT_RUN.value: "the run ended before its turn",
     ClaimState.NOT_TESTED.value: "this host cannot show it",
-    NOT_APPLICABLE: "the claim is about other kernels",
+    NOT_APPLICABLE: "the claim is about other kernels or architectures",
 }
 _MOST_CHANGES = 200
 #: Verdicts in a summary, the worst first, and their words there.

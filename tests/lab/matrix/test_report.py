@@ -81,14 +81,15 @@ def eight(folder: Path) -> matrix_result.Matrix:
     held = [result(claim) for claim in CLAIMS]
     failed = [result(CLAIMS[0], TestOutcome.FAILED, message="no EINTR"), *held[1:]]
     skipped = result(CLAIMS[1], TestOutcome.SKIPPED, reason="no_smm", message="no SMM")
+    about_others = result(CLAIMS[5], TestOutcome.SKIPPED, reason="has_capability", message="it has")
     broken = result(CLAIMS[2], TestOutcome.ERROR, message="no memory")
     other = dataclasses.replace(skipped, id=f"{CLAIMS[3]}.other", claim=CLAIMS[3])
     lost = "the machine hung: no sign of life for 240 s"
     return judged(
         run(folder, "debian:bullseye", *held, planned=CLAIMS, release="5.10.0-46-amd64"),
         run(folder, "debian:bookworm", *failed, planned=CLAIMS, code=1, end=1),
-        run(folder, "debian:bookworm/rt", skipped, broken, *held[3:], held[0], other,
-            planned=CLAIMS, code=70, end=1, release="6.1.0-56-rt-amd64"),
+        run(folder, "debian:bookworm/rt", skipped, broken, *held[3:5], about_others, *held[6:],
+            held[0], other, planned=CLAIMS, code=70, end=1, release="6.1.0-56-rt-amd64"),
         run(folder, "debian:trixie", *held[:9], planned=CLAIMS, code=71, end=None, why=lost,
             release="6.12.117+deb13-amd64"),
         run(folder, "debian:trixie/rt", code=71, why=lost, release="6.12.117+deb13-rt-amd64"),
@@ -128,6 +129,7 @@ def test_the_words(tmp_path: Path) -> None:
     assert set(words["5.10"]) == {"held"}
     assert words["6.1"][:2] == ["FAIL", "held"]
     assert words["6.1-rt"][:4] == ["held", "-", "error", "part"]
+    assert words["6.1-rt"][4:7] == ["held", "n/a", "held"]
     assert words["6.12"][8:10] == ["held", "lost"]
     assert set(words["6.12-rt"]) == {"lost"}, "also without a plan"
     assert words["7.3"][4:6] == ["held", "cut"]
@@ -362,3 +364,23 @@ def test_a_parameter_that_is_not_in_force(tmp_path: Path) -> None:
         judged(under(run(tmp_path, "four", result(CLAIMS[0]), planned=[]), "preempt=lazy", "")).code
         == 4
     )
+
+
+def test_claims_of_one_column_only(tmp_path: Path) -> None:
+    """Rows are what any of the columns' architectures can show; in the others they are `n/a`."""
+    claim = next(name for name, each in catalogue().items() if each.architectures == ("x86_64",))
+    here = run(tmp_path, "debian:sid", result(claim), planned=(claim,))
+    there = run(
+        tmp_path,
+        "debian:trixie",
+        result(claim, TestOutcome.SKIPPED, reason="other_architecture", message="x86-64 only"),
+        planned=(claim,),
+    )
+    path = there.folder / journal.NAME
+    told = path.read_text()
+    assert '"tier"' in told
+    path.write_text(told.replace('"tier"', '"architecture": "aarch64", "tier"'))
+    both = judged(here, there)
+    assert [column.word(claim) for column in both.columns] == ["held", "n/a"]
+    assert claim in both.claims
+    assert claim not in judged(there).claims
