@@ -20,7 +20,7 @@
  *           data[2] and data[3] the halves of the last exit code: all ones if vmrun refused the
  *           control block; data[5] vmruns begun, since the start: with data[4] as many as came back,
  *           and as heartbeats, in the end; data[8] events that L1 injected, and data[9] those that L2
- *           took.
+ *           took; data[12] times that L2 left for the stop word, which may be gone when L1 looks.
  * Leaves: when the stop word is set; with DONE_UNEXPECTED for any exit of L2 but these two. Where
  *         the processor has no SVM, or keeps it off, in a shutdown.
  */
@@ -101,6 +101,7 @@ start:
 	ENTER_PHASE 1
 	SET	DATA_WORD(1), 0
 	SET	DATA_WORD(5), 0
+	SET	DATA_WORD(12), 0
 	SET_UP_TABLES
 	INSTALL_HANDLER VECTOR_INTERRUPT, tick
 	INSTALL_HANDLER VECTOR_BOUND_RANGE, injected
@@ -205,6 +206,7 @@ no_load:
 	jne	away
 	cmpl	$0, STOP
 	je	turn
+	COUNT	DATA_WORD(12)
 away:
 	vmmcall
 	ud2				/* L1 does not come back here */

@@ -104,7 +104,9 @@ def test_nested(nested: Guest, slot: Slot, kick_budget: Budget, require_no_loss:
         Plan(Protocol.HANDLER_WRITES, kicks),
         Plan(Protocol.KICKER_WRITES, kicks // 20, delays=WIDE, window_ns=WIDE_WINDOW_NS),
     )
-    # The last kicks may have come before the entry, or the engine's stop word after them.
+    # The last kicks may have come before the entry. And the engine ends a race by the stop word and
+    # a signal: L2 may have seen the word and left, and the signal have ended the run before L1 saw
+    # it, too.
     nested.clear_stop()
     warm_up(nested)
     require_in_second_level(nested)
@@ -115,7 +117,8 @@ def test_nested(nested: Guest, slot: Slot, kick_budget: Budget, require_no_loss:
 def require_in_second_level(guest: Guest) -> None:
     """The vCPU was taken out of L2: by its program's word, and by KVM's where it counts it (5.14).
 
-    Programs that run a guest of their own agree on phase 2, and on data[1]: entries that ended.
+    Programs that run a guest of their own agree on phase 2, on data[1], entries that ended, and on
+    data[12], those of them that L2 ended for the stop word.
     """
     __tracebackhide__ = True
     found = (guest.phase, guest.statistic("guest_mode"))
@@ -123,7 +126,8 @@ def require_in_second_level(guest: Guest) -> None:
         "a signal must find the vCPU in the guest's own guest and leave it there (phase 2, KVM's "
         f"statistic guest_mode 1), but phase and guest_mode are {found}"
     )
-    assert guest.data(1) == 0, (
+    back = guest.data(1) - guest.data(12)
+    assert back <= 0, (
         f"a signal to the vCPU must not be seen by the guest's hypervisor, but its guest came back "
-        f"to it {guest.data(1)} times, at last with exit code {guest.data(2):#x}"
+        f"to it {back} times for none of its own reasons, at last with exit code {guest.data(2):#x}"
     )

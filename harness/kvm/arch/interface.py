@@ -143,8 +143,8 @@ class Architecture(Protocol):
     def nested_program(self) -> str:
         """The program that runs a guest of its own. Raises `NoNestedGuestError` where none can.
 
-        Phase 2 is in that guest; data[1] counts its exits to the program, data[2] and data[3] are
-        the halves of the last one's code.
+        Phase 2 is in that guest; data[1] counts its exits to the program, data[12] those that it
+        makes for the stop word, data[2] and data[3] are the halves of the last one's code.
         """
 
 
