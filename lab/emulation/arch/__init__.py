@@ -103,6 +103,11 @@ class EmulatedArchitecture:
     names: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return next(iter(self.names), self.machine)
+
+    @property
     def image_name(self) -> str:
         """The image's file name."""
         return self.image.rpartition("/")[2]
@@ -136,6 +141,12 @@ class Foreign:
     mode: str
     parameters: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """What people call it, as `named` reads it."""
+        name = self.architecture.name
+        return f"{name}/{self.mode}" if self.mode else name
+
 
 def named(word: str) -> Foreign | None:
     """The architecture of ARCH or ARCH/MODE; None for this host's own.
@@ -144,20 +155,20 @@ def named(word: str) -> Foreign | None:
     """
     name, _, mode = word.partition("/")
     found = next((each for each in known().values() if name in (each.machine, *each.names)), None)
-    if found is None:
-        raise EmulationError(f"there is no architecture {name} here; there are {_names()}")
-    if found.machine == platform.machine() and not mode:
+    if found and found.machine == platform.machine() and not mode:
         return None
-    if found.board is None or found.machine == platform.machine():
-        raise EmulationError(
-            f"a machine of {word} cannot be booted on a host of {platform.machine()}; there are "
-            f"{_names()}"
-        )
-    if mode and mode not in found.board.modes:
-        modes = ", ".join(f"{name}/{each}" for each in found.board.modes) or "no modes of it"
-        raise EmulationError(f"there is no {word}; there are {modes}")
-    return Foreign(found, found.board, mode, found.board.modes.get(mode, ()))
+    if found and found.board and word in (name, *(f"{name}/{each}" for each in found.board.modes)):
+        return Foreign(found, found.board, mode, found.board.modes.get(mode, ()))
+    raise EmulationError(
+        f"no machine of {word} can be booted on a host of {platform.machine()}; there are "
+        f"{', '.join(elsewhere())}"
+    )
 
 
-def _names() -> str:
-    return ", ".join(each.names[0] if each.names else each.machine for each in known().values())
+def elsewhere() -> list[str]:
+    """What `named` takes on this host beside its own: ARCH and ARCH/MODE."""
+    found: list[str] = []
+    for each in known().values():
+        if each.board and each.machine != platform.machine():
+            found += [each.name, *(f"{each.name}/{mode}" for mode in each.board.modes)]
+    return found

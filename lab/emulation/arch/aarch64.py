@@ -39,7 +39,8 @@ ARCHITECTURE = EmulatedArchitecture(
         kernels="arm64",
         image_file="vmlinuz",
         triple="aarch64-linux-gnu",
-        compiler=(),
+        # Else atomics are calls into libgcc, which would be one package more.
+        compiler=("-mno-outline-atomics",),
         machine=("-nodefaults", "-machine", "virt,virtualization=on,gic-version=3"),
         console="ttyAMA0",
         buses=(),
