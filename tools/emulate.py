@@ -14,7 +14,7 @@ import click
 from harness.reporting.selection import Selection
 from lab import set_up
 from lab.comparison.baseline import Baseline
-from lab.emulation import conformance, programs
+from lab.emulation import arch, conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import EmulationError
 from lab.emulation.launch import launch
@@ -74,6 +74,14 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="KERNEL",
     help=f"One of {kernels.SPECS}.",
 )
+@click.option(
+    "--arch",
+    "architecture",
+    default="",
+    show_default="this host's",
+    metavar="ARCH[/MODE]",
+    help=f"Another architecture: {', '.join(arch.elsewhere())}.",
+)
 @machine_options
 @options.suites
 @options.claims
@@ -91,6 +99,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def emulate(
     ctx: click.Context,
     kernel: str,
+    architecture: str,
     cpus: int,
     threads: bool,
     memory: str,
@@ -115,7 +124,12 @@ def emulate(
 
     Needs no /dev/kvm: KVM runs inside the emulated host.
     """
+    try:
+        foreign = arch.named(architecture) if architecture else None
+    except EmulationError as error:
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     machine = Machine(
+        foreign=foreign,
         cpus=cpus,
         threads=threads,
         memory=memory,
@@ -156,7 +170,7 @@ def instead(request: Request, selection: Selection, *, given: set[str]) -> int:
         variants=request.variants if "chosen_variants" in given else conformance.VARIANTS,
     )
     try:
-        programs.check(machine.program)
+        machine.check_programs()
     except EmulationError as error:
         if not set_up.IS_CHECKOUT:
             return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)

@@ -72,18 +72,29 @@ def declarations(machine: str) -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in (*neutral, *own))
 
 
-ffibuilder = FFI()
-ffibuilder.cdef(declarations(platform.machine()))
-ffibuilder.set_source(
-    "harness.native._native",
-    "\n".join(f'#include "{name}"' for name in INCLUDED),
-    sources=[f"harness/native/{name}" for name in SOURCES],
-    include_dirs=["harness/native"],
-    depends=[f"harness/native/{name}" for name in HEADERS],
-    extra_compile_args=[
-        *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"),
-        # The same sources give the same bytes wherever they are built.
-        f"-ffile-prefix-map={Path.cwd()}=.",
-    ],
-    libraries=["pthread", "rt"],
+#: Of the compiler, for each machine.
+FLAGS = (
+    *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"),
+    # __u64 is unsigned long long on every architecture, as abi.cdef says (asm-generic/int-l64.h).
+    "-D__SANE_USERSPACE_TYPES__",
 )
+
+
+def described(machine: str) -> FFI:
+    """The extension for a machine (`uname -m`)."""
+    ffi = FFI()
+    ffi.cdef(declarations(machine))
+    ffi.set_source(
+        "harness.native._native",
+        "\n".join(f'#include "{name}"' for name in INCLUDED),
+        sources=[f"harness/native/{name}" for name in SOURCES],
+        include_dirs=["harness/native"],
+        depends=[f"harness/native/{name}" for name in HEADERS],
+        # The same sources give the same bytes wherever they are built.
+        extra_compile_args=[*FLAGS, f"-ffile-prefix-map={Path.cwd()}=."],
+        libraries=["pthread", "rt"],
+    )
+    return ffi
+
+
+ffibuilder = described(platform.machine())

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.signs import Signs
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
-from lab.emulation.errors import KernelError, NotInArchiveError, OfflineError
+from lab.emulation.errors import ChangedError, KernelError, NotInArchiveError, OfflineError
 from lab.emulation.throughput import Throughput
 
 # Under another name once it holds other packages: lists of an earlier version lack those.
@@ -48,15 +48,20 @@ _NETWORK = re.compile(
 
 @dataclass(frozen=True)
 class Suite:
-    """One suite of one archive, such as `bookworm-security`."""
+    """One suite of one archive, such as `bookworm-security`.
+
+    `architecture` is Debian's name of another one than this machine's; empty for its own.
+    """
 
     uri: str
     name: str
+    architecture: str = ""
 
     @property
     def folder(self) -> str:
         """A name for its folder in the cache."""
-        return re.sub(r"[^A-Za-z0-9.-]+", "_", f"{self.uri} {self.name}")
+        words = filter(None, (self.uri, self.name, self.architecture))
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", " ".join(words))
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,7 @@ class Apt:
         (home / "etc/sources.list").write_text(
             f"deb [signed-by={KEYRING}] {suite.uri} {suite.name} main\n"
         )
-        (home / "apt.conf").write_text(_configuration(home))
+        (home / "apt.conf").write_text(_configuration(home, suite.architecture or architecture()))
         environment = _environment(home)
         signs = Signs(self._say, lambda: f"fetching the lists of {suite.name}")
         look = _look(signs, suite, home)
@@ -288,7 +293,7 @@ def _environment(home: Path) -> dict[str, str]:
     return {"APT_CONFIG": str(home / "apt.conf")}
 
 
-def _configuration(home: Path) -> str:
+def _configuration(home: Path, of: str) -> str:
     # apt.conf(5): the file that APT_CONFIG names is read first, so it decides where the others
     # would be; there are none.
     settings = {
@@ -310,8 +315,8 @@ def _configuration(home: Path) -> str:
         "Dir::Log": str(home),
         # root drops to _apt else, which cannot write to a user's cache.
         "APT::Sandbox::User": "root",
-        "APT::Architecture": architecture(),
-        "APT::Architectures": architecture(),
+        "APT::Architecture": of,
+        "APT::Architectures": of,
         "Acquire::Languages": "none",
         "Acquire::GzipIndexes": "true",
         "Acquire::Retries": "2",
@@ -368,7 +373,7 @@ def _error(suite: Suite, what: str, text: str) -> KernelError:
             "if the mirror is right, a newer package debian-archive-keyring may know the key"
         )
     if line := first(_DIFFERS):
-        return KernelError(
+        return ChangedError(
             f"{place} are not what the signed list says, so nothing was taken: {line}; the mirror "
             f"is being changed, or somebody changed it: try again later, or set {MIRROR}"
         )

@@ -30,6 +30,7 @@ from lab.launch.request import ROOT, Request, pytest_command, recording
 from lab.launch.signs import RunSigns
 from lab.launch.speaker import Speaker
 from lab.launch.stopping import StoppedError, held_off, stoppable
+from lab.payload import contents, payload
 
 #: Kicks a race protocol gets: what an emulated host makes in a few seconds.
 BUDGET = "2000"
@@ -80,7 +81,7 @@ def boot_and_test(
             asked = dataclasses.replace(
                 job(machine, request, share.path), modules=modules.resolve() if modules else None
             )
-            image = bundle.image(cache.root(), to.say)
+            image = _files(machine, to)
             signs = RunSigns(output / finish.JOURNAL, to)
 
             def tick(up: bool) -> None:
@@ -102,6 +103,13 @@ def boot_and_test(
     except StoppedError as stopped:
         return EmulatedRun(None, stopped.number)
     return EmulatedRun(ended)
+
+
+def _files(machine: Machine, to: Speaker) -> Path | None:
+    """What the suites execute there: a copy of this host's files, or a payload elsewhere."""
+    if machine.foreign:
+        return payload.provide(machine.foreign, "cpio", cache.root(), to.say)
+    return bundle.image(cache.root(), to.say)
 
 
 @contextlib.contextmanager
@@ -136,11 +144,27 @@ def environment(machine: Machine) -> dict[str, str]:
         "KVM_CONFORMANCE_EMULATOR": machine.describe(),
         description.SLOW: "yes",
         "PYTHONDONTWRITEBYTECODE": "1",
-        **({"PYTHONPYCACHEPREFIX": sys.pycache_prefix} if sys.pycache_prefix else {}),
+        **_of_python(machine),
         "COLUMNS": str(shutil.get_terminal_size((80, 24)).columns),
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "PATH": f"{Path(python(machine)).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": "/root",
     }
+
+
+def _of_python(machine: Machine) -> dict[str, str]:
+    if machine.foreign:
+        return {"PYTHONPATH": f"/{contents.PACKAGES}", "LANG": "C.UTF-8"}
+    return {"PYTHONPYCACHEPREFIX": sys.pycache_prefix} if sys.pycache_prefix else {}
+
+
+def python(machine: Machine) -> str:
+    """The Python that runs programs of this project there."""
+    return "/usr/bin/python3" if machine.foreign else sys.executable
+
+
+def root(machine: Machine) -> Path:
+    """Where this checkout is there."""
+    return Path("/", contents.SUITES) if machine.foreign else ROOT
 
 
 def job(machine: Machine, request: Request, output: Path) -> Job:
@@ -149,7 +173,7 @@ def job(machine: Machine, request: Request, output: Path) -> Job:
     auto = str(machine.cpus if machine.threads else 0)
     workers = auto if request.jobs == "auto" else request.jobs
     command = [
-        *pytest_command(request, ROOT),
+        *pytest_command(request, root(machine), python(machine)),
         *([f"--numprocesses={workers}"] if workers != "0" else []),
         f"--sequences={_SEQUENCES}",
         *recording(request, output),
@@ -158,4 +182,4 @@ def job(machine: Machine, request: Request, output: Path) -> Job:
     if workers == "0":
         # pytest-xdist, and the search for what else is installed, take seconds there.
         words["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    return Job(command, ROOT, {**environment(machine), **words})
+    return Job(command, root(machine), {**environment(machine), **words})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -14,9 +15,11 @@ from pathlib import Path
 from harness.signs import Signs
 from lab.emulation import programs
 from lab.emulation.apt import MIRROR, Apt, Package, Suite, architecture, mirror
+from lab.emulation.arch import Board
 from lab.emulation.cache import VARIABLE as CACHE
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from lab.emulation.errors import (
+    ChangedError,
     EmulationError,
     KernelError,
     NotInArchiveError,
@@ -39,15 +42,24 @@ _ALONE = re.compile(r"sid|unstable|experimental|.*-(?:backports|backports-sloppy
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `debian:SUITE[/FLAVOUR]` or `debian:VERSION[/FLAVOUR]` asks for."""
+    """What `debian:SUITE[/FLAVOUR]` or `debian:VERSION[/FLAVOUR]` asks for.
+
+    `board` is of another architecture than this host's.
+    """
 
     spec: str
     suite: str | None
     version: str | None
     flavour: str
+    board: Board | None = None
+
+    @property
+    def kernels(self) -> str:
+        """What the names of kernels of its architecture end with, but for a size of pages."""
+        return self.board.kernels if self.board else architecture()
 
 
-def parse(spec: str) -> Wanted:
+def parse(spec: str, board: Board | None = None) -> Wanted:
     """Reads `debian:...`. Raises KernelError for what is neither a suite nor a version."""
     found = re.fullmatch(
         r"debian:(?:(\d[A-Za-z0-9.+~-]*)|([a-z][a-z0-9-]*))(?:/([a-z0-9]+))?", spec
@@ -58,20 +70,22 @@ def parse(spec: str) -> Wanted:
             "perhaps a flavour (/rt, /cloud)"
         )
     version, suite, flavour = found.groups()
-    if flavour is None or flavour == architecture():
+    if flavour is None or flavour == (board.kernels if board else architecture()):
         # A release such as 6.1.0-44-rt-amd64 names its flavour by itself.
-        flavour = _flavour(version) if version and version.endswith(architecture()) else _GENERIC
-    return Wanted(spec, suite, version, flavour)
+        own = _flavour(version, board.kernels if board else architecture()) if version else ""
+        flavour = own or _GENERIC
+    return Wanted(spec, suite, version, flavour, board)
 
 
-def fetch(spec: str, cache: Path, say: Say) -> Path:
+def fetch(spec: str, cache: Path, say: Say, board: Board | None = None) -> Path:
     """The folder of a kernel of Debian's archive: boot/vmlinuz-RELEASE, lib/modules/RELEASE.
 
+    Of another architecture than this host's with `board`; its modules then have no index.
     The folder is in the cache, and complete: what was interrupted is not there. Raises KernelError
     for a suite or version that is not in the archive, no network, a signature that does not check,
     and a disk that is full.
     """
-    wanted = parse(spec)
+    wanted = parse(spec, board)
     try:
         programs.need("archive")
     except EmulationError as error:
@@ -92,17 +106,17 @@ def fetch(spec: str, cache: Path, say: Say) -> Path:
 
 def _fetch(wanted: Wanted, archive: Archive, apt: Apt, home: Path, say: Say) -> Path:
     try:
-        return _provide(archive.look_up(wanted)[0], apt, home, say)
+        return _provide(archive.look_up(wanted)[0], apt, home, say, wanted.board)
     except NotInArchiveError:
         pass  # the lists may be older than the kernel, or than its removal
     fitting = archive.look_up(wanted, again=True)
     for found in fitting[:-1]:
         try:
-            return _provide(found, apt, home, say)
+            return _provide(found, apt, home, say, wanted.board)
         except NotInArchiveError as error:
             # A mirror that is not complete: its lists are right, and a file is missing.
             say(f"{error}, so {found.release} is not to be had; taking the next older kernel")
-    return _provide(fitting[-1], apt, home, say)
+    return _provide(fitting[-1], apt, home, say, wanted.board)
 
 
 @dataclass(frozen=True)
@@ -134,23 +148,24 @@ class Archive:
         kernel fits.
         """
         packages = self.packages(wanted, again)
-        arch = architecture()
-        part = "" if wanted.flavour == _GENERIC else f"{wanted.flavour}-"
+        newest_first = functools.partial(
+            sorted, key=lambda package: version_key(package.version), reverse=True
+        )
+        images = newest_first(
+            package
+            for package in packages
+            if re.match(r"linux-image-\d", package.name)
+            and _flavour(_release(package), wanted.kernels) == wanted.flavour
+        )
         if wanted.suite:
-            meta = f"linux-image-{part}{arch}"
-            fitting = [package for package in packages if package.name == meta]
+            meta = f"linux-image-{_ending(wanted.flavour, wanted.kernels)}"
+            fitting = newest_first(package for package in packages if package.name == meta)
+            # What the suite still has of earlier kernels, should the mirror have lost this one.
+            fitting += images if fitting else []
         else:
-            images = [
-                package
-                for package in packages
-                if re.match(r"linux-image-\d", package.name)
-                and package.name.endswith(f"-{arch}")
-                and _flavour(_release(package)) == wanted.flavour
-            ]
             fitting = [package for package in images if _matches(package, wanted.version or "")]
         if not fitting:
             raise NotInArchiveError(self._what_there_is(wanted, packages))
-        fitting.sort(key=lambda package: version_key(package.version), reverse=True)
         # A release stands twice where the metapackage 6.1 fits beside the image 6.1.0-44.
         found = {each.packages: each for each in (_complete(one, packages) for one in fitting)}
         return list(found.values())
@@ -177,6 +192,10 @@ class Archive:
                     raise
                 last = error
                 unknown.setdefault(str(error), []).append(suite.name)
+            except ChangedError as error:
+                if suite.name == wanted.suite or not wanted.suite:
+                    raise
+                unknown.setdefault(str(error), []).append(suite.name)
         if last and not answered:
             raise last
         for reason, names in unknown.items():
@@ -184,20 +203,22 @@ class Archive:
         return found
 
     def _suites(self, wanted: Wanted) -> Iterator[Suite]:
+        of = wanted.board.debian if wanted.board else ""
         for name in [wanted.suite] if wanted.suite else SEARCHED:
-            yield Suite(self.uri, name)
+            yield Suite(self.uri, name, of)
             if not _ALONE.fullmatch(name):
-                yield Suite(self.uri, f"{name}-updates")
-                yield Suite(f"{self.uri}-security", f"{name}-security")
+                yield Suite(self.uri, f"{name}-updates", of)
+                yield Suite(f"{self.uri}-security", f"{name}-security", of)
 
     def _what_there_is(self, wanted: Wanted, packages: list[Package]) -> str:
         if wanted.suite:
-            meta = re.compile(rf"linux-image-(?:([a-z]+)-)?{architecture()}")
+            of = wanted.kernels
+            meta = re.compile(rf"linux-image-(?:([a-z]+)-)?{of}(?:-(\d+k))?")
             names = (meta.fullmatch(package.name) for package in packages)
-            flavours = {found.group(1) or _GENERIC for found in names if found}
+            flavours = {found[1] or found[2] or _GENERIC for found in names if found}
             return (
                 f"{wanted.spec}: {wanted.suite} has no kernel of the flavour {wanted.flavour} for "
-                f"{architecture()}; it has {', '.join(sorted(flavours)) or 'none at all'}"
+                f"{of}; it has {', '.join(sorted(flavours)) or 'none at all'}"
             )
         versions = sorted(
             {package.version for package in packages if re.match(r"linux-image-\d", package.name)},
@@ -210,7 +231,7 @@ class Archive:
         )
 
 
-def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
+def _provide(found: Found, apt: Apt, home: Path, say: Say, board: Board | None) -> Path:
     """The folder of a kernel, which is made now unless an earlier call did."""
     name = f"{found.release}_{found.version}"
     done = home / "kernels" / name
@@ -232,7 +253,9 @@ def _provide(found: Found, apt: Apt, home: Path, say: Say) -> Path:
         try:
             look = Signs(say, lambda: f"unpacking {found.release}").look
             unpack(files, part, held, look)
-            _arrange(part, found.release, held, look)
+            _arrange(part, found.release, board.image_file if board else "vmlinuz")
+            if board is None:  # virtme-ng asks modprobe
+                _index(part, found.release, held, look)
             part.rename(done)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -249,12 +272,12 @@ def unpack(files: list[Path], folder: Path, held: int, look: Look) -> None:
             raise KernelError(f"{file.name} cannot be unpacked: {done.stderr.strip()}")
 
 
-def _arrange(folder: Path, release: str, held: int, look: Look) -> None:
-    """Makes a folder of unpacked packages one kernel: image, modules and their indexes."""
+def _arrange(folder: Path, release: str, image_file: str) -> None:
+    """Makes a folder of unpacked packages one kernel: image and modules."""
     if not (folder / "lib").exists():
         (folder / "lib").symlink_to("usr/lib")
     modules = folder / "lib/modules" / release
-    image = folder / "boot" / f"vmlinuz-{release}"
+    image = folder / "boot" / f"{image_file}-{release}"
     # From 7.3 on the image stands with the modules, and so does its configuration.
     for beside, name in ((image, "vmlinuz"), (folder / "boot" / f"config-{release}", "config")):
         if not beside.exists() and (modules / name).is_file():
@@ -265,6 +288,9 @@ def _arrange(folder: Path, release: str, held: int, look: Look) -> None:
             f"the packages of {release} hold no image or no modules, so Debian packs its kernels "
             "in a way that this program does not know; give the path of a vmlinuz instead"
         )
+
+
+def _index(folder: Path, release: str, held: int, look: Look) -> None:
     done = run(["depmod", "-b", folder, release], held=held, look=look)
     if done.returncode != 0:
         raise KernelError(f"depmod failed for {release}: {done.stderr.strip()[-300:]}")
@@ -313,9 +339,17 @@ def _release(package: Package) -> str:
     return package.name.removeprefix("linux-image-")
 
 
-def _flavour(release: str) -> str:
-    found = re.search(r"-([a-z]\w*)-\w+$", release)
-    return found.group(1) if found else _GENERIC
+def _flavour(release: str, kernels: str) -> str:
+    """Of a kernel of this architecture; empty for one of another."""
+    found = re.search(rf"(?:-([a-z]\w*))?-{kernels}(?:-(\d+k))?$", release)
+    return (found[1] or found[2] or _GENERIC) if found else ""
+
+
+def _ending(flavour: str, kernels: str) -> str:
+    """What a kernel's name ends with: a size of pages comes last, other flavours first."""
+    if flavour == _GENERIC:
+        return kernels
+    return f"{kernels}-{flavour}" if re.fullmatch(r"\d+k", flavour) else f"{flavour}-{kernels}"
 
 
 def _matches(package: Package, version: str) -> bool:

@@ -12,6 +12,10 @@ class NotInArchiveError(KernelError):
     """The archive answers, and does not have it."""
 
 
+class ChangedError(KernelError):
+    """The archive's files are not what its signed lists say."""
+
+
 class OfflineError(KernelError):
     """The archive does not answer."""
 

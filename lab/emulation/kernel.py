@@ -12,6 +12,7 @@ from pathlib import Path
 from harness import files
 from lab.emulation import arch, debian, image, options
 from lab.emulation import cache as caches
+from lab.emulation.arch import EmulatedArchitecture, Foreign
 from lab.emulation.cache import Say
 from lab.emulation.errors import KernelError
 
@@ -20,9 +21,11 @@ __all__ = ["SPECS", "Kernel", "KernelError", "digest", "find"]
 SPECS = (
     "`host` (the running kernel), `default` (the newest installed one, else Debian's own), an "
     "installed release (6.1.0-44-amd64), the path of a vmlinuz or of a build tree, "
-    "debian:SUITE[/rt|/cloud] or debian:VERSION[/rt|/cloud]"
+    "debian:SUITE[/rt|/cloud|/16k|/64k] or debian:VERSION[/rt|/cloud|/16k|/64k]"
 )
 _LARGEST = 1024 * files.MEGABYTE  # an image, with an initial file system in it
+#: The kernel of other architectures: the oldest release of Debian that has them all.
+DEFAULT_ELSEWHERE = "debian:trixie"
 ROOT = Path("/")  # where installed kernels are looked for
 
 
@@ -59,27 +62,39 @@ def _silent(_: str) -> None:
     pass
 
 
-def find(spec: str, cache: Path | None = None, say: Say = _silent) -> Kernel:
+def find(
+    spec: str, cache: Path | None = None, say: Say = _silent, foreign: Foreign | None = None
+) -> Kernel:
     """The kernel that `spec` names; SPECS lists what that may be.
 
     `cache` is the folder for fetched kernels (cache.root() if None), `say` gets a line for each
-    step that takes long. Raises KernelError for a kernel that is not there, or cannot be an
-    emulated host.
+    step that takes long. `foreign` asks for another architecture's; none of those is installed.
+    Raises KernelError for a kernel that is not there, or cannot be an emulated host.
     """
     if not spec:
         raise KernelError(f"the kernel's name is empty; it is one of {SPECS}")
+    of = foreign.architecture if foreign else arch.here()
+    if foreign and spec == "default":
+        return replace(
+            _of_debian(DEFAULT_ELSEWHERE, cache or caches.root(), say, foreign), source=spec
+        )
+    if foreign and spec == "host":
+        raise KernelError(
+            f"the running kernel is one for {platform.machine()}, and {of.machine} was asked for; "
+            f"name another, such as {DEFAULT_ELSEWHERE}"
+        )
     if spec == "default":
         return replace(_default(cache, say), source=spec)
     if spec == "host":
         return _host()
     if spec.startswith("debian:"):
-        return _of_debian(spec, cache or caches.root(), say)
+        return _of_debian(spec, cache or caches.root(), say, foreign)
     path = Path(spec).expanduser()
     if path.is_dir():
-        return _build_tree(path.absolute(), spec)
+        return _build_tree(path.absolute(), spec, of)
     if path.exists():
-        return _file(path.absolute(), spec)
-    if "/" in spec:
+        return _checked(path.absolute(), path.name, spec, None, of)
+    if "/" in spec or foreign:
         raise KernelError(f"{spec} does not exist; a kernel is one of {SPECS}")
     return _installed(spec)
 
@@ -128,7 +143,7 @@ def _host() -> Kernel:
             f"container or where the kernel comes from outside; name another kernel: {SPECS}"
         )
     running = Path("/proc/config.gz")
-    return _checked(found, "host", "host", running if running.exists() else None)
+    return _checked(found, "host", "host", running if running.exists() else None, arch.here())
 
 
 def _installed(release: str) -> Kernel:
@@ -139,21 +154,19 @@ def _installed(release: str) -> Kernel:
             f"no kernel {release} is installed (installed: {there}), and there is no such file; "
             f"debian:{release} looks in Debian's archive; a kernel is one of {SPECS}"
         )
-    return _checked(found[release], "installed", release, None)
+    return _checked(found[release], "installed", release, None, arch.here())
 
 
-def _file(path: Path, spec: str) -> Kernel:
-    return _checked(path, path.name, spec, None)
-
-
-def _of_debian(spec: str, cache: Path, say: Say) -> Kernel:
-    folder = debian.fetch(spec, cache, say)
+def _of_debian(spec: str, cache: Path, say: Say, foreign: Foreign | None = None) -> Kernel:
+    board = foreign.board if foreign else None
+    folder = debian.fetch(spec, cache, say, board)
     release = folder.name.split("_")[0]
-    return _checked(folder / "boot" / f"vmlinuz-{release}", re.sub("[:/]", "-", spec), spec, None)
+    image_file = folder / "boot" / f"{board.image_file if board else 'vmlinuz'}-{release}"
+    of = foreign.architecture if foreign else arch.here()
+    return _checked(image_file, re.sub("[:/]", "-", spec), spec, None, of)
 
 
-def _build_tree(tree: Path, spec: str) -> Kernel:
-    here = arch.here()
+def _build_tree(tree: Path, spec: str, here: EmulatedArchitecture) -> Kernel:
     config, release = tree / ".config", tree / "include/config/kernel.release"
     built = tree / here.image
     if not config.exists() and not built.exists():
@@ -166,8 +179,8 @@ def _build_tree(tree: Path, spec: str) -> Kernel:
             f"the kernel in {tree} is not built ({built.relative_to(tree)} is missing); run "
             f"make -C {tree}"
         )
-    _need_machine(built, image.read(built).machine)
-    _need_options(tree, config)
+    _need_machine(built, image.read(built).machine, here)
+    _need_options(tree, config, here)
     modules = [f"{here.kvm}/{name}.ko" for name in here.modules[:1]]
     is_module = options.read(config).get("KVM") == "m"
     for module in modules:
@@ -191,17 +204,19 @@ def release_of(path: Path) -> str:
     return text
 
 
-def _checked(path: Path, origin: str, spec: str, config: Path | None) -> Kernel:
+def _checked(
+    path: Path, origin: str, spec: str, config: Path | None, of: EmulatedArchitecture
+) -> Kernel:
     """The kernel of an image, once it is clear that it can be an emulated host."""
     found = image.read(path)
-    _need_machine(path, found.machine)
+    _need_machine(path, found.machine, of)
     modules = _modules_folder(path, found.release)
     places = [path.with_name(f"config-{found.release}"), path.with_name("config")]
     if modules:
         places.append(modules / "lib/modules" / found.release / "config")
     config = next((place for place in places if place.is_file()), config)
     if config:
-        _need_options(path, config)
+        _need_options(path, config, of)
         if modules is None and options.read(config).get("KVM") == "m":
             raise KernelError(
                 f"the modules of {path} are missing: KVM is one of them, and beside the image "
@@ -224,16 +239,22 @@ def _modules_folder(path: Path, release: str) -> Path | None:
     return None
 
 
-def _need_machine(path: Path, machine: str) -> None:
-    if machine != platform.machine():
+def _need_machine(path: Path, machine: str, of: EmulatedArchitecture) -> None:
+    if machine != of.machine and of.machine != platform.machine():
+        raise KernelError(
+            f"{path} is a kernel for {machine}, and {of.machine} was asked for; give one for that"
+        )
+    if machine != of.machine:
         raise KernelError(
             f"{path} is a kernel for {machine}, and this host is {platform.machine()}: the suites "
-            "run inside it with this host's programs; give a kernel for this machine"
+            "run inside it with this host's programs; give a kernel for this machine, or add "
+            f"--arch {machine}"
         )
 
 
-def _need_options(what: Path, config: Path) -> None:
-    lacking = options.missing(options.read(config), arch.here())
+def _need_options(what: Path, config: Path, of: EmulatedArchitecture) -> None:
+    elsewhere = of.machine != platform.machine()
+    lacking = options.missing(options.read(config), of, in_memory=elsewhere)
     if lacking:
         raise KernelError(
             f"{what} cannot be an emulated host: it was built without {'; '.join(lacking)} "

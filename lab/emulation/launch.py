@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.reporting import variants
 from harness.reporting.journal import new_run
-from lab.emulation import arch, conformance, programs
 from lab.emulation import cache as caches
+from lab.emulation import conformance
 from lab.emulation import kernel as kernels
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
@@ -40,8 +40,8 @@ def launch(
     """
     try:
         machine.check()
-        programs.check(machine.program)
-        kernel = kernels.find(spec, say=to.say)
+        machine.check_programs()
+        kernel = kernels.find(spec, say=to.say, foreign=machine.foreign)
         with caches.used(), output_folder.held(request.output, kernel.release) as output:
             asked = dataclasses.replace(request, run=new_run())
             return _launch(kernel, machine, asked, to, narrowed, output, limits, why, modules)
@@ -81,7 +81,7 @@ def _launch(
     if late.code is not None and done.stopped_by is None:
         code = late.code
     if done.ended and not done.lost and not done.ended.has_kvm:
-        said = arch.here().no_kvm
+        said = machine.architecture.no_kvm
         text = said[0].upper() + said[1:]
         to.err(f"{text}; {output_folder.nearest(output)}{CONSOLE} may say why.")
     if done.lost:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import files, plain_text
-from lab.emulation import arch, programs, reach
+from lab.emulation import arch, elsewhere, programs, reach
+from lab.emulation.arch import EmulatedArchitecture, Foreign
 from lab.emulation.console import last_lines, panic, refusal
 from lab.emulation.errors import EmulationError
 from lab.emulation.kernel import Kernel
@@ -67,7 +68,7 @@ class Machine:
     same in every run; `kernel_parameters` more words for the kernel's command line.
     `threads`: each emulated processor has a thread of its own. Else they take turns, some thousand
     instructions each: QEMU 7.2 froze in most runs of the suites with KVM on several threads, and in
-    none with turns.
+    none with turns. `foreign`: the architecture, where it is not this host's.
     """
 
     cpus: int = 2
@@ -77,11 +78,17 @@ class Machine:
     kernel_parameters: tuple[str, ...] = ()
     instruction_clock: bool = False
     threads: bool = False
+    foreign: Foreign | None = None
+
+    @property
+    def architecture(self) -> EmulatedArchitecture:
+        """Its architecture. Raises `EmulationError` where none of this host's is known."""
+        return self.foreign.architecture if self.foreign else arch.here()
 
     @property
     def program(self) -> str:
         """QEMU's program. Raises `EmulationError` where this architecture has none."""
-        return self.qemu or arch.here().qemu
+        return self.qemu or self.architecture.qemu
 
     @property
     def tier(self) -> str:
@@ -110,16 +117,24 @@ class Machine:
                 f"{self.memory} of memory is more than this host has ({here >> 20}M): ask for less"
             )
 
+    def check_programs(self, *uses: str) -> None:
+        """Raises `EmulationError` for what is missing here, or too old. `uses` are further ones."""
+        programs.check(self.program, *uses, foreign=self.foreign)
+        if self.foreign and self.instruction_clock:
+            oldest, package = self.foreign.board.oldest_clock, self.architecture.qemu_package
+            programs.need_version(self.program, oldest, " to count its instructions", package)
+
     def describe(self) -> str:
         """The emulator in a few words. Raises `EmulationError` where there is none."""
         clock = " on an instruction clock" if self.instruction_clock else ""
         turns = " in turn" if self.cpus > 1 and not self.threads else ""
         cpus = f"{self.cpus} CPU{'s' * (self.cpus > 1)}{turns}{clock}"
-        return f"QEMU {programs.qemu_version(self.program)}, {cpus}, {self.memory}"
+        of = f" of {self.foreign.name}" if self.foreign else ""
+        return f"QEMU {programs.qemu_version(self.program)}{of}, {cpus}, {self.memory}"
 
     def qemu_words(self, *, realtime: bool = False) -> list[str]:
         """Words for QEMU besides those of virtme-ng; `realtime`: for a kernel with PREEMPT_RT."""
-        here = arch.here()
+        here = self.architecture
         words = ["-cpu", here.cpu + (here.cpu_realtime if realtime else "")]
         if self.instruction_clock:
             words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
@@ -170,13 +185,24 @@ class MachineEnd:
 def command(
     kernel: Kernel, machine: Machine, job: Job, share: Share, bundle: Path | None
 ) -> list[str]:
-    """virtme-ng's command line; it runs guest.sh of the control folder."""
+    """virtme-ng's command line; it runs guest.sh of the control folder. Or QEMU's, elsewhere."""
     words = machine.qemu_words(realtime=kernel.is_realtime)
+    impatient = () if machine.instruction_clock else _IMPATIENT
+    own = machine.architecture.parameters
+    parameters = [*_PARAMETERS, *own, *impatient, *machine.kernel_parameters]
+    control = share.path.parent
+    if machine.foreign:
+        files = [*reach.of_qemu(machine.program), *reach.named_in(machine.options)]
+        return [
+            *reach.only(control / ROOT, [kernel.image, control, *files]),
+            *elsewhere.command(
+                *(machine.program, machine.foreign, kernel, share),
+                ["-smp", str(machine.cpus), "-m", machine.memory, *words],
+                " ".join(parameters),
+            ),
+        ]
     if bundle is not None:
         words += ["-drive", f"file={bundle},format=raw,if=virtio,readonly=on"]
-    impatient = () if machine.instruction_clock else _IMPATIENT
-    parameters = [*_PARAMETERS, *arch.here().parameters, *impatient, *machine.kernel_parameters]
-    control = share.path.parent
     rules = next((path for path in _UDEV_RULES if path.is_dir()), None)
     seen = [
         job.folder,
@@ -221,11 +247,13 @@ def run(
     and then with whether user space is up; `say` is told where the machine can read more of this
     host than it should.
 
+    `bundle` is what lab.emulation.bundle makes, or elsewhere a payload, which must be there.
+
     Raises `EmulationError`, also where the kernel refuses the job's modules, and OSError where the
     share cannot be written. Whatever is raised, QEMU has ended.
     """
     machine.check()
-    programs.check(machine.program)
+    machine.check_programs()
     place = share.place
     if not SHARE.fullmatch(str(share.path)):
         raise EmulationError(
@@ -235,7 +263,9 @@ def run(
     if why_not := reach.why_not():
         say(why_not)
     control = share.path.parent
-    _fill(control, job)
+    _fill(control, job, machine)
+    if machine.foreign and bundle:
+        elsewhere.fill(control, machine.foreign, kernel, job.script(), share, bundle, job.modules)
     with os.fdopen(files.create(place / CONSOLE, mode=0o644), "wb") as console:
         started = time.monotonic()
         words = command(kernel, machine, job, share, bundle)
@@ -257,7 +287,8 @@ def run(
     said = panic(lines)
     if not why and watch.booted_s is None and child.returncode not in (0, _VNG_LOST):
         raise EmulationError(
-            f"virtme-ng could not boot {kernel.name}: {lines[-1] if lines else 'no word from it'}; "
+            f"{'QEMU' if machine.foreign else 'virtme-ng'} could not boot {kernel.name}: "
+            f"{lines[-1] if lines else 'no word from it'}; "
             f"all of it is in {place / CONSOLE}"
         )
     if not why:
@@ -277,11 +308,11 @@ def _refused(kernel: Kernel, job: Job, insmod: str, said: str) -> str:
     )
 
 
-def _fill(control: Path, job: Job) -> None:
+def _fill(control: Path, job: Job, machine: Machine) -> None:
     """What the machine is told stands beside its share: it can read that, and not write it."""
     shutil.copy(_HERE / "guest.sh", control / "guest.sh")
     (control / "job.sh").write_text(job.script(), encoding="utf-8")
-    here = arch.here()
+    here = machine.architecture
     (control / "modules").write_text(str(job.modules or ""), encoding="utf-8")
     (control / "names").write_text(" ".join(here.modules), encoding="utf-8")
     (control / "companions").write_text(" ".join(here.companions), encoding="utf-8")

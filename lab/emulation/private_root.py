@@ -94,7 +94,8 @@ def run(
 def _made(suite: Suite, packages: list[Package], apt: Apt, home: Path, say: Say) -> Path:
     """The folder with these packages; made now unless an earlier call did."""
     chosen = sorted(f"{package.name}={package.version}" for package in packages)
-    digest = hashlib.sha256("\n".join((_RECIPE, suite.uri, *chosen)).encode()).hexdigest()[:16]
+    words = (_RECIPE, suite.uri, *filter(None, (suite.architecture,)), *chosen)
+    digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     done = home / f"{suite.name}-{digest}"
     with caches.lock(lock_of(done), say, f"makes a root of {suite.name}") as held:
         if done.is_dir():

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from lab import set_up
 from lab.emulation import arch
+from lab.emulation.arch import Foreign
 from lab.emulation.errors import EmulationError
 
 LIST = Path(__file__).resolve().parents[2] / "setup" / "programs.txt"
@@ -83,30 +84,38 @@ def need(*uses: str) -> None:
     _need([each for each in listed() if each.uses.intersection(uses)], uses[0])
 
 
-def check(qemu: str, *more: str) -> None:
+def check(qemu: str, *more: str, foreign: Foreign | None = None) -> None:
     """Raises `EmulationError` unless this host can boot a machine with the QEMU of this name.
 
     `more` are further uses. Everything that is missing is named at once.
     """
-    here = arch.here()
-    own = [Program(qemu, here.qemu_package, frozenset())] if qemu != here.qemu else []
+    of = foreign.architecture if foreign else arch.here()
+    own = [Program(qemu, of.qemu_package, frozenset())] if qemu != of.qemu else []
+    uses = (of.machine, "payload", *more) if foreign else ("emulation", *more)
     wanted = [
         each
         for each in listed()
-        if each.uses.intersection(("emulation", *more)) and (not own or each.name != here.qemu)
+        if each.uses.intersection(uses) and (not own or each.name != of.qemu)
     ]
-    _need([*own, *wanted], more[0] if more else "emulation", boots=True)
-    found = qemu_version(qemu)
-    if _numbers(found) < OLDEST_QEMU:
-        raise EmulationError(
-            f"{qemu} is QEMU {found}, and {_text(OLDEST_QEMU)} or later is needed: upgrade "
-            f"Debian's package {here.qemu_package}, or name another QEMU by --qemu"
-        )
+    _need([*own, *wanted], more[0] if more else uses[0], boots=not foreign)
+    need_version(qemu, OLDEST_QEMU, "", of.qemu_package)
+    if foreign:
+        return
     vng_found = _vng_version()
     if _numbers(vng_found) < OLDEST_VNG:
         raise EmulationError(
             f"virtme-ng is {vng_found}, and {_text(OLDEST_VNG)} or later is needed: run "
             f"`{set_up.command('emulate')}`"
+        )
+
+
+def need_version(qemu: str, oldest: tuple[int, ...], what: str, package: str) -> None:
+    """Raises `EmulationError` where QEMU is older than `what` needs."""
+    found = qemu_version(qemu, package)
+    if _numbers(found) < oldest:
+        raise EmulationError(
+            f"{qemu} is QEMU {found}, and {_text(oldest)} or later is needed{what}: upgrade "
+            f"Debian's package {package}, or name another QEMU by --qemu"
         )
 
 
@@ -126,7 +135,7 @@ def way_out(use: str, packages: Sequence[str], *, without_vng: bool = False) -> 
     """What brings Debian's packages and virtme-ng, as the end of a sentence."""
     plural = "" if len(packages) == 1 else "s"
     install = f"install Debian's package{plural} {' '.join(packages)}" if packages else ""
-    if set_up.IS_CHECKOUT:
+    if set_up.IS_CHECKOUT and use in _TARGETS:
         make = f"run `{_TARGETS[use]}`"
         return make if without_vng else f"{make}, or {install}"
     pip = f"run `{set_up.command('emulate')}`" if without_vng else ""
@@ -134,13 +143,14 @@ def way_out(use: str, packages: Sequence[str], *, without_vng: bool = False) -> 
 
 
 @functools.cache
-def qemu_version(qemu: str) -> str:
+def qemu_version(qemu: str, package: str = "") -> str:
     """QEMU's version, such as 7.2.22. Raises `EmulationError` where `qemu` is no QEMU."""
     path = shutil.which(qemu, path=places())
     if path is None:
         raise EmulationError(
-            f"there is no {qemu}: {way_out('emulation', [arch.here().qemu_package])}, or "
-            "name another QEMU by --qemu"
+            f"there is no {qemu}: "
+            f"{way_out('emulation', [package or arch.here().qemu_package])}, "
+            "or name another QEMU by --qemu"
         )
     found = re.search(r"QEMU.* version (\d+\.\d+[\d.]*)", _output(path, "--version"))
     if found is None:

@@ -51,9 +51,12 @@ def entries(root: Path) -> list[StoredKernel]:
 def _found(root: Path) -> Iterator[tuple[str, Path]]:
     for path in root.glob("bundle-*.ext4"):
         yield "bundle", path
+    for path in root.glob("payloads/*-*.*"):
+        if path.suffix != ".lock":
+            yield "payload", path
     if (bytecode := root / "bytecode").is_dir():
         yield "bytecode", bytecode
-    for path in (*root.glob("debian/*/*"), *root.glob("mutants/*")):
+    for path in (*root.glob("debian/*/*"), *root.glob("mutants/*"), *root.glob("python/*")):
         if path.is_dir():
             yield path.parent.name, path
 

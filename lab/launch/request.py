@@ -50,10 +50,10 @@ class Request:
     expected: Expectation | None = None
 
 
-def pytest_command(request: Request, root: Path) -> list[str]:
+def pytest_command(request: Request, root: Path, python: str = sys.executable) -> list[str]:
     """pytest with what was asked for; without workers and results."""
     return [
-        *(sys.executable, "-m", "pytest", "-c", str(root / "pytest.ini"), f"--rootdir={root}"),
+        *(python, "-m", "pytest", "-c", str(root / "pytest.ini"), f"--rootdir={root}"),
         *("-p", "no:cacheprovider", "--no-signs"),
         *(f"--suite={name}" for name in request.suites),
         *(f"--claim={name}" for name in request.claims),

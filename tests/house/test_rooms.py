@@ -195,7 +195,9 @@ MAY_SAY = {
     "lab/emulation/arch": (".*", "where it is said"),
     "lab/emulation/bundle.py": ("4096", "a block of ext4"),
     "lab/emulation/confine.py": ('0x1000|"full"', "MS_BIND of mount(2), and /dev/full"),
+    "lab/emulation/elsewhere.py": ("ports?", "of virtio-serial, on each machine"),
     "lab/emulation/machine.py": ("ports", "of virtio-serial, on each machine"),
+    "lab/payload/formats.py": ("4096", "a block of ext4"),
 }
 
 

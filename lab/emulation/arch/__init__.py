@@ -29,6 +29,36 @@ class Header:
 
 
 @dataclass(frozen=True)
+class Board:
+    """How a machine of this architecture boots on a host of another: no program of the host runs.
+
+    debian         Debian's name of the architecture
+    kernels        what the names of Debian's kernels end with
+    image_file     how such a kernel's image begins in /boot
+    triple         of compilers, and of the folders of libraries
+    compiler       words for clang besides the triple
+    machine        words for QEMU: the board
+    console        the device of the first serial line
+    buses          the buses that take a device each; none where QEMU finds one by itself
+    largest_initrd bytes that the board's firmware can take; 0 where memory is the limit
+    oldest_clock   the oldest QEMU that counts this architecture's instructions
+    modes          words for the kernel's command line by the name of a way in which KVM works
+    """
+
+    debian: str
+    kernels: str
+    image_file: str
+    triple: str
+    compiler: tuple[str, ...]
+    machine: tuple[str, ...]
+    console: str
+    buses: tuple[str, ...]
+    largest_initrd: int
+    oldest_clock: tuple[int, int]
+    modes: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class EmulatedArchitecture:
     """One architecture of emulated hosts.
 
@@ -48,6 +78,8 @@ class EmulatedArchitecture:
     timer_probe a kprobe at the timer's interrupt: function, and `ip` and `cs` of what it
                 interrupted; this and the clock are empty where no sweep can be made
     header      reads an image's header; None for what is no image of this architecture
+    board       how it boots on a host of another; None where that was never done
+    names       what else people call it
     """
 
     machine: str
@@ -67,6 +99,13 @@ class EmulatedArchitecture:
     trace_clock: str
     timer_probe: str
     header: Callable[[bytes], Header | None]
+    board: Board | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return next(iter(self.names), self.machine)
 
     @property
     def image_name(self) -> str:
@@ -91,3 +130,45 @@ def here() -> EmulatedArchitecture:
             f"no host of {machine} can be emulated yet; known are {', '.join(known())}"
         )
     return known()[machine]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An architecture other than this host's, in one of its modes, whose are the `parameters`."""
+
+    architecture: EmulatedArchitecture
+    board: Board
+    mode: str
+    parameters: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What people call it, as `named` reads it."""
+        name = self.architecture.name
+        return f"{name}/{self.mode}" if self.mode else name
+
+
+def named(word: str) -> Foreign | None:
+    """The architecture of ARCH or ARCH/MODE; None for this host's own.
+
+    Raises `EmulationError` for one that is not known, and for one that only boots at home.
+    """
+    name, _, mode = word.partition("/")
+    found = next((each for each in known().values() if name in (each.machine, *each.names)), None)
+    if found and found.machine == platform.machine() and not mode:
+        return None
+    if found and found.board and word in (name, *(f"{name}/{each}" for each in found.board.modes)):
+        return Foreign(found, found.board, mode, found.board.modes.get(mode, ()))
+    raise EmulationError(
+        f"no machine of {word} can be booted on a host of {platform.machine()}; there are "
+        f"{', '.join(elsewhere())}"
+    )
+
+
+def elsewhere() -> list[str]:
+    """What `named` takes on this host beside its own: ARCH and ARCH/MODE."""
+    found: list[str] = []
+    for each in known().values():
+        if each.board and each.machine != platform.machine():
+            found += [each.name, *(f"{each.name}/{mode}" for mode in each.board.modes)]
+    return found

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""arm64: QEMU emulates EL2, in which KVM runs. No machine of it was booted by this project yet."""
+"""arm64: QEMU emulates EL2, in which KVM runs."""
 
 from __future__ import annotations
 
 import re
 
-from lab.emulation.arch import EmulatedArchitecture, Header
+from lab.emulation.arch import Board, EmulatedArchitecture, Header
 
 
 def _header(data: bytes) -> Header | None:
@@ -19,7 +19,8 @@ ARCHITECTURE = EmulatedArchitecture(
     machine="aarch64",
     qemu="qemu-system-aarch64",
     qemu_package="qemu-system-arm",
-    cpu="max",
+    # Else pointers are signed by the architecture's own algorithm, which is dear to emulate.
+    cpu="max,pauth-impdef=on",
     cpu_realtime="",
     parameters=(),
     image="arch/arm64/boot/Image",
@@ -33,4 +34,24 @@ ARCHITECTURE = EmulatedArchitecture(
     trace_clock="",  # harness/native/arch has no sweep of it
     timer_probe="",
     header=_header,
+    board=Board(
+        debian="arm64",
+        kernels="arm64",
+        image_file="vmlinuz",
+        triple="aarch64-linux-gnu",
+        # Else atomics are calls into libgcc, which would be one package more.
+        compiler=("-mno-outline-atomics",),
+        machine=("-nodefaults", "-machine", "virt,virtualization=on,gic-version=3"),
+        console="ttyAMA0",
+        buses=(),
+        largest_initrd=0,
+        oldest_clock=(7, 2),
+        # Documentation/admin-guide/kernel-parameters.txt: kvm-arm.mode
+        modes={
+            "vhe": (),
+            "nvhe": ("kvm-arm.mode=nvhe",),
+            "protected": ("kvm-arm.mode=protected",),
+        },
+    ),
+    names=("arm64",),
 )

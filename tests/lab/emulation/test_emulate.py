@@ -198,7 +198,7 @@ def test_what_is_missing_is_set_up(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def nothing(_qemu: str) -> None:
+    def nothing(*_: object, **__: object) -> None:
         raise EmulationError("there is no QEMU")
 
     (tmp_path / "tools").mkdir()
@@ -356,7 +356,7 @@ def test_cache_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("KVM_CONFORMANCE_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(emulate.kernels, "find", lambda _spec, say: fake.KERNEL)
+    monkeypatch.setattr(emulate.kernels, "find", lambda *_, **__: fake.KERNEL)
     request = Request(output=tmp_path / "out")
     assert emulate.launch("fake", Machine(), request, TERMINAL, narrowed=False) == 70
     assert "the cache cannot be written" in capsys.readouterr().err
