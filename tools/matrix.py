@@ -20,7 +20,7 @@ from lab.comparison import expected as expectations
 from lab.comparison.baseline import Baseline
 from lab.comparison.expected import Expectation
 from lab.emulation import cache as caches
-from lab.emulation import conformance, programs
+from lab.emulation import conformance
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
 from lab.launch.exit_codes import Exit
@@ -104,7 +104,8 @@ def matrix(
         *(f"--time-limit={time_limit:g}", f"--boot-limit={boot_limit:g}"),
     ]
     try:
-        programs.check(Machine().program)
+        if not all(entry.arch for entry in entries):
+            Machine().check_programs()
         with caches.used(), held(output, "matrix") as folder:
             return _launch(
                 entries,

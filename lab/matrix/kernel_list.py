@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import files
 from harness.shapes import ShapeError, from_toml, shaped
+from lab.emulation import arch as architectures
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Machine
 
@@ -25,7 +26,10 @@ class ListError(ValueError):
 
 @dataclass(frozen=True)
 class ListedKernel:
-    """A kernel of the list. The fields are those of kernels.toml; `name` may be empty."""
+    """A kernel of the list. The fields are those of kernels.toml; `name` may be empty.
+
+    `arch` is what `emulate --arch` takes; empty for this host's own.
+    """
 
     kernel: str
     name: str = ""
@@ -33,12 +37,19 @@ class ListedKernel:
     memory: str = Machine.memory
     kernel_parameters: str = ""
     qemu_options: str = ""
+    arch: str = ""
 
     @property
     def label(self) -> str:
         """A name for its folder and its tests: [a-z0-9_], and not a bare number."""
-        label = re.sub(r"[^a-z0-9]+", "_", (self.name or self.kernel).lower()).strip("_")
+        words = self.name or f"{self.kernel} {self.arch}"
+        label = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
         return label if re.search("[a-z]", label) else f"kernel_{label}"
+
+    def machine(self) -> Machine:
+        """Its machine. Raises `EmulationError` for an architecture that cannot be had."""
+        foreign = architectures.named(self.arch) if self.arch else None
+        return Machine(foreign=foreign, cpus=self.cpus, memory=self.memory)
 
     @property
     def megabytes(self) -> int:
@@ -87,7 +98,7 @@ def _entry(table: dict[str, Any], where: str) -> ListedKernel:
         except ValueError as error:
             raise ListError(f"{where}: {key}: {error} in {getattr(entry, key)!r}") from None
     try:
-        Machine(cpus=entry.cpus, memory=entry.memory).check()
+        entry.machine().check()
     except KernelError as error:
         raise ListError(f"{where}: {error}") from None
     return entry

@@ -116,7 +116,7 @@ class Column:
 
     def describe(self) -> str:
         """What stands behind the column's head."""
-        machine = []
+        machine = [self.entry.arch] if self.entry.arch else []
         if self.entry.cpus != ListedKernel.cpus:
             machine.append(f"{self.entry.cpus} CPUs")
         if self.entry.memory != ListedKernel.memory:
@@ -289,7 +289,8 @@ def _heads(runs: Iterable[KernelTask]) -> list[str]:
     """Short heads, each once: names, what releases say, else the end of what was asked for."""
     heads: list[str] = []
     for run in runs:
-        head = run.entry.name or short(run.release) or run.entry.kernel.rpartition(":")[2][-12:]
+        said = short(run.release) or run.entry.kernel.rpartition(":")[2][-12:]
+        head = run.entry.name or " ".join(filter(None, (said, run.entry.arch)))
         number, first = 1, head
         while head in heads:
             number += 1

@@ -11,6 +11,7 @@ from harness.host import parameters
 from lab.launch.exit_codes import Exit
 from lab.matrix import kernel_list
 from lab.matrix.kernel_list import ListedKernel, ListError
+from lab.matrix.runs import KernelTask
 from tools.cli import main
 
 
@@ -52,13 +53,23 @@ def test_an_entry(tmp_path: Path) -> None:
         qemu_options = "-nodefaults -name 'a b'"
         [[kernel]]
         kernel = "debian:sid/rt"
+        [[kernel]]
+        kernel = "debian:sid/rt"
+        arch = "arm64/nvhe"
         """,
     )
-    first, second = kernel_list.read(path)
+    first, second, third = kernel_list.read(path)
     assert first == ListedKernel(
         "/boot/vmlinuz", "6.1", 1, "1500M", "nopti", "-nodefaults -name 'a b'"
     )
     assert (first.label, second.label) == ("kernel_6_1", "debian_sid_rt")
+    assert third.label == "debian_sid_rt_arm64_nvhe"
+    task = KernelTask(tmp_path, {}, entry=third)
+    assert task.preparing == ("find", "debian:sid/rt", "arm64/nvhe")
+    assert "--arch=arm64/nvhe" in task.testing
+    assert not any(
+        word.startswith("--arch") for word in KernelTask(tmp_path, {}, entry=second).testing
+    )
     assert (first.megabytes, second.megabytes) == (1500, 2048)
 
 
@@ -81,6 +92,7 @@ KERNEL = '[[kernel]]\nkernel = "debian:sid"\n'
         (f'{KERNEL}cpus = "2"', "Expected `int`, got `str` - at `$.cpus`"),
         (f"{KERNEL}cpus = true", "Expected `int`, got `bool`"),
         (f"{KERNEL}cpus = 0", "kernel 1: 0 emulated processors"),
+        (f'{KERNEL}arch = "arm65"', "no machine of arm65 can be booted"),
         (f'{KERNEL}memory = "2"', "kernel 1: '2' is no amount of memory"),
         (f'{KERNEL}name = ""', "no head of a column"),
         (f'{KERNEL}name = "thirteen long"', "no head of a column"),

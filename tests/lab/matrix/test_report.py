@@ -383,4 +383,7 @@ def test_claims_of_one_column_only(tmp_path: Path) -> None:
     both = judged(here, there)
     assert [column.word(claim) for column in both.columns] == ["held", "n/a"]
     assert claim in both.claims
+    there.entry = dataclasses.replace(there.entry, arch="arm64")
+    assert [column.head for column in judged(here, there).columns] == ["6.1", "6.1 arm64"]
+    assert "debian:trixie, 6.1.0-56-amd64, arm64" in judged(there).columns[0].describe()
     assert claim not in judged(there).claims
