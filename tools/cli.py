@@ -26,6 +26,7 @@ from tools import dialect, ending
 _COMMANDS = {
     "run": ("tools.run", "run", "Run the suites on this host."),
     "emulate": ("tools.emulate", "emulate", "Run the suites inside an emulated host."),
+    "image": ("tools.image", "image", "Make a root that runs the suites on other architectures."),
     "matrix": ("tools.matrix", "matrix", "Run the suites on a list of kernels."),
     "sweep": ("tools.sweep", "sweep", "Kick at every instruction on the way into the guest."),
     "explore": ("tools.explore", "explore", "Play random sequences, judged by a model."),

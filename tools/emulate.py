@@ -80,7 +80,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default="",
     show_default="this host's",
     metavar="ARCH[/MODE]",
-    help=f"Another architecture: {', '.join(arch.elsewhere())}.",
+    help=f"Another architecture: {', '.join(arch.choices())}.",
 )
 @machine_options
 @options.suites

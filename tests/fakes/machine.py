@@ -8,10 +8,12 @@ machine.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -128,6 +130,15 @@ def _finish(share: Path) -> None:
     with journal.Writer(share / journal.NAME, fresh=False) as writer:
         writer.result(_passed("preset.b", "preset.returns_eintr"))
         writer.end(0)
+
+
+@functools.cache
+def journal_of_a_run() -> bytes:
+    """The journal of a run with two tests, both through."""
+    with tempfile.TemporaryDirectory() as share:
+        _begin(Path(share))
+        _finish(Path(share))
+        return Path(share, journal.NAME).read_bytes()
 
 
 def _is_copied(share: Path, place: Path) -> bool:

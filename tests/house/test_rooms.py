@@ -100,6 +100,7 @@ def test_no_import_goes_round() -> None:
 #: Programs of processes of their own, whose words go to a pipe or a machine's console.
 SPEAKS = {
     *("lab/launch/keeper.py", "lab/emulation/confine.py"),
+    *("lab/payload/inside.py", "lab/payload/compile.py"),
     *("lab/sweep/inside.py", "lab/mutation/guest.py"),
 }
 

@@ -153,22 +153,35 @@ def named(word: str) -> Foreign | None:
 
     Raises `EmulationError` for one that is not known, and for one that only boots at home.
     """
-    name, _, mode = word.partition("/")
-    found = next((each for each in known().values() if name in (each.machine, *each.names)), None)
-    if found and found.machine == platform.machine() and not mode:
+    if "/" not in word and any(word in (each.machine, each.name) for each in _own()):
         return None
-    if found and found.board and word in (name, *(f"{name}/{each}" for each in found.board.modes)):
-        return Foreign(found, found.board, mode, found.board.modes.get(mode, ()))
-    raise EmulationError(
-        f"no machine of {word} can be booted on a host of {platform.machine()}; there are "
-        f"{', '.join(elsewhere())}"
-    )
+    if any(word.partition("/")[0] in (each.machine, each.name) for each in _own()):
+        raise EmulationError(f"this host is itself one of {word.partition('/')[0]}: {_ways()}")
+    return with_board(word)
 
 
-def elsewhere() -> list[str]:
-    """What `named` takes on this host beside its own: ARCH and ARCH/MODE."""
+def with_board(word: str) -> Foreign:
+    """The architecture of ARCH or ARCH/MODE, this host's own too. Raises `EmulationError`."""
+    name, _, mode = word.partition("/")
+    for each in known().values():
+        known_as = (each.machine, *each.names)
+        if each.board and name in known_as and (not mode or mode in each.board.modes):
+            return Foreign(each, each.board, mode, each.board.modes.get(mode, ()))
+    raise EmulationError(f"there is no {word} here: {_ways()}")
+
+
+def choices(*, at_home: bool = False) -> list[str]:
+    """What `named` takes beside this host's own; `at_home`: what `with_board` takes of it, too."""
     found: list[str] = []
     for each in known().values():
-        if each.board and each.machine != platform.machine():
+        if each.board and (at_home or each.machine != platform.machine()):
             found += [each.name, *(f"{each.name}/{mode}" for mode in each.board.modes)]
     return found
+
+
+def _own() -> list[EmulatedArchitecture]:
+    return [each for each in known().values() if each.machine == platform.machine()]
+
+
+def _ways() -> str:
+    return f"--arch takes {', '.join(choices())}"

@@ -51,5 +51,5 @@ ARCHITECTURE = EmulatedArchitecture(
         oldest_clock=(10, 0),  # 7.2 aborts in skiboot: "Raised interrupt while not in I/O function"
         modes={},
     ),
-    names=("ppc64el",),
+    names=("ppc64le", "ppc64el"),
 )
