@@ -82,6 +82,8 @@ ffibuilder.set_source(
     depends=[f"harness/native/{name}" for name in HEADERS],
     extra_compile_args=[
         *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers"),
+        # asm/types.h of powerpc: __u64 is then unsigned long long, as everywhere else.
+        "-D__SANE_USERSPACE_TYPES__",
         # The same sources give the same bytes wherever they are built.
         f"-ffile-prefix-map={Path.cwd()}=.",
     ],

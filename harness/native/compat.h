@@ -11,6 +11,9 @@
 
 #include "guest_memfd.h"
 
+#ifndef KVM_CAP_SET_GUEST_DEBUG /* before 6.11 only where __KVM_HAVE_GUEST_DEBUG: not on riscv */
+#define KVM_CAP_SET_GUEST_DEBUG 23
+#endif
 #ifndef KVM_MP_STATE_AP_RESET_HOLD /* 5.11 */
 #define KVM_MP_STATE_AP_RESET_HOLD 9
 #endif
