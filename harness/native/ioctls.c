@@ -54,6 +54,33 @@ unsigned int ke_ioctl_size(unsigned long number)
 	return _IOC_SIZE(number);
 }
 
+/*
+ * KVM_GET_ONE_REG of many, for a whole state is hundreds of them: each value into `room` bytes.
+ * How many were read; fewer than `count` where one failed, with its errno in *error.
+ */
+size_t ke_get_registers(
+	int fd, const uint64_t *numbers, size_t count, uint8_t *values, size_t room, int *error)
+{
+	size_t place;
+
+	*error = 0;
+	for (place = 0; place < count; place++) {
+		struct kvm_one_reg request = {
+			.id = numbers[place],
+			.addr = (uintptr_t)(values + place * room),
+		};
+		size_t log = (numbers[place] & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT;
+
+		if ((size_t)1 << log > room)
+			*error = ENOSPC;
+		else if (ioctl(fd, KVM_GET_ONE_REG, &request))
+			*error = errno;
+		if (*error)
+			break;
+	}
+	return place;
+}
+
 /* The result of ioctl(2), or -errno. A number goes as a pointer of that value. */
 long ke_ioctl(int fd, unsigned long number, void *argument)
 {
