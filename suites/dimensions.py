@@ -41,6 +41,11 @@ def pin_irqchip(*kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("irqchip", kinds, indirect=True)
 
 
+def pin_other_vcpus(number: int) -> pytest.MarkDecorator:
+    """The test's VM has so many vCPUs besides its first; `Guest.others`."""
+    return pytest.mark.other_vcpus(number)
+
+
 def pin_guest_program(*programs: str) -> pytest.MarkDecorator:
     """The test runs once with each of these programs."""
     return pytest.mark.parametrize("guest_program", programs, indirect=True)

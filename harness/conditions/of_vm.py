@@ -318,7 +318,9 @@ def _add(guest: Guest, mapping: mmap.mmap) -> None:
 def _another_vcpu(guest: Guest, number: int) -> Vcpu:
     if _most_vcpus(guest) <= number:
         raise LackingError("KVM_CAP_MAX_VCPUS", errno.EOPNOTSUPP)
-    return guest.vm.create_vcpu(number)
+    other = guest.vm.create_vcpu(number)
+    guest.architecture.configure(other)
+    return other
 
 
 def _most_vcpus(guest: Guest) -> int:

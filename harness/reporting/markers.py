@@ -71,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "keeps(*dimensions): all of whose values stay under --variants one"
     )
+    config.addinivalue_line("markers", "other_vcpus(number): vCPUs of its VM besides the first")
     config.addinivalue_line("markers", "arch(*names): the architectures that a test can run on")
     config.stash[_SEEN] = {}
     config.stash[_COLLECTED] = []
