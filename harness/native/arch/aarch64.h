@@ -33,6 +33,9 @@ struct kvm_smccc_filter {
 #define KVM_SYSTEM_EVENT_SUSPEND 5
 #define KVM_MP_STATE_SUSPENDED 10
 #endif
+#ifndef KVM_REG_ARM_FW_FEAT_BMAP /* 6.0 */
+#define KVM_REG_ARM_FW_FEAT_BMAP (0x0016 << KVM_REG_ARM_COPROC_SHIFT)
+#endif
 #ifndef KVM_CAP_COUNTER_OFFSET /* 6.4 */
 #define KVM_CAP_COUNTER_OFFSET 227
 #endif
