@@ -18,9 +18,10 @@ from harness.kvm.exits import VcpuExit
 from harness.kvm.speech import Word
 
 if TYPE_CHECKING:
-    from harness.kvm.arch import x86_64
+    from harness.kvm.arch import riscv64, x86_64
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
+    _riscv64: Architecture = riscv64
     _x86_64: Architecture = x86_64
 
 __all__ = [
@@ -37,7 +38,10 @@ __all__ = [
 ]
 
 # `uname -m`, and the package.
-_PACKAGES = {"x86_64": "harness.kvm.arch.x86_64"}
+_PACKAGES = {
+    "riscv64": "harness.kvm.arch.riscv64",
+    "x86_64": "harness.kvm.arch.x86_64",
+}
 
 
 class UnsupportedArchitectureError(Exception):
