@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 from collections.abc import Iterator, Mapping, Sized
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,6 +179,13 @@ def _claim_of(item: pytest.Item) -> claims.Claim:
             f"{item.nodeid}: claim {claim.id} belongs to {identity.SUITES}/{claim.chapter}"
         )
     return claim
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave another architecture's folder alone: what it imports is of other headers than here."""
+    others = set(claims.ARCHITECTURES) - {host_architecture()}
+    inside = config.rootpath / identity.SUITES in collection_path.parents
+    return True if inside and collection_path.name in others else None
 
 
 @pytest.hookimpl(tryfirst=True)

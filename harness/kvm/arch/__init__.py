@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
     _aarch64: Architecture = aarch64
+    from harness.kvm.arch import riscv64, x86_64
+
+    # A package is looked up by name, so this is where mypy holds each one to the interface.
+    _riscv64: Architecture = riscv64
     _x86_64: Architecture = x86_64
 
 __all__ = [
@@ -40,6 +44,7 @@ __all__ = [
 # `uname -m`, and the package.
 _PACKAGES = {
     "aarch64": "harness.kvm.arch.aarch64",
+    "riscv64": "harness.kvm.arch.riscv64",
     "x86_64": "harness.kvm.arch.x86_64",
 }
 
