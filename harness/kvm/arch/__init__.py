@@ -18,13 +18,10 @@ from harness.kvm.exits import VcpuExit
 from harness.kvm.speech import Word
 
 if TYPE_CHECKING:
-    from harness.kvm.arch import aarch64, x86_64
+    from harness.kvm.arch import aarch64, riscv64, x86_64
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
     _aarch64: Architecture = aarch64
-    from harness.kvm.arch import riscv64, x86_64
-
-    # A package is looked up by name, so this is where mypy holds each one to the interface.
     _riscv64: Architecture = riscv64
     _x86_64: Architecture = x86_64
 
