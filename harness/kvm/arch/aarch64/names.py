@@ -96,6 +96,11 @@ def sve_predicate(index: int) -> int:
     return _number(32, int(lib.KVM_REG_ARM64_SVE), _SVE_PREDICATES | index << 5)
 
 
+def firmware_features(index: int) -> int:
+    """The number of a bitmap of the firmware's services, KVM_REG_ARM_STD_BMAP and on."""
+    return _number(8, int(lib.KVM_REG_ARM_FW_FEAT_BMAP), index)
+
+
 def group(register: int) -> int:
     """KVM_REG_ARM_CORE and its like."""
     return register & int(lib.KVM_REG_ARM_COPROC_MASK)
