@@ -12,6 +12,7 @@ Stages of life, each built on the one before:
 Dimensions, each with a default that a test changes by its `pin_` helper in suites/dimensions.py:
     guest_mode      the mode the guest starts in: the architecture's last, its richest
     irqchip         who keeps the interrupt controller: "none"
+    other_vcpus     vCPUs besides the first: none
     guest_program   the program of guest_blobs: "heartbeat"
     device_name     the device of the fixture `device`: "mmio"
 
@@ -200,9 +201,11 @@ def vm(kvm: System, irqchip: str) -> Iterator[Vm]:
 
 
 @pytest.fixture
-def guest(vm: Vm) -> Iterator[Guest]:
-    """RAM and a vCPU."""
-    with Guest(vm, arch.current()) as made:
+def guest(vm: Vm, other_vcpus: int) -> Iterator[Guest]:
+    """RAM and a vCPU, or more of these."""
+    if other_vcpus and vm.check_extension("KVM_CAP_MAX_VCPUS") <= other_vcpus:
+        pytest.skip(reason("no_second_vcpu"))
+    with Guest(vm, arch.current(), others=other_vcpus) as made:
         yield made
 
 
@@ -271,6 +274,13 @@ def guest_mode(request: pytest.FixtureRequest) -> str:
 def irqchip(request: pytest.FixtureRequest) -> str:
     """One of the architecture's IRQCHIPS."""
     return str(getattr(request, "param", "none"))
+
+
+@pytest.fixture
+def other_vcpus(request: pytest.FixtureRequest) -> int:
+    """How many vCPUs the guest's VM has besides the first."""
+    marker = request.node.get_closest_marker("other_vcpus")
+    return int(marker.args[0]) if marker else 0
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ try:
     _PAGED = guest_blobs.modes(_HERE.NAME, "pages") if _PAGES else MODES
     # Whether its program writes; the one whose accesses take several exits is tested by itself.
     _DEVICES = {name: each.writes for name, each in devices.channels(_HERE).items()}
-    del _DEVICES["mmio_cross"]
+    _DEVICES.pop("mmio_cross", None)
 except arch.UnsupportedArchitectureError:
     # Collection must work everywhere: the fixture `kvm` then skips with the reason.
     MODES, IRQCHIPS = ("native",), ("none", "native")
@@ -39,6 +39,11 @@ def pin_guest_mode(*modes: str) -> pytest.MarkDecorator:
 def pin_irqchip(*kinds: str) -> pytest.MarkDecorator:
     """The test runs once with each of these interrupt controllers."""
     return pytest.mark.parametrize("irqchip", kinds, indirect=True)
+
+
+def pin_other_vcpus(number: int) -> pytest.MarkDecorator:
+    """The test's VM has so many vCPUs besides its first; `Guest.others`."""
+    return pytest.mark.other_vcpus(number)
 
 
 def pin_guest_program(*programs: str) -> pytest.MarkDecorator:

@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 
 from guest_blobs import memory_map as at
 from harness.conditions.condition import Before, before_a_signal
-from harness.kvm import call_log, wires
+from harness.kvm import abi, call_log, wires
 from harness.kvm.abi import LackingError
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
@@ -280,7 +280,8 @@ def statistics_open(guest: Guest) -> Iterator[None]:
 
 def exit_reasons(guest: Guest) -> Iterator[None]:
     """kvm_run.exit_reason holds one reason after another"""
-    for number in (*range(64), 0x80000000, 0xFFFFFFFF):
+    taken = {abi.constant(name) for name in guest.architecture.COMPLETED_BY_REASON}
+    for number in (*sorted({*range(64)} - taken), 0x80000000, 0xFFFFFFFF):
         guest.vcpu.run_page.exit_reason = number
         yield
 
@@ -318,7 +319,9 @@ def _add(guest: Guest, mapping: mmap.mmap) -> None:
 def _another_vcpu(guest: Guest, number: int) -> Vcpu:
     if _most_vcpus(guest) <= number:
         raise LackingError("KVM_CAP_MAX_VCPUS", errno.EOPNOTSUPP)
-    return guest.vm.create_vcpu(number)
+    other = guest.vm.create_vcpu(number)
+    guest.architecture.configure(other)
+    return other
 
 
 def _most_vcpus(guest: Guest) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import guest_blobs
 from harness.devices.crossing import CrossingWindow
 from harness.devices.device import Device
 from harness.devices.plain import HYPERCALL, Hypercalls, ParavirtualCalls, mmio_window
@@ -32,10 +33,12 @@ def channels(architecture: Architecture) -> Mapping[str, Channel]:
     """Every channel by the name of its program: as the programs speak, by MMIO, and the others."""
     mmio = mmio_window(architecture.RAM_BASE)
     crossing = replace(mmio, program="mmio_cross", first=0x1122334455667711)
-    known = (mmio, *architecture.CHANNELS, HYPERCALL, crossing)
-    every = {channel.program: channel for channel in known}
+    every: dict[str, Channel] = {}
+    for channel in (mmio, *architecture.CHANNELS, HYPERCALL, crossing):
+        every.setdefault(channel.program, channel)  # an architecture's own call comes first
     first = (architecture.SPEECH.program, mmio.program)
-    return {name: every[name] for name in (*first, *every)}
+    there = guest_blobs.programs(architecture.NAME)
+    return {name: every[name] for name in (*first, *every) if name in there}
 
 
 def _kind(name: str) -> type[Device]:

@@ -56,6 +56,10 @@ class Device:
         """Puts a value where the kernel takes it from."""
         self.channel.give(self.guest.vcpu, asked, value)
 
+    def leave(self, asked: Any, value: int) -> None:
+        """Leaves another value in kvm_run, once the kernel has taken its answer."""
+        (self.channel.leave or self.channel.give)(self.guest.vcpu, asked, value)
+
     def written(self, told: Any) -> int:
         """The value of a write."""
         return self.channel.written(told)

@@ -104,6 +104,32 @@ class HypervSynic:
 
 
 @dataclass(frozen=True)
+class RiscvSbi:
+    """KVM_EXIT_RISCV_SBI: the guest called the SBI, and waits for an error and a value."""
+
+    extension: int
+    function: int
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RiscvCsr:
+    """KVM_EXIT_RISCV_CSR: waits for what the CSR held before the guest's write."""
+
+    number: int
+    value: int
+    mask: int
+
+
+@dataclass(frozen=True)
+class PaprHcall:
+    """KVM_EXIT_PAPR_HCALL: a guest of Power's called its hypervisor, and waits for the result."""
+
+    number: int
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Debug:
     """KVM_EXIT_DEBUG: a step or a breakpoint; the architecture's part is read by its module."""
 
@@ -183,6 +209,9 @@ VcpuExit = (
     | XenHypercall
     | HypervHypercall
     | HypervSynic
+    | RiscvSbi
+    | RiscvCsr
+    | PaprHcall
     | Debug
     | Intr
     | IrqWindowOpen
@@ -253,6 +282,16 @@ def _hyperv(run: Any) -> VcpuExit:
     return Other(run.exit_reason)
 
 
+def _riscv_sbi(run: Any) -> RiscvSbi:
+    call = lib.ke_riscv_sbi(run)
+    return RiscvSbi(call.extension_id, call.function_id, tuple(call.args))
+
+
+def _riscv_csr(run: Any) -> RiscvCsr:
+    access = lib.ke_riscv_csr(run)
+    return RiscvCsr(access.csr_num, access.new_value, access.write_mask)
+
+
 _DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     constant("KVM_EXIT_IO"): _io,
     constant("KVM_EXIT_MMIO"): _mmio,
@@ -266,6 +305,11 @@ _DECODERS: Mapping[int, Callable[[Any], VcpuExit]] = {
     constant("KVM_EXIT_TPR_ACCESS"): lambda run: TprAccess(),
     constant("KVM_EXIT_XEN"): _xen,
     constant("KVM_EXIT_HYPERV"): _hyperv,
+    constant("KVM_EXIT_RISCV_SBI"): _riscv_sbi,
+    constant("KVM_EXIT_RISCV_CSR"): _riscv_csr,
+    constant("KVM_EXIT_PAPR_HCALL"): lambda run: PaprHcall(
+        run.papr_hcall.nr, tuple(run.papr_hcall.args)
+    ),
     constant("KVM_EXIT_DEBUG"): lambda run: Debug(),
     constant("KVM_EXIT_INTR"): lambda run: Intr(),
     constant("KVM_EXIT_IRQ_WINDOW_OPEN"): lambda run: IrqWindowOpen(),

@@ -73,14 +73,23 @@ class Witness:
 
 
 class Guest(Closing):
-    """A VM, its RAM (slot 0), a vCPU with this number, and what was loaded into it."""
+    """A VM, its RAM (slot 0), a vCPU with this number, and what was loaded into it.
 
-    def __init__(self, vm: Vm, architecture: Architecture, number: int = 0) -> None:
+    `others` are so many vCPUs more, configured, with the next numbers: there may be architectures
+    where none can come once the interrupt controller is complete.
+    """
+
+    def __init__(
+        self, vm: Vm, architecture: Architecture, number: int = 0, *, others: int = 0
+    ) -> None:
         self.vm = vm
         self.architecture = architecture
         self.ram: Memory = vm.add_memory(RAM_SLOT, self.address(0), at.RAM_SIZE)
         self.vcpu: Vcpu = vm.create_vcpu(number)
+        self.others = [vm.create_vcpu(number + 1 + each) for each in range(others)]
         architecture.complete_vm(vm)
+        for other in self.others:
+            architecture.configure(other)
         self.vcpu.bounds.heartbeat = self.ram.low_half(at.HEARTBEAT)
         self.vcpu.bounds.stop = self.ram.low_half(at.STOP)
         self.mode = ""

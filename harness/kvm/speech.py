@@ -57,10 +57,12 @@ class Channel:
     """One way in which a program reads and writes by turns: its exits, and their answers.
 
     `first` is the first value that a device gives. `give` puts a value where the kernel takes it
-    from, `written` is the value of a write, and `take` answers one. `prepare` makes a VM show the
-    exits, and gives the program's data words. `lacking` is the word (harness.host.features) for a
-    host that is not `possible`. Where nothing `writes`, the program only reads. A read ends in
-    `destination` besides the architecture's COMPLETION_REGISTERS, and the bits `beside` of its
+    from, `written` is the value of a write, and `take` answers one. `leave` is for a `give` that
+    does not write to kvm_run: it puts a value there, which the kernel must not take. `prepare`
+    makes a VM show the exits, and gives the program's data words. `lacking` is the word
+    (harness.host.features) for a host that is not `possible`. Where nothing `writes`, the program
+    only reads. A read ends in `destination` besides the architecture's COMPLETION_REGISTERS, and
+    the bits `beside` of its
     value are not in the accumulator.
     """
 
@@ -71,6 +73,7 @@ class Channel:
     give: Callable[[Vcpu, Any, int], None]
     written: Callable[[Any], int]
     take: Callable[[Vcpu, Any], None] = lambda vcpu, told: None
+    leave: Callable[[Vcpu, Any, int], None] | None = None
     prepare: Callable[[Vm], Mapping[int, int]] = lambda vm: {}
     possible: Callable[[System], bool] = lambda system: True
     lacking: str = ""

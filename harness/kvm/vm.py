@@ -32,12 +32,17 @@ class Vm(Closing):
         self._addresses: dict[int, int] = {}
         self._vcpus: list[Vcpu] = []
         self._ring_bytes = 0
+        #: Descriptors of devices by their type (KVM_DEV_TYPE_...), closed with the VM.
+        self.devices: dict[str, int] = {}
 
     def close(self) -> None:
         """Closes the vCPUs, the VM and its memory; a second call does nothing."""
         for vcpu in self._vcpus:
             vcpu.close()
         self._vcpus.clear()
+        for device in self.devices.values():
+            os.close(device)
+        self.devices.clear()
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -202,6 +207,18 @@ class Vm(Closing):
         vcpu = Vcpu(fd, self._vcpu_mmap_size, self._ring_bytes)
         self._vcpus.append(vcpu)
         return vcpu
+
+    def create_device(self, kind: str) -> int:
+        """KVM_CREATE_DEVICE of a type (KVM_DEV_TYPE_...): its descriptor. Raises `KvmError`."""
+        request = ffi.new("struct kvm_create_device *", {"type": abi.constant(kind)})
+        abi.ioctl(self.fd, "KVM_CREATE_DEVICE", request)
+        self.devices[kind] = int(request.fd)
+        return self.devices[kind]
+
+    def set_irq_line(self, line: int, *, level: bool) -> None:
+        """KVM_IRQ_LINE (api.rst 4.25): what a line is called, its architecture says. `KvmError`."""
+        request = ffi.new("struct kvm_irq_level *", {"irq": line, "level": int(level)})
+        abi.ioctl(self.fd, "KVM_IRQ_LINE", request)
 
     def signal_msi_raw(self, address: int, data: int) -> int:
         """KVM_SIGNAL_MSI: how many vCPUs took it, or the negative errno."""

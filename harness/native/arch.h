@@ -12,13 +12,25 @@
 #include "compat.h"
 
 /* KE_NO_ARCH: as on a processor without a header. For tests of that. */
-#if defined(__x86_64__) && !defined(KE_NO_ARCH)
+#if defined(KE_NO_ARCH)
+#elif defined(__x86_64__)
 #include "arch/x86_64.h"
+#elif defined(__aarch64__) && __has_include("arch/aarch64.h")
+#include "arch/aarch64.h"
+#elif defined(__riscv) && __riscv_xlen == 64 && __has_include("arch/riscv64.h")
+#include "arch/riscv64.h"
+#elif defined(__powerpc64__) && __has_include("arch/ppc64le.h")
+#include "arch/ppc64le.h"
 #endif
 
 /* Its own ioctls, for the table of ioctls.c. */
 #ifndef KE_ARCH_IOCTLS
 #define KE_ARCH_IOCTLS
+#endif
+
+/* What a fresh vCPU needs before KVM_RUN looks at the byte: 0, or -errno. */
+#ifndef KE_ARCH_READY
+#define KE_ARCH_READY(vm, vcpu) ((void)(vm), (void)(vcpu), 0)
 #endif
 
 /* In a loop that waits for another processor. */

@@ -11,6 +11,9 @@
 
 #include "guest_memfd.h"
 
+#ifndef KVM_CAP_SET_GUEST_DEBUG /* before 6.11 only where __KVM_HAVE_GUEST_DEBUG: not on riscv */
+#define KVM_CAP_SET_GUEST_DEBUG 23
+#endif
 #ifndef KVM_MP_STATE_AP_RESET_HOLD /* 5.11 */
 #define KVM_MP_STATE_AP_RESET_HOLD 9
 #endif
@@ -54,6 +57,12 @@ struct kvm_dirty_gfn {
 #ifndef KVM_CAP_EXIT_HYPERCALL /* 5.14 */
 #define KVM_CAP_EXIT_HYPERCALL 201
 #endif
+#ifndef KVM_EXIT_RISCV_SBI /* 5.16 */
+#define KVM_EXIT_RISCV_SBI 35
+#endif
+#ifndef KVM_EXIT_RISCV_CSR /* 6.1 */
+#define KVM_EXIT_RISCV_CSR 36
+#endif
 #ifndef KVM_CAP_BINARY_STATS_FD /* 5.14 */
 #define KVM_CAP_BINARY_STATS_FD 203
 #endif
@@ -83,7 +92,31 @@ struct kvm_stats_desc {
 #define KVM_EXIT_MEMORY_FAULT 39
 #endif
 
-/* Parts of kvm_run's union: one that older headers do not name, one with a type of its own. */
+/* Parts of kvm_run's union: some that older headers do not name, one with a type of its own. */
+struct ke_riscv_sbi {
+	__u64 extension_id;
+	__u64 function_id;
+	__u64 args[6];
+	__u64 ret[2];
+};
+
+struct ke_riscv_csr {
+	__u64 csr_num;
+	__u64 new_value;
+	__u64 write_mask;
+	__u64 ret_value;
+};
+
+static inline struct ke_riscv_sbi *ke_riscv_sbi(struct kvm_run *run)
+{
+	return (struct ke_riscv_sbi *)run->padding;
+}
+
+static inline struct ke_riscv_csr *ke_riscv_csr(struct kvm_run *run)
+{
+	return (struct ke_riscv_csr *)run->padding;
+}
+
 static inline struct kvm_xen_exit *ke_xen(struct kvm_run *run)
 {
 	return (struct kvm_xen_exit *)run->padding;

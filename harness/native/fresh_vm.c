@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "arch.h"
 #include "child.h"
 
 #define MEMORY 0x10000
@@ -56,8 +57,13 @@ static long make_vcpu(const struct fresh *fresh, unsigned long number, struct kv
 	int size = again(fresh->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	int vcpu = again(fresh->vm, KVM_CREATE_VCPU, number);
 
+	long unready;
+
 	if (size < 0 || vcpu < 0)
 		return -errno;
+	unready = KE_ARCH_READY(fresh->vm, vcpu);
+	if (unready)
+		return unready;
 	*run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	if (*run == MAP_FAILED)
 		return -errno;

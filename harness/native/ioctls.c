@@ -33,9 +33,16 @@ const struct ke_ioctl ke_ioctls[] = {
 	SIZED(KVM_SIGNAL_MSI, struct kvm_msi),
 	SIZED(KVM_INTERRUPT, struct kvm_interrupt),
 	SIZED(KVM_IRQFD, struct kvm_irqfd),
+	SIZED(KVM_IRQ_LINE, struct kvm_irq_level),
 	SIZED(KVM_CREATE_DEVICE, struct kvm_create_device),
+	SIZED(KVM_SET_DEVICE_ATTR, struct kvm_device_attr),
+	SIZED(KVM_GET_DEVICE_ATTR, struct kvm_device_attr),
+	SIZED(KVM_HAS_DEVICE_ATTR, struct kvm_device_attr),
 	SIZED(KVM_IOEVENTFD, struct kvm_ioeventfd),
 	SIZED(KVM_REGISTER_COALESCED_MMIO, struct kvm_coalesced_mmio_zone),
+	SIZED(KVM_GET_ONE_REG, struct kvm_one_reg),
+	SIZED(KVM_SET_ONE_REG, struct kvm_one_reg),
+	SIZED(KVM_GET_REG_LIST, struct kvm_reg_list),
 	SIZED(KVM_GET_REGS, struct kvm_regs),
 	SIZED(KVM_SET_REGS, struct kvm_regs),
 	KE_ARCH_IOCTLS{NULL, 0, 0},
@@ -45,6 +52,33 @@ const struct ke_ioctl ke_ioctls[] = {
 unsigned int ke_ioctl_size(unsigned long number)
 {
 	return _IOC_SIZE(number);
+}
+
+/*
+ * KVM_GET_ONE_REG of many, for a whole state is hundreds of them: each value into `room` bytes.
+ * How many were read; fewer than `count` where one failed, with its errno in *error.
+ */
+size_t ke_get_registers(
+	int fd, const uint64_t *numbers, size_t count, uint8_t *values, size_t room, int *error)
+{
+	size_t place;
+
+	*error = 0;
+	for (place = 0; place < count; place++) {
+		struct kvm_one_reg request = {
+			.id = numbers[place],
+			.addr = (uintptr_t)(values + place * room),
+		};
+		size_t log = (numbers[place] & KVM_REG_SIZE_MASK) >> KVM_REG_SIZE_SHIFT;
+
+		if ((size_t)1 << log > room)
+			*error = ENOSPC;
+		else if (ioctl(fd, KVM_GET_ONE_REG, &request))
+			*error = errno;
+		if (*error)
+			break;
+	}
+	return place;
 }
 
 /* The result of ioctl(2), or -errno. A number goes as a pointer of that value. */

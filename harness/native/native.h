@@ -20,6 +20,8 @@ struct ke_ioctl {
 extern const struct ke_ioctl ke_ioctls[]; /* ends with a NULL name */
 unsigned int ke_ioctl_size(unsigned long number);
 long ke_ioctl(int fd, unsigned long number, void *argument);
+size_t ke_get_registers(
+	int fd, const uint64_t *numbers, size_t count, uint8_t *values, size_t room, int *error);
 
 enum {
 	KE_NOT_RESCUED = 0,

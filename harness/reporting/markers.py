@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 from collections.abc import Iterator, Mapping, Sized
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "keeps(*dimensions): all of whose values stay under --variants one"
     )
+    config.addinivalue_line("markers", "other_vcpus(number): vCPUs of its VM besides the first")
     config.addinivalue_line("markers", "arch(*names): the architectures that a test can run on")
     config.stash[_SEEN] = {}
     config.stash[_COLLECTED] = []
@@ -177,6 +179,13 @@ def _claim_of(item: pytest.Item) -> claims.Claim:
             f"{item.nodeid}: claim {claim.id} belongs to {identity.SUITES}/{claim.chapter}"
         )
     return claim
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave another architecture's folder alone: what it imports is of other headers than here."""
+    others = set(claims.ARCHITECTURES) - {host_architecture()}
+    inside = config.rootpath / identity.SUITES in collection_path.parents
+    return True if inside and collection_path.name in others else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -54,7 +54,7 @@ def require_read_once(device: Device, words: Accesses, way: WayOut, repeats: int
     asked = device.run_to_read(f"At the {words.read}")
     value = device.answer(asked)
     require_completion(device.guest, f"After {words.a_read}", device.destination, way)
-    device.give(asked, value ^ 0x55)
+    device.leave(asked, value ^ 0x55)
     for number in range(repeats):
         require_stopped(device.guest, f"On re-entry {number + 2} after {words.a_read}", way)
     words.holds(device.guest, value, f"After {words.a_read} and many re-entries")

@@ -78,7 +78,7 @@ def test_a_later_answer_changes_nothing(device: Device, way: WayOut) -> None:
     asked = device.run_to_read("At the read")
     value = device.answer(asked)
     require_completion(device.guest, "After a read", device.destination, way)
-    device.give(asked, value ^ 0x55)
+    device.leave(asked, value ^ 0x55)
     said = "On re-entries after one read, with another answer there"
     require_untouched(device.guest, said, way, REPEATS)
     device.run_past_read("In the normal run after a read, with another answer there")

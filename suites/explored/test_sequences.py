@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from harness.host.features import reason
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.kvm.unmet import CONTENT, UnmetError
 from harness.reporting.verdict_text import SEQUENCE
+from harness.sequences import arch
 from harness.sequences.drawing import explore
 from harness.sequences.shrinking import shortest
 from harness.sequences.told import told_calls
@@ -34,6 +36,8 @@ def test_sequences(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Drawn at random, the same for the same seed. The first that fails is made shorter."""
+    if not arch.is_there():
+        pytest.skip(reason("other_architecture", "without a program that plays a script"))
     guest.close()
     found = explore(kvm, irqchip, numbers=sequences, operations=OPERATIONS, seed=seed)
     if found is None:

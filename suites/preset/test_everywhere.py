@@ -20,6 +20,7 @@ from harness.kvm.running import Running, warm_up
 from harness.kvm.system import System
 from harness.kvm.vm import Vm
 from harness.require import require_eintr, require_left, require_runs_on
+from suites.dimensions import pin_other_vcpus
 from suites.preset.everywhere import (
     RUNS,
     VALUE,
@@ -157,12 +158,10 @@ def test_maker_gone(kvm: System, guest_mode: str) -> None:
 
 
 @pytest.mark.claim("preset.everywhere")
+@pin_other_vcpus(1)
 def test_while_another_vcpu_runs(ready: Guest) -> None:
     """Another vCPU of the VM is in the guest meanwhile."""
-    if ready.vm.check_extension("KVM_CAP_MAX_VCPUS") < 2:
-        pytest.skip(reason("no_second_vcpu"))
-    other = ready.vm.create_vcpu(1)
-    ready.architecture.configure(other)
+    (other,) = ready.others
     before = ready.architecture.registers(other)
     with Running(ready) as running:
         running.wait_for_progress()

@@ -9,7 +9,6 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from harness.devices import Device, make
-from harness.host.features import reason
 from harness.kvm.guest import Guest, create
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.system import System
@@ -22,7 +21,7 @@ from harness.require import (
     require_same_state,
 )
 from harness.ways import WayOut
-from suites.dimensions import every_irqchip, every_way
+from suites.dimensions import every_irqchip, every_way, pin_other_vcpus
 
 pytestmark = pytest.mark.usefixtures("capability")
 
@@ -35,21 +34,18 @@ CLOCK = ("clock",)
 @pytest.mark.claim("preset.per_vcpu")
 @every_irqchip
 @every_way
+@pin_other_vcpus(VCPUS - 1)
 def test_others_are_left_alone(kvm: System, ready: Guest, way: WayOut) -> None:
     """Each vCPU has a kvm_run and a state of its own, and none of another's runs writes there.
 
     Of a VM's first, its second and its last, and of another VM's. Each byte of the others' kvm_run
     has a value that no run of theirs has left.
     """
-    if ready.vm.check_extension("KVM_CAP_MAX_VCPUS") < VCPUS:
-        pytest.skip(reason("no_second_vcpu"))
     with ExitStack() as at_the_end:
         apart = at_the_end.enter_context(create(kvm, ready.vm.irqchip))
         apart.load("heartbeat", ready.mode)
         vcpus = {"the first vCPU": ready.vcpu}
-        for number in range(1, VCPUS):
-            vcpus[f"vCPU {number}"] = ready.vm.create_vcpu(number)
-            ready.architecture.configure(vcpus[f"vCPU {number}"])
+        vcpus |= {f"vCPU {number}": each for number, each in enumerate(ready.others, 1)}
         vcpus["another VM's vCPU"] = apart.vcpu
         before = states(vcpus, ready, apart)
         for name, vcpu in vcpus.items():
@@ -71,6 +67,7 @@ def test_others_are_left_alone(kvm: System, ready: Guest, way: WayOut) -> None:
 
 @pytest.mark.claim("preset.per_vcpu")
 @every_way
+@pin_other_vcpus(1)
 def test_what_is_pending_is_left_alone(
     kvm: System, device: Device, guest_mode: str, way: WayOut
 ) -> None:
@@ -78,12 +75,8 @@ def test_what_is_pending_is_left_alone(
 
     Of another vCPU of the VM, with nothing pending, and of another VM's, with a read of its own.
     """
-    vm = device.guest.vm
-    if vm.check_extension("KVM_CAP_MAX_VCPUS") < 2:
-        pytest.skip(reason("no_second_vcpu"))
-    other = vm.create_vcpu(1)
-    device.guest.architecture.configure(other)
-    with create(kvm, vm.irqchip) as beside:
+    (other,) = device.guest.others
+    with create(kvm, device.guest.vm.irqchip) as beside:
         apart = make(beside, "mmio", guest_mode)
         apart.turns(1)
         waiting = [(each, each.answer(each.run_to_read("At the read"))) for each in (device, apart)]

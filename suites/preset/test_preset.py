@@ -26,7 +26,7 @@ from harness.require import (
 )
 from harness.undisturbed import Tried, kicked_run, undisturbed
 from harness.ways import BYTE
-from suites.dimensions import KICK, every_guest_mode, every_irqchip
+from suites.dimensions import KICK, every_guest_mode, every_irqchip, pin_other_vcpus
 
 pytestmark = pytest.mark.usefixtures("capability")
 
@@ -176,9 +176,10 @@ def test_byte_survives_a_normal_run(ready: Guest) -> None:
 
 @pytest.mark.claim("preset.per_vcpu")
 @every_irqchip
+@pin_other_vcpus(1)
 def test_other_vcpu_of_the_vm(ready: Guest) -> None:
     """Each vCPU has a kvm_run of its own: the byte of one says nothing to another."""
-    other = ready.vm.create_vcpu(1)
+    (other,) = ready.others
     other.immediate_exit = 1
     require_eintr(
         other.run_raw(), "On the second vCPU of a VM with its immediate_exit=1, the first's 0"

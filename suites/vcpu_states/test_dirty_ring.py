@@ -26,7 +26,7 @@ from suites.dimensions import every_guest_mode, guest_modes_with_pages
 pytestmark = pytest.mark.usefixtures("capability")
 
 EXTRA_SLOT = 1
-ADDRESS, PAGES, LEAVE = 0, 1, 5  # the program's data words
+ADDRESS, PAGES, LEAVE, PAGE = 0, 1, 5, 6  # the program's data words
 REPEATS = 50
 
 
@@ -42,6 +42,7 @@ def ringed(vm: Vm) -> Iterator[Guest]:
         guest.set_data(ADDRESS, address)
         guest.set_data(PAGES, 4 * entries)
         guest.set_data(LEAVE, 1)
+        guest.set_data(PAGE, PAGE_BYTES)
         yield guest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import platform
 
-NAME = "riscv64"
+NAME = "s390x"
 
 
 def _machine() -> str:

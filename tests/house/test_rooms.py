@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import ARCHITECTURES
+from harness.claims import ARCHITECTURES, MACHINES
 from tests.house.files import ROOT, files, imports, parsed, room, where
 
 # Which of the project's own packages each may import. Nothing imports suites or tests.
@@ -61,11 +61,15 @@ def test_native_stands_at_the_bottom() -> None:
     assert wrong == [], "suites stand on harness.kvm; harness.native imports nothing of the project"
 
 
+#: Names of folders that are one architecture's.
+OF_ONE = {*ARCHITECTURES, *MACHINES}
+
+
 def test_an_architecture_is_named_only_in_its_own_modules() -> None:
     wrong = []
     for path, tree in parsed():
         parts = path.relative_to(ROOT).parts
-        if parts[0] == "tests" or "arch" in parts or "x86_64" in parts:
+        if parts[0] == "tests" or "arch" in parts or OF_ONE & set(parts):
             continue
         for line, name in imports(tree):
             if re.search(r"\b(x86_64|arm64|aarch64|riscv64|ppc64le)\b", name):
@@ -207,7 +211,7 @@ def test_neutral_code_says_nothing_of_an_architecture() -> None:
     wrong, unused = [], set(MAY_SAY)
     for path in files(".py", ".pyi", ".c", ".h", ".cdef", ".sh"):
         inside = [str(path.relative_to(ROOT)), *map(str, path.relative_to(ROOT).parents)]
-        if not set(inside) & set(NEUTRAL) or path.parent.name in ARCHITECTURES:
+        if not set(inside) & set(NEUTRAL) or path.parent.name in OF_ONE:
             continue
         excused = [each for each in inside if each in MAY_SAY]
         for number, line in enumerate(path.read_text().splitlines(), 1):

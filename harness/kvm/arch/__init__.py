@@ -18,9 +18,11 @@ from harness.kvm.exits import VcpuExit
 from harness.kvm.speech import Word
 
 if TYPE_CHECKING:
-    from harness.kvm.arch import x86_64
+    from harness.kvm.arch import aarch64, riscv64, x86_64
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
+    _aarch64: Architecture = aarch64
+    _riscv64: Architecture = riscv64
     _x86_64: Architecture = x86_64
 
 __all__ = [
@@ -37,7 +39,11 @@ __all__ = [
 ]
 
 # `uname -m`, and the package.
-_PACKAGES = {"x86_64": "harness.kvm.arch.x86_64"}
+_PACKAGES = {
+    "aarch64": "harness.kvm.arch.aarch64",
+    "riscv64": "harness.kvm.arch.riscv64",
+    "x86_64": "harness.kvm.arch.x86_64",
+}
 
 
 class UnsupportedArchitectureError(Exception):

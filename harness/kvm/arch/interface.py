@@ -36,6 +36,11 @@ class Architecture(Protocol):
     CHANNELS: tuple[Channel, ...]
     """Ways in which only its programs read and write; mmio, hypercall and mmio_cross are there on
     every one."""
+    COMPLETED_BY_REASON: frozenset[str]
+    """Exits whose number in kvm_run KVM takes for its own, whoever stored it there: it then ends an
+    operation that may never have begun."""
+    SINGLE_STEPS: bool
+    """Whether KVM_GUESTDBG_SINGLESTEP steps a guest, where KVM has KVM_CAP_SET_GUEST_DEBUG."""
     FAST_PATHS: Mapping[str, str]
     """Programs that spin, with exits after which KVM enters the guest again at once: a soak's name
     for such a guest, and the program."""

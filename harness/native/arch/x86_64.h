@@ -75,7 +75,6 @@ struct kvm_sregs2 {
 		SIZED(KVM_GET_PIT2, struct kvm_pit_state2),                                       \
 		SIZED(KVM_GET_CLOCK, struct kvm_clock_data),                                      \
 		SIZED(KVM_GET_SREGS2, struct kvm_sregs2),                                         \
-		SIZED(KVM_GET_DEVICE_ATTR, struct kvm_device_attr),                               \
 		SIZED(KVM_SET_GSI_ROUTING, struct kvm_irq_routing),                               \
 		SIZED(KVM_SET_NESTED_STATE, struct kvm_nested_state),                             \
 		SIZED(KVM_GET_NESTED_STATE, struct kvm_nested_state), KE_ARCH_SETTINGS

@@ -42,7 +42,6 @@
 		SIZED(KVM_SET_PMU_EVENT_FILTER, struct kvm_pmu_event_filter),                      \
 		SIZED(KVM_TPR_ACCESS_REPORTING, struct kvm_tpr_access_ctl),                        \
 		SIZED(KVM_SET_VAPIC_ADDR, struct kvm_vapic_addr), SIZED(KVM_X86_SETUP_MCE, __u64), \
-		SIZED(KVM_SET_DEVICE_ATTR, struct kvm_device_attr),                                \
 		SIZED(KVM_SET_CLOCK, struct kvm_clock_data), PLAIN(KVM_SET_TSC_KHZ),               \
 		SIZED(KVM_SET_PIT2, struct kvm_pit_state2), PLAIN(KVM_SET_NR_MMU_PAGES),           \
 		PLAIN(KVM_SET_BOOT_CPU_ID), PLAIN(KVM_KVMCLOCK_CTRL),

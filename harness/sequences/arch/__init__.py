@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.kvm.arch import current as current_architecture
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
     _x86_64: ScriptedArchitecture = x86_64
+
+
+def is_there() -> bool:
+    """Whether this machine's architecture has a package here."""
+    return importlib.util.find_spec(f"{__name__}.{current_architecture().NAME}") is not None
 
 
 def current() -> ScriptedArchitecture:

@@ -44,6 +44,7 @@ from harness.native import ffi, lib
 
 __all__ = [
     "CHANNELS",
+    "COMPLETED_BY_REASON",
     "COMPLETION_BITS",
     "COMPLETION_CHANGES",
     "COMPLETION_REGISTERS",
@@ -55,6 +56,7 @@ __all__ = [
     "MODES",
     "NAME",
     "RAM_BASE",
+    "SINGLE_STEPS",
     "SPEECH",
     "STATISTICS",
     "accumulator",
@@ -88,6 +90,8 @@ COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip")
 # The resume flag, which some processors set at an exit, and the end of an instruction clears.
 COMPLETION_BITS: Mapping[str, int] = {"rflags": 1 << 16}
 STATISTICS: Mapping[str, str] = {"interrupts": "irq_injections", "halts": "halt_exits"}
+COMPLETED_BY_REASON: frozenset[str] = frozenset()
+SINGLE_STEPS = True
 FAST_PATHS: Mapping[str, str] = {"deadline": "deadline_writer", "icr": "icr_writer"}
 
 _CPUID_VMX, _CPUID_SVM = 1 << 5, 1 << 2  # ecx of leaf 1, ecx of leaf 0x80000001

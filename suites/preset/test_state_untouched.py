@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.kvm.arch.x86_64 import patterns
 from harness.kvm.guest import Guest
 from harness.require import require_same_state, require_untouched
 from harness.ways import BYTE, SIGNAL, WayOut
-from suites.dimensions import every_guest_mode, every_irqchip, only_on
+from suites.dimensions import every_guest_mode, every_irqchip
 
-pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
+pytestmark = pytest.mark.usefixtures("capability")
 
 # One, for a defect that toggles cancels out over an even number; and as many as show a slow one.
 # (The first of many is looked at too; what the look moves within KVM is the byte's to bear alone.)
@@ -31,8 +30,8 @@ runs = pytest.mark.parametrize(
 @pytest.mark.keeps("irqchip")
 @runs
 def test_first_run_changes_nothing(loaded: Guest, times: int, way: WayOut) -> None:
-    """By the byte vcpu_enter_guest() is not reached, and nothing before it changes what KVM gives;
-    with a signal it is, and turns back."""
+    """By the byte the way into the guest is not begun, and nothing before it changes what KVM
+    gives; with a signal it is, and turns back."""
     _runs_change_nothing(loaded, times, way, "Before the first run of the guest")
 
 
@@ -47,7 +46,7 @@ def test_later_run_changes_nothing(ready: Guest, times: int, way: WayOut) -> Non
 
 
 def _runs_change_nothing(guest: Guest, times: int, way: WayOut, when: str) -> None:
-    patterns.fill(guest.vcpu, guest.vm)
+    guest.fill()
     before = guest.whole()
     require_same_state(before, guest.whole(), "Without a run in between")
     require_untouched(guest, when, way, times)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""riscv64: how the guest speaks: by stores to the MMIO window; and its calls of the SBI."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from guest_blobs import memory_map as at
+from guest_blobs.riscv64.memory_map import DONE_WORD, SYNC_WORD
+from harness.kvm import answers
+from harness.kvm.exits import Mmio, RiscvSbi, VcpuExit
+from harness.kvm.speech import Channel, Said, Speech, Word
+from harness.kvm.vcpu import Vcpu
+from harness.native import lib
+
+_WORDS = {
+    (DONE_WORD, True): Word.DONE,
+    (SYNC_WORD, True): Word.SYNC,
+    (at.MMIO_BASE, False): Word.READ,
+    (at.MMIO_BASE + 4, True): Word.WRITE,
+}
+SPEECH = Speech("mmio", "KVM_EXIT_MMIO", "mmio", "MMIO")
+
+#: The SBI's experimental extensions: KVM has none of them, and forwards each call (Linux 5.17).
+EXTENSION, FUNCTION = 0x08000000, 5
+
+
+def said(found: VcpuExit | None) -> Said | None:
+    """A load or a store of 32 bits in the MMIO window."""
+    if not isinstance(found, Mmio) or (found.address, found.is_write) not in _WORDS:
+        return None
+    word = _WORDS[found.address, found.is_write]
+    return Said(word, int.from_bytes(found.data, "little"))
+
+
+def answer(vcpu: Vcpu, asked: VcpuExit, value: int) -> None:
+    """A load."""
+    if not isinstance(asked, Mmio):
+        raise ValueError(f"{asked} is no load")
+    answers.answer_mmio(vcpu, asked, value.to_bytes(asked.length, "little"))
+
+
+def answer_sbi(vcpu: Vcpu, asked: RiscvSbi, error: int, value: int = 0) -> None:
+    """What a call of the SBI returns: a0 and a1."""
+    part = lib.ke_riscv_sbi(vcpu.run_page)
+    part.ret[0], part.ret[1] = error, value
+
+
+def _give(vcpu: Vcpu, asked: Any, value: int) -> None:
+    """In a0 the value, in a1 the same with each bit the other way."""
+    answer_sbi(vcpu, asked, value, value ^ (1 << 64) - 1)
+
+
+def _nothing_written(told: Any) -> NoReturn:
+    raise ValueError("a call of the SBI writes nothing")
+
+
+_CALLS = Channel(
+    "hypercall",
+    first=0x12345611,
+    is_read=lambda found: isinstance(found, RiscvSbi) and found.extension == EXTENSION,
+    is_write=lambda found: False,
+    give=_give,
+    written=_nothing_written,
+    lacking="no_hypercall_exits",
+    writes=False,
+    destination=("a1",),
+)
+CHANNELS: tuple[Channel, ...] = (_CALLS,)
