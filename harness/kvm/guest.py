@@ -272,7 +272,8 @@ def create(
     """A guest without a program. Raises `KvmError`; `NoIrqchipError` without such an irqchip.
 
     `irqchip` is one of the architecture's IRQCHIPS, or "least" or "most" of what it has of it in
-    the kernel: none, where a halt waits there without. `machine_type` is KVM_CREATE_VM's. `first` is done before there is a vCPU.
+    the kernel: none, where a halt waits there without. `machine_type` is KVM_CREATE_VM's. `first`
+    is done before there is a vCPU.
     """
     architecture = current()
     irqchip = _named_irqchip(architecture, irqchip)
