@@ -40,8 +40,7 @@ pins=("" -emulate -plot -test -dev)
 extras=0
 dev=0
 emulation=0
-mutants=0
-architectures=0
+mutants=0 architectures=0
 may_apt=1
 [[ -z "${KVM_CONFORMANCE_NO_APT:-}" ]] || may_apt=0
 want_extras() {
@@ -93,7 +92,7 @@ source setup/commands.sh
 uses=()
 ((emulation == 0)) || uses+=(emulation)
 ((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
-((architectures == 0)) || uses+=(keys payload erofs aarch64 riscv64 ppc64le)
+((architectures == 0)) || uses+=(keys payload erofs architectures)
 ((mutants == 0)) || uses+=(sources mutation compiler)
 ((dev == 0)) || uses+=(blobs tests consumers fresh)
 

@@ -53,16 +53,23 @@ class Systems:
         return [str(loader), "--library-path", libraries, str(program), "-I"]
 
 
+def stored(board: Board, cache: Path) -> Systems | None:
+    """Both, where they are in the cache: what was made stays, though all suites go on."""
+    for name in SUITES:
+        ours, target = (private_root.stored(*each, cache) for each in _asked(board, name))
+        if ours and target:
+            return Systems(name, target, ours)
+    return None
+
+
 def provide(board: Board, cache: Path, say: Say) -> Systems:
     """Both from the cache, or made now.
 
     A mirror may have lost what its lists name: then all comes from the next suite, and `say` is
     told. Raises KernelError as lab.emulation.debian.fetch().
     """
-    for name in SUITES:  # what was made stays, though another suite could give it today
-        ours, target = (private_root.stored(*each, cache) for each in _asked(board, name))
-        if ours and target:
-            return Systems(name, target, ours)
+    if found := stored(board, cache):
+        return found
     uri = os.environ.get(MIRROR, "").rstrip("/") or mirror() or DEFAULT_MIRROR
     last: KernelError | None = None
     for name in SUITES:
