@@ -16,7 +16,7 @@ export PATH
 SETUP = tools/bootstrap.sh
 RUN = .venv/bin/kvm-conformance
 
-.PHONY: conformance test bench blobs lint setup setup-plot setup-emulation setup-mutants setup-dev pins install clean help
+.PHONY: conformance test bench blobs lint setup setup-plot setup-emulation setup-architectures setup-mutants setup-dev pins install clean help
 
 conformance: ## run the conformance suites: on this host's KVM, else in an emulated host
 	@trap : INT; \
@@ -51,6 +51,9 @@ setup-plot: ## only set up, with the Python packages of emulated hosts and of pi
 
 setup-emulation: ## only set up, with what emulated hosts need
 	@$(SETUP) --emulation
+
+setup-architectures: ## only set up, with what kernels of other architectures need
+	@$(SETUP) --architectures
 
 setup-mutants: ## only set up, with what broken KVMs are built with
 	@$(SETUP) --mutants

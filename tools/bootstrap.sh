@@ -17,9 +17,10 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: tools/bootstrap.sh [--emulation] [--plot] [--test] [--mutants] [--dev] [--no-apt]
+Usage: tools/bootstrap.sh [--emulation] [--architectures] [--plot] [--test] [--mutants] [--dev] [--no-apt]
 
   --emulation  also what emulated hosts need: QEMU, and what boots a kernel in it
+  --architectures  also what those of other architectures need: their QEMU, clang, lld
   --plot       also the Python packages of emulated hosts and of pictures
   --test       the same, and the Python packages of the project's own tests
   --mutants    also what broken KVMs are built with: Coccinelle, a compiler of Debian's kernels
@@ -39,7 +40,7 @@ pins=("" -emulate -plot -test -dev)
 extras=0
 dev=0
 emulation=0
-mutants=0
+mutants=0 architectures=0
 may_apt=1
 [[ -z "${KVM_CONFORMANCE_NO_APT:-}" ]] || may_apt=0
 want_extras() {
@@ -50,6 +51,7 @@ for argument in "$@"; do
 	--plot) want_extras 2 ;;
 	--test) want_extras 3 ;;
 	--emulation) emulation=1; want_extras 1 ;;
+	--architectures) architectures=1; want_extras 1 ;;
 	--mutants) mutants=1 emulation=1; want_extras 1 ;;
 	--dev) dev=1 emulation=1; want_extras 4 ;;
 	--no-apt) may_apt=0 ;;
@@ -90,6 +92,7 @@ source setup/commands.sh
 uses=()
 ((emulation == 0)) || uses+=(emulation)
 ((emulation == 0)) || ! type -P apt-get >/dev/null || uses+=(keys)
+((architectures == 0)) || uses+=(keys payload erofs architectures)
 ((mutants == 0)) || uses+=(sources mutation compiler)
 ((dev == 0)) || uses+=(blobs tests consumers fresh)
 

@@ -47,6 +47,21 @@ def refused() -> str:
     return _refusal(reach.refused()) if reach.refused() else ""
 
 
+def stored(user: str, names: Sequence[str], cache: Path) -> Path | None:
+    """The root that `provide` has given this user for these packages, where it is still there."""
+    home = cache / "debian" / "roots"
+    note = _note(user, names, home)
+    if note.is_file() and (done := home / note.read_text().strip()).is_dir():
+        mark_used(done)
+        return done
+    return None
+
+
+def _note(user: str, names: Sequence[str], home: Path) -> Path:
+    asked = hashlib.sha256(" ".join((_RECIPE, *sorted(names))).encode()).hexdigest()[:8]
+    return home / f"{user}_{asked}.root"
+
+
 def provide(
     user: str, names: Sequence[str], suite: Callable[[], Suite], cache: Path, say: Say
 ) -> Path:
@@ -57,11 +72,9 @@ def provide(
     Raises KernelError as lab.emulation.debian.fetch().
     """
     home = cache / "debian" / "roots"
-    asked = hashlib.sha256(" ".join((_RECIPE, *sorted(names))).encode()).hexdigest()[:8]
-    note = home / f"{user}_{asked}.root"
-    if note.is_file() and (done := home / note.read_text().strip()).is_dir():
-        mark_used(done)
+    if done := stored(user, names, cache):
         return done
+    note = _note(user, names, home)
     programs.need("archive")
     caches.make_folder(home)
     apt, of = Apt(cache, say), suite()

@@ -35,6 +35,7 @@ _TARGETS = {
     "mutation": "make setup-mutants",
     "compiler": "make setup-mutants",
 }
+_OTHERWISE = "make setup-architectures"
 _STATIC = "static:"
 
 
@@ -135,8 +136,8 @@ def way_out(use: str, packages: Sequence[str], *, without_vng: bool = False) -> 
     """What brings Debian's packages and virtme-ng, as the end of a sentence."""
     plural = "" if len(packages) == 1 else "s"
     install = f"install Debian's package{plural} {' '.join(packages)}" if packages else ""
-    if set_up.IS_CHECKOUT and use in _TARGETS:
-        make = f"run `{_TARGETS[use]}`"
+    if set_up.IS_CHECKOUT:
+        make = f"run `{_TARGETS.get(use, _OTHERWISE)}`"
         return make if without_vng else f"{make}, or {install}"
     pip = f"run `{set_up.command('emulate')}`" if without_vng else ""
     return " and ".join(filter(None, (install, pip)))

@@ -56,7 +56,9 @@ def mounted(place: str) -> str:
 
 def environment(tier: str) -> dict[str, str]:
     """Of pytest."""
-    slow = {"KVM_CONFORMANCE_TIER": tier, "KSFT_MACHINE_SLOW": "yes"} if tier else {}
+    from harness.host.description import SLOW
+
+    slow = {"KVM_CONFORMANCE_TIER": tier, SLOW: "yes"} if tier else {}
     return {
         **os.environ,
         **slow,

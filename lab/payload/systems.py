@@ -8,10 +8,10 @@ not depend on the architecture.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,31 +53,49 @@ class Systems:
         return [str(loader), "--library-path", libraries, str(program), "-I"]
 
 
+def stored(board: Board, cache: Path) -> Systems | None:
+    """Both, where they are in the cache: what was made stays, though all suites go on."""
+    for name in SUITES:
+        ours, target = (private_root.stored(*each, cache) for each in _asked(board, name))
+        if ours and target:
+            return Systems(name, target, ours)
+    return None
+
+
 def provide(board: Board, cache: Path, say: Say) -> Systems:
     """Both from the cache, or made now.
 
     A mirror may have lost what its lists name: then all comes from the next suite, and `say` is
     told. Raises KernelError as lab.emulation.debian.fetch().
     """
+    if found := stored(board, cache):
+        return found
     uri = os.environ.get(MIRROR, "").rstrip("/") or mirror() or DEFAULT_MIRROR
     last: KernelError | None = None
     for name in SUITES:
         try:
             # Ours first: where the suite cannot give it, nothing else of it was fetched.
-            ours = _root("", ("python3",), uri, name, cache, say)
-            target = _root(board.debian, (*_PROGRAMS, *_FOR_COMPILERS), uri, name, cache, say)
+            ours, target = (
+                private_root.provide(*each, functools.partial(Suite, uri, name, of), cache, say)
+                for of, each in zip(("", board.debian), _asked(board, name), strict=True)
+            )
+        except (NotInArchiveError, ChangedError) as error:
+            last = error
+        else:
             if python_in(ours) == python_in(target):
                 return Systems(name, target, ours)
             last = KernelError(f"{name} has another Python for {board.debian} than for this host")
-        except (NotInArchiveError, ChangedError) as error:
-            last = error
         say(f"{last}; taking the payload's packages of another suite")
     raise KernelError(f"no suite of {uri} can give a payload's packages: {last}")
 
 
-def _root(debian: str, names: Sequence[str], uri: str, suite: str, cache: Path, say: Say) -> Path:
-    user = f"payload-{suite}-{debian or 'host'}"
-    return private_root.provide(user, names, lambda: Suite(uri, suite, debian), cache, say)
+def _asked(board: Board, suite: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Who asks for which packages: this host's, and the payload's."""
+    theirs = (*_PROGRAMS, *_FOR_COMPILERS)
+    return (
+        (f"payload-{suite}-host", ("python3",)),
+        (f"payload-{suite}-{board.debian}", theirs),
+    )
 
 
 def python_in(root: Path) -> str:

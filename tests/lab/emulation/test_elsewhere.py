@@ -84,6 +84,7 @@ def test_what_is_missing_for_it_is_named(
         machine.check_programs()
     of = foreign.architecture
     assert re.match(rf"missing on this host: {of.qemu}, .*clang, ld\.lld", str(told.value))
+    assert "run `make setup-architectures`, or install " in str(told.value)
     assert re.search(rf"packages {of.qemu_package} .*clang lld", str(told.value))
     assert "virtme-ng" not in str(told.value)
 
