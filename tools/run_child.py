@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What runs side by side are: a process that prepares each, and one that tests it.
 
-``find KERNEL`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
+``find KERNEL [ARCH]`` prints a JSON object: ``release``, ``name`` and ``digest``, or the sentence
 ``error``. ``make SOURCE FOLDER MUTANT`` does so for a mutant (lab/mutation/make.py). ``lane ...``
 keeps a machine for several mutants (lab/mutation/keep.py). All others are commands of
 ``kvm-conformance``. They end when their parent is gone.
@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from lab.campaign import child
+from lab.emulation import arch
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
 from lab.launch.exit_codes import Exit
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _do(what: str, *rest: str) -> int:
     if what == "find":
-        return _told(*find(rest[0]))
+        return _told(*find(*rest))
     if what == "make":
         return _told(*importlib.import_module("lab.mutation.make").make(*rest, TERMINAL))
     if what == "lane":
@@ -44,10 +45,11 @@ def _do(what: str, *rest: str) -> int:
     return cli.command([what, *rest])
 
 
-def find(spec: str) -> tuple[int, dict[str, str]]:
+def find(spec: str, architecture: str = "") -> tuple[int, dict[str, str]]:
     """What the kernel is, fetched where it must be."""
     try:
-        kernel = kernels.find(spec, say=TERMINAL.err)
+        foreign = arch.named(architecture) if architecture else None
+        kernel = kernels.find(spec, say=TERMINAL.err, foreign=foreign)
         digest = kernels.digest(kernel)
         return Exit.HELD, {"release": kernel.release, "name": kernel.name, "digest": digest}
     except KernelError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import files
 from harness.shapes import ShapeError, from_toml, shaped
+from lab.emulation import arch
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Machine
 
@@ -33,11 +34,14 @@ class ListedKernel:
     memory: str = Machine.memory
     kernel_parameters: str = ""
     qemu_options: str = ""
+    arch: str = ""
 
     @property
     def label(self) -> str:
         """A name for its folder and its tests: [a-z0-9_], and not a bare number."""
-        label = re.sub(r"[^a-z0-9]+", "_", (self.name or self.kernel).lower()).strip("_")
+        label = re.sub(
+            r"[^a-z0-9]+", "_", (self.name or f"{self.arch} {self.kernel}").lower()
+        ).strip("_")
         return label if re.search("[a-z]", label) else f"kernel_{label}"
 
     @property
@@ -87,6 +91,8 @@ def _entry(table: dict[str, Any], where: str) -> ListedKernel:
         except ValueError as error:
             raise ListError(f"{where}: {key}: {error} in {getattr(entry, key)!r}") from None
     try:
+        if entry.arch:
+            arch.named(entry.arch)
         Machine(cpus=entry.cpus, memory=entry.memory).check()
     except KernelError as error:
         raise ListError(f"{where}: {error}") from None

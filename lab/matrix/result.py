@@ -121,7 +121,7 @@ class Column:
         if self.entry.memory != ListedKernel.memory:
             machine.append(self.entry.memory)
         machine += filter(None, (self.entry.kernel_parameters, self.entry.qemu_options))
-        text = ", ".join(filter(None, (self.entry.kernel, self.release, *machine)))
+        text = ", ".join(filter(None, (self.entry.kernel, self.release, self.entry.arch, *machine)))
         kept = " (kept from an earlier run)" if self.stage is Stage.KEPT else ""
         absent = "not available: " if self.stage is Stage.ABSENT else ""
         return f"{text}{kept}: {absent}{self.why}" if self.why else f"{text}{kept}"
@@ -277,7 +277,8 @@ def _heads(runs: Iterable[KernelTask]) -> list[str]:
     """Short heads, each once: names, what releases say, else the end of what was asked for."""
     heads: list[str] = []
     for run in runs:
-        head = run.entry.name or short(run.release) or run.entry.kernel.rpartition(":")[2][-12:]
+        said = run.entry.arch or short(run.release) or run.entry.kernel.rpartition(":")[2]
+        head = run.entry.name or said[-12:]
         number, first = 1, head
         while head in heads:
             number += 1
@@ -306,6 +307,7 @@ def as_json(matrix: Matrix, suites: str, options: Sequence[str], code: int) -> d
                 "head": each.head,
                 "label": each.entry.label,
                 "kernel": each.entry.kernel,
+                "arch": each.entry.arch,
                 "release": each.release,
                 "name": each.title,
                 "stage": each.stage.value,

@@ -25,8 +25,8 @@ class KernelTask(side_by_side.Task):
 
     @property
     def preparing(self) -> Sequence[str]:
-        """`find KERNEL`."""
-        return "find", _spec(self.entry)
+        """`find KERNEL [ARCH]`."""
+        return "find", _spec(self.entry), *([self.entry.arch] * bool(self.entry.arch))
 
     @property
     def testing(self) -> Sequence[str]:
@@ -34,6 +34,7 @@ class KernelTask(side_by_side.Task):
         entry = self.entry
         return [
             *("emulate", f"--kernel={_spec(entry)}", f"--output={self.folder}"),
+            *([f"--arch={entry.arch}"] * bool(entry.arch)),
             *(f"--cpus={entry.cpus}", f"--memory={entry.memory}"),
             *([f"--kernel-parameters={entry.kernel_parameters}"] * bool(entry.kernel_parameters)),
             *([f"--qemu-options={entry.qemu_options}"] * bool(entry.qemu_options)),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from harness.host import parameters
 from lab.launch.exit_codes import Exit
 from lab.matrix import kernel_list
 from lab.matrix.kernel_list import ListedKernel, ListError
+from lab.matrix.runs import KernelTask
 from tools.cli import main
 
 
@@ -62,6 +64,16 @@ def test_an_entry(tmp_path: Path) -> None:
     assert (first.megabytes, second.megabytes) == (1500, 2048)
 
 
+@pytest.mark.skipif(platform.machine() == "aarch64", reason="that is this host's own")
+def test_kernels_of_other_architectures(tmp_path: Path) -> None:
+    entries = [f'[[kernel]]\nkernel = "debian:sid"\narch = "arm64{x}"\n' for x in ("", "/nvhe")]
+    first, second = kernel_list.read(listed(tmp_path, "".join(entries)))
+    assert (first.label, second.label) == ("arm64_debian_sid", "arm64_nvhe_debian_sid")
+    task = KernelTask(tmp_path, asked={}, entry=second)
+    assert list(task.preparing) == ["find", "debian:sid", "arm64/nvhe"]
+    assert "--arch=arm64/nvhe" in task.testing
+
+
 KERNEL = '[[kernel]]\nkernel = "debian:sid"\n'
 
 
@@ -86,6 +98,7 @@ KERNEL = '[[kernel]]\nkernel = "debian:sid"\n'
         (f'{KERNEL}name = "thirteen long"', "no head of a column"),
         (f'{KERNEL}name = "a|b"', "no head of a column"),
         (f'{KERNEL}qemu_options = "-name \'a"', "qemu_options: No closing quotation"),
+        (f'{KERNEL}arch = "m68k"', "kernel 1: there is no m68k here: --arch takes arm64, "),
         (f"{KERNEL}{KERNEL}", "kernels 1 and 2 have the same name, debian_sid"),
     ],
 )
