@@ -17,7 +17,7 @@ from harness.kvm import arch, signals
 
 try:
     _HERE = arch.current()
-    MODES, IRQCHIPS = _HERE.MODES, _HERE.IRQCHIPS
+    MODES, IRQCHIPS, _HALTING = _HERE.MODES, _HERE.IRQCHIPS, _HERE.HALTS_IN_KERNEL
     _PAGES = "pages" in guest_blobs.programs(_HERE.NAME)
     _PAGED = guest_blobs.modes(_HERE.NAME, "pages") if _PAGES else MODES
     # Whether its program writes; the one whose accesses take several exits is tested by itself.
@@ -25,7 +25,7 @@ try:
     _DEVICES.pop("mmio_cross", None)
 except arch.UnsupportedArchitectureError:
     # Collection must work everywhere: the fixture `kvm` then skips with the reason.
-    MODES, IRQCHIPS = ("native",), ("none", "native")
+    MODES, IRQCHIPS, _HALTING = ("native",), ("none", "native"), ("native",)
     _PAGED, _DEVICES = MODES, {"mmio": True, "hypercall": False}
 
 KICK = signals.KICK
@@ -71,19 +71,19 @@ every_dialogue = pin_guest_program(*dict.fromkeys((arch.dialogue(), "mmio")))
 every_device = pin_device(*_DEVICES)
 every_device_that_is_written = pin_device(*(name for name, writes in _DEVICES.items() if writes))
 every_irqchip = pin_irqchip(*IRQCHIPS)
-_IN_KERNEL = tuple(kind for kind in IRQCHIPS if kind != "none")
-# Without a value pytest would skip the test for a reason of its own, which is no verdict.
-irqchip_in_kernel = (
-    pin_irqchip(*_IN_KERNEL)
-    if _IN_KERNEL
-    else pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
-)
-# Where one controller in the kernel stands for all: the one with most of it there.
-most_of_an_irqchip = (
-    pin_irqchip(_IN_KERNEL[-1])
-    if _IN_KERNEL
-    else pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
-)
+
+
+def _pin_some_irqchip(*kinds: str) -> pytest.MarkDecorator:
+    """Without a value pytest would skip the test for a reason of its own, which is no verdict."""
+    if kinds:
+        return pin_irqchip(*kinds)
+    return pytest.mark.skip(reason=reason("no_irqchip", "none on this architecture"))
+
+
+irqchip_in_kernel = _pin_some_irqchip(*(kind for kind in IRQCHIPS if kind != "none"))
+# With which a halted vCPU waits in KVM_RUN; and one that stands for all: the last.
+every_irqchip_that_halts = _pin_some_irqchip(*_HALTING)
+an_irqchip_that_halts = _pin_some_irqchip(*_HALTING[-1:])
 
 
 def only_on(machine: str) -> pytest.MarkDecorator:

@@ -3,8 +3,7 @@
  * events: counts the interrupts that a host makes pending, and a heartbeat meanwhile.
  *
  * Phases: 1 interrupts are on, the loop runs.
- * Data in:  data[0] 1: there is an IMSIC (see halt). 0: the host's line.
- * Data out: ticks external interrupts.
+ * Data out: ticks interrupts (PROGRAM_BEGINS in program.inc).
  * Leaves: when the stop word is set.
  */
 #include "program.inc"

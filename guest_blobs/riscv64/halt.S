@@ -3,9 +3,7 @@
  * halt: waits for an interrupt, again and again; each ends the wait for one turn.
  *
  * Phases: 1 about to wait, or waiting; 2 awake again.
- * Data in:  data[0] 1: there is an IMSIC. It is then switched on, and each interrupt is claimed there.
- *           0: the host's line, of which one interrupt is taken (PROGRAM_BEGINS in program.inc).
- * Data out: ticks external interrupts; data[3] ends of a wfi without one.
+ * Data out: ticks interrupts (PROGRAM_BEGINS in program.inc); data[3] ends of a wfi without one.
  * Heartbeat: one a wait, counted before it.
  * wfi may end for no reason (it is a hint; and KVM moves on behind it when a signal ends its wait),
  * so it stands in a loop that looks for the interrupt, as in any kernel. Interrupts are held off
@@ -29,7 +27,7 @@ wait:
 	POLL_STOP
 	wfi
 	csrr	t0, sip
-	andi	t0, t0, SIE_SEIE
+	andi	t0, t0, INTERRUPTS
 	bnez	t0, awake
 	COUNT	DATA_WORD(3)
 	j	wait

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+IMSIC: Final = 0x10F8
+"""The last data word: the harness writes 1 where the vCPU has one (a controller of AIA)."""
 PAGE_TABLES: Final = 0x10000
 """The root of Sv39, one page, written by the harness."""
 KERNEL_ALIAS: Final = 0x40000000

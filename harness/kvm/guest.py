@@ -272,7 +272,8 @@ def create(
     """A guest without a program. Raises `KvmError`; `NoIrqchipError` without such an irqchip.
 
     `irqchip` is one of the architecture's IRQCHIPS, or "least" or "most" of what it has of it in
-    the kernel. `machine_type` is KVM_CREATE_VM's. `first` is done before there is a vCPU.
+    the kernel: none, where a halt waits there without. `machine_type` is KVM_CREATE_VM's. `first`
+    is done before there is a vCPU.
     """
     architecture = current()
     irqchip = _named_irqchip(architecture, irqchip)
@@ -289,7 +290,7 @@ def create(
 def _named_irqchip(architecture: Architecture, word: str) -> str:
     if word not in ("least", "most"):
         return word
-    in_kernel = architecture.IRQCHIPS[1:]
+    in_kernel = architecture.IRQCHIPS[1:] or architecture.HALTS_IN_KERNEL
     if not in_kernel:
         raise NoIrqchipError(f"the in-kernel irqchip of {architecture.NAME}", errno.ENODEV)
     return in_kernel[0 if word == "least" else -1]

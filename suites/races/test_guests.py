@@ -14,7 +14,12 @@ from harness.kick.slots import Slot
 from harness.kvm.guest import Guest
 from harness.kvm.running import warm_up
 from harness.require import require_untouched
-from suites.dimensions import every_dialogue, every_guest_mode, irqchip_in_kernel, pin_guest_program
+from suites.dimensions import (
+    every_dialogue,
+    every_guest_mode,
+    every_irqchip_that_halts,
+    pin_guest_program,
+)
 from suites.races.conftest import Judge
 
 pytestmark = pytest.mark.usefixtures("capability")
@@ -47,7 +52,7 @@ def test_spins(
 
 
 @pytest.mark.claim("races.guests")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 @pin_guest_program("halt")
 @pytest.mark.parametrize("poll", ["no_polling", "default_polling"])
 def test_halts(

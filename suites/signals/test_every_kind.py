@@ -17,7 +17,7 @@ from harness.kvm.running import Running
 from harness.kvm.signals import CountingHandler
 from harness.require import require_left, require_runs_on
 from harness.undisturbed import first_undisturbed
-from suites.dimensions import KICK, irqchip_in_kernel, pin_guest_program
+from suites.dimensions import KICK, every_irqchip_that_halts, pin_guest_program
 from suites.signals.kinds import require_each_kind_ends
 from suites.signals.masks import require_keeps_out, require_lets_in
 
@@ -43,7 +43,7 @@ def halting(loaded: Guest) -> Guest:
 
 @pytest.mark.claim("signals.every_kind")
 @pin_guest_program("halt")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 def test_kinds_while_it_is_halted(halting: Guest) -> None:
     """The same for a vCPU that sleeps in its halt: kvm_vcpu_check_block()."""
     require_each_kind_ends(halting, lambda: until_asleep(halting), "while the vCPU is halted")
@@ -51,7 +51,7 @@ def test_kinds_while_it_is_halted(halting: Guest) -> None:
 
 @pytest.mark.claim("signals.every_kind")
 @pin_guest_program("halt")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 def test_kinds_while_it_polls(halting: Guest) -> None:
     """The same just after the halt, when KVM polls for an interrupt: kvm_vcpu_halt().
 

@@ -22,7 +22,7 @@ from suites.dimensions import (
     KICK,
     every_guest_mode,
     every_irqchip,
-    irqchip_in_kernel,
+    every_irqchip_that_halts,
     pin_guest_program,
 )
 
@@ -68,7 +68,7 @@ def test_interrupts_later_run(ready: Guest) -> None:
 
 
 @pytest.mark.claim("signals.interrupts_guest")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 def test_interrupts_halted(guest: Guest, guest_mode: str) -> None:
     """The same for a vCPU that sleeps in the kernel, halted: no guest instruction notices it."""
     guest.load("halt", guest_mode, {0: 1})
@@ -104,7 +104,7 @@ def test_no_restart_spinning(ready: Guest) -> None:
 
 
 @pytest.mark.claim("signals.no_restart")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 def test_no_restart_halted(guest: Guest, guest_mode: str) -> None:
     """The same where the vCPU sleeps in the kernel, as other restarted system calls do."""
     guest.load("halt", guest_mode, {0: 1})

@@ -15,7 +15,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.guest_process import HALTED, GuestProcess
 from harness.kvm.kicked_here import run_disturbed
 from harness.require import require_left
-from suites.dimensions import most_of_an_irqchip, pin_guest_program
+from suites.dimensions import an_irqchip_that_halts, pin_guest_program
 from suites.signals.disturbed import require_freezes, require_stops, run_with_work
 
 PAUSES = 5
@@ -105,7 +105,7 @@ def halting(loaded: Guest) -> Guest:
 
 @pytest.mark.claim("signals.spurious_is_legal")
 @pin_guest_program("halt")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_spurious_stopped_while_halted(
     halting: Guest, guest_mode: str, record_property: pytest.RecordProperty
 ) -> None:
@@ -115,7 +115,7 @@ def test_spurious_stopped_while_halted(
 
 @pytest.mark.claim("signals.spurious_is_legal")
 @pin_guest_program("halt")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_spurious_frozen_while_halted(
     halting: Guest, guest_mode: str, record_property: pytest.RecordProperty
 ) -> None:
@@ -125,7 +125,7 @@ def test_spurious_frozen_while_halted(
 
 @pytest.mark.claim("signals.spurious_is_legal")
 @pin_guest_program("halt")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_spurious_task_work_while_halted(
     halting: Guest, record_property: pytest.RecordProperty
 ) -> None:

@@ -19,8 +19,8 @@ from harness.ways import WayOut
 from suites.dimensions import (
     KICK,
     every_guest_mode,
+    every_irqchip_that_halts,
     every_way,
-    irqchip_in_kernel,
     pin_guest_program,
 )
 from suites.interrupts import require_ticks
@@ -90,7 +90,7 @@ def require_woken_by_interrupt_only(guest: Guest, circumstance: str) -> None:
 
 
 @pytest.mark.claim("states.halted")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 @halt_polling
 def test_kick_asleep(halting: Guest, poll: str) -> None:
     """A signal ends the sleep with EINTR and not the halt: kvm_vcpu_check_block() sees it."""
@@ -106,7 +106,7 @@ def test_kick_asleep(halting: Guest, poll: str) -> None:
 
 
 @pytest.mark.claim("states.halted")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 def test_kick_while_polling(halting: Guest) -> None:
     """The same while the thread does not sleep yet, but looks for an interrupt in a loop.
 
@@ -146,7 +146,7 @@ def kicked_in_poll(guest: Guest, sleeps: int) -> bool:
 
 
 @pytest.mark.claim("states.halted")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 @every_guest_mode
 @every_way
 def test_ended_while_halted(halting: Guest, way: WayOut) -> None:
@@ -158,7 +158,7 @@ def test_ended_while_halted(halting: Guest, way: WayOut) -> None:
 
 
 @pytest.mark.claim("states.halted")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 def test_immediate_with_interrupt_pending(halting: Guest) -> None:
     """The interrupt that would wake it is pending: still EINTR and nothing runs, then it wakes."""
     halt_by_kick(halting)

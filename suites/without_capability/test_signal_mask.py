@@ -20,7 +20,7 @@ from suites.dimensions import (
     KICK,
     every_guest_mode,
     every_irqchip,
-    irqchip_in_kernel,
+    every_irqchip_that_halts,
     pin_guest_program,
 )
 
@@ -108,7 +108,7 @@ def test_every_kick_of_a_running_guest(ready: Guest, handler: CountingHandler) -
 
 @pytest.mark.claim("absent.signal_mask_still_kicks")
 @pin_guest_program("halt")
-@irqchip_in_kernel
+@every_irqchip_that_halts
 @any_byte
 def test_kick_of_a_halted_guest(loaded: Guest, handler: CountingHandler, byte: int) -> None:
     """The same for a vCPU that sleeps in the kernel."""

@@ -25,6 +25,8 @@ class Architecture(Protocol):
     """The modes, privileges or exception levels that a guest may start in."""
     IRQCHIPS: tuple[str, ...]
     """Who may keep the interrupt controller, from nobody in the kernel to all of it."""
+    HALTS_IN_KERNEL: tuple[str, ...]
+    """Those of them with which a halted vCPU waits in KVM_RUN, and does not leave it."""
     COMPLETION_REGISTERS: tuple[str, ...]
     """What the end of one read, write or call of the I/O programs may change, of `registers()`:
     the destination and the program counter."""

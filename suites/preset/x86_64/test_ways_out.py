@@ -27,8 +27,8 @@ from harness.require import (
 )
 from harness.ways import BYTE, SIGNAL
 from suites.dimensions import (
+    an_irqchip_that_halts,
     every_device,
-    most_of_an_irqchip,
     only_on,
     pin_guest_program,
 )
@@ -139,7 +139,7 @@ def waiting(guest: Guest, guest_mode: str) -> SecondProcessor:
 
 
 @pytest.mark.claim("preset.host_untouched")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_thread_of_an_unstarted_processor(guest: Guest, waiting: SecondProcessor) -> None:
     """The same where KVM_RUN waits for INIT: by the byte, by signals, and by the INIT."""
     with looking_quietly(guest, waiting) as look:
@@ -153,7 +153,7 @@ def test_thread_of_an_unstarted_processor(guest: Guest, waiting: SecondProcessor
 
 @pytest.mark.claim("preset.host_untouched")
 @pin_guest_program("halt")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_thread_of_a_halted_vcpu(loaded: Guest) -> None:
     """The same where the vCPU is halted, and its thread slept."""
     loaded.set_data(0, 1)

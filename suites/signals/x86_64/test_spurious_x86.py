@@ -12,7 +12,7 @@ from harness.kvm.guest import Guest, SecondProcessor
 from harness.kvm.guest_process import UNSTARTED
 from harness.kvm.signals import CountingHandler, send
 from harness.require import require_signal_exit
-from suites.dimensions import KICK, most_of_an_irqchip, only_on
+from suites.dimensions import KICK, an_irqchip_that_halts, only_on
 from suites.signals.disturbed import require_freezes, require_stops, run_with_work
 
 pytestmark = only_on("x86_64")
@@ -32,7 +32,7 @@ def waiting(capability: int, loaded: Guest) -> SecondProcessor:
 
 
 @pytest.mark.claim("signals.spurious_is_legal")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_spurious_stopped_while_unstarted(
     waiting: SecondProcessor, guest_mode: str, record_property: pytest.RecordProperty
 ) -> None:
@@ -41,7 +41,7 @@ def test_spurious_stopped_while_unstarted(
 
 
 @pytest.mark.claim("signals.spurious_is_legal")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_spurious_frozen_while_unstarted(
     waiting: SecondProcessor, guest_mode: str, record_property: pytest.RecordProperty
 ) -> None:
@@ -50,7 +50,7 @@ def test_spurious_frozen_while_unstarted(
 
 
 @pytest.mark.claim("signals.spurious_is_legal")
-@most_of_an_irqchip
+@an_irqchip_that_halts
 def test_spurious_task_work_while_unstarted(
     waiting: SecondProcessor, record_property: pytest.RecordProperty
 ) -> None:

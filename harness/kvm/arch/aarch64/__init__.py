@@ -59,6 +59,7 @@ __all__ = [
     "COUNTS_SIGNALS",
     "COUNTS_TIME",
     "FAST_PATHS",
+    "HALTS_IN_KERNEL",
     "IRQCHIPS",
     "MODES",
     "NAME",
@@ -92,6 +93,7 @@ __all__ = [
 
 NAME = "aarch64"
 IRQCHIPS: tuple[str, ...] = ("none", "gic")
+HALTS_IN_KERNEL: tuple[str, ...] = IRQCHIPS[1:]
 COMPLETION_REGISTERS: tuple[str, ...] = ("x0", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
 # What KVM completes it has noted elsewhere as well (mmio_needed).

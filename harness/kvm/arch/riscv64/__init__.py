@@ -4,6 +4,7 @@
 numbers     of registers, which are all that KVM has of a vCPU here
 state       where a vCPU begins; what is compared, saved and restored
 devices     how the guest speaks: by MMIO; and its calls of the SBI
+interrupts  one that ends when the guest has taken it
 standstill  why a vCPU stands still
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 
 from guest_blobs import memory_map as at
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
+from harness.kvm.arch.riscv64 import interrupts
 from harness.kvm.arch.riscv64.devices import CHANNELS, EXTENSION, FUNCTION, SPEECH, answer, said
 from harness.kvm.arch.riscv64.patterns import fill
 from harness.kvm.arch.riscv64.readable import (
@@ -37,7 +39,6 @@ from harness.kvm.arch.riscv64.state import (
 )
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
-from harness.native import lib
 
 __all__ = [
     "CHANNELS",
@@ -49,6 +50,7 @@ __all__ = [
     "COUNTS_SIGNALS",
     "COUNTS_TIME",
     "FAST_PATHS",
+    "HALTS_IN_KERNEL",
     "IRQCHIPS",
     "MODES",
     "NAME",
@@ -83,6 +85,7 @@ __all__ = [
 NAME = "riscv64"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none",)
+HALTS_IN_KERNEL: tuple[str, ...] = IRQCHIPS
 COMPLETION_REGISTERS: tuple[str, ...] = ("a0", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
 STATISTICS: Mapping[str, str] = {"halts": "wfi_exit_stat"}
@@ -116,11 +119,8 @@ def halted(vcpu: Vcpu) -> bool | None:
 
 
 def deliver_interrupt(vm: Vm, vcpu: Vcpu) -> None:
-    """Raises the line of the supervisor's external interrupt (KVM_INTERRUPT).
-
-    It stays up: the programs take one interrupt of it (program.inc).
-    """
-    vcpu.interrupt(int(lib.KVM_INTERRUPT_SET))
+    """A software interrupt, for a guest ends it by itself. Each of the VM's vCPUs has it."""
+    interrupts.send(vm)
 
 
 def crossing_datum(mode: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from guest_blobs import Blob
 from guest_blobs import memory_map as at
-from guest_blobs.riscv64.memory_map import KERNEL_ALIAS, PAGE_TABLES
+from guest_blobs.riscv64.memory_map import IMSIC, KERNEL_ALIAS, PAGE_TABLES
 from harness.kvm import abi
 from harness.kvm.arch.riscv64.numbers import CORE, CSRS
 from harness.kvm.memory import Memory
@@ -34,6 +34,7 @@ _COMPARED = {**CORE, **CSRS}
 
 def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
     """The entry state of guest_blobs/riscv64/program.inc."""
+    ram.write64(IMSIC, int(vm.irqchip != "none"))
     user, paged = blob.mode == "user", blob.mode != "bare"
     if paged:
         ram.write64(PAGE_TABLES, _LEAF | (_USER_PAGE if user else 0))

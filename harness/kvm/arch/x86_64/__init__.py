@@ -52,6 +52,7 @@ __all__ = [
     "COUNTS_SIGNALS",
     "COUNTS_TIME",
     "FAST_PATHS",
+    "HALTS_IN_KERNEL",
     "IRQCHIPS",
     "MODES",
     "NAME",
@@ -86,6 +87,7 @@ __all__ = [
 NAME = "x86_64"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none", "split", "full")
+HALTS_IN_KERNEL: tuple[str, ...] = ("split", "full")
 COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip")
 # The resume flag, which some processors set at an exit, and the end of an instruction clears.
 COMPLETION_BITS: Mapping[str, int] = {"rflags": 1 << 16}
