@@ -58,6 +58,7 @@ __all__ = [
     "SINGLE_STEPS",
     "SPEECH",
     "STATISTICS",
+    "VCPU_NUMBERS",
     "accumulator",
     "answer",
     "complete_vm",
@@ -86,6 +87,9 @@ NAME = "ppc64le"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none",)
 HALTS_IN_KERNEL: tuple[str, ...] = ()
+# KVM_CAP_MAX_VCPU_ID counts the threads of each core, and a VM that asks for none has one a core
+# (kvmppc_core_vcpu_create_hv(), emul_smt_mode).
+VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPUS",)
 COMPLETION_REGISTERS: tuple[str, ...] = ("r3", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
 STATISTICS: Mapping[str, str] = {"exits": "sum_exits"}
