@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+EXTERNAL_INTERRUPT: Final = 0x500
+"""Where the processor goes for one: the program vectors."""
 PROCESS_TABLE: Final = 0x7000
 """The mode translated: where a process finds its tables, written by the harness."""
 PAGE_TABLES: Final = 0x10000

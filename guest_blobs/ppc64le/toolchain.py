@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from guest_blobs.toolchain import Toolchain
+from guest_blobs.ppc64le.memory_map import EXTERNAL_INTERRUPT
+from guest_blobs.toolchain import Placement, Toolchain
 
 _FLAGS = ("-mcpu=pwr9",)
 
@@ -12,5 +13,8 @@ TOOLCHAIN = Toolchain(
     modes={
         "real": (*_FLAGS, "-DMODE_REAL"),
         "translated": (*_FLAGS, "-DMODE_TRANSLATED"),
+    },
+    placements={
+        "vectors": Placement(("real",), EXTERNAL_INTERRUPT, EXTERNAL_INTERRUPT + 0x80),
     },
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.kvm.arch.ppc64le.state import registers
+from harness.kvm.arch.ppc64le.state import LPCR, registers
 from harness.kvm.registers import get_registers
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
@@ -73,7 +73,7 @@ _SPECIAL = {
     "pid": _U64 | 0xB2,
     "acop": _U64 | 0xB3,
     "vrsave": _U32 | 0xB4,
-    "lpcr": _U64 | 0xB5,
+    "lpcr": LPCR,
     "ppr": _U64 | 0xB6,
     "arch_compat": _U32 | 0xB7,
     "tidr": _U64 | 0xBC,

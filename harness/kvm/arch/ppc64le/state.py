@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import guest_blobs
 from guest_blobs import Blob
 from guest_blobs import memory_map as at
 from guest_blobs.ppc64le.memory_map import PAGE_TABLES, PROCESS_TABLE
 from harness.kvm.memory import Memory
+from harness.kvm.registers import get_register, set_register
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.native import ffi, lib
@@ -20,6 +22,10 @@ _SF, _ME, _IR, _DR, _RI, _LE = 1 << 63, 1 << 12, 1 << 5, 1 << 4, 1 << 1, 1
 _FP, _VEC, _VSX = 1 << 13, 1 << 25, 1 << 23
 # KVM sets ME by itself where it enters the guest (kvmhv_vcpu_entry_p9()).
 _MSR = _SF | _FP | _VEC | _VSX | _ME | _RI | _LE
+
+#: KVM_REG_PPC_LPCR_64, of which a part is the guest's.
+LPCR = int(lib.KVM_REG_PPC) | int(lib.KVM_REG_SIZE_U64) | 0xB5
+_LITTLE_ENDIAN_INTERRUPTS = 1 << 25  # ILE
 
 # The radix tree (Power ISA 3.0B, book III, 5.7.10), which is big-endian whatever the guest is.
 _VALID, _LEAF = 1 << 63, 1 << 62
@@ -51,6 +57,9 @@ def set_regs(vcpu: Vcpu, regs: Any) -> None:
 
 def enter(vcpu: Vcpu, vm: Vm, ram: Memory, blob: Blob) -> None:
     """The entry state of guest_blobs/ppc64le/program.inc."""
+    vectors = guest_blobs.load("vectors", "ppc64le", "real")
+    ram.write(vectors.load_address, vectors.code)
+    set_register(vcpu, LPCR, get_register(vcpu, LPCR) | _LITTLE_ENDIAN_INTERRUPTS)
     regs = ffi.new("struct kvm_regs *")
     regs.pc, regs.msr = blob.entry, _MSR
     regs.gpr[1] = at.STACK_TOP
