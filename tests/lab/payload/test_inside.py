@@ -43,6 +43,7 @@ def test_results_go_to_the_console(played: Path, capfd: pytest.CaptureFixture[st
     line = 'console=ttyS0 conformance.arguments="--claim preset" conformance.tier=emulated'
     assert inside.main(line) == 3
     said = capfd.readouterr().out
+    assert said.startswith("conformance: begins\n")
     first = next(text for text in said.splitlines() if text.startswith("played"))
     assert first.endswith(f"--results={played}/results --claim preset emulated yes")
     found = unframed(said)
