@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* riscv64: see arch.h. A thread cannot single-step itself there, so kicks "by itself" are left out. */
+/* riscv64: see arch.h. A thread cannot single-step itself there, so kicks "by itself" are left out.
+ */
 #ifndef KE_ARCH_RISCV64_H
 #define KE_ARCH_RISCV64_H
 
@@ -52,8 +53,8 @@ ke_arch_enter(int fd, volatile uint32_t *phase, uint32_t after)
 			 "ke_enter_return:\n\t"
 			 "sw %[after], (%[phase])"
 			 : "+r"(result)
-			 : "r"(request), "r"(argument), "r"(number), [phase] "r"(phase),
-			   [after] "r"(after)
+			 : "r"(request), "r"(argument),
+			   "r"(number), [phase] "r"(phase), [after] "r"(after)
 			 : "memory");
 	return result;
 }

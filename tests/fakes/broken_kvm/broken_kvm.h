@@ -47,7 +47,8 @@ struct defect {
 #define VCPUS 1024
 extern struct vcpu vcpus[VCPUS];
 extern int newest_vcpu;
-extern const struct defect byte_defects[], state_defects[], signal_defects[], aarch64_defects[];
+extern const struct defect byte_defects[], state_defects[], signal_defects[];
+extern const struct defect aarch64_defects[], riscv64_defects[];
 
 int fail(int error);
 int kernel(int fd, unsigned long request, void *argument);

@@ -96,6 +96,48 @@ STATES = (
         machine="x86_64",
     ),
     Defect(
+        "starts_hart",
+        "an immediate run starts a stopped hart",
+        ("states.powered_off",),
+        machine="riscv64",
+    ),
+    Defect(
+        "stays_free",
+        "an immediate run does not end the time of configuration",
+        ("states.configuration",),
+        machine="riscv64",
+    ),
+    Defect(
+        "ends_calls_again",
+        "ends a call of the SBI at each run, by exit_reason alone",
+        ("completion.hypercall", "completion.exactly_once"),
+        machine="riscv64",
+    ),
+    Defect(
+        "ends_accesses_again",
+        "ends an access to MMIO at each run, by exit_reason alone",
+        ("completion.exactly_once",),
+        machine="riscv64",
+    ),
+    Defect(
+        "drops_value_of_call",
+        "takes one of the two results of a call of the SBI",
+        ("completion.hypercall",),
+        machine="riscv64",
+    ),
+    Defect(
+        "drops_cause",
+        "an immediate run clears a register that no program uses",
+        ("preset.state_untouched",),
+        machine="riscv64",
+    ),
+    Defect(
+        "drops_interrupts",
+        "an immediate run drops an interrupt that waits",
+        ("states.events_survive",),
+        machine="riscv64",
+    ),
+    Defect(
         "powers_on",
         "an immediate run powers a vCPU on",
         ("states.powered_off",),
