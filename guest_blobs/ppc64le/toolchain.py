@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from guest_blobs.memory_map import MAILBOX
 from guest_blobs.ppc64le.memory_map import EXTERNAL_INTERRUPT
 from guest_blobs.toolchain import Placement, Toolchain
 
@@ -15,6 +16,6 @@ TOOLCHAIN = Toolchain(
         "translated": (*_FLAGS, "-DMODE_TRANSLATED"),
     },
     placements={
-        "vectors": Placement(("real",), EXTERNAL_INTERRUPT, EXTERNAL_INTERRUPT + 0x80),
+        "vectors": Placement(("real",), EXTERNAL_INTERRUPT, MAILBOX),
     },
 )

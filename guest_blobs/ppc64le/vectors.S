@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vectors: the handler of the external interrupt, which every program has below itself: at 0x500,
- * where the processor goes without translation, whatever the mode.
+ * vectors: the handlers of interrupts, which every program has below itself, where the processor goes
+ * without translation, whatever the mode: 0x500 external, 0x900 decrementer.
  *
- * It counts in TICKS and goes back with external interrupts off (bit 0x8000 of the machine state):
- * the host's line (KVM_INTERRUPT) stays up until the host lowers it, and one such interrupt is one
- * tick. SPRG0 and SPRG1 are its scratch.
+ * An external interrupt is counted in TICKS. The host's line (KVM_INTERRUPT) stays up until the host
+ * lowers it, so the handler goes back with interrupts off, and one such interrupt is one tick. The
+ * decrementer is wound up again for as long as it goes. SPRG0 and SPRG1 are the scratch.
  */
 #include "program.inc"
 
@@ -20,4 +20,10 @@ start:
 	mtsrr1	29
 	mfsprg	29, 0
 	mfsprg	31, 1
+	rfid
+
+	.org	DECREMENTER - EXTERNAL_INTERRUPT
+	mtsprg	0, 29
+	WIND_UP
+	mfsprg	29, 0
 	rfid

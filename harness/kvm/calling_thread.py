@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def _differences(thread: Any, borrowed: Borrowed) -> Iterator[str]:
         yield from _clause(told, getattr(thread.before, name), getattr(thread.after, name))
     for name, place, size in borrowed.extended(thread):
         before, after = (
-            int.from_bytes(ffi.buffer(area + place, size)[:], "little")
+            int.from_bytes(ffi.buffer(area + place, size)[:], sys.byteorder)
             for area in (thread.extended_before, thread.extended_after)
         )
         yield from _clause(name, before, after)

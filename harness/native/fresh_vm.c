@@ -124,6 +124,9 @@ static long get_state(struct fresh *fresh)
 {
 	struct kvm_mp_state state;
 
+	/* Where this KVM has no MP states there is none to read. */
+	if (again(fresh->kvm, KVM_CHECK_EXTENSION, KVM_CAP_MP_STATE) <= 0)
+		return 0;
 	return said(again(fresh->vcpu, KVM_GET_MP_STATE, (unsigned long)&state));
 }
 

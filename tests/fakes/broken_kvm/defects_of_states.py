@@ -150,8 +150,8 @@ STATES = (
         machine="aarch64",
     ),
     Defect(
-        "drops_system_error",
-        "an immediate run clears a pending SError",
+        "delivers_system_error",
+        "an immediate run delivers a pending SError",
         ("states.events_survive",),
         machine="aarch64",
     ),

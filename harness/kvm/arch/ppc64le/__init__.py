@@ -86,13 +86,16 @@ __all__ = [
 NAME = "ppc64le"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none",)
+# A guest that cedes its processor waits there, but nothing that userspace has ends that again and
+# again: the one line stays up. suites/vcpu_states/ppc64le/test_ceded.py is about it.
 HALTS_IN_KERNEL: tuple[str, ...] = ()
 # KVM_CAP_MAX_VCPU_ID counts the threads of each core, and a VM that asks for none has one a core
 # (kvmppc_core_vcpu_create_hv(), emul_smt_mode).
 VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPUS",)
 COMPLETION_REGISTERS: tuple[str, ...] = ("r3", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
-STATISTICS: Mapping[str, str] = {"exits": "sum_exits"}
+# KVM-HV waits by itself (kvmhv_run_single_vcpu()), and does not count that as blocking.
+STATISTICS: Mapping[str, str] = {"exits": "sum_exits", "blocking": "none of KVM-HV"}
 COMPLETED_BY_REASON: frozenset[str] = frozenset()
 # KVM_CAP_PPC_GUEST_DEBUG_SSTEP: KVM-PR has it, KVM-HV has not.
 SINGLE_STEPS = False
@@ -121,7 +124,10 @@ def halted(vcpu: Vcpu) -> bool | None:
 
 
 def deliver_interrupt(vm: Vm, vcpu: Vcpu) -> None:
-    """Raises the line of the external interrupt (KVM_INTERRUPT). It stays up."""
+    """Raises the line of the external interrupt (KVM_INTERRUPT).
+
+    It stays up: the programs take one interrupt of it (the program vectors).
+    """
     vcpu.interrupt(int(lib.KVM_INTERRUPT_SET_LEVEL))
 
 
