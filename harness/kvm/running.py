@@ -85,11 +85,11 @@ class Processor(Protocol):
         """What its program counted, for a bug report."""
 
 
-def asleep(processor: Processor, tid: int, *, blocked: bool = True) -> bool:
+def asleep(processor: Processor, tid: int, *, counted: bool = True) -> bool:
     """Whether the thread sleeps in KVM_RUN, and the vCPU, where KVM counts it, is blocked."""
     state, in_run = _thread_state(tid)
-    counted = not blocked or processor.statistic("blocking") in (1, None)
-    return state == "S" and in_run and counted
+    blocked = not counted or processor.statistic("blocking") in (1, None)
+    return state == "S" and in_run and blocked
 
 
 def _thread_state(tid: int) -> tuple[str, bool]:
@@ -247,15 +247,15 @@ class Running:
         start = used()
         self.wait_until(lambda: used() - start >= nanoseconds, "processor time of the vCPU")
 
-    def wait_for_sleep(self, *, blocked: bool = True) -> None:
+    def wait_for_sleep(self, *, counted: bool = True) -> None:
         """Returns once the thread sleeps in KVM_RUN: state S, and ioctl(KVM_RUN) its system call.
 
         Where KVM counts it, the vCPU itself must be blocked: it neither polls nor waits for a lock.
-        Without `blocked` it need not: a vCPU that waits for its power KVM does not count.
+        The wait of one that is powered off is not `counted`.
         """
 
         self.wait_until(
-            lambda: asleep(self.guest, self._tid, blocked=blocked),
+            lambda: asleep(self.guest, self._tid, counted=counted),
             "the vCPU's thread to sleep in the kernel",
         )
 

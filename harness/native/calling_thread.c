@@ -58,7 +58,7 @@ static void look(struct ke_thread_words *words)
 {
 	stack_t stack = {0};
 
-	ke_arch_segments(words);
+	ke_arch_look(words->registers);
 	(void)ke_raw4(
 		SYS_rt_sigprocmask, SIG_BLOCK, 0, (unsigned long)&words->mask, KERNEL_SIGSET_BYTES);
 	(void)ke_raw4(SYS_sigaltstack, 0, (unsigned long)&stack, 0, 0);
@@ -150,8 +150,7 @@ long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argum
 	thread->watched = event >= 0 && met(event) == 1;
 	look(&own);
 	(void)sigaltstack(&stack, &before);
-	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, KE_GS_PATTERN, 0, 0);
-	ke_arch_set_data_segments(KE_USER_DS);
+	ke_arch_set_patterns();
 	look(&thread->before);
 	value = ke_arch_call(
 		thread->components, area(thread, OWN), area(thread, FILL), area(thread, BEFORE),
@@ -159,10 +158,7 @@ long ke_thread_run(struct ke_calling_thread *thread, int fd, unsigned long argum
 	thread->touched = 2;
 	look(&thread->after);
 	/* From here on the thread's own variables can be reached again, whatever the kernel did. */
-	if (thread->after.fs_base != own.fs_base)
-		(void)ke_raw4(SYS_arch_prctl, ARCH_SET_FS, own.fs_base, 0, 0);
-	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, own.gs_base, 0, 0);
-	ke_arch_set_data_segments((uint16_t)own.selectors);
+	ke_arch_restore(own.registers, thread->after.registers);
 	(void)sigaltstack(&before, NULL);
 	thread->calls++;
 	thread->noticed = event >= 0 ? met(event) : 0;

@@ -7,16 +7,15 @@
 
 #define KE_COMPONENTS 20      /* of the extended state that have a number below this */
 #define KE_EXTENDED_SIZE 8192 /* an area with all that are looked at */
+#define KE_THREAD_REGISTERS 3
 
 #define KE_NO_AUX UINT32_MAX
 
 /* What the kernel and the processor say of the thread, beside its extended state. */
 struct ke_thread_words {
-	uint64_t fs_base;
-	uint64_t gs_base;
-	uint64_t selectors; /* DS, ES, FS and GS, 16 bits each */
-	uint64_t mask;	    /* blocked signals */
-	uint64_t stack;	    /* the alternate signal stack: begin ... */
+	uint64_t registers[KE_THREAD_REGISTERS]; /* which, the architecture says */
+	uint64_t mask;				 /* blocked signals */
+	uint64_t stack;				 /* the alternate signal stack: begin ... */
 	uint64_t stack_size;
 	uint64_t stack_flags;
 };

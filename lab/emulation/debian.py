@@ -187,14 +187,10 @@ class Archive:
                         f"archive.debian.org: set {MIRROR} for one of those"
                     ) from error
                 last = last or error  # not every mirror carries every suite
-            except OfflineError as error:
+            except (OfflineError, ChangedError) as error:
                 if suite.name == wanted.suite:
                     raise
                 last = error
-                unknown.setdefault(str(error), []).append(suite.name)
-            except ChangedError as error:
-                if suite.name == wanted.suite or not wanted.suite:
-                    raise
                 unknown.setdefault(str(error), []).append(suite.name)
         if last and not answered:
             raise last

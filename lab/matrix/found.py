@@ -52,6 +52,7 @@ def _about(column: Column) -> dict[str, str]:
     """Properties of the kernel's run beside those of its host."""
     about = {
         "matrix_kernel": column.entry.kernel,
+        "matrix_arch": column.entry.arch,
         "matrix_release": column.release,
         "matrix_verdict": column.verdict,
         "matrix_why": column.why,

@@ -319,6 +319,7 @@ def as_json(matrix: Matrix, suites: str, options: Sequence[str], code: int) -> d
                 "head": each.head,
                 "label": each.entry.label,
                 "kernel": each.entry.kernel,
+                "arch": each.entry.arch,
                 "release": each.release,
                 "name": each.title,
                 "stage": each.stage.value,

@@ -39,7 +39,6 @@ SEQUENCES = 3  # for each test of the chapter explored
 WITHIN = "what KVM keeps within itself cannot be played from outside; mutants do it"
 ELSEWHERE = "the hosts at hand do not offer it; mutants play it in emulated ones"
 NO_DEFECT = {
-    "completion.hypercall": ELSEWHERE,
     "completion.hyperv": ELSEWHERE,
     "completion.read_modify_write": WITHIN,
     "completion.task_priority": ELSEWHERE,
@@ -152,8 +151,8 @@ def run_suites(
 @needs_kvm
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_defect_is_found(tmp_path: Path, library: Path, defect: Defect) -> None:
-    if defect.x86 and platform.machine() != "x86_64":
-        pytest.skip("this defect is one of x86")
+    if defect.machine not in ("", platform.machine()):
+        pytest.skip(f"this defect is one of {defect.machine}")
     words = (*defect.fails, *defect.also, *defect.holds, *defect.skips)
     found = run_suites(
         tmp_path,

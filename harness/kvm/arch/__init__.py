@@ -18,10 +18,11 @@ from harness.kvm.exits import VcpuExit
 from harness.kvm.speech import Word
 
 if TYPE_CHECKING:
-    from harness.kvm.arch import aarch64, riscv64, x86_64
+    from harness.kvm.arch import aarch64, ppc64le, riscv64, x86_64
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
     _aarch64: Architecture = aarch64
+    _ppc64le: Architecture = ppc64le
     _riscv64: Architecture = riscv64
     _x86_64: Architecture = x86_64
 
@@ -41,6 +42,7 @@ __all__ = [
 # `uname -m`, and the package.
 _PACKAGES = {
     "aarch64": "harness.kvm.arch.aarch64",
+    "ppc64le": "harness.kvm.arch.ppc64le",
     "riscv64": "harness.kvm.arch.riscv64",
     "x86_64": "harness.kvm.arch.x86_64",
 }

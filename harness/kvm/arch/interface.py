@@ -27,6 +27,8 @@ class Architecture(Protocol):
     """Who may keep the interrupt controller, from nobody in the kernel to all of it."""
     HALTS_IN_KERNEL: tuple[str, ...]
     """Those of them with which a halted vCPU waits in KVM_RUN, and does not leave it."""
+    VCPU_NUMBERS: tuple[str, ...]
+    """Capabilities whose first answer is how many numbers a vCPU may have (api.rst 4.7)."""
     COMPLETION_REGISTERS: tuple[str, ...]
     """What the end of one read, write or call of the I/O programs may change, of `registers()`:
     the destination and the program counter."""

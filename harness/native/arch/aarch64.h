@@ -66,6 +66,7 @@ static inline long ke_arch_ready(int vm, int vcpu)
 
 #define KE_ARCH_READY(vm, vcpu) ke_arch_ready(vm, vcpu)
 #define KE_ARCH_RELAX() __asm__ volatile("yield")
+#define KE_ARCH_THREAD "arch/aarch64_thread.h" /* what calling_thread.c needs */
 
 /* ---- KVM_RUN, by name */
 

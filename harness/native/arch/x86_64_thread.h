@@ -139,21 +139,44 @@ static inline __attribute__((always_inline)) long ke_arch_call(
 	return result;
 }
 
+enum { /* what a thread's registers are here */
+	KE_FS_BASE,
+	KE_GS_BASE,
+	KE_SELECTORS /* DS, ES, FS and GS, 16 bits each */
+};
+
 /* The selectors of data segments, and the bases as the kernel finds them in the processor. */
-static inline __attribute__((always_inline)) void ke_arch_segments(struct ke_thread_words *words)
+static inline __attribute__((always_inline)) void ke_arch_look(uint64_t *registers)
 {
 	uint64_t ds, es, fs, gs;
 
 	__asm__ volatile("mov %%ds, %0\n\tmov %%es, %1\n\tmov %%fs, %2\n\tmov %%gs, %3"
 			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
-	words->selectors = (ds & 0xffff) | (es & 0xffff) << 16 | (fs & 0xffff) << 32 | gs << 48;
-	(void)ke_raw4(SYS_arch_prctl, ARCH_GET_FS, (unsigned long)&words->fs_base, 0, 0);
-	(void)ke_raw4(SYS_arch_prctl, ARCH_GET_GS, (unsigned long)&words->gs_base, 0, 0);
+	registers[KE_SELECTORS] =
+		(ds & 0xffff) | (es & 0xffff) << 16 | (fs & 0xffff) << 32 | gs << 48;
+	(void)ke_raw4(SYS_arch_prctl, ARCH_GET_FS, (unsigned long)&registers[KE_FS_BASE], 0, 0);
+	(void)ke_raw4(SYS_arch_prctl, ARCH_GET_GS, (unsigned long)&registers[KE_GS_BASE], 0, 0);
 }
 
 static inline __attribute__((always_inline)) void ke_arch_set_data_segments(uint16_t selector)
 {
 	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((uint32_t)selector));
+}
+
+/* FS is the thread's own: its variables are there. */
+static inline __attribute__((always_inline)) void ke_arch_set_patterns(void)
+{
+	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, KE_GS_PATTERN, 0, 0);
+	ke_arch_set_data_segments(KE_USER_DS);
+}
+
+static inline __attribute__((always_inline)) void
+ke_arch_restore(const uint64_t *own, const uint64_t *after)
+{
+	if (after[KE_FS_BASE] != own[KE_FS_BASE])
+		(void)ke_raw4(SYS_arch_prctl, ARCH_SET_FS, own[KE_FS_BASE], 0, 0);
+	(void)ke_raw4(SYS_arch_prctl, ARCH_SET_GS, own[KE_GS_BASE], 0, 0);
+	ke_arch_set_data_segments((uint16_t)own[KE_SELECTORS]);
 }
 
 #endif

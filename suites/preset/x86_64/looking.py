@@ -1,43 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The thread that calls KVM_RUN, looked at around each call."""
+"""The thread that calls KVM_RUN of a vCPU that is to take events, looked at around each call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-import pytest
-
-from harness.host.features import reason
 from harness.kvm.arch.x86_64 import patterns
-from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, ThreadLook, looked_at
+from harness.kvm.calling_thread import ThreadLook
 from harness.kvm.guest import Guest
 from harness.kvm.running import Processor
+from suites.preset.looking import looking
 
 
-@contextmanager
-def looking(
-    guest: Guest, other: Processor | None = None, *, quietly: bool = False
-) -> Iterator[ThreadLook]:
-    """The threads that call KVM_RUN are looked at, with the vCPU's state unlike theirs.
-
-    Of the guest's vCPU, or of another one of its. `quietly`: for one that is to take events.
-    """
-    processor = other or guest
-    fill = patterns.fill_quietly if quietly else patterns.fill
-    fill(processor.vcpu, guest.vm)
-    try:
-        with looked_at(processor.vcpu) as look:
-            yield look
-    except NoExtendedStateError:
-        pytest.skip(reason("other_architecture", "a processor without XSAVE"))
-
-
-def require_same_thread(look: ThreadLook, circumstance: str) -> None:
-    """The thread has what it had before KVM_RUN."""
-    __tracebackhide__ = True
-    found = look.differences()
-    assert not found, (
-        f"{circumstance}, the thread that called KVM_RUN must be as it was, but "
-        f"{'; '.join(found[:4])} (run {look.calls})"
-    )
+def looking_quietly(
+    guest: Guest, other: Processor | None = None
+) -> AbstractContextManager[ThreadLook]:
+    """`looking()`, without events that wait."""
+    return looking(guest, other, patterns.fill_quietly)

@@ -15,7 +15,7 @@ from harness.kvm.guest import Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.running import warm_up
 from harness.require import require_exit
-from suites.preset.x86_64.owed import Owed, run_to_the_end, until
+from suites.preset.owed import Owed, run_to_the_end, until
 from suites.preset.x86_64.owed_events import deliver, looping, tick
 
 PAGE = at.RAM_SIZE - PAGE_BYTES  # of RAM, that no program uses

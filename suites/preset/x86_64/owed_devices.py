@@ -20,7 +20,7 @@ from harness.kvm.signals import CountingHandler
 from harness.kvm.speech import Word
 from harness.require import require_exit, require_said
 from suites.dimensions import KICK
-from suites.preset.x86_64.owed import Owed, until
+from suites.preset.owed import Owed, until
 from suites.preset.x86_64.owed_events import looping, tick
 
 FIRST_PAGE, PAGES, SAYS_SO = 0, 1, 5  # data words of the program pages

@@ -16,7 +16,7 @@ from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.running import Running, warm_up
 from harness.kvm.speech import Word
 from harness.require import require_exit, require_left, require_runs_on, require_said
-from suites.preset.x86_64.owed import Owed, until
+from suites.preset.owed import Owed, until
 
 NMIS, INVALID_OPCODES, SMIS = 2, 6, 8  # data words of the programs events and smi
 MSR_INDEX, RDMSRS = 5, 1  # of the program msr

@@ -17,7 +17,7 @@ from harness.kvm import exits
 from harness.kvm.arch.x86_64 import hypervisors, ioctls, routing, settings, state
 from harness.kvm.guest import Guest
 from harness.require import require_exit
-from suites.preset.x86_64.owed import Owed
+from suites.preset.owed import Owed
 from suites.preset.x86_64.owed_devices import TASK_PRIORITY, with_task_priority
 from suites.preset.x86_64.owed_events import leaves_by
 

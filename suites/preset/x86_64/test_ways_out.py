@@ -32,7 +32,8 @@ from suites.dimensions import (
     only_on,
     pin_guest_program,
 )
-from suites.preset.x86_64.looking import looking, require_same_thread
+from suites.preset.looking import require_same_thread
+from suites.preset.x86_64.looking import looking_quietly
 from suites.vcpu_states.x86_64.woken import run_woken
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
@@ -106,7 +107,7 @@ def each(ways: tuple[Callable[..., None], ...]) -> pytest.MarkDecorator:
 @each(WAYS)
 def test_thread_on_the_way_out_by(ready: Guest, way: Way) -> None:
     """kvm_put_guest_fpu() and vcpu_put() follow each way out of kvm_arch_vcpu_ioctl_run()."""
-    with looking(ready, quietly=True) as look:
+    with looking_quietly(ready) as look:
         for _ in range(TIMES):
             way(ready)
             ready.clear_stop()
@@ -119,7 +120,7 @@ def test_thread_between_exits(device: Device) -> None:
     """The same where a run finishes an operation that was handed to userspace: by the byte, by a
     signal, and on to the next exit."""
     guest = device.guest
-    with looking(guest, quietly=True) as look:
+    with looking_quietly(guest) as look:
         for way in (run_by_the_byte, run_by_a_pending_signal, lambda _: None):
             device.answer(device.run_to_read("At a read"))
             way(guest)
@@ -141,7 +142,7 @@ def waiting(guest: Guest, guest_mode: str) -> SecondProcessor:
 @an_irqchip_that_halts
 def test_thread_of_an_unstarted_processor(guest: Guest, waiting: SecondProcessor) -> None:
     """The same where KVM_RUN waits for INIT: by the byte, by signals, and by the INIT."""
-    with looking(guest, waiting, quietly=True) as look:
+    with looking_quietly(guest, waiting) as look:
         for way in OF_A_WAITING_ONE:
             way(waiting)
         kick_asleep(waiting)
@@ -156,7 +157,7 @@ def test_thread_of_an_unstarted_processor(guest: Guest, waiting: SecondProcessor
 def test_thread_of_a_halted_vcpu(loaded: Guest) -> None:
     """The same where the vCPU is halted, and its thread slept."""
     loaded.set_data(0, 1)
-    with looking(loaded, quietly=True) as look:
+    with looking_quietly(loaded) as look:
         kick_asleep(loaded)
         for way in OF_A_WAITING_ONE:
             way(loaded)
@@ -174,7 +175,7 @@ def kick_asleep(processor: Processor) -> None:
 def test_thread_keeps_a_breakpoint(ready: Guest) -> None:
     """The processor has switched the host's breakpoints off when the guest is left, and KVM has
     lent the registers: hw_breakpoint_restore() puts them back (commit 24f1e32c60c4)."""
-    with looking(ready, quietly=True) as look:
+    with looking_quietly(ready) as look:
         for _ in range(TIMES):
             run_to_the_exit(ready)
     require_same_thread(look, "In runs that the guest ends")

@@ -50,7 +50,7 @@ def by_itself(guest: Guest) -> None:
     guest.load("hypercall", guest.mode, {FUNCTION: CPU_OFF})
     with CountingHandler(KICK), Running(guest) as running:
         running.wait_until(lambda: guest.phase == 1, "the guest to power itself off")
-        running.wait_for_sleep(blocked=False)
+        running.wait_for_sleep(counted=False)
         running.stop_by(KICK)
 
 
@@ -114,7 +114,7 @@ def test_kick_asleep(off: Guest) -> None:
     """KVM_RUN of such a vCPU sleeps; a signal ends it with EINTR, and it is still off."""
     before = off.heartbeat
     with CountingHandler(KICK) as handler, Running(off) as running:
-        running.wait_for_sleep(blocked=False)
+        running.wait_for_sleep(counted=False)
         running.kick(KICK)
         result = running.outcome()
         handled = handler.count()

@@ -81,7 +81,7 @@ def test_immediate_then_started(loaded: Guest, waiting: SecondProcessor) -> None
 def test_kicked_then_started(loaded: Guest, waiting: SecondProcessor) -> None:
     """A signal ends its wait with EINTR, and it can be started afterwards."""
     with CountingHandler(KICK), Running(waiting) as running:
-        running.wait_for_sleep(blocked=False)
+        running.wait_for_sleep(counted=False)
         running.kick(KICK)
         result = running.outcome()
     require_signal_exit(result, "On a kick while the processor is off")
@@ -94,7 +94,7 @@ def test_started_while_it_sleeps(loaded: Guest, waiting: SecondProcessor) -> Non
     """CPU_ON ends the sleep of its KVM_RUN, after immediate runs and a kick as well."""
     require_immediate(waiting, "On a processor that is off, with immediate_exit=1")
     with Running(waiting) as sleeper:
-        sleeper.wait_for_sleep(blocked=False)
+        sleeper.wait_for_sleep(counted=False)
         with Running(loaded) as caller:
             sleeper.wait_for_progress()
             loaded.stop()

@@ -71,7 +71,7 @@ def test_ended_while_stopped(stopped: Guest, way: WayOut) -> None:
 def test_kick(stopped: Guest) -> None:
     """A signal ends the wait in kvm_riscv_check_vcpu_requests(), and not the stop."""
     with CountingHandler(KICK) as handler, Running(stopped) as running:
-        running.wait_for_sleep(blocked=False)
+        running.wait_for_sleep(counted=False)
         running.kick(KICK)
         result = running.outcome()
         handled = handler.count()
@@ -114,11 +114,11 @@ def test_start_pending(loaded: Guest, waiting: SecondProcessor, way: WayOut) -> 
 def test_started_while_it_waits(loaded: Guest, waiting: SecondProcessor) -> None:
     """After a kick its thread waits again, and the start wakes it."""
     with CountingHandler(KICK), Running(waiting) as running:
-        running.wait_for_sleep(blocked=False)
+        running.wait_for_sleep(counted=False)
         running.kick(KICK)
         require_signal_exit(running.outcome(), "On a kick while a hart waits to be started")
     with Running(waiting) as second:
-        second.wait_for_sleep(blocked=False)
+        second.wait_for_sleep(counted=False)
         with Running(loaded) as first:
             second.wait_for_progress()
             loaded.stop()

@@ -48,6 +48,7 @@ struct defect {
 extern struct vcpu vcpus[VCPUS];
 extern int newest_vcpu;
 extern const struct defect byte_defects[], state_defects[], signal_defects[];
+extern const struct defect aarch64_defects[], riscv64_defects[];
 
 int fail(int error);
 int kernel(int fd, unsigned long request, void *argument);

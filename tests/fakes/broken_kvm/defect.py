@@ -15,8 +15,8 @@ class Defect:
 
     `fails` are claims of which a test must fail; of those in `also` (patterns allowed) one may,
     for they need what is broken; those in `holds` must not, and those in `skips` are not tested.
-    `only` chooses tests, as pytest's -k. `hangs`: runs do not come back. `x86`: what it does is
-    x86's. `hole`: why the suites do not find it, if they do not.
+    `only` chooses tests, as pytest's -k. `hangs`: runs do not come back. `machine`: the one
+    (`uname -m`) that alone has what it does. `hole`: why the suites do not find it, if they do not.
     """
 
     name: str
@@ -27,5 +27,5 @@ class Defect:
     skips: tuple[str, ...] = ()
     only: str = field(default=ONE_MODE, repr=False)
     hangs: bool = False
-    x86: bool = False
+    machine: str = ""
     hole: str = ""

@@ -84,7 +84,7 @@ BYTE = (
         also=("preset.per_vcpu", "preset.not_written"),
         holds=("preset.returns_eintr", "preset.exit_reason_untouched", "capability.layout"),
         only=f"{ONE_MODE} and not other_vcpu",
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "late",
@@ -144,24 +144,26 @@ BYTE = (
         also=EVERY_IMMEDIATE,
         hangs=True,
     ),
-    Defect("loses_breakpoints", "clears DR0 to DR3 at an immediate exit", STATE, x86=True),
-    Defect("moves_tsc_adjust", "moves a clock at an immediate exit", TIME, STATE, x86=True),
+    Defect("loses_breakpoints", "clears DR0 to DR3 at an immediate exit", STATE, machine="x86_64"),
+    Defect("moves_tsc_adjust", "moves a clock at an immediate exit", TIME, STATE, machine="x86_64"),
     Defect(
         "ends_reports",
         "ends KVM_TPR_ACCESS_REPORTING at an immediate exit",
         ("preset.requests_kept",),
         only="test_kept and priority_reported",
-        x86=True,
+        machine="x86_64",
     ),
-    Defect("policy_changed", "does not give back the thread's policy", HOST, x86=True),
-    Defect("unmasks_nmis", "unmasks NMIs at an immediate exit", STATE, STATES_ALSO, x86=True),
+    Defect("policy_changed", "does not give back the thread's policy", HOST, machine="x86_64"),
+    Defect(
+        "unmasks_nmis", "unmasks NMIs at an immediate exit", STATE, STATES_ALSO, machine="x86_64"
+    ),
     Defect(
         "not_in_real_mode",
         "looks at the byte on its way into protected and long mode only",
         ("preset.every_guest_mode",),
         holds=("preset.fast",),
         only="not split and not full",
-        x86=True,
+        machine="x86_64",
     ),
 )
 
@@ -226,13 +228,13 @@ COMPLETES = (
         "looks at the byte before it completes (arm64 before 5.13, x86 before 5.1)",
         (*COMPLETION, "completion.fragments", "completion.exactly_once", "states.sync_regs"),
         holds=("preset.returns_eintr", "preset.no_guest_progress", "preset.every_guest_mode"),
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "runs_on_after_completion",
         "completes, and the guest executes one instruction more",
         (*COMPLETION, "completion.fragments", "completion.exactly_once"),
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "loses_fragments",
@@ -246,21 +248,21 @@ COMPLETES = (
         ("completion.exactly_once",),
         also=("completion.fragments",),
         holds=COMPLETION,
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "skips_after_completion",
         "moves the program counter again when nothing is left to complete",
         ("completion.exactly_once",),
         holds=COMPLETION,
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "refused_msr_succeeds",
         "an immediate run takes an error for an answer",
         ("completion.failed_msr",),
         holds=("completion.msr", "completion.exactly_once"),
-        x86=True,
+        machine="x86_64",
     ),
 )
 
@@ -308,7 +310,7 @@ SIGNALS = (
         "does not look at run->msr.error where a signal is pending",
         ("completion.failed_msr",),
         holds=("completion.msr",),
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "loses_pieces_at_signal",
@@ -323,7 +325,7 @@ SIGNALS = (
         also=("signals.mask_kicks", "signals.mask_arguments"),
         holds=("signals.mask_restored",),
         only=f"{ONE_MODE} and not uninitialized",
-        x86=True,
+        machine="x86_64",
     ),
     Defect(
         "loses_kicks",

@@ -263,7 +263,8 @@ static unsigned int number(const char *name)
 __attribute__((constructor)) static void choose(void)
 {
 	static const struct defect transparent = {"", plain, NULL};
-	const struct defect *const tables[] = {byte_defects, state_defects, signal_defects};
+	const struct defect *const tables[] = {
+		byte_defects, state_defects, signal_defects, aarch64_defects, riscv64_defects};
 	const struct sigaction ours = {.sa_handler = do_nothing};
 	const char *name = getenv("BROKEN_KVM");
 	const struct defect *defect;

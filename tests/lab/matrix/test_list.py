@@ -92,12 +92,12 @@ KERNEL = '[[kernel]]\nkernel = "debian:sid"\n'
         (f'{KERNEL}cpus = "2"', "Expected `int`, got `str` - at `$.cpus`"),
         (f"{KERNEL}cpus = true", "Expected `int`, got `bool`"),
         (f"{KERNEL}cpus = 0", "kernel 1: 0 emulated processors"),
-        (f'{KERNEL}arch = "arm65"', "no machine of arm65 can be booted"),
         (f'{KERNEL}memory = "2"', "kernel 1: '2' is no amount of memory"),
         (f'{KERNEL}name = ""', "no head of a column"),
         (f'{KERNEL}name = "thirteen long"', "no head of a column"),
         (f'{KERNEL}name = "a|b"', "no head of a column"),
         (f'{KERNEL}qemu_options = "-name \'a"', "qemu_options: No closing quotation"),
+        (f'{KERNEL}arch = "m68k"', "kernel 1: there is no m68k here: --arch takes arm64, "),
         (f"{KERNEL}{KERNEL}", "kernels 1 and 2 have the same name, debian_sid"),
     ],
 )

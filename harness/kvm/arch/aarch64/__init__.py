@@ -67,6 +67,7 @@ __all__ = [
     "SINGLE_STEPS",
     "SPEECH",
     "STATISTICS",
+    "VCPU_NUMBERS",
     "accumulator",
     "answer",
     "complete_vm",
@@ -94,6 +95,7 @@ __all__ = [
 NAME = "aarch64"
 IRQCHIPS: tuple[str, ...] = ("none", "gic")
 HALTS_IN_KERNEL: tuple[str, ...] = IRQCHIPS[1:]
+VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPU_ID", "KVM_CAP_MAX_VCPUS")
 COMPLETION_REGISTERS: tuple[str, ...] = ("x0", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
 # What KVM completes it has noted elsewhere as well (mmio_needed).

@@ -18,6 +18,7 @@ from harness.native import ffi, lib
 
 KIND = "KVM_DEV_TYPE_ARM_VGIC_V3"
 INTERRUPT = 32  # the first that the distributor shares
+VIRTUAL_TIMER = 27  # arch/arm64/kvm/arch_timer.c, default_ppi
 _INTERRUPTS = 64
 _DISTRIBUTOR, _REDISTRIBUTORS = 0x0800_0000, 0x080A_0000  # where guests' memory never is
 
@@ -74,6 +75,12 @@ def turn_on(vm: Vm) -> None:
 def deliver(vm: Vm) -> None:
     """INTERRUPT becomes pending. Raises `KvmError`."""
     ioctls.pulse_shared(vm, INTERRUPT)
+
+
+def enable_virtual_timer(vm: Vm) -> None:
+    """The vCPU 0 takes the interrupts of its virtual timer. Raises `KvmError`."""
+    group = int(lib.KVM_DEV_ARM_VGIC_GRP_REDIST_REGS)
+    _set(vm, group, _SGI_FRAME + _ISENABLER, 1 << VIRTUAL_TIMER, size=4)
 
 
 def set_distributor(vm: Vm, place: int, value: int) -> None:

@@ -58,6 +58,7 @@ __all__ = [
     "SINGLE_STEPS",
     "SPEECH",
     "STATISTICS",
+    "VCPU_NUMBERS",
     "accumulator",
     "answer",
     "complete_vm",
@@ -86,6 +87,7 @@ NAME = "riscv64"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none",)
 HALTS_IN_KERNEL: tuple[str, ...] = IRQCHIPS
+VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPU_ID", "KVM_CAP_MAX_VCPUS")
 COMPLETION_REGISTERS: tuple[str, ...] = ("a0", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
 STATISTICS: Mapping[str, str] = {"halts": "wfi_exit_stat"}

@@ -60,6 +60,7 @@ __all__ = [
     "SINGLE_STEPS",
     "SPEECH",
     "STATISTICS",
+    "VCPU_NUMBERS",
     "accumulator",
     "answer",
     "complete_vm",
@@ -88,6 +89,7 @@ NAME = "x86_64"
 RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none", "split", "full")
 HALTS_IN_KERNEL: tuple[str, ...] = ("split", "full")
+VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPU_ID", "KVM_CAP_MAX_VCPUS")
 COMPLETION_REGISTERS: tuple[str, ...] = ("rax", "rip")
 # The resume flag, which some processors set at an exit, and the end of an instruction clears.
 COMPLETION_BITS: Mapping[str, int] = {"rflags": 1 << 16}

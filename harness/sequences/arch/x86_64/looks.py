@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from harness.kvm.arch.x86_64 import clocks, run_fields
-from harness.kvm.arch.x86_64.calling_thread import NoExtendedStateError, looked_at
+from harness.kvm.calling_thread import NoExtendedStateError, looked_at
 from harness.kvm.guest import Guest
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm

@@ -13,21 +13,21 @@ import pytest
 from harness.host import held
 from harness.host.features import reason
 from harness.host.pace import here
-from harness.kvm.arch.x86_64.alive import vms_alive
+from harness.kvm import exits
+from harness.kvm.alive import vms_alive
 from harness.kvm.fresh_vm import run_in_fresh_vm
 from harness.kvm.guest import Guest, create
 from harness.kvm.run import RunResult
 from harness.kvm.running import Running
 from harness.kvm.signals import Blocked
-from harness.kvm.speech import Word
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
-from harness.require import require_eintr, require_ended, require_left, require_said
+from harness.require import require_eintr, require_ended, require_exit, require_left
 from harness.ways import BYTE, SIGNAL, WayOut
-from suites.dimensions import KICK, every_guest_mode, every_way, only_on
-from suites.preset.x86_64.looking import looking, require_same_thread
+from suites.dimensions import KICK, every_guest_mode, every_way
+from suites.preset.looking import looking, require_same_thread
 
-pytestmark = [pytest.mark.usefixtures("capability"), only_on("x86_64")]
+pytestmark = pytest.mark.usefixtures("capability")
 
 TIMES = 20
 MOVES = 6
@@ -68,24 +68,28 @@ def test_no_lock_is_held(kvm: System) -> None:
     assert not refused, f"After {TIMES} immediate runs these calls must succeed: {refused}"
 
 
+def load_heartbeat(guest: Guest) -> None:
+    """The plainest program, in the richest mode."""
+    guest.load("heartbeat", guest.architecture.MODES[-1])
+
+
 def by_the_byte(guest: Guest) -> None:
     """immediate runs"""
-    guest.load("heartbeat", "long")
+    load_heartbeat(guest)
     run_often(guest, BYTE, RUNS_OF_A_VM)
 
 
 def by_a_signal(guest: Guest) -> None:
     """runs with a signal pending at entry"""
-    guest.load("heartbeat", "long")
+    load_heartbeat(guest)
     run_often(guest, SIGNAL, RUNS_OF_A_VM)
 
 
 def that_complete(guest: Guest) -> None:
     """immediate runs that complete an operation"""
-    guest.load("time_stamp", "long")
-    guest.set_data(0, 1)
+    guest.load("mmio", guest.architecture.MODES[-1])
     for _ in range(COMPLETIONS):
-        require_said(guest.vcpu.run_raw(), Word.SYNC, "For something to complete")
+        require_exit(guest.vcpu.run_raw(), exits.Mmio, "For something to complete")
         require_eintr(guest.run_immediate(), "On a re-entry with immediate_exit=1")
 
 
@@ -111,7 +115,7 @@ def test_vm_can_be_freed(kvm: System, capability: int, runs: Callable[[Guest], N
     if not shown:
         growth = held.growing(
             lambda: [one_vm(kvm, runs) for _ in range(VMS)],
-            lambda: one_vm(kvm, lambda guest: guest.load("heartbeat", "long")),
+            lambda: one_vm(kvm, load_heartbeat),
             VMS,
             VM_BYTES,
         )
@@ -169,6 +173,8 @@ def test_nothing_is_kept_of_threads(ready: Guest) -> None:
         pytest.skip(reason("no_slab_counts"))
     lanes = min(LANES, ready.vm.check_extension("KVM_CAP_MAX_VCPUS"))
     vcpus = [ready.vcpu, *(ready.vm.create_vcpu(number) for number in range(1, lanes))]
+    for vcpu in vcpus[1:]:
+        ready.architecture.configure(vcpu)
     gave: list[RunResult] = []
 
     def run(vcpu: Vcpu) -> None:
@@ -206,7 +212,7 @@ def runs_give_the_thread_back(guest: Guest, way: WayOut, when: str) -> None:
 @every_guest_mode
 @every_way
 def test_thread_before_first_run(loaded: Guest, way: WayOut) -> None:
-    """kvm_put_guest_fpu() follows each way out that kvm_load_guest_fpu() came before."""
+    """What was loaded of the guest before is put back on each way out."""
     runs_give_the_thread_back(loaded, way, "before the first run of the guest")
 
 

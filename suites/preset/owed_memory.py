@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A changed memory map, its dirty log, and the guest's own page tables."""
+"""A changed memory map, and its dirty log."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import pytest
 from guest_blobs import memory_map as at
 from harness.host.features import reason
 from harness.kvm import exits
-from harness.kvm.arch.x86_64 import state
 from harness.kvm.guest import RAM_SLOT, Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.running import warm_up
 from harness.require import require_exit
-from suites.preset.x86_64.owed import Owed, until
+from suites.preset.owed import Owed, until
 
 SLOT, OTHER_SLOT = RAM_SLOT + 1, RAM_SLOT + 2
-HERE, THERE = at.EXTRA_RAM, at.EXTRA_RAM + 0x200000  # a large page of the guest's tables each
+HERE, THERE = at.EXTRA_RAM, at.EXTRA_RAM + 0x200000
 SIZE = 16 * PAGE_BYTES
-TABLES = 0x20000  # of a second address space, in RAM that no program uses
 FIRST_PAGE, PAGES, LOADS, LOADED = 0, 1, 2, 3  # data words of the program pages
 MARK = 0x600D_DA7A
 
@@ -125,13 +123,6 @@ def logging(guest: Guest) -> None:
     assert guest.heartbeat > turns
 
 
-def with_second_tables(guest: Guest) -> None:
-    """A second address space is there, in which HERE is THERE."""
-    storing(guest)
-    guest.vm.add_memory(OTHER_SLOT, guest.address(THERE), SIZE)
-    state.map_memory(guest.ram, TABLES, {HERE: THERE})
-
-
 OWED = {
     "region_moved": Owed("a memory region was moved", move, moved, storing, "pages"),
     "region_deleted": Owed(
@@ -164,13 +155,6 @@ OWED = {
         lambda guest: guest.vm.dirty_pages(SLOT) and None,
         logged,
         logging,
-        "pages",
-    ),
-    "page_tables": Owed(
-        "CR3 was set",
-        lambda guest: state.set_page_tables(guest.vcpu, TABLES),
-        until(is_stored(OTHER_SLOT), "the guest's store by its new page tables"),
-        with_second_tables,
         "pages",
     ),
 }
