@@ -20,7 +20,7 @@ PLACE = Path("kvm_conformance", "tree")
 #: Files and folders of the tree: what commands, suites and emulated hosts read.
 TREE = (
     *("conftest.py", "pytest.ini", "guest_blobs", "harness", "lab", "mutants"),
-    *("setup/programs.txt", "suites", "tools"),
+    *("setup/programs.txt", "setup/requirements.txt", "suites", "tools"),
 )
 
 

@@ -260,7 +260,7 @@ def run(
             f"an emulated host cannot have the folder {place}: virtme-ng takes paths of letters, "
             "digits, spaces and any of _+.- only; choose another --output"
         )
-    if why_not := reach.why_not():
+    if not machine.foreign and (why_not := reach.why_not()):
         say(why_not)
     control = share.path.parent
     _fill(control, job, machine)

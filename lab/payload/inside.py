@@ -79,6 +79,7 @@ def main(line: str) -> int:
     place = wanted.get("results", "console")
     if why := mounted(place):
         return _refused(why)
+    _write("conformance: begins\n")  # a lab that waits for a prompt may wait for this
     framer = None
     if place == "console":
         from lab.payload.frames import Framer

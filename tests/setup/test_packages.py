@@ -133,7 +133,7 @@ def test_the_wheel_has_one_name_and_all_that_a_run_needs(wheel: Path) -> None:
     tree = {name.removeprefix("kvm_conformance/tree/") for name in names}
     rooms = ("guest_blobs/", "harness/", "lab/", "mutants/", "suites/", "tools/")
     wanted = {name for name in versioned() if name.startswith(rooms)}
-    wanted |= {"conftest.py", "pytest.ini", "setup/programs.txt"}
+    wanted |= {"conftest.py", "pytest.ini", "setup/programs.txt", "setup/requirements.txt"}
     more = {name for name in tree - wanted if not name.startswith("kvm_conformance/")}
     assert wanted <= tree
     assert [name.rpartition("/")[0] for name in more] == ["harness/native"]

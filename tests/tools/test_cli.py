@@ -74,6 +74,7 @@ def test_exit_codes_avoid_those_of_kselftest() -> None:
         *(
             "run",
             "emulate",
+            "image",
             "matrix",
             "sweep",
             "explore",
