@@ -13,8 +13,8 @@ import click
 from harness import files
 from harness.claims import CatalogueError, known_issues
 from lab.campaign import side_by_side
+from lab.emulation import arch, conformance
 from lab.emulation import cache as caches
-from lab.emulation import conformance, programs
 from lab.emulation import kernel as kernels
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import Limits, Machine
@@ -42,6 +42,13 @@ JUNIT, MARKDOWN = "junit.xml", "kill-matrix.md"
 #: Kernels whose compiler is that of one Debian release, an old and a newer KVM.
 KERNELS = ("debian:bookworm", "debian:bookworm-backports")
 BUDGET_S = 60.0
+
+
+def _modular() -> list[str]:
+    """The architectures of other hosts whose KVM is a module."""
+    return [word for word in arch.choices() if arch.of(arch.named(word)).modules]
+
+
 EXPLORED_S = 120.0
 LIMIT_S = 600.0
 
@@ -58,7 +65,16 @@ LIMIT_S = 600.0
     "wanted",
     multiple=True,
     metavar="KERNEL",
-    help=f"A kernel of Debian, one of {kernels.SPECS}; default {' and '.join(KERNELS)}.",
+    help=f"A kernel of Debian, one of {kernels.SPECS}; default {' and '.join(KERNELS)}, and of"
+    f" another architecture {kernels.DEFAULT_ELSEWHERE}.",
+)
+@click.option(
+    "--arch",
+    "architecture",
+    default="",
+    show_default="this host's",
+    metavar="ARCH",
+    help=f"Kernels and mutants of another architecture: {', '.join(_modular())}.",
 )
 @click.option(
     "--tree",
@@ -107,6 +123,7 @@ LIMIT_S = 600.0
 @click.option("--no-sweep", is_flag=True, help="Leave out what only the instruction sweep can see.")
 def mutate(
     wanted: tuple[str, ...],
+    architecture: str,
     tree: Path | None,
     ids: tuple[str, ...],
     classes: tuple[str, ...],
@@ -132,14 +149,21 @@ def mutate(
     if message := missing_extension():
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
     try:
-        chosen = _chosen(ids, classes, claims, subset, judge)
+        foreign = arch.named(architecture) if architecture else None
+        name = catalogue.name_of(arch.of(foreign).machine)
+        chosen = _chosen(ids, classes, claims, subset, judge, name)
         known_issues.of_version("1.0")  # what is wrong with the file is told before anything runs
-    except CatalogueError as error:
+    except (CatalogueError, KernelError) as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     if listing:
         return _list(chosen)
     if tree is not None and len(wanted) > 1:
         raise click.UsageError("--tree is one kernel: give at most one --kernel to boot with it.")
+    if reproduce and foreign:
+        raise click.UsageError(
+            f"--reproduce builds a program in the machine, and one of {foreign.name} has no"
+            " compiler: leave it out."
+        )
     explores = judge == "explore"
     plan = mutate_runs.Campaign(
         mutants=catalogue.FOLDER,
@@ -152,9 +176,9 @@ def mutate(
         explores=explores,
     )
     try:
-        programs.check(Machine().program, "mutation")
+        Machine(foreign=foreign).check_programs("mutation")
         with caches.used(), held(output, "mutate") as folder:
-            sources = _sources(wanted, tree)
+            sources = _sources(wanted, tree, foreign)
             return _launch(
                 sources, chosen, folder, plan, fresh=fresh, parallel=parallel, exports=exports
             )
@@ -171,6 +195,7 @@ def _chosen(
     claims: Sequence[str],
     subset: str | None,
     judge: str,
+    architecture: str,
 ) -> list[Mutant]:
     from lab.sweep.ways import WAYS  # loads the extension
 
@@ -179,10 +204,13 @@ def _chosen(
         found = catalogue.choose(known, ids=ids, classes=classes, claims=claims)
     except catalogue.ChoiceError as error:
         raise click.UsageError(f"{error}.") from None
+    found = catalogue.of_architecture(found, architecture)
     found = catalogue.one_of_each_class(found) if subset else found
     found = catalogue.for_sequences(found) if judge == "explore" else found
     if not found:
-        raise click.UsageError("No mutant is left: the options have none in common.")
+        raise click.UsageError(
+            f"No mutant of {architecture} is left: the options have none in common."
+        )
     return found
 
 
@@ -195,11 +223,15 @@ def _list(mutants: Sequence[Mutant]) -> int:
     return Exit.HELD
 
 
-def _sources(wanted: Sequence[str], tree: Path | None) -> list[Source]:
+def _sources(
+    wanted: Sequence[str], tree: Path | None, foreign: arch.Foreign | None
+) -> list[Source]:
     """What the kernels are built from. Raises KernelError."""
     if tree is not None:
-        return [source.of_tree(tree, wanted[0] if wanted else None, TERMINAL.say)]
-    found = [source.of_debian(spec, TERMINAL.say) for spec in wanted or KERNELS]
+        spec = wanted[0] if wanted else None
+        return [source.of_tree(tree, spec, TERMINAL.say, foreign)]
+    default = (kernels.DEFAULT_ELSEWHERE,) if foreign else KERNELS
+    found = [source.of_debian(spec, TERMINAL.say, foreign) for spec in wanted or default]
     return list({each.label: each for each in found}.values())
 
 

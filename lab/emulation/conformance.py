@@ -81,7 +81,7 @@ def boot_and_test(
             asked = dataclasses.replace(
                 job(machine, request, share.path), modules=modules.resolve() if modules else None
             )
-            image = _files(machine, to)
+            image = executed(machine, to)
             signs = RunSigns(output / finish.JOURNAL, to)
 
             def tick(up: bool) -> None:
@@ -105,7 +105,7 @@ def boot_and_test(
     return EmulatedRun(ended)
 
 
-def _files(machine: Machine, to: Speaker) -> Path | None:
+def executed(machine: Machine, to: Speaker) -> Path | None:
     """What the suites execute there: a copy of this host's files, or a payload elsewhere."""
     if machine.foreign:
         return payload.provide(machine.foreign, "cpio", cache.root(), to.say)

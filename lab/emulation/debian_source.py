@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a kernel of Debian was made from: its headers and its sources, of exactly its version.
 
-Fetched by apt with directories of its own, unpacked into the cache, and not installed.
+Fetched by apt with directories of its own, unpacked into the cache, and not installed. A kernel of
+another architecture has its headers from there, and the programs of its build from this host's.
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.signs import Signs
 from lab.emulation import arch, image, programs
 from lab.emulation.apt import Apt, Package, Suite
+from lab.emulation.arch import Board, EmulatedArchitecture, Foreign
 from lab.emulation.cache import Look, Say, lock, make_folder, megabytes, need_room, run
 from lab.emulation.debian import Archive, Wanted, parse, unpack, version_key
 from lab.emulation.errors import KernelError, NotInArchiveError
 from lab.emulation.kernel import Kernel
 from lab.emulation.stored import lock_of, mark_used
 
+_PROGRAMS = "linux-kbuild-"  # how the packages with the build's programs are called
 _SPARE = 50_000_000  # bytes for what is taken out of the sources
 
 
-def parts() -> tuple[str, ...]:
-    """The folders of a kernel's tree that make up its KVM. Raises `EmulationError`."""
-    return arch.here().kvm, "virt/kvm"
+def parts(of: EmulatedArchitecture) -> tuple[str, ...]:
+    """The folders of a kernel's tree that make up its KVM."""
+    return of.kvm, "virt/kvm", *of.beside
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,17 @@ class Debian:
 
 
 def fetch(
-    kernel: Kernel, cache: Path, say: Say, need_compiler: Callable[[str], None] = lambda _: None
+    kernel: Kernel,
+    cache: Path,
+    say: Say,
+    need_compiler: Callable[[str], None] = lambda _: None,
+    foreign: Foreign | None = None,
 ) -> Debian:
     """Headers and KVM sources of a kernel, from the cache or from Debian's archive.
 
-    `need_compiler` gets the compiler's name before the fetching, where the packages tell it.
-    Raises KernelError for a kernel that is not Debian's, and as lab.emulation.debian.fetch().
+    `need_compiler` gets the compiler's name before the fetching, where the packages tell it;
+    `foreign` is the kernel's architecture, where it is not this host's. Raises KernelError for a
+    kernel that is not Debian's, and as lab.emulation.debian.fetch().
     """
     version = package_version(kernel)
     home = cache / "debian" / "sources"
@@ -60,7 +68,7 @@ def fetch(
         if done.is_dir():  # another process was faster
             return found
         apt = Apt(cache, say)
-        packages = _look_up(kernel, version, apt, say)
+        packages = _look_up(kernel, version, apt, say, foreign)
         for name in _compilers(packages[0]):
             need_compiler(name)
         part, debs = home / f"{name}.part", cache / "debian/downloads" / f"sources-{name}"
@@ -75,7 +83,7 @@ def fetch(
         try:
             look = Signs(say, lambda: f"unpacking the sources of {kernel.release}").look
             unpack(files, part, held, look)
-            _arrange(part, done, kernel.release, held, look)
+            _arrange(part, done, kernel.release, parts(arch.of(foreign)), held, look)
             part.rename(done)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -83,17 +91,21 @@ def fetch(
     return found
 
 
-def base_suite(kernel: Kernel, version: str, cache: Path, say: Say) -> Suite:
-    """The suite that a kernel was built in, with its compiler and C library.
+def base_suite(
+    kernel: Kernel, version: str, cache: Path, say: Say, foreign: Foreign | None = None
+) -> Suite:
+    """The suite that a kernel was built in, with its compiler and C library; for this host.
 
     Packages for backports and security fixes are built in the suite that they are for. Raises
     KernelError.
     """
     apt = Apt(cache, say)
-    if kernel.source.startswith("debian:") and (named := parse(kernel.source).suite):
+    if kernel.source.startswith("debian:") and (
+        named := parse(kernel.source, _board(foreign)).suite
+    ):
         suite = Suite(Archive(apt, say).uri, named)
     else:
-        suite = _look_up(kernel, version, apt, say)[0].suite
+        suite = _look_up(kernel, version, apt, say, foreign)[0].suite
     name = re.sub(r"-(?:backports|backports-sloppy|updates|security)$", "", suite.name)
     name = re.sub(r"^experimental$", "sid", name)
     return Suite(suite.uri.removesuffix("-security"), name)
@@ -110,15 +122,31 @@ def package_version(kernel: Kernel) -> str:
     return found[1]
 
 
-def _look_up(kernel: Kernel, version: str, apt: Apt, say: Say) -> tuple[Package, ...]:
-    wanted = Wanted(kernel.source, None, version, "generic")
+def _board(foreign: Foreign | None) -> Board | None:
+    return foreign.board if foreign else None
+
+
+def _look_up(
+    kernel: Kernel, version: str, apt: Apt, say: Say, foreign: Foreign | None
+) -> tuple[Package, ...]:
+    wanted = Wanted(kernel.source, None, version, "generic", _board(foreign))
     if kernel.source.startswith("debian:"):
-        wanted = parse(kernel.source)
+        wanted = parse(kernel.source, wanted.board)
     archive = Archive(apt, say)
+
+    def packages(again: bool) -> list[Package]:
+        found = archive.packages(wanted, again)
+        if not foreign:
+            return found
+        # The build's programs run here: Debian has them for each architecture (Multi-Arch).
+        ours = archive.packages(replace(wanted, board=None), again)
+        theirs = [each for each in found if not each.name.startswith(_PROGRAMS)]
+        return theirs + [each for each in ours if each.name.startswith(_PROGRAMS)]
+
     try:
-        return _chosen(kernel.release, version, archive.packages(wanted))
+        return _chosen(kernel.release, version, packages(again=False))
     except NotInArchiveError:  # the lists may be older than the kernel
-        return _chosen(kernel.release, version, archive.packages(wanted, again=True))
+        return _chosen(kernel.release, version, packages(again=True))
 
 
 def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Package, ...]:
@@ -134,7 +162,7 @@ def _chosen(release: str, version: str, packages: list[Package]) -> tuple[Packag
             if package.version == version:
                 return package
         others = [each for each in named if _upstream(each.version) == _upstream(version)]
-        if others and name.startswith("linux-kbuild-"):
+        if others and name.startswith(_PROGRAMS):
             return max(others, key=lambda package: version_key(package.version))
         raise NotInArchiveError(
             f"{name} {version} is not in the archive, which keeps the sources of its newest kernels"
@@ -176,7 +204,9 @@ def take_out(packed: Path, names: Sequence[str], place: Path, held: int, look: L
         raise KernelError(f"{packed.name} cannot be unpacked: {done.stderr.strip()[-300:]}")
 
 
-def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> None:
+def _arrange(
+    part: Path, place: Path, release: str, kvm: Sequence[str], held: int, look: Look
+) -> None:
     """Takes KVM out of the sources, and tells the headers where they are going to be."""
     packed = next(iter((part / "usr/src").glob("linux-source-*.tar.xz")), None)
     makefile = part / f"usr/src/linux-headers-{release}/Makefile"
@@ -186,7 +216,7 @@ def _arrange(part: Path, place: Path, release: str, held: int, look: Look) -> No
             "way that this program does not know; give a tree of your own by --tree"
         )
     (part / "source").mkdir()
-    take_out(packed, parts(), part / "source", held, look)
+    take_out(packed, kvm, part / "source", held, look)
     packed.unlink()
     # They name /usr/src, where they would be installed.
     text = makefile.read_text()

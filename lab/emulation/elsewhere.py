@@ -16,7 +16,7 @@ from lab.emulation.arch import Foreign
 from lab.emulation.cache import megabytes
 from lab.emulation.errors import EmulationError
 from lab.emulation.kernel import Kernel
-from lab.emulation.loading import Modules
+from lab.emulation.loading import Modules, plain
 from lab.emulation.share import Share
 from lab.payload.formats import cpio
 from lab.payload.nodes import Node, file
@@ -59,12 +59,13 @@ def _of_run(
 ) -> dict[str, Node]:
     """/machine of the payload's init."""
     folder = kernel.modules / "lib/modules" / kernel.release if kernel.modules else None
-    kvm = foreign.architecture.modules
+    files = {plain(name): f"{name}.ko" for name in foreign.architecture.modules}
+    kvm = tuple(files)
     found = Modules(folder).ordered([*_MODULES, *foreign.architecture.companions, *kvm])
     order = {name: name for name in found}
     if modules is not None:
         for name in kvm:
-            found[name] = (modules / f"{name}.ko").read_bytes()
+            found[name] = (modules / files[name]).read_bytes()
             order.pop(name, None)
             order[name] = f"{name} own"
     return {

@@ -73,7 +73,7 @@ def find(
     """
     if not spec:
         raise KernelError(f"the kernel's name is empty; it is one of {SPECS}")
-    of = foreign.architecture if foreign else arch.here()
+    of = arch.of(foreign)
     if foreign and spec == "default":
         return replace(
             _of_debian(DEFAULT_ELSEWHERE, cache or caches.root(), say, foreign), source=spec
@@ -162,7 +162,7 @@ def _of_debian(spec: str, cache: Path, say: Say, foreign: Foreign | None = None)
     folder = debian.fetch(spec, cache, say, board)
     release = folder.name.split("_")[0]
     image_file = folder / "boot" / f"{board.image_file if board else 'vmlinuz'}-{release}"
-    of = foreign.architecture if foreign else arch.here()
+    of = arch.of(foreign)
     return _checked(image_file, re.sub("[:/]", "-", spec), spec, None, of)
 
 

@@ -31,7 +31,7 @@ class Modules:
         """
         found: dict[str, bytes] = {}
         for name in names:
-            self._add(_plain(name), found)
+            self._add(plain(name), found)
         return found
 
     def _add(self, name: str, found: dict[str, bytes]) -> None:
@@ -43,16 +43,17 @@ class Modules:
         needed = depends[1].decode("ascii", "replace").split(",") if depends else []
         for each in (*filter(None, needed), *_SOFT.get(name, ())):
             if each not in found:
-                self._add(_plain(each), found)
+                self._add(plain(each), found)
         found[name] = data
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
         paths = self._folder.rglob("*.ko*") if self._folder else ()
-        return {_plain(path.name.partition(".ko")[0]): path for path in paths}
+        return {plain(path.name.partition(".ko")[0]): path for path in paths}
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A module's name as the kernel has it: kvm_hv of kvm-hv.ko."""
     return name.replace("-", "_")
 
 

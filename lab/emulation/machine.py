@@ -83,7 +83,7 @@ class Machine:
     @property
     def architecture(self) -> EmulatedArchitecture:
         """Its architecture. Raises `EmulationError` where none of this host's is known."""
-        return self.foreign.architecture if self.foreign else arch.here()
+        return arch.of(self.foreign)
 
     @property
     def program(self) -> str:

@@ -86,12 +86,12 @@ class Share(Closing):
             return json.loads(self.read(name, limit))
         return None
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str | bytes) -> None:
         """Puts a file there, whole or not at all. Raises OSError."""
         fresh = f".{name}.new"
         descriptor = files.create(fresh, folder=self._fd)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode() if isinstance(text, str) else text)
         os.rename(fresh, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def folder(self, name: str) -> Share:

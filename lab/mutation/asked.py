@@ -34,7 +34,6 @@ from lab.launch.speaker import Written
 from lab.mutation import proving
 from lab.mutation.guest import LaneAnswer, answer_file, request_file, stop_file
 from lab.mutation.judge import STAYS, evidence_in
-from lab.mutation.keep import machine
 from lab.mutation.lane import Lane
 
 SILENCE_S = Limits.silence_s
@@ -76,15 +75,15 @@ class Asked:
         # On the kernel's console from the moment on at which the mutant is loaded.
         self._marker = f"mutate: {self._number} {folder.name}"
         self._share = lane.share.folder(folder.name)
-        job = conformance.job(machine(), request, self._share.path)
+        job = conformance.job(lane.machine, request, self._share.path)
         asked = {
-            "modules": modules,
+            "modules": self._seen(modules),
             "words": job.command[3:],
             "environment": dict(job.environment),
             "output": str(self._share.path / state.OUTPUT),
             "marker": self._marker,
             "results": str(self._share.path),
-            "stock": stock,
+            "stock": self._seen(stock),
         }
         lane.busy = True
         lane.served += 1
@@ -93,6 +92,15 @@ class Asked:
         (folder / state.OUTPUT).write_bytes(b"")
         self._journal = Mirror(self._share, finish.JOURNAL, folder / finish.JOURNAL)
         lane.share.write(request_file(self._number), json.dumps(asked))
+
+    def _seen(self, modules: str) -> str:
+        """A folder of modules as the machine sees it: elsewhere it has its share only."""
+        if not (modules and self._lane.machine.foreign):
+            return modules
+        with self._share.folder(Path(modules).name) as copy:
+            for path in Path(modules).glob("*.ko"):
+                copy.write(path.name, path.read_bytes())
+            return str(copy.path)
 
     def interrupt(self) -> None:
         """Asks the machine to end in order."""

@@ -16,12 +16,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lab.emulation import arch, private_root
 from lab.emulation import cache as caches
+from lab.emulation import private_root
+from lab.emulation.arch import EmulatedArchitecture
 from lab.emulation.cache import Say
 from lab.emulation.stored import lock_of, mark_used
 from lab.mutation.errors import BuildError
-from lab.mutation.source import Source, parts
+from lab.mutation.source import Source
 
 DIFFERENCE = "difference.patch"
 _RECIPE = "1"  # changes with what is done here, so that no older modules are taken
@@ -30,7 +31,7 @@ _ROOM = 200_000_000  # bytes: two copies of KVM with its objects, and modules
 _SETTINGS = (*("CONFIG_DEBUG_INFO_BTF_MODULES=", "CONFIG_DEBUG_INFO=", "CONFIG_KVM_WERROR="),)
 # Its Makefile looks for KVM in the kernel's tree, and define_trace.h for trace.h beside itself.
 _MAKEFILE = (
-    (r"-I ?\$\(srctree\)/(arch/\w+)/kvm", r"-I $(src) -I $(src)/../../../\1"),
+    (r"-I ?(?:\$\(srctree\)/)?(arch/\w+)/kvm", r"-I $(src) -I $(src)/../../../\1"),
     (r"\$\(srctree\)/virt/kvm/Makefile\.kvm", "$(src)/../../../virt/kvm/Makefile.kvm"),
 )
 
@@ -56,12 +57,13 @@ def modules(source: Source, files: Mapping[str, str], difference: str, say: Say)
     """
     home = folder_of(source)
     done = home / "modules" / key(source, files)
-    if _is_whole(done):
+    of = source.architecture
+    if _is_whole(done, of):
         mark_used(home)
         return done
     caches.make_folder(home)
     with caches.lock(lock_of(home), say, f"builds the KVM of {source.release}") as held:
-        if _is_whole(done):
+        if _is_whole(done, of):
             return done
         shutil.rmtree(done, ignore_errors=True)
         stock = _stock(source, home, say, held)
@@ -74,16 +76,16 @@ def modules(source: Source, files: Mapping[str, str], difference: str, say: Say)
         part = done.with_name(f"{done.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        for path in _modules(work):
+        for path in _modules(work, of):
             shutil.copy(path, part)
         (part / DIFFERENCE).write_text(difference, encoding="utf-8", errors="surrogateescape")
         part.rename(done)
     return done
 
 
-def _is_whole(done: Path) -> bool:
+def _is_whole(done: Path, of: EmulatedArchitecture) -> bool:
     """Whether all modules are there: somebody may have tidied up in the cache."""
-    names = (*(f"{name}.ko" for name in arch.here().modules), DIFFERENCE)
+    names = (*(f"{name}.ko" for name in of.modules), DIFFERENCE)
     return all((done / name).is_file() for name in names)
 
 
@@ -98,9 +100,9 @@ def _stock(source: Source, home: Path, say: Say, held: int) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     caches.need_room(home, _ROOM, f"the KVM of {source.release}")
     say(f"building the stock KVM of {source.release}, which takes a minute or two")
-    for part in parts():
+    for part in source.parts:
         shutil.copytree(Path(source.tree, part), work / part, ignore=_products)
-    makefile = work / arch.here().kvm / "Makefile"
+    makefile = work / source.architecture.kvm / "Makefile"
     text = makefile.read_text()
     for pattern, words in _MAKEFILE:
         text = re.sub(pattern, words, text)
@@ -120,10 +122,10 @@ def _products(_: str, names: list[str]) -> list[str]:
 
 
 def _make(source: Source, work: Path, held: int) -> None:
-    here = arch.here()
+    of = source.architecture
     words = [
-        *("make", "-C", source.build, f"M={work / here.kvm}", f"-j{_processors()}"),
-        *(*(f"{name}=n" for name in here.unbuilt), *_SETTINGS, "modules"),
+        *("make", "-C", source.build, f"M={work / of.kvm}", f"-j{_processors()}"),
+        *(*_cross(source), *(f"{name}=n" for name in of.unbuilt), *_SETTINGS, "modules"),
     ]
     # What a make above this one, or the user, set for other builds is not for this one.
     emptied = dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KCFLAGS", "O", "V", "W"), "")
@@ -140,7 +142,7 @@ def _make(source: Source, work: Path, held: int) -> None:
     else:
         done = caches.run(words, environment=emptied, held=held)
     (work / "make.log").write_text(done.stdout + done.stderr, encoding="utf-8", errors="replace")
-    lacking = [path for path in _modules(work) if not path.is_file()]
+    lacking = [path for path in _modules(work, of) if not path.is_file()]
     if done.returncode or lacking:
         raise BuildError(
             f"KVM of {source.release} does not build: "
@@ -148,10 +150,17 @@ def _make(source: Source, work: Path, held: int) -> None:
         )
 
 
-def _modules(work: Path) -> list[Path]:
+def _cross(source: Source) -> list[str]:
+    """Words for make where it builds for another architecture."""
+    foreign = source.foreign
+    if foreign is None:
+        return []
+    return [f"ARCH={foreign.architecture.tree_name}", f"CROSS_COMPILE={foreign.board.triple}-"]
+
+
+def _modules(work: Path, of: EmulatedArchitecture) -> list[Path]:
     """KVM's modules, once they are built."""
-    here = arch.here()
-    return [work / here.kvm / f"{name}.ko" for name in here.modules]
+    return [work / of.kvm / f"{name}.ko" for name in of.modules]
 
 
 def _processors() -> int:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.claims import CatalogueError
+from harness.claims import ARCHITECTURES, MACHINES, CatalogueError
 from harness.claims import catalogue as known_claims
 from harness.claims import chapters as known_chapters
 from harness.claims.versions import VERSION, is_between
 from harness.shapes import ShapeError, from_toml
+from lab.emulation import arch
 
 FOLDER = Path(__file__).resolve().parents[2] / "mutants"
 NAME = "catalogue.toml"
@@ -80,13 +81,25 @@ NEVER_JUDGED = frozenset({"preset.fast"})
 _REQUIRED = ("id", "class", "defect", "stands_for", "files", "tier")
 _OPTIONAL = (
     *("kind", "claims", "claims_held", "commit", "places", "since", "until", "ways"),
-    *("equivalent", "allowed_by", "shown_by"),
+    *("equivalent", "allowed_by", "shown_by", "architectures"),
 )
-_LISTS = ("files", "claims", "claims_held", "ways", "shown_by")
+_LISTS = ("files", "claims", "claims_held", "ways", "shown_by", "architectures")
 _ID = re.compile(r"(?=.*[a-z])[a-z0-9_]+")
 _COMMIT = re.compile(r"[0-9a-f]{12,40}")
 OR = " or "  # between files that stand for each other
-_SOURCES = ("virt/kvm/", "arch/x86/kvm/")  # what lab.mutation.source copies
+_NEUTRAL = "virt/kvm/"
+
+
+def name_of(machine: str) -> str:
+    """The project's name of an architecture, by that of `uname -m`."""
+    return MACHINES.get(machine, machine)
+
+
+#: What lab.mutation.source copies, and the architecture whose it is; no architecture's comes first.
+_SOURCES: Mapping[str, str] = {
+    _NEUTRAL: "",
+    **{f"{each.kvm}/": name_of(each.machine) for each in arch.known().values()},
+}
 
 
 class ChoiceError(ValueError):
@@ -108,6 +121,7 @@ class Mutant:
     ways         of the sweep, for the tier `sweep`; empty is all
     equivalent   why it cannot be told from the stock kernel, or an empty text
     allowed_by   of a sound variant: the clause or the commit that leaves open what it does
+    architectures  by the project's names, those whose KVM it changes; none is all
     """
 
     id: str
@@ -129,6 +143,7 @@ class Mutant:
     equivalent: str = ""
     allowed_by: str = ""
     shown_by: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
 
     @property
     def is_baseline(self) -> bool:
@@ -200,6 +215,21 @@ def choose(
         and (not classes or mutant.mutant_class in classes)
         and (not claims or {*mutant.claims, *mutant.claims_held} & set(claims))
     ]
+
+
+def of_architecture(mutants: Iterable[Mutant], name: str) -> list[Mutant]:
+    """Those of an architecture's KVM, with the claims that it can have; none without any.
+
+    `name` is the project's.
+    """
+    found = []
+    for each in mutants:
+        can = tuple(claim for claim in each.claims if known_claims()[claim].applies_to(name))
+        if each.architectures and name not in each.architectures:
+            continue
+        if can or not each.claims:
+            found.append(replace(each, claims=can))
+    return found
 
 
 def one_of_each_class(mutants: Iterable[Mutant]) -> list[Mutant]:
@@ -300,9 +330,21 @@ def _mutant(
         need(not text or text.endswith("."), f"{key!r} must end with a full stop")
     need(not made.commit or _COMMIT.fullmatch(made.commit), "'commit' is 12 to 40 hex digits")
     need(made.files, "'files' is empty")
-    for name in (name for names in made.files for name in names.split(OR)):
-        inside = name.startswith(_SOURCES) and ".." not in name.split("/")
+    named = [name for names in made.files for name in names.split(OR)]
+    for name in named:
+        inside = name.startswith(tuple(_SOURCES)) and ".." not in name.split("/")
         need(inside, f"{name!r} is not below {' or '.join(_SOURCES)}")
+    owners = {_SOURCES[part] for name in named for part in _SOURCES if name.startswith(part)}
+    owners.discard("")
+    need(len(owners) < 2, f"its files are of {' and '.join(sorted(owners))}: give each its mutant")
+    need(
+        not (owners and made.architectures),
+        "'architectures' is for files of virt/kvm alone; others say by their folder whose they are",
+    )
+    for name in made.architectures:
+        there = ", ".join(ARCHITECTURES)
+        need(name in ARCHITECTURES, f"unknown architecture {name!r}; known: {there}")
+    made = replace(made, architectures=made.architectures or tuple(owners))
     for key in ("since", "until"):
         text = getattr(made, key)
         need(not text or VERSION.fullmatch(text), f"{key!r} is a version such as 6.12")

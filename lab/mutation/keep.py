@@ -13,16 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import files
-from lab.emulation import bundle, cache, conformance, programs
+from lab.emulation import conformance
 from lab.emulation import kernel as kernels
 from lab.emulation import share as shares
+from lab.emulation.arch import Foreign
 from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import CONSOLE, Job, Limits, Machine, run
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
-from lab.launch.request import ROOT, Request
+from lab.launch.request import Request
 from lab.launch.speaker import Speaker
 from lab.launch.stopping import StoppedError, stoppable
 from lab.mutation import build
@@ -38,9 +39,9 @@ MEMORY_MB = 2048
 LOST = "lost.json"
 
 
-def machine() -> Machine:
-    """The machine of every mutant."""
-    return Machine(memory=f"{MEMORY_MB}M", kernel_parameters=PARAMETERS)
+def machine(foreign: Foreign | None = None) -> Machine:
+    """The machine of every mutant of an architecture."""
+    return Machine(memory=f"{MEMORY_MB}M", kernel_parameters=PARAMETERS, foreign=foreign)
 
 
 def keep(source_file: str, place: str, boot_limit_s: str, to: Speaker) -> int:
@@ -48,20 +49,21 @@ def keep(source_file: str, place: str, boot_limit_s: str, to: Speaker) -> int:
     source, folder = Source.load(Path(source_file)), Path(place)
     limits = Limits(boot_s=float(boot_limit_s), silence_s=math.inf, total_s=math.inf)
     share = shares.at(folder)
-    every = conformance.job(machine(), Request(variants=conformance.VARIANTS), share.path)
+    of = machine(source.foreign)
+    every = conformance.job(of, Request(variants=conformance.VARIANTS), share.path)
     words = [word for word in every.command[3:] if not word.startswith("--results")]
     command = [*every.command[:2], "lab.mutation.guest", str(share.path), *words]
     environment = {k: v for k, v in every.environment.items() if k != finish.LAST_WORDS}
     try:
-        programs.check(machine().program)
-        kernel = kernels.find(source.boot, say=to.say)
+        of.check_programs()
+        kernel = kernels.find(source.boot, say=to.say, foreign=source.foreign)
         with stoppable():
             ended = run(
                 kernel,
-                machine(),
-                Job(command, ROOT, environment, reads=(build.folder_of(source),)),
+                of,
+                Job(command, every.folder, environment, reads=(build.folder_of(source),)),
                 share,
-                bundle=bundle.image(cache.root(), to.say),
+                bundle=conformance.executed(of, to),
                 limits=limits,
                 signs_of_life=lambda: 0.0,
                 say=to.say,

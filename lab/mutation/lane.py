@@ -18,7 +18,8 @@ from lab.emulation.console import last_lines
 from lab.emulation.errors import KernelError
 from lab.emulation.machine import CONSOLE
 from lab.launch.lost import LostVm
-from lab.mutation.keep import LOST
+from lab.mutation.keep import LOST, machine
+from lab.mutation.source import Source
 
 
 class Lane:
@@ -30,6 +31,7 @@ class Lane:
         shutil.rmtree(place, ignore_errors=True)
         self.share = shares.make(place)
         self.source_file = source_file
+        self.machine = machine(Source.load(source_file).foreign)
         self.place = place
         self.boot_limit_s = boot_limit_s
         self.served = 0

@@ -23,7 +23,7 @@ from harness.shapes import ShapeError, from_json
 from lab.emulation import cache as caches
 from lab.mutation.catalogue import OR, Mutant
 from lab.mutation.errors import MutationError, PatchError
-from lab.mutation.source import Source, parts
+from lab.mutation.source import Source
 
 _TIMEOUT_S = 300  # for a file; spatch leaves it as it was then. The catalogue's take seconds.
 
@@ -52,18 +52,18 @@ def apply(mutant: Mutant, source: Source, folder: Path) -> Patched:
         return from_json(known.read_bytes(), Patched)
     except (OSError, ShapeError):
         pass
-    made = _apply(mutant, Path(source.tree), source.release)
+    made = _apply(mutant, source)
     caches.make_folder(known.parent)
     files.replace(known, json.dumps(asdict(made)))
     return made
 
 
-def _apply(mutant: Mutant, tree: Path, release: str) -> Patched:
-    where = f"{mutant.patch.name} on {release}"
+def _apply(mutant: Mutant, source: Source) -> Patched:
+    tree, where = Path(source.tree), f"{mutant.patch.name} on {source.release}"
     files = _files(mutant, tree, where)
     with tempfile.TemporaryDirectory(prefix="kvm-conformance-mutant-") as work:
         copy = Path(work)
-        for part in parts():  # spatch reads headers that stand beside a file
+        for part in source.parts:  # spatch reads headers that stand beside a file
             shutil.copytree(tree / part, copy / part, ignore=_is_no_source)
         before = {name: _read(copy / name) for name in files}
         _spatch(mutant, files, copy, where)

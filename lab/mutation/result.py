@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.claims.known_issues import KnownIssue, of_version
+from harness.claims.known_issues import KnownIssue
 from harness.reporting import journal as journals
 from lab.campaign import state
 from lab.launch.exit_codes import Exit
@@ -151,7 +151,7 @@ def of_runs(runs: Mapping[Source, Sequence[MutantTask]]) -> KillMatrix:
         cells = [_cell_of(run) for run in each]
         stock = tuple(cell for cell in cells if cell.mutant is None)
         mutants = tuple(cell for cell in cells if cell.mutant is not None)
-        columns.append(KillColumn(source, stock, mutants, of_version(source.version)))
+        columns.append(KillColumn(source, stock, mutants, source.bugs))
     return KillMatrix(tuple(columns))
 
 

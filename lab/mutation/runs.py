@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.claims import known_issues
 from lab.campaign import side_by_side
 from lab.campaign.attempt import Attempt
 from lab.campaign.side_by_side import Stage
@@ -248,13 +247,14 @@ def of_kernel(
     asked_for = [each for each in mutants if each.applies_to(source.version)]
     run = [each for each in asked_for if not each.equivalent]
     swept = [each for each in run if each.tier == "sweep"]
-    left_out = [test for bug in known_issues.of_version(source.version) for test in bug.tests]
+    sweeps = plan.sweeps and not source.foreign
+    left_out = [test for bug in source.bugs for test in bug.tests]
     runs: list[MutantTask] = []
     stock = _run(source, folder / "stock", plan, None, left_out)
     stock_sweep = None
     if any(each.tier != "sweep" for each in run):
         runs.append(stock)
-    if swept and plan.sweeps:
+    if swept and sweeps:
         ways = sorted({way for each in swept for way in each.ways})
         everything = any(not each.ways for each in swept)
         stock_sweep = _run(source, folder / SWEPT_STOCK, plan, None, left_out, sweeps=True)
@@ -270,8 +270,9 @@ def of_kernel(
             made.verdict = Judged(Fate.LEFT_OUT, _versions(mutant))
         elif mutant.equivalent:
             made.verdict = Judged(Fate.EQUIVALENT, mutant.equivalent)
-        elif made.sweeps and not plan.sweeps:
-            made.verdict = Judged(Fate.LEFT_OUT, "it takes the sweep")
+        elif made.sweeps and not sweeps:
+            why = f", and there is none of {source.arch}" if plan.sweeps else ""
+            made.verdict = Judged(Fate.LEFT_OUT, f"it takes the sweep{why}")
         if made.verdict is not None:
             made.stage = Stage.ENDED
         runs.append(made)

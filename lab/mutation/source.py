@@ -16,15 +16,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness import files
+from harness.claims import MACHINES
+from harness.claims.known_issues import KnownIssue, of_version
 from harness.shapes import from_json
 from lab.emulation import arch, debian_source, image, kernel, options, private_root, programs
 from lab.emulation import cache as caches
+from lab.emulation.arch import EmulatedArchitecture, Foreign
 from lab.emulation.cache import Say
 from lab.emulation.errors import KernelError
 from lab.mutation.errors import MutationError
 
-#: The folders of a kernel's tree that a mutant may change.
-parts = debian_source.parts
 # What a kernel's build runs beside its compiler, by Debian's packages.
 _BUILDING = (
     *("make", "dash", "coreutils", "sed", "grep", "mawk", "findutils", "diffutils", "binutils"),
@@ -51,6 +52,7 @@ class Source:
     label     names it among all kernels, in letters of lab.emulation.machine.SHARE
     digest    of all that decides about the modules
     root      the folder with the compiler and what it takes, `` for this host's own
+    arch      another architecture than this host's, as `emulate --arch` takes it
     """
 
     boot: str
@@ -63,6 +65,29 @@ class Source:
     label: str
     digest: str
     root: str = ""
+    arch: str = ""
+
+    @property
+    def foreign(self) -> Foreign | None:
+        """Its architecture, where that is another than this host's. Raises `EmulationError`."""
+        return arch.named(self.arch) if self.arch else None
+
+    @property
+    def architecture(self) -> EmulatedArchitecture:
+        """Its architecture, whichever that is. Raises `EmulationError`."""
+        return arch.of(self.foreign)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders of the tree that a mutant may change. Raises `EmulationError`."""
+        return debian_source.parts(self.architecture)
+
+    @property
+    def bugs(self) -> tuple[KnownIssue, ...]:
+        """Those that it was released with and the suites find. Raises `EmulationError`."""
+        machine = self.architecture.machine
+        own = ("", MACHINES.get(machine, machine))
+        return tuple(each for each in of_version(self.version) if each.architecture in own)
 
     def write(self, path: Path) -> None:
         """Writes it, for another process. Raises OSError."""
@@ -74,19 +99,24 @@ class Source:
         return from_json(path.read_bytes(), Source)
 
 
-def of_debian(spec: str, say: Say) -> Source:
+def of_debian(spec: str, say: Say, foreign: Foreign | None = None) -> Source:
     """The sources of one of Debian's kernels, fetched where they must be.
 
     `spec` is a kernel as `emulate --kernel` takes it. Raises KernelError.
     """
-    found = kernel.find(spec, say=say)
+    _need_modules(arch.of(foreign))
+    found = kernel.find(spec, say=say, foreign=foreign)
     if found.modules is None:
         raise MutationError(f"{spec} is a tree: give it with --tree")
     release = found.release
     made = debian_source.fetch(
-        found, caches.root(), say, lambda name: _may_lack(_lacks(name), release)
+        found,
+        caches.root(),
+        say,
+        lambda name: _may_lack(_lacks(_prefix(foreign) + name), release),
+        foreign,
     )
-    compiler = _compiler_of_headers(made.headers)
+    compiler = _prefix(foreign) + _compiler_of_headers(made.headers)
     named = label(release, made.version)
     root = ""
     if lacks := _lacks(compiler) or _kbuild_lacks(made.headers):
@@ -94,8 +124,8 @@ def of_debian(spec: str, say: Say) -> Source:
         root = str(
             private_root.provide(
                 named,
-                (compiler, *_BUILDING),
-                lambda: debian_source.base_suite(found, made.version, caches.root(), say),
+                (_package_of(compiler), *_BUILDING),
+                lambda: debian_source.base_suite(found, made.version, caches.root(), say, foreign),
                 caches.root(),
                 say,
             )
@@ -111,6 +141,7 @@ def of_debian(spec: str, say: Say) -> Source:
         label=named,
         digest=f"{found.release}_{made.version}",
         root=root,
+        arch=foreign.name if foreign else "",
     )
 
 
@@ -119,7 +150,7 @@ def label(release: str, version: str) -> str:
     return f"{release}_{version}".replace("~", "-")
 
 
-def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
+def of_tree(tree: Path, spec: str | None, say: Say, foreign: Foreign | None = None) -> Source:
     """The sources of a tree in which the user built a kernel with KVM as modules.
 
     `spec` is the kernel to boot if that is not the tree's own image. Raises KernelError for a tree
@@ -129,7 +160,9 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
     tree = tree.expanduser().absolute()
     if not tree.is_dir():
         raise MutationError(f"there is no folder {tree}; --tree is a kernel's tree that was built")
-    lacking = [part for part in parts() if not (tree / part).is_dir()]
+    of = arch.of(foreign)
+    _need_modules(of)
+    lacking = [part for part in debian_source.parts(of) if not (tree / part).is_dir()]
     if lacking:
         raise MutationError(
             f"{tree} is no kernel's tree: it has no {lacking[0]}; a folder for build products alone"
@@ -137,8 +170,8 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         )
     if not (tree / ".config").is_file():
         raise MutationError(f"{tree} is not configured (it has no .config); run make there")
-    _need_modular_kvm(tree)
-    booted = kernel.find(spec or str(tree), say=say)
+    _need_modular_kvm(tree, of)
+    booted = kernel.find(spec or str(tree), say=say, foreign=foreign)
     built = tree / "include/config/kernel.release"
     release = kernel.release_of(built) if built.exists() else ""
     running = image.read(booted.image).release
@@ -161,7 +194,8 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
         build=str(tree),
         compiler=_compiler_of_config(tree / ".config"),
         label=f"tree-{release}-{hashlib.sha256(os.fsencode(tree)).hexdigest()[:8]}",
-        digest=_read_digest(tree, booted.image),
+        digest=_read_digest(tree, booted.image, of),
+        arch=foreign.name if foreign else "",
     )
     programs.need("mutation")
     if lacks := _lacks(source.compiler):
@@ -172,10 +206,19 @@ def of_tree(tree: Path, spec: str | None, say: Say) -> Source:
     return source
 
 
-def _need_modular_kvm(tree: Path) -> None:
+def _need_modules(of: EmulatedArchitecture) -> None:
+    """Raises `MutationError` for an architecture whose KVM is never a module."""
+    if not of.modules:
+        raise MutationError(
+            f"KVM is always part of the kernel on {of.name}, and a mutant is loaded as a module; "
+            "choose another --arch"
+        )
+
+
+def _need_modular_kvm(tree: Path, of: EmulatedArchitecture) -> None:
     """Raises `MutationError` unless the tree's KVM, with what QEMU needs, is made of modules."""
     config = options.read(tree / ".config")
-    for name, what in arch.here().options.items():
+    for name, what in of.options.items():
         state = config.get(name, "n")
         if state != "m":
             how = "is built into the kernel" if state == "y" else "is not built"
@@ -191,7 +234,18 @@ def _lacks(compiler: str) -> str:
         return ""
     if any(each.name == compiler for each in programs.listed() if "compiler" in each.uses):
         return f"{compiler} is missing ({programs.way_out('compiler', [compiler])})"
-    return f"{compiler} is missing (install Debian's package {compiler})"
+    return f"{compiler} is missing (install Debian's package {_package_of(compiler)})"
+
+
+def _prefix(foreign: Foreign | None) -> str:
+    """What the names of an architecture's compilers begin with on a host of another."""
+    return f"{foreign.board.triple}-" if foreign else ""
+
+
+def _package_of(compiler: str) -> str:
+    """Debian's package with a compiler: gcc-14-TRIPLE has TRIPLE-gcc-14."""
+    triple, between, own = compiler.rpartition("-gcc-")
+    return f"gcc-{own}-{triple}" if between else compiler
 
 
 def _kbuild_lacks(headers: Path) -> str:
@@ -241,22 +295,22 @@ def _compiler_of_config(config: Path) -> str:
     return first
 
 
-def _read_digest(tree: Path, booted: Path) -> str:
+def _read_digest(tree: Path, booted: Path, of: EmulatedArchitecture) -> str:
     """The same as `_digest`. Raises `MutationError` where a file cannot be read."""
     try:
-        return _digest(tree, booted)
+        return _digest(tree, booted, of)
     except OSError as error:
         raise MutationError(f"{error.filename or tree} cannot be read: {error.strerror}") from error
 
 
-def _digest(tree: Path, booted: Path) -> str:
+def _digest(tree: Path, booted: Path, of: EmulatedArchitecture) -> str:
     """Of the sources and KVM's headers, of what is linked against, and of the kernel that loads it.
 
     Any other header may change what both agree about; the kernel is another one then.
     """
     whole = hashlib.sha256(hashlib.sha256(files.read_regular(booted, _LARGEST)).digest())
     paths = [tree / ".config", tree / "Module.symvers"]
-    for part in parts():
+    for part in debian_source.parts(of):
         paths += sorted((tree / part).rglob("*.[chS]"))
         paths += sorted((tree / part).rglob("Makefile*"))
     for pattern in _HEADERS:

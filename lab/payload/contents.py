@@ -56,6 +56,9 @@ def made(foreign: Foreign, systems: Systems, packages: Path, say: Say) -> dict[s
     found["init"] = file(_INIT, executable=True)
     # Where a root on a disk has it; and the shell of scripts.
     found["usr/sbin/init"], found["usr/bin/sh"] = link("/init"), link("busybox")
+    # For a machine that has one KVM after the other (lab/mutation/guest.py).
+    for name in ("insmod", "rmmod"):
+        found[f"usr/sbin/{name}"] = link("../bin/busybox")
     found["etc/passwd"] = file(b"root:x:0:0:root:/root:/bin/sh\n")
     found["etc/group"] = file(b"root:x:0:\n")
     with tempfile.TemporaryDirectory(prefix="kvm-conformance-bytecode-") as work:

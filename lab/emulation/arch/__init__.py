@@ -10,6 +10,7 @@ import functools
 import importlib
 import pkgutil
 import platform
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,15 @@ class Header:
     release: bytes
     banner: str = ""
     size: int = 0
+
+
+def by_banner(data: bytes) -> Header:
+    """What an image whose header is silent says by its kernel's banner (init/version-timestamp.c).
+
+    An image that is packed has none that can be read.
+    """
+    found = re.search(rb"Linux version ((\S+) [^\n\0]*)", data)
+    return Header(found[2], found[1].decode("ascii", "replace")) if found else Header(b"")
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ class EmulatedArchitecture:
     header      reads an image's header; None for what is no image of this architecture
     board       how it boots on a host of another; None where that was never done
     names       what else people call it
+    beside      folders of the tree from which its KVM includes headers by their paths
     """
 
     machine: str
@@ -101,11 +112,17 @@ class EmulatedArchitecture:
     header: Callable[[bytes], Header | None]
     board: Board | None = None
     names: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What people call it."""
         return next(iter(self.names), self.machine)
+
+    @property
+    def tree_name(self) -> str:
+        """What the kernel's own build calls it: ARCH= of make, its folder below arch/."""
+        return self.kvm.split("/")[1]
 
     @property
     def image_name(self) -> str:
@@ -168,6 +185,11 @@ def with_board(word: str) -> Foreign:
         if each.board and name in known_as and (not mode or mode in each.board.modes):
             return Foreign(each, each.board, mode, each.board.modes.get(mode, ()))
     raise EmulationError(f"there is no {word} here: {_ways()}")
+
+
+def of(foreign: Foreign | None) -> EmulatedArchitecture:
+    """A foreign one, or this host's. Raises `EmulationError` where none of it is known."""
+    return foreign.architecture if foreign else here()
 
 
 def choices(*, at_home: bool = False) -> list[str]:

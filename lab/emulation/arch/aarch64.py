@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import re
-
-from lab.emulation.arch import Board, EmulatedArchitecture, Header
+from lab.emulation.arch import Board, EmulatedArchitecture, Header, by_banner
 
 
 def _header(data: bytes) -> Header | None:
     if data[0x38:0x3C] != b"ARM\x64":  # Documentation/arch/arm64/booting.rst
         return None
-    found = re.search(rb"Linux version (\S+) ", data)
-    return Header(found.group(1) if found else b"")
+    return by_banner(data)
 
 
 ARCHITECTURE = EmulatedArchitecture(

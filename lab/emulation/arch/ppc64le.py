@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import re
-
-from lab.emulation.arch import Board, EmulatedArchitecture, Header
+from lab.emulation.arch import Board, EmulatedArchitecture, Header, by_banner
 
 # An ELF file: 64 bits, little-endian, EM_PPC64 (elf.h).
 _ELF = b"\x7fELF\x02\x01"
@@ -15,8 +13,7 @@ _EM_PPC64 = (21).to_bytes(2, "little")
 def _header(data: bytes) -> Header | None:
     if not data.startswith(_ELF) or data[18:20] != _EM_PPC64:
         return None
-    found = re.search(rb"Linux version (\S+) ", data)
-    return Header(found.group(1) if found else b"")
+    return by_banner(data)
 
 
 ARCHITECTURE = EmulatedArchitecture(
@@ -28,7 +25,7 @@ ARCHITECTURE = EmulatedArchitecture(
     parameters=(),
     image="vmlinux",
     kvm="arch/powerpc/kvm",
-    modules=("kvm", "kvm_hv"),
+    modules=("kvm", "kvm-hv"),
     companions=(),
     options={"KVM": "KVM", "KVM_BOOK3S_64_HV": "KVM-HV"},
     unbuilt=(),
@@ -52,4 +49,5 @@ ARCHITECTURE = EmulatedArchitecture(
         modes={},
     ),
     names=("ppc64le", "ppc64el"),
+    beside=("arch/powerpc/mm",),  # of powerpc.c: ../mm/mmu_decl.h
 )

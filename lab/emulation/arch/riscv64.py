@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import re
-
-from lab.emulation.arch import Board, EmulatedArchitecture, Header
+from lab.emulation.arch import Board, EmulatedArchitecture, Header, by_banner
 
 # Documentation/arch/riscv/boot-image-header.rst
 _MAGIC = slice(0x38, 0x3C)
@@ -14,8 +12,7 @@ _MAGIC = slice(0x38, 0x3C)
 def _header(data: bytes) -> Header | None:
     if data[_MAGIC] != b"RSC\x05":
         return None
-    found = re.search(rb"Linux version (\S+) ", data)
-    return Header(found.group(1) if found else b"")
+    return by_banner(data)
 
 
 ARCHITECTURE = EmulatedArchitecture(

@@ -13,12 +13,13 @@ from harness.reporting import journal
 from harness.reporting.results import Result, TestOutcome
 from lab.campaign import state
 from lab.emulation import share
+from lab.emulation.arch import named
 from lab.emulation.errors import KernelError
 from lab.launch import finish
 from lab.launch.exit_codes import Exit
 from lab.launch.lost import LostVm
 from lab.launch.request import Request
-from lab.mutation import asked
+from lab.mutation import asked, keep
 from lab.mutation.asked import Asked
 from lab.mutation.guest import answer_file, request_file, stop_file
 from lab.mutation.judge import Fate, Left, judge
@@ -43,7 +44,8 @@ class Lane:
 
     boot_limit_s = 1000.0
 
-    def __init__(self, top: Path, served: int) -> None:
+    def __init__(self, top: Path, served: int, arch: str = "") -> None:
+        self.machine = keep.machine(named(arch) if arch else None)
         self.place, self.child, self.served = top / "lane", Process(), served
         self.share = share.make(self.place)
         self.busy = self.ended = False
@@ -64,13 +66,13 @@ class Lane:
 class Case:
     """A mutant of one claim that is under way."""
 
-    def __init__(self, top: Path, *, served: int = 0) -> None:
+    def __init__(self, top: Path, *, served: int = 0, arch: str = "", modules: str = "/m") -> None:
         self.folder = top / "one"
         self.folder.mkdir()
         (self.folder / "console.log").write_text(PANIC)  # of an earlier run
-        self.lane = Lane(top, served)
+        self.lane = Lane(top, served, arch)
         self.number = served
-        self.asked = Asked(self.lane, self.folder, "/m", Request(), 1000)  # type: ignore[arg-type]
+        self.asked = Asked(self.lane, self.folder, modules, Request(), 1000)  # type: ignore[arg-type]
 
     @property
     def inside(self) -> Path:
@@ -114,6 +116,19 @@ class Case:
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
     return Case(tmp_path)
+
+
+def test_a_machine_elsewhere_finds_the_modules_in_its_share(tmp_path: Path) -> None:
+    """It sees nothing else of this host, and neither this host's Python nor its checkout."""
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built/kvm.ko").write_bytes(b"\x7fELF")
+    (tmp_path / "built/difference.patch").touch()
+    case = Case(tmp_path, arch="ppc64el", modules=str(tmp_path / "built"))
+    seen = Path(case.request["modules"])
+    assert seen == case.inside / "built"
+    assert [(path.name, path.read_bytes()) for path in seen.iterdir()] == [("kvm.ko", b"\x7fELF")]
+    assert case.request["environment"]["PYTHONPATH"] == "/opt/python"
+    assert case.request["stock"] == ""
 
 
 def test_a_verdict(case: Case) -> None:

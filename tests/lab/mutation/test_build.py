@@ -126,6 +126,22 @@ def test_how_make_is_called(source: Source, notes: Path) -> None:
     assert "srctree" not in text
 
 
+def test_make_for_another_architecture(source: Source, notes: Path) -> None:
+    tree = Path(source.tree)
+    (tree / "arch/x86").rename(tree / "arch/riscv")
+    makefile = tree / "arch/riscv/kvm/Makefile"
+    makefile.write_text("ccflags-y += -I $(src)\ninclude $(srctree)/virt/kvm/Makefile.kvm\n")
+    made = Path(os.environ["PATH"].partition(":")[0], "make")
+    made.write_text(MAKE.replace("arch/x86", "arch/riscv").replace("kvm-amd.ko", "other.ko"))
+    of = replace(source, arch="riscv64")
+    assert [path.name for path in modules(of).glob("*.ko")] == ["kvm.ko"]
+    line = notes.read_text().splitlines()[0]
+    assert " ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- " in line
+    assert "CONFIG_KVM_INTEL" not in line
+    makefile = build.folder_of(source) / "work/arch/riscv/kvm/Makefile"
+    assert "$(src)/../../../virt/kvm/Makefile.kvm" in makefile.read_text()
+
+
 def test_make_in_a_root_of_its_own(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: Path
 ) -> None:

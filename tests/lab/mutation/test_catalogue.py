@@ -82,6 +82,15 @@ def test_a_whole_entry(tmp_path: Path) -> None:
         ({"files": '["mm/memory.c"]'}, "is not below"),
         ({"files": '["virt/kvm/../../mm/memory.c"]'}, "is not below"),
         ({"files": '["virt/kvm/kvm_main.c or mm/memory.c"]'}, "'mm/memory.c' is not below"),
+        (
+            {"files": '["arch/x86/kvm/x86.c", "arch/riscv/kvm/vcpu.c"]'},
+            "its files are of riscv64 and x86_64",
+        ),
+        ({"architectures": '["vax"]'}, "unknown architecture 'vax'; known: x86_64, arm64"),
+        (
+            {"files": '["arch/riscv/kvm/vcpu.c"]', "architectures": '["riscv64"]'},
+            "'architectures' is for files of virt/kvm alone",
+        ),
         ({"places": "0"}, "above 0"),
         ({"places": "true"}, "above 0"),
         ({"commit": '"torvalds"'}, "hex digits"),
@@ -188,6 +197,35 @@ def test_choice() -> None:
     for words in ({"ids": ["x*"]}, {"classes": ["x"]}, {"claims": ["x"]}):
         with pytest.raises(ChoiceError):
             choose(known, **words)
+
+
+def test_whose_mutant_it_is(tmp_path: Path) -> None:
+    """By its files; what virt/kvm has is everybody's, unless the entry says more."""
+    for name, changes, expected in (
+        ("neutral", {}, ()),
+        ("x86s", {"files": '["virt/kvm/kvm_main.c", "arch/x86/kvm/x86.c"]'}, ("x86_64",)),
+        ("powers", {"files": '["arch/powerpc/kvm/powerpc.c"]'}, ("ppc64le",)),
+        ("some", {"architectures": '["x86_64", "arm64"]'}, ("x86_64", "arm64")),
+    ):
+        top = folder(tmp_path / name, entry(**changes), "one")
+        assert read(top)["one"].architectures == expected
+
+
+def test_claims_that_an_architecture_cannot_have_are_not_foretold_there() -> None:
+    both = mutant("both", "mask", claims=("preset.repeats", "completion.pio"))
+    known = [
+        both,
+        mutant("ports", "mask", claims=("completion.pio",)),
+        mutant("ours", "mask", architectures=("riscv64",)),
+        mutant("same", "rare", equivalent="It is the same.", claims=()),
+        mutant("tired", "sound", kind="sound", claims=()),
+    ]
+    found = catalogue.of_architecture(known, "riscv64")
+    assert [each.id for each in found] == ["both", "ours", "same", "tired"]
+    assert found[0].claims == ("preset.repeats",)
+    assert [each.id for each in catalogue.of_architecture(known, "x86_64")] == [
+        *("both", "ports", "same", "tired")
+    ]
 
 
 def test_one_of_each_class_is_the_cheapest() -> None:

@@ -7,7 +7,9 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -27,6 +29,12 @@ from tools.screen.terminal import TERMINAL
 pytestmark = pytest.mark.usefixtures("played_programs")
 
 Boots = Callable[[Job, Limits, Path], MachineEnd]
+
+
+class Keep(Protocol):
+    def __call__(self, boots: Boots, of: Source = ..., /) -> tuple[int, Lane]: ...
+
+
 SOURCE = Source(
     boot="debian:6.1",
     release="6.1.0",
@@ -41,12 +49,12 @@ SOURCE = Source(
 
 
 @pytest.fixture
-def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], tuple[int, Lane]]:
+def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keep:
     """Keeps a machine that does what a function says: the exit code, and the lane that reads it."""
 
-    def keep(boots: Boots) -> tuple[int, Lane]:
+    def keep(boots: Boots, of: Source = SOURCE) -> tuple[int, Lane]:
         source, place = tmp_path / "source.json", tmp_path / ".lane-1"
-        SOURCE.write(source)
+        of.write(source)
         made = shares.make(place)
 
         def run(
@@ -55,13 +63,14 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
             assert share.path == made.path
             assert job.reads, "where the mutants' modules are"
             assert "softlockup_panic=1" in machine.kernel_parameters
+            assert machine.foreign == of.foreign
             limits = given["limits"]
             assert isinstance(limits, Limits)
             return boots(job, limits, place)
 
         monkeypatch.setattr(mutate_keep, "run", run)
-        monkeypatch.setattr(mutate_keep.kernels, "find", lambda _spec, say: Kernel)
-        monkeypatch.setattr(mutate_keep.bundle, "image", lambda *_: place / "image")
+        monkeypatch.setattr(mutate_keep.kernels, "find", lambda _spec, **_: Kernel)
+        monkeypatch.setattr(mutate_keep.conformance, "executed", lambda *_: place / "image")
         lane = object.__new__(Lane)  # without the process that its constructor starts
         lane.place = place
         return mutate_keep.keep(str(source), str(place), "300", TERMINAL), lane
@@ -69,9 +78,7 @@ def keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], t
     return keep
 
 
-def test_machine_waits_for_mutants_and_has_no_last_words(
-    keep: Callable[[Boots], tuple[int, Lane]], tmp_path: Path
-) -> None:
+def test_machine_waits_for_mutants_and_has_no_last_words(keep: Keep, tmp_path: Path) -> None:
     """Neither silence nor age ends it; a crash of one mutant's test must not speak for another."""
 
     def boots(job: Job, limits: Limits, place: Path) -> MachineEnd:
@@ -85,17 +92,26 @@ def test_machine_waits_for_mutants_and_has_no_last_words(
     assert keep(boots)[0] == Exit.LOST_VM
 
 
-def test_lost_machine_is_told_as_it_was_lost(
-    keep: Callable[[Boots], tuple[int, Lane]],
+def test_machine_of_another_architecture_runs_what_its_payload_has(
+    keep: Keep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mutate_keep.Machine, "check_programs", lambda *_: None)
+
+    def boots(job: Job, _limits: Limits, _place: Path) -> MachineEnd:
+        assert job.command[:3] == ["/usr/bin/python3", "-m", "lab.mutation.guest"]
+        assert str(job.folder) == "/opt/kvm-conformance"
+        return MachineEnd(None, LostVm("the machine hung", "", ()), 1.0, 2.0, True)
+
+    assert keep(boots, replace(SOURCE, arch="ppc64el"))[0] == Exit.LOST_VM
+
+
+def test_lost_machine_is_told_as_it_was_lost(keep: Keep) -> None:
     lost = LostVm("the kernel panicked", "Kernel panic - not syncing: oops", ("a", "b"))
     code, lane = keep(lambda *_: MachineEnd(None, lost, 1.0, 2.0, True))
     assert (code, lane.lost()) == (Exit.LOST_VM, lost)
 
 
-def test_tests_that_end_are_a_loss_without_a_panic(
-    keep: Callable[[Boots], tuple[int, Lane]],
-) -> None:
+def test_tests_that_end_are_a_loss_without_a_panic(keep: Keep) -> None:
     """What the console says then is no kernel's panic, so it is no evidence against a mutant."""
 
     def boots(_job: Job, _limits: Limits, place: Path) -> MachineEnd:
@@ -108,9 +124,7 @@ def test_tests_that_end_are_a_loss_without_a_panic(
     assert not lost.against_kernel
 
 
-def test_machine_that_never_was_is_an_error_and_no_loss(
-    keep: Callable[[Boots], tuple[int, Lane]],
-) -> None:
+def test_machine_that_never_was_is_an_error_and_no_loss(keep: Keep) -> None:
     def boots(*_: object) -> MachineEnd:
         raise KernelError("no program qemu-system-x86_64")
 
@@ -131,7 +145,7 @@ def _signals_of_a_process_that_goes_on() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_signals_of_a_process_that_goes_on")
-def test_stopped_machine_is_no_loss(keep: Callable[[Boots], tuple[int, Lane]]) -> None:
+def test_stopped_machine_is_no_loss(keep: Keep) -> None:
     def boots(*_: object) -> MachineEnd:
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("the signal must end the wait")

@@ -11,6 +11,7 @@ import pytest
 from lab.campaign import side_by_side
 from lab.emulation import share
 from lab.launch.request import Request
+from lab.mutation import keep
 from lab.mutation import lanes as mutate_lanes
 from lab.mutation.lanes import Lanes
 
@@ -37,7 +38,7 @@ class Lane:
         self.share = share.make(place)
         (place / "console.log").touch()
         self.source_file, self.place, self.child = source_file, place, Child()
-        self.boot_limit_s = 300.0
+        self.boot_limit_s, self.machine = 300.0, keep.machine()
         self.busy = self.used_up = self.ended = False
         self.served = 0
         Lane.made.append(self)

@@ -28,14 +28,15 @@ from tools import mutate, run_child
 catalogue.FOLDER = Path(sys.argv[2])
 read = catalogue.read
 catalogue.read = lambda ways=(): read(catalogue.FOLDER, ways=ways)
-def of_debian(spec, say):
+def of_debian(spec, say, foreign=None):
     if "absent" in spec:
         raise KernelError(f"{spec} is not in the archive")
     version = spec.partition(":")[2]
     return source.Source(boot=spec, release=f"{version}.0-amd64", name=spec, version=version,
-        tree="", build="", compiler="gcc", label=f"{version}.0_1", digest="d")
+        tree="", build="", compiler="gcc", label=f"{version}.0_1", digest="d",
+        arch=foreign.name if foreign else "")
 mutate.source.of_debian = of_debian
-mutate.programs.check = lambda *_: None
+mutate.Machine.check_programs = lambda *_: None
 run_child.PROGRAM = (sys.executable, sys.argv[1])
 process_group.ORDERLY_S = 20
 from tools.cli import main
@@ -63,9 +64,10 @@ def catalogue(folder: Path, *names: str, more: str = "") -> Path:
         if "later" in name:
             claims += '\nsince = "6.2"'
         kind = "baseline" if "holds" in name else "mask"
+        file = "arch/x86/kvm/x86.c" if "x86" in name else "virt/kvm/kvm_main.c"
         entries.append(
             f'[[mutant]]\nid = "{name}"\nclass = "{kind}"\ndefect = "A defect."\n'
-            f'stands_for = "A slip."\nfiles = ["virt/kvm/kvm_main.c"]\ntier = "{tier}"\n'
+            f'stands_for = "A slip."\nfiles = ["{file}"]\ntier = "{tier}"\n'
             f"{claims}\n"
         )
     (chapter / "catalogue.toml").write_text("\n".join(entries) + more)
@@ -129,6 +131,38 @@ def test_exit_codes_and_the_sentence(
     stock = "not run" if nothing_ran else "no false alarm (6.1)"
     assert f"stock: {stock}" in text
     assert json.loads((tmp_path / "out/mutate.json").read_text())["exit"] == code
+
+
+def test_mutants_of_another_architecture(tmp_path: Path) -> None:
+    """Those of its KVM and of everybody's, in machines of it; the sweep knows nothing of it.
+
+    Its kernels have no bug of x86-64's that would leave tests out.
+    """
+    catalogue(tmp_path, "mask_dies", "mask_swept", "mask_x86")
+    code, text = run(tmp_path, "--arch=ppc64el", kernel="--kernel=debian:6.12")
+    assert code == 0, text
+    assert outcomes(tmp_path) == {"stock": "held", "mask_dies": "killed", "mask_swept": "left out"}
+    assert "it takes the sweep, and there is none of ppc64le" in text
+    assert "for a bug of this kernel" not in text
+    words = (tmp_path / "log").read_text()
+    assert re.search(r"^words mask_dies /\S+/mask_dies/m ", words, re.M), "of the machine's share"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--arch=vax"], 70, "there is no vax here: --arch takes"),
+        (["--arch=ppc64el", "--reproduce=*"], 64, "one of ppc64le has no compiler: leave it out"),
+        (["--arch=ppc64el", "--mutant=mask_x86"], 64, "No mutant of ppc64le is left"),
+    ],
+)
+def test_what_is_refused_of_another_architecture(
+    tmp_path: Path, words: list[str], code: int, sentence: str
+) -> None:
+    catalogue(tmp_path, "mask_dies", "mask_x86")
+    found, text = run(tmp_path, *words)
+    assert found == code
+    assert sentence in text
 
 
 def test_a_kernel_on_which_nothing_ran(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.emulation import apt, debian_source, kernel
+from lab.emulation.arch import named
+from lab.emulation.debian import Wanted
 from lab.emulation.errors import KernelError, NotInArchiveError
 from lab.emulation.machine import SHARE
 from lab.mutation import source
@@ -217,6 +219,42 @@ def test_headers_and_sources_of_a_kernel(archive: Archive, tmp_path: Path) -> No
     assert debian_source.fetch(booted(tmp_path), cache, quiet) == found
 
 
+def test_headers_of_another_architecture_have_this_hosts_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian has the programs of a kernel's build for each architecture; only ours run here."""
+    release = "6.12.5+deb13-riscv64"
+    kbuild = "linux-kbuild-6.12.5+deb13"
+    image = tmp_path / "vmlinux"
+    text = f"Linux version {release} (x) (gcc) #1 SMP Debian {VERSION} (2026-01-01)\n"
+    image.write_bytes(b"\0" * 0x38 + b"RSC\x05" + text.encode())
+    asked: list[tuple[str, str]] = []
+
+    def packages(_: object, wanted: Wanted, __: bool = False) -> list[apt.Package]:
+        suite = apt.Suite("http://x", "trixie", wanted.board.debian if wanted.board else "")
+        needs = ((kbuild,), ("gcc-14",))
+        return [
+            apt.Package(f"linux-headers-{release}", VERSION, needs, 1, 1, suite),
+            apt.Package(kbuild, VERSION, (), 1, 1, suite),
+            apt.Package("linux-source-6.12", VERSION, (), 1, 1, suite),
+        ]
+
+    def download(_: object, chosen: list[apt.Package], *__: object) -> None:
+        asked.extend((each.name, each.suite.architecture) for each in chosen)
+        raise KernelError("that is enough")
+
+    monkeypatch.setattr(debian_source.Archive, "packages", packages)
+    monkeypatch.setattr(apt.Apt, "download", download)
+    mine = kernel.Kernel(image, release, "a kernel", tmp_path, "debian:trixie")
+    with pytest.raises(KernelError, match="enough"):
+        debian_source.fetch(mine, tmp_path / "cache", quiet, foreign=named("riscv64"))
+    assert asked == [
+        (f"linux-headers-{release}", "riscv64"),
+        (kbuild, ""),
+        ("linux-source-6.12", "riscv64"),
+    ]
+
+
 @ARCHIVE
 def test_a_compiler_that_is_missing_is_told_before_the_fetching(
     archive: Archive, tmp_path: Path
@@ -321,6 +359,24 @@ def test_a_compiler_that_is_not_here_is_in_a_root_of_its_own(
     monkeypatch.setattr(source.private_root, "refused", lambda: "there is no way")
     with pytest.raises(MutationError, match=r"built: gcc-98 is missing \(install .*no way"):
         source.of_debian("debian:sid", quiet)
+
+
+@X86
+def test_another_architecture_has_a_compiler_of_its_own(fetched: list[tuple[str, ...]]) -> None:
+    """The root is of this host's programs, and the kernel's own compiler among them."""
+    found = source.of_debian("debian:trixie", quiet, named("riscv64"))
+    assert fetched == [(f"{RELEASE}_{VERSION}", "gcc-98-riscv64-linux-gnu")]
+    assert (found.compiler, found.arch) == ("riscv64-linux-gnu-gcc-98", "riscv64")
+    assert found.parts == ("arch/riscv/kvm", "virt/kvm")
+
+
+def test_an_architecture_whose_kvm_is_no_module(tmp_path: Path) -> None:
+    for made in (
+        lambda: source.of_debian("debian:trixie", quiet, named("arm64/nvhe")),
+        lambda: source.of_tree(tmp_path, None, quiet, named("arm64")),
+    ):
+        with pytest.raises(MutationError, match=r"part of the kernel on arm64.*another --arch"):
+            made()
 
 
 @X86
