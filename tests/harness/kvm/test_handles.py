@@ -201,6 +201,7 @@ def test_an_irqchip_by_how_much_is_in_the_kernel(
         except arch.NoIrqchipError:
             pytest.skip(reason("no_irqchip", kind))
     monkeypatch.setattr(arch.current(), "IRQCHIPS", ("none",))
+    monkeypatch.setattr(arch.current(), "HALTS_IN_KERNEL", ())
     with pytest.raises(arch.NoIrqchipError, match="in-kernel irqchip"):
         create(system, "least")
 
