@@ -51,7 +51,9 @@ struct kvm_dirty_gfn {
 #define KVM_DIRTY_GFN_F_DIRTY 1UL
 #define KVM_DIRTY_GFN_F_RESET 2UL
 #endif
-#ifndef KVM_DIRTY_LOG_PAGE_OFFSET /* 5.11; 0 where the architecture has no ring: then unused */
+/* 5.11; 0 where these headers know of no ring, as arm64's before 6.2. Each that has one says 64. */
+#if !defined(KVM_DIRTY_LOG_PAGE_OFFSET) || !KVM_DIRTY_LOG_PAGE_OFFSET
+#undef KVM_DIRTY_LOG_PAGE_OFFSET
 #define KVM_DIRTY_LOG_PAGE_OFFSET 64
 #endif
 #ifndef KVM_CAP_EXIT_HYPERCALL /* 5.14 */

@@ -38,6 +38,10 @@ def made(foreign: Foreign, systems: Systems, say: Say) -> bytes:
             ffi.emit_c_code(str(Path(work, "_native.c")))
         words = ["clang", f"--target={foreign.board.triple}", f"--sysroot={systems.target}"]
         words += [*foreign.board.compiler, *build.FLAGS, f"-ffile-prefix-map={work}=."]
+        # A cross compiler that is installed here has headers and libraries of its own, which clang
+        # would find before the root's: another kernel's constants.
+        words += ["-nostdlibinc", f"-isystem{headers / foreign.board.triple}"]
+        words += [f"-isystem{headers}", f"-L{systems.target}/usr/lib/{foreign.board.triple}"]
         # No file of the compiler's own: a payload's libc has all that is called.
         words += ["-fuse-ld=lld", "-nostdlib", "-shared", "-fPIC", "-Wl,--build-id=none"]
         words += [f"-DPy_LIMITED_API={_STABLE}", "-Iharness/native"]
