@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+import re
 import subprocess
 import sys
 import sysconfig
@@ -18,7 +19,7 @@ from lab.emulation import arch, private_root
 from lab.emulation.apt import Suite
 from lab.emulation.errors import KernelError, NotInArchiveError
 from lab.payload import compile as compiling
-from lab.payload import contents, inside, python_packages, systems
+from lab.payload import contents, extension, inside, python_packages, systems
 
 ARM64 = arch.with_board("aarch64")
 
@@ -166,6 +167,29 @@ def test_the_extension_is_described_for_each_machine(machine: str, tmp_path: Pat
     for path in build.HERE.glob("arch/*.cdef"):
         if any(path.name.startswith(each) for each in others):
             assert path.read_text() not in own
+
+
+def test_the_extension_sees_the_headers_of_its_root_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a cross compiler is installed, which has another kernel's."""
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/python3.13").touch()
+    asked: list[str] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(words)
+        return subprocess.CompletedProcess(words, 1, "", "a.c:1: error: no such header\n")
+
+    monkeypatch.setattr(extension.caches, "run", run)
+    with pytest.raises(KernelError, match=r"be built for aarch64: a\.c:1: error: no such"):
+        extension.made(ARM64, systems.Systems("trixie", tmp_path, tmp_path), print)
+    assert "-nostdlibinc" in asked
+    searched = [
+        re.sub("^-(isystem|L)", "", word) for word in asked if word.startswith(("-isystem", "-L"))
+    ]
+    assert len(searched) == 3
+    assert all(Path(each).is_relative_to(tmp_path) for each in searched)
 
 
 @pytest.mark.parametrize(
