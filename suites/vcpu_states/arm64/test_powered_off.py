@@ -22,6 +22,7 @@ from harness.require import (
 )
 from harness.ways import WayOut
 from suites.dimensions import KICK, every_guest_mode, every_way, only_on
+from suites.vcpu_states.powered_off import require_waits
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("aarch64")]
 
@@ -105,6 +106,7 @@ def test_ended_while_off(off: Guest, way: WayOut) -> None:
     require_off(off, "Before any such run")
     require_untouched(off, "On a vCPU that is powered off", way, REPEATS)
     require_off(off, f"After runs{way.said}")
+    require_waits(off, f"After runs{way.said}")
     require_goes_on(off, f"After runs{way.said}")
 
 

@@ -24,6 +24,7 @@ from suites.dimensions import (
     only_on,
     pin_guest_program,
 )
+from suites.vcpu_states.powered_off import require_waits
 
 pytestmark = [pytest.mark.usefixtures("capability"), only_on("riscv64")]
 
@@ -62,6 +63,7 @@ def test_ended_while_stopped(stopped: Guest, way: WayOut) -> None:
     """By the byte and by a signal at entry: EINTR each time, nothing runs, and it stays stopped."""
     require_untouched(stopped, "On a stopped hart", way, REPEATS)
     require_stopped_still(stopped, f"After runs{way.said}")
+    require_waits(stopped, f"After runs{way.said}")
     stopped.vcpu.set_mp_state(constant("KVM_MP_STATE_RUNNABLE"))
     require_runs_on(stopped, f"Made runnable after runs{way.said}")
 
