@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.emulation import programs
 from lab.payload import payload
 from lab.payload.formats import FORMATS, cpio
 from lab.payload.nodes import TIME, Node, below, file, folder, link, whole
@@ -78,7 +80,8 @@ def test_a_disk_has_the_files_and_room(tmp_path: Path) -> None:
     FORMATS["ext4"](nodes, tmp_path / "disk")
 
     def asked(command: str) -> str:
-        words = ["debugfs", "-R", command, str(tmp_path / "disk")]
+        words = [str(shutil.which("debugfs", path=programs.places())), "-R", command]
+        words.append(str(tmp_path / "disk"))
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
     assert asked('cat "/opt/a b"') == "12345"
