@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import file_lock
-from lab.emulation import programs
+from lab.emulation import arch, programs
 from tests.fakes import archive as fake_archive
 from tests.fakes import programs as fake_programs
 
@@ -46,7 +46,8 @@ def played_programs(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """Stand-ins for what boots a machine, first in PATH, also of child processes; their folder."""
-    folder = fake_programs.make(tmp_path_factory.mktemp("programs"), "emulation")
+    uses = ("emulation", *arch.known())
+    folder = fake_programs.make(tmp_path_factory.mktemp("programs"), *uses)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     known = programs.qemu_version  # a test may put a function without a cache there
     known.cache_clear()

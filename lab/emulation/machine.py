@@ -129,8 +129,9 @@ class Machine:
         clock = " on an instruction clock" if self.instruction_clock else ""
         turns = " in turn" if self.cpus > 1 and not self.threads else ""
         cpus = f"{self.cpus} CPU{'s' * (self.cpus > 1)}{turns}{clock}"
+        package = self.architecture.qemu_package
         of = f" of {self.foreign.name}" if self.foreign else ""
-        return f"QEMU {programs.qemu_version(self.program)}{of}, {cpus}, {self.memory}"
+        return f"QEMU {programs.qemu_version(self.program, package)}{of}, {cpus}, {self.memory}"
 
     def qemu_words(self, *, realtime: bool = False) -> list[str]:
         """Words for QEMU besides those of virtme-ng; `realtime`: for a kernel with PREEMPT_RT."""
