@@ -205,6 +205,8 @@ class Running:
         waited_s, last = 0.0, _clock_s()
         while not condition():
             if self.over():
+                if condition():  # it came between the two looks, and the run's end behind it
+                    return
                 raise self._over_before(what)
             now = _clock_s()
             waited_s, last = waited_s + min(now - last, _LONGEST_LOOK_S), now

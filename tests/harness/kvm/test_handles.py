@@ -135,6 +135,24 @@ def test_waiting_in_vain_tells_what_the_vcpu_waits_in(guest: Guest) -> None:
     assert running.over()
 
 
+def test_what_comes_with_the_end_of_a_run_is_no_want(guest: Guest) -> None:
+    """It is not there at one look, and at the next both it and the run's end are."""
+    looks = 0
+
+    def comes(running: Running) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            guest.stop()
+            running.outcome()
+            return False
+        return True
+
+    with Running(guest) as running:
+        running.wait_until(lambda: comes(running), "what comes last")
+    assert looks == 2
+
+
 def test_a_kick_from_another_thread(guest: Guest) -> None:
     with CountingHandler(KICK) as handler, Running(guest) as running:
         running.wait_for_progress()
