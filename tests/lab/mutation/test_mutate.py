@@ -404,7 +404,7 @@ def test_two_kernels_and_every_file(tmp_path: Path) -> None:
         (["--mutant=nothing"], 64, "no mutant is named 'nothing'"),
         (["--class=nothing"], 64, "there is no class 'nothing'"),
         (["--claim=nothing"], 64, "there is no claim 'nothing'"),
-        (["--claim=preset.per_vcpu"], 64, "No mutant is left"),
+        (["--claim=preset.per_vcpu"], 64, "is left: the options have none in common"),
         (["--tree=nowhere", "--kernel=debian:6.2"], 64, "--tree is one kernel"),
         (["--tree=nowhere"], 70, "there is no folder"),
         (["--kernel=debian:absent"], 70, "debian:absent is not in the archive"),
