@@ -22,6 +22,7 @@ from harness.host import obstacles
 from harness.host.obstacles import Obstacle
 from lab.emulation import kernel
 from lab.emulation import launch as emulated
+from lab.emulation.arch import Foreign
 from lab.launch import run as launched
 from lab.launch.exit_codes import Exit
 from lab.launch.output_folder import nearest
@@ -81,8 +82,14 @@ def played(played_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     real = kernel.find
 
-    def find(spec: str, cache: Path | None = None, say: kernel.Say = print) -> object:
-        return made if spec.startswith(("default", "debian:")) else real(spec, cache, say)
+    def find(
+        spec: str,
+        cache: Path | None = None,
+        say: kernel.Say = print,
+        foreign: Foreign | None = None,
+    ) -> object:
+        known = spec.startswith(("default", "debian:"))
+        return made if known else real(spec, cache, say, foreign)
 
     def accept(*_: object, **__: object) -> Exit:
         return ACCEPTED
@@ -92,7 +99,7 @@ def played(played_programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(kernel, "find", find)
     monkeypatch.setattr(mutants, "read", lambda ways: every_mutant())
-    monkeypatch.setattr(source, "of_debian", lambda spec, say: find(spec))
+    monkeypatch.setattr(source, "of_debian", lambda spec, say, foreign: find(spec))
     monkeypatch.setattr(obstacles, "preflight", lambda: Obstacle("no_device", "None.", "None."))
     for module in (launched, emulated, matrix, mutate):
         monkeypatch.setattr(module, "_launch", accept)

@@ -44,7 +44,7 @@ def test_release_stands_in_the_header(tmp_path: Path) -> None:
 def test_arm64_image(tmp_path: Path) -> None:
     path = tmp_path / "Image"
     path.write_bytes(bytes(0x38) + b"ARM\x64" + bytes(64) + b"Linux version 6.12.1-x (me) #1\0")
-    assert image.read(path) == image.Image("6.12.1-x", "aarch64")
+    assert image.read(path) == image.Image("6.12.1-x", "aarch64", "6.12.1-x (me) #1")
 
 
 @pytest.mark.parametrize(
