@@ -51,7 +51,7 @@ struct kvm_dirty_gfn {
 #define KVM_DIRTY_GFN_F_DIRTY 1UL
 #define KVM_DIRTY_GFN_F_RESET 2UL
 #endif
-/* 5.11; 0 where these headers know of no ring, as arm64's before 6.2. Each that has one says 64. */
+/* 5.11; 0 where these headers know of no ring yet. Each architecture that has one says 64. */
 #if !defined(KVM_DIRTY_LOG_PAGE_OFFSET) || !KVM_DIRTY_LOG_PAGE_OFFSET
 #undef KVM_DIRTY_LOG_PAGE_OFFSET
 #define KVM_DIRTY_LOG_PAGE_OFFSET 64

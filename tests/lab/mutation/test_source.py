@@ -243,6 +243,7 @@ def test_headers_of_another_architecture_have_this_hosts_programs(
         asked.extend((each.name, each.suite.architecture) for each in chosen)
         raise KernelError("that is enough")
 
+    monkeypatch.setattr(debian_source.programs, "need", lambda *_: None)  # nothing is unpacked
     monkeypatch.setattr(debian_source.Archive, "packages", packages)
     monkeypatch.setattr(apt.Apt, "download", download)
     mine = kernel.Kernel(image, release, "a kernel", tmp_path, "debian:trixie")
