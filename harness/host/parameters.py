@@ -53,10 +53,8 @@ def _name(word: str) -> str:
 def _is_judged(name: str) -> bool:
     """Whether /sys tells it: one of KVM's modules, or PREEMPT."""
     modules = {each.partition(".")[0] for each in known() if "." in each}
-    module, dot, parameter = name.partition(".")
-    return name == PREEMPT or bool(
-        module in modules and re.fullmatch(r"\.[a-z0-9_]+", dot + parameter)
-    )
+    module, _, parameter = name.partition(".")
+    return name == PREEMPT or bool(module in modules and re.fullmatch("[a-z0-9_]+", parameter))
 
 
 def _modules(sys: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:

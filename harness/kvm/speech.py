@@ -52,18 +52,21 @@ class Speech:
     meaning: str
 
 
+def _nothing_written(told: Any) -> int:
+    raise ValueError(f"{told} of a program that only reads is no write")
+
+
 @dataclass(frozen=True)
 class Channel:
     """One way in which a program reads and writes by turns: its exits, and their answers.
 
     `first` is the first value that a device gives. `give` puts a value where the kernel takes it
-    from, `written` is the value of a write, and `take` answers one. `leave` is for a `give` that
-    does not write to kvm_run: it puts a value there, which the kernel must not take. `prepare`
-    makes a VM show the exits, and gives the program's data words. `lacking` is the word
-    (harness.host.features) for a host that is not `possible`. Where nothing `writes`, the program
-    only reads. A read ends in `destination` besides the architecture's COMPLETION_REGISTERS, and
-    the bits `beside` of its
-    value are not in the accumulator.
+    from, `written` is the value of a write, if it `writes` at all, and `take` answers one. `leave`
+    is for a `give` that does not write to kvm_run: it puts a value there, which the kernel must not
+    take. `prepare` makes a VM show the exits, and gives the program's data words. `lacking` is the
+    word (harness.host.features) for a host that is not `possible`. Where nothing `writes`, the
+    program only reads. A read ends in `destination` besides the architecture's
+    COMPLETION_REGISTERS, and the bits `beside` of its value are not in the accumulator.
     """
 
     program: str
@@ -71,7 +74,7 @@ class Channel:
     is_read: Callable[[VcpuExit | None], bool]
     is_write: Callable[[VcpuExit | None], bool]
     give: Callable[[Vcpu, Any, int], None]
-    written: Callable[[Any], int]
+    written: Callable[[Any], int] = _nothing_written
     take: Callable[[Vcpu, Any], None] = lambda vcpu, told: None
     leave: Callable[[Vcpu, Any, int], None] | None = None
     prepare: Callable[[Vm], Mapping[int, int]] = lambda vm: {}

@@ -56,7 +56,6 @@ static long make_vcpu(const struct fresh *fresh, unsigned long number, struct kv
 {
 	int size = again(fresh->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	int vcpu = again(fresh->vm, KVM_CREATE_VCPU, number);
-
 	long unready;
 
 	if (size < 0 || vcpu < 0)

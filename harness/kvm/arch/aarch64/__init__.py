@@ -20,8 +20,6 @@ from harness.kvm.arch.aarch64.devices import (
     CALL,
     CHANNELS,
     RAM_BASE,
-    SPEECH,
-    answer,
     forward_call,
     said,
 )
@@ -46,6 +44,7 @@ from harness.kvm.arch.aarch64.state import (
     set_scratch,
 )
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
+from harness.kvm.mmio_speech import SPEECH, answer
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 

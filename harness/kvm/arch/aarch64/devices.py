@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from guest_blobs import memory_map as at
 from guest_blobs.aarch64.memory_map import DONE_WORD, SYNC_WORD
 from harness.kvm import answers
 from harness.kvm.arch.aarch64 import ioctls, state
 from harness.kvm.exits import Hypercall, Mmio, VcpuExit
-from harness.kvm.speech import Channel, Said, Speech, Word
+from harness.kvm.speech import Channel, Said, Word
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 
 RAM_BASE = 0
-SPEECH = Speech("mmio", "KVM_EXIT_MMIO", "mmio", "MMIO")
 _LAST_WORDS = {RAM_BASE + DONE_WORD: Word.DONE, RAM_BASE + SYNC_WORD: Word.SYNC}
 _WINDOW = range(RAM_BASE + at.MMIO_BASE, RAM_BASE + at.MMIO_END)
 
@@ -34,20 +32,9 @@ def said(found: VcpuExit | None) -> Said | None:
     return Said(_LAST_WORDS.get(found.address, Word.WRITE), value)
 
 
-def answer(vcpu: Vcpu, asked: VcpuExit, value: int) -> None:
-    """A load."""
-    if not isinstance(asked, Mmio):
-        raise ValueError(f"{asked} is no load")
-    answers.answer_mmio(vcpu, asked, value.to_bytes(asked.length, sys.byteorder))
-
-
 def _answer_call(vcpu: Vcpu, asked: Hypercall, value: int) -> None:
     """api.rst, KVM_EXIT_HYPERCALL: on arm64 the result is whatever userspace puts into x0."""
     state.set_accumulator(vcpu, value)
-
-
-def _nothing_written(told: Any) -> int:
-    raise ValueError("a hypercall writes nothing")
 
 
 _CALLS = Channel(
@@ -57,7 +44,6 @@ _CALLS = Channel(
     is_write=lambda found: False,
     give=_answer_call,
     leave=answers.answer_hypercall,  # arm64 takes nothing from there
-    written=_nothing_written,
     lacking="no_hypercall_exits",
     writes=False,
 )

@@ -6,16 +6,14 @@ Registers are those of KVM_GET_REG_LIST, each of the size that its number tells.
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from harness.kvm.abi import KvmError
+from harness.kvm import parts
 from harness.kvm.arch.aarch64 import gic, ioctls, names, state
+from harness.kvm.parts import Part, Read
 from harness.kvm.registers import get_registers
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
-
-_Part = Mapping[str, int]
 
 #: What goes on by itself while the vCPU does not run, and why: it is not compared.
 COUNTS_TIME: Mapping[str, str] = {
@@ -46,25 +44,15 @@ NOT_READ: Mapping[str, str] = {
 
 def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
     """Every number by name, such as `regs x0` and `gic interface pmr`. Raises `KvmError`."""
-    found: dict[str, int] = {}
-    for name, read in _PARTS.items():
-        try:
-            part = read(vcpu, vm)
-        except KvmError as error:
-            if error.errno not in (errno.EINVAL, errno.ENXIO, errno.ENOTTY):
-                raise
-            continue
-        for each, value in part.items():
-            found[f"{name} {each}" if each else name] = value
-    return found
+    return parts.whole(_PARTS, vcpu, vm)
 
 
-def _registers(vcpu: Vcpu, _vm: Vm) -> _Part:
+def _registers(vcpu: Vcpu, _vm: Vm) -> Part:
     found = get_registers(vcpu, state.every_register(vcpu), may_lack=True)
     return {names.name(number): value for number, value in found.items()}
 
 
-def _events(vcpu: Vcpu, _vm: Vm) -> _Part:
+def _events(vcpu: Vcpu, _vm: Vm) -> Part:
     told = ioctls.get_events(vcpu).exception
     return {
         "serror_pending": int(told.serror_pending),
@@ -73,11 +61,11 @@ def _events(vcpu: Vcpu, _vm: Vm) -> _Part:
     }
 
 
-def _mp_state(vcpu: Vcpu, _vm: Vm) -> _Part:
+def _mp_state(vcpu: Vcpu, _vm: Vm) -> Part:
     return {"": vcpu.mp_state()}
 
 
-def _gic(_vcpu: Vcpu, vm: Vm) -> _Part:
+def _gic(_vcpu: Vcpu, vm: Vm) -> Part:
     return gic.registers(vm)
 
 
@@ -89,17 +77,11 @@ _STATISTICS = (
 )
 
 
-def _statistics(vcpu: Vcpu, vm: Vm) -> _Part:
-    stats = vm.stats_of(vcpu)
-    if stats is None:
-        return {}
-    try:
-        return {name: stats.read(name) or 0 for name in stats.names() if name in _STATISTICS}
-    finally:
-        stats.close()
+def _statistics(vcpu: Vcpu, vm: Vm) -> Part:
+    return parts.statistics(vcpu, vm, _STATISTICS)
 
 
-_PARTS: Mapping[str, Callable[[Vcpu, Vm], _Part]] = {
+_PARTS: Mapping[str, Read] = {
     "regs": _registers,
     "events": _events,
     "mp_state": _mp_state,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.kvm import parts
 from harness.kvm.arch.ppc64le.state import LPCR, registers
 from harness.kvm.registers import get_registers
 from harness.kvm.vcpu import Vcpu
@@ -91,14 +92,7 @@ _NAMES = {
 }
 #: What KVM counts of the guest.
 _STATISTICS = (
-    *(
-        "sum_exits",
-        "mmio_exits",
-        "signal_exits",
-        "syscall_exits",
-        "emulated_inst_exits",
-        "blocking",
-    ),
+    *("sum_exits", "mmio_exits", "signal_exits", "syscall_exits", "emulated_inst_exits"),
     *("blocking", "queue_intr", "halt_wakeup", "halt_successful_poll", "halt_attempted_poll"),
 )
 
@@ -109,19 +103,9 @@ def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
     Raises `KvmError`.
     """
     found = get_registers(vcpu, tuple(_NAMES), may_lack=True)
+    counted = parts.statistics(vcpu, vm, _STATISTICS)
     return {
         **{f"regs {name}": value for name, value in registers(vcpu).items()},
         **{_NAMES[number]: value for number, value in found.items()},
-        **_statistics(vcpu, vm),
+        **{f"statistic {name}": value for name, value in counted.items()},
     }
-
-
-def _statistics(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
-    stats = vm.stats_of(vcpu)
-    if stats is None:
-        return {}
-    try:
-        names = (name for name in stats.names() if name in _STATISTICS)
-        return {f"statistic {name}": stats.read(name) or 0 for name in names}
-    finally:
-        stats.close()

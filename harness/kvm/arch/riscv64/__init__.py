@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from guest_blobs import memory_map as at
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
 from harness.kvm.arch.riscv64 import interrupts
-from harness.kvm.arch.riscv64.devices import CHANNELS, EXTENSION, FUNCTION, SPEECH, answer, said
+from harness.kvm.arch.riscv64.devices import CHANNELS, EXTENSION, FUNCTION, said
 from harness.kvm.arch.riscv64.patterns import fill
 from harness.kvm.arch.riscv64.readable import (
     COMPLETION_CHANGES,
@@ -37,6 +37,7 @@ from harness.kvm.arch.riscv64.state import (
     set_accumulator,
     set_scratch,
 )
+from harness.kvm.mmio_speech import SPEECH, answer
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 

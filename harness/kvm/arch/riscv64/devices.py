@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from guest_blobs import memory_map as at
 from guest_blobs.riscv64.memory_map import DONE_WORD, SYNC_WORD
-from harness.kvm import answers
-from harness.kvm.exits import Mmio, RiscvSbi, VcpuExit
-from harness.kvm.speech import Channel, Said, Speech, Word
+from harness.kvm import mmio_speech
+from harness.kvm.exits import RiscvSbi, VcpuExit
+from harness.kvm.speech import Channel, Said
 from harness.kvm.vcpu import Vcpu
 from harness.native import lib
 
-_WORDS = {
-    (DONE_WORD, True): Word.DONE,
-    (SYNC_WORD, True): Word.SYNC,
-    (at.MMIO_BASE, False): Word.READ,
-    (at.MMIO_BASE + 4, True): Word.WRITE,
-}
-SPEECH = Speech("mmio", "KVM_EXIT_MMIO", "mmio", "MMIO")
+_WORDS = mmio_speech.words(done=DONE_WORD, sync=SYNC_WORD)
 
 #: The SBI's experimental extensions: KVM has none of them, and forwards each call (Linux 5.17).
 EXTENSION, FUNCTION = 0x08000000, 5
@@ -27,17 +20,7 @@ EXTENSION, FUNCTION = 0x08000000, 5
 
 def said(found: VcpuExit | None) -> Said | None:
     """A load or a store of 32 bits in the MMIO window."""
-    if not isinstance(found, Mmio) or (found.address, found.is_write) not in _WORDS:
-        return None
-    word = _WORDS[found.address, found.is_write]
-    return Said(word, int.from_bytes(found.data, "little"))
-
-
-def answer(vcpu: Vcpu, asked: VcpuExit, value: int) -> None:
-    """A load."""
-    if not isinstance(asked, Mmio):
-        raise ValueError(f"{asked} is no load")
-    answers.answer_mmio(vcpu, asked, value.to_bytes(asked.length, "little"))
+    return mmio_speech.said(_WORDS, found)
 
 
 def answer_sbi(vcpu: Vcpu, asked: RiscvSbi, error: int, value: int = 0) -> None:
@@ -51,17 +34,12 @@ def _give(vcpu: Vcpu, asked: Any, value: int) -> None:
     answer_sbi(vcpu, asked, value, value ^ (1 << 64) - 1)
 
 
-def _nothing_written(told: Any) -> NoReturn:
-    raise ValueError("a call of the SBI writes nothing")
-
-
 _CALLS = Channel(
     "hypercall",
     first=0x12345611,
     is_read=lambda found: isinstance(found, RiscvSbi) and found.extension == EXTENSION,
     is_write=lambda found: False,
     give=_give,
-    written=_nothing_written,
     lacking="no_hypercall_exits",
     writes=False,
     destination=("a1",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.kvm import parts
 from harness.kvm.arch.riscv64.numbers import name_of
 from harness.kvm.registers import get_registers, register_list
 from harness.kvm.vcpu import Vcpu
@@ -46,17 +47,9 @@ def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
     Before 6.6 those that have a name here. Raises `KvmError`.
     """
     found = get_registers(vcpu, register_list(vcpu), may_lack=True)
-    parts = {name_of(number): value for number, value in found.items()}
-    parts["mp_state"] = vcpu.mp_state()
-    return {**parts, **_statistics(vcpu, vm)}
-
-
-def _statistics(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
-    stats = vm.stats_of(vcpu)
-    if stats is None:
-        return {}
-    try:
-        names = (name for name in stats.names() if name in _STATISTICS)
-        return {f"statistic {name}": stats.read(name) or 0 for name in names}
-    finally:
-        stats.close()
+    counted = parts.statistics(vcpu, vm, _STATISTICS)
+    return {
+        **{name_of(number): value for number, value in found.items()},
+        "mp_state": vcpu.mp_state(),
+        **{f"statistic {name}": value for name, value in counted.items()},
+    }

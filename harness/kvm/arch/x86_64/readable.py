@@ -10,17 +10,16 @@ from __future__ import annotations
 import errno
 import functools
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from harness.kvm import abi
+from harness.kvm import abi, parts
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.x86_64 import clocks, ioctls, state
+from harness.kvm.parts import Part, Read
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.native import ffi
-
-Part = Mapping[str, int]
 
 #: What goes on by itself while the vCPU does not run, and why: it is not compared.
 COUNTS_TIME: Mapping[str, str] = {
@@ -105,21 +104,10 @@ LARGEST_NESTED = 128 + 8192  # of KVM_GET_NESTED_STATE: header and two pages: VM
 
 def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
     """Every number by name, such as `msr 0x277` and `xsave xmm3`. Raises `KvmError`."""
-    found: dict[str, int] = {}
-    for name, read in _PARTS.items():
-        try:
-            part = read(vcpu, vm)
-        except KvmError as error:
-            # EINVAL, ENXIO: no such chip in this VM; ENOTTY: an ioctl that this KVM has not.
-            if error.errno not in (errno.EINVAL, errno.ENXIO, errno.ENOTTY):
-                raise
-            continue
-        for each, value in part.items():
-            found[f"{name} {each}" if each else name] = value
-    return found
+    return parts.whole(_PARTS, vcpu, vm)
 
 
-def _flat(ioctl: str, kind: str) -> Callable[[Vcpu, Vm], Part]:
+def _flat(ioctl: str, kind: str) -> Read:
     """A part that is one struct of the vCPU."""
 
     def read(vcpu: Vcpu, _vm: Vm) -> Part:
@@ -319,21 +307,14 @@ _STATISTICS = (
 
 
 def _statistics(vcpu: Vcpu, vm: Vm) -> Part:
-    """Those of the guest: api.rst, KVM_GET_STATS_FD, promises a form and no meaning."""
-    stats = vm.stats_of(vcpu)
-    if stats is None:
-        return {}
-    try:
-        return {name: stats.read(name) or 0 for name in stats.names() if name in _STATISTICS}
-    finally:
-        stats.close()
+    return parts.statistics(vcpu, vm, _STATISTICS)
 
 
 def _number(raw: bytes) -> int:
     return int.from_bytes(raw, "little")
 
 
-_PARTS: Mapping[str, Callable[[Vcpu, Vm], Part]] = {
+_PARTS: Mapping[str, Read] = {
     "regs": _flat("KVM_GET_REGS", "kvm_regs"),
     "sregs": _flat("KVM_GET_SREGS", "kvm_sregs"),
     "sregs2": _sregs2,
