@@ -39,6 +39,10 @@ RAM_SIZE: Final = 0x80000
 MMIO_BASE: Final = 0xD0000
 """No memory behind it, up to MMIO_END: an access leaves the guest."""
 MMIO_END: Final = 0xE0000
+SYNC_WORD: Final = 0xD8000
+"""Of programs that speak by MMIO: a store there says sync."""
+DONE_WORD: Final = 0xD8008
+"""Of the same: a store there is the last exit."""
 EXTRA_RAM: Final = 0x400000
 """Where a test adds RAM when it needs many pages. A 16-bit program does not reach it."""
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the memory map has on ppc64le only: offsets from where guest RAM lies, as in the map of all.
-
-The last two are addresses in the window without memory.
-"""
+"""What the memory map of ppc64le has besides that of all: offsets from where guest RAM lies."""
 
 from __future__ import annotations
 
@@ -14,7 +11,3 @@ PROCESS_TABLE: Final = 0x7000
 """The mode translated: where a process finds its tables, written by the harness."""
 PAGE_TABLES: Final = 0x10000
 """The mode translated: the root of the radix tree, 64 KiB, and the table below it, one page."""
-SYNC_WORD: Final = 0xD8000
-"""A store there says sync."""
-DONE_WORD: Final = 0xD8008
-"""A store there is a program's last exit."""

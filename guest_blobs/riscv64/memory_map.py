@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the memory map has on riscv64 only: offsets from where guest RAM lies, as in the map of all.
-
-The last two are addresses in the window without memory.
-"""
+"""What the memory map of riscv64 has besides that of all: offsets from where guest RAM lies."""
 
 from __future__ import annotations
 
@@ -14,7 +11,3 @@ PAGE_TABLES: Final = 0x10000
 """The root of Sv39, one page, written by the harness."""
 KERNEL_ALIAS: Final = 0x40000000
 """Virtual, in the mode user: the same RAM as at 0, for the privileged part of a program."""
-SYNC_WORD: Final = 0xD8000
-"""A store there says sync."""
-DONE_WORD: Final = 0xD8008
-"""A store there is a program's last exit."""

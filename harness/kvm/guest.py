@@ -271,9 +271,9 @@ def create(
 ) -> Guest:
     """A guest without a program. Raises `KvmError`; `NoIrqchipError` without such an irqchip.
 
-    `irqchip` is one of the architecture's IRQCHIPS, or "least" or "most" of what it has of it in
-    the kernel: none, where a halt waits there without. `machine_type` is KVM_CREATE_VM's. `first`
-    is done before there is a vCPU.
+    `irqchip` is one of the architecture's IRQCHIPS; or of those with which a halted vCPU waits in
+    the kernel "least", the one that keeps least there, or "usual", the one that stands for all.
+    `machine_type` is KVM_CREATE_VM's. `first` is done before there is a vCPU.
     """
     architecture = current()
     irqchip = _named_irqchip(architecture, irqchip)
@@ -288,9 +288,10 @@ def create(
 
 
 def _named_irqchip(architecture: Architecture, word: str) -> str:
-    if word not in ("least", "most"):
+    if word not in ("least", "usual"):
         return word
-    in_kernel = architecture.IRQCHIPS[1:] or architecture.HALTS_IN_KERNEL
-    if not in_kernel:
+    if not architecture.HALTS_IN_KERNEL:
         raise NoIrqchipError(f"the in-kernel irqchip of {architecture.NAME}", errno.ENODEV)
-    return in_kernel[0 if word == "least" else -1]
+    if word == "usual":
+        return architecture.HALTS_IN_KERNEL[-1]
+    return min(architecture.HALTS_IN_KERNEL, key=architecture.IRQCHIPS.index)

@@ -286,7 +286,7 @@ def _worker(guest: Guest, mode: str, kicked_by: int, kind: str) -> _Worker:
 def main(arguments: list[str]) -> None:
     """Runs a guest as the words on standard input say."""
     mode, kicked_by, kind = arguments[0], int(arguments[1]), arguments[2]
-    irqchip = "most" if kind in (HALTED, UNSTARTED) else "none"
+    irqchip = "usual" if kind in (HALTED, UNSTARTED) else "none"
     with System() as system, create(system, irqchip) as guest:
         worker = _worker(guest, mode, kicked_by, kind)
         for line in sys.stdin:

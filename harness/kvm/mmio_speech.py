@@ -15,21 +15,20 @@ from harness.kvm.vcpu import Vcpu
 SPEECH = Speech("mmio", "KVM_EXIT_MMIO", "mmio", "MMIO")
 
 
-def words(*, done: int, sync: int) -> Mapping[tuple[int, bool], Word]:
-    """The words by address and whether it is a store, for a guest whose RAM is at 0."""
-    return {
-        (done, True): Word.DONE,
-        (sync, True): Word.SYNC,
-        (at.MMIO_BASE, False): Word.READ,
-        (at.MMIO_BASE + 4, True): Word.WRITE,
-    }
+#: By address, in a guest whose RAM is at 0, and whether it is a store.
+_WORDS: Mapping[tuple[int, bool], Word] = {
+    (at.DONE_WORD, True): Word.DONE,
+    (at.SYNC_WORD, True): Word.SYNC,
+    (at.MMIO_BASE, False): Word.READ,
+    (at.MMIO_BASE + 4, True): Word.WRITE,
+}
 
 
-def said(known: Mapping[tuple[int, bool], Word], found: VcpuExit | None) -> Said | None:
-    """The word of a load or a store; None where it is none of the `known`."""
-    if not isinstance(found, Mmio) or (found.address, found.is_write) not in known:
+def said(found: VcpuExit | None) -> Said | None:
+    """The word of a load or a store; None where it is none."""
+    if not isinstance(found, Mmio) or (found.address, found.is_write) not in _WORDS:
         return None
-    word = known[found.address, found.is_write]
+    word = _WORDS[found.address, found.is_write]
     return Said(word, int.from_bytes(found.data, sys.byteorder))
 
 

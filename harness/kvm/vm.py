@@ -208,6 +208,11 @@ class Vm(Closing):
         self._vcpus.append(vcpu)
         return vcpu
 
+    @property
+    def vcpu_count(self) -> int:
+        """How many vCPUs it has."""
+        return len(self._vcpus)
+
     def create_device(self, kind: str) -> int:
         """KVM_CREATE_DEVICE of a type (KVM_DEV_TYPE_...): its descriptor. Raises `KvmError`."""
         request = ffi.new("struct kvm_create_device *", {"type": abi.constant(kind)})

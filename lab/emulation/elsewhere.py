@@ -85,9 +85,9 @@ def command(
     if board.buses:
         devices = [f"{device},bus={bus}" for device, bus in zip(devices, board.buses, strict=False)]
     devices.append(f"virtserialport,bus=ports.0,chardev={_SAID},name={_SAID}")
-    whole = [f"console={board.console}", "panic=-1", line, *foreign.parameters]
+    whole = [f"console={board.console}", "panic=-1", line, *foreign.way.parameters]
     return [
-        *(str(shutil.which(program)), *board.machine, "-no-reboot", "-no-user-config"),
+        *(str(shutil.which(program)), *foreign.machine, "-no-reboot", "-no-user-config"),
         *("-display", "none", "-monitor", "none"),
         # What comes by a pipe is opened anew, and so is never read.
         *("-chardev", "file,id=console,path=/proc/self/fd/2", "-serial", "chardev:console"),

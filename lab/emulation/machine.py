@@ -120,9 +120,12 @@ class Machine:
     def check_programs(self, *uses: str) -> None:
         """Raises `EmulationError` for what is missing here, or too old. `uses` are further ones."""
         programs.check(self.program, *uses, foreign=self.foreign)
-        if self.foreign and self.instruction_clock:
-            oldest, package = self.foreign.board.oldest_clock, self.architecture.qemu_package
-            programs.need_version(self.program, oldest, " to count its instructions", package)
+        if self.foreign:
+            package, said = self.architecture.qemu_package, f" for {self.foreign.name}"
+            programs.need_version(self.program, self.foreign.way.oldest_qemu, said, package)
+            if self.instruction_clock:
+                oldest = self.foreign.board.oldest_clock
+                programs.need_version(self.program, oldest, " to count its instructions", package)
 
     def describe(self) -> str:
         """The emulator in a few words. Raises `EmulationError` where there is none."""

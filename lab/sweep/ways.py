@@ -41,7 +41,7 @@ WAYS = {
         Way("spinning", "heartbeat"),
         # Two: its write and its read take turns, and each round is to begin with the same one.
         Way("pending", arch.dialogue(), runs_before=2, length=2300),
-        Way("halted", "halt", irqchip="most", data={0: 1}, sleeps=True, length=2300),
+        Way("halted", "halt", irqchip="usual", data={0: 1}, sleeps=True, length=2300),
     )
 }
 

@@ -26,7 +26,8 @@ class Architecture(Protocol):
     IRQCHIPS: tuple[str, ...]
     """Who may keep the interrupt controller, from nobody in the kernel to all of it."""
     HALTS_IN_KERNEL: tuple[str, ...]
-    """Those of them with which a halted vCPU waits in KVM_RUN, and does not leave it."""
+    """Those of them with which a halted vCPU waits in KVM_RUN, and does not leave it. The last
+    stands for all: every host with this KVM has it."""
     VCPU_NUMBERS: tuple[str, ...]
     """Capabilities whose first answer is how many numbers a vCPU may have (api.rst 4.7)."""
     COMPLETION_REGISTERS: tuple[str, ...]

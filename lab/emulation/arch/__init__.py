@@ -39,6 +39,20 @@ def by_banner(data: bytes) -> Header:
 
 
 @dataclass(frozen=True)
+class Mode:
+    """A way in which a board, or the KVM on it, works.
+
+    parameters  words for the kernel's command line
+    machine     words for QEMU instead of the board's, where there are some
+    oldest_qemu the oldest QEMU in which it works
+    """
+
+    parameters: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
+    oldest_qemu: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Board:
     """How a machine of this architecture boots on a host of another: no program of the host runs.
 
@@ -52,7 +66,7 @@ class Board:
     buses          the buses that take a device each; none where QEMU finds one by itself
     largest_initrd bytes that the board's firmware can take; 0 where memory is the limit
     oldest_clock   the oldest QEMU that counts this architecture's instructions
-    modes          words for the kernel's command line by the name of a way in which KVM works
+    modes          other ways in which it works, by name
     """
 
     debian: str
@@ -65,7 +79,7 @@ class Board:
     buses: tuple[str, ...]
     largest_initrd: int
     oldest_clock: tuple[int, int]
-    modes: Mapping[str, tuple[str, ...]]
+    modes: Mapping[str, Mode]
 
 
 @dataclass(frozen=True)
@@ -151,12 +165,21 @@ def here() -> EmulatedArchitecture:
 
 @dataclass(frozen=True)
 class Foreign:
-    """An architecture other than this host's, in one of its modes, whose are the `parameters`."""
+    """An architecture other than this host's, in one of its modes, or in none."""
 
     architecture: EmulatedArchitecture
     board: Board
     mode: str
-    parameters: tuple[str, ...]
+
+    @property
+    def way(self) -> Mode:
+        """The mode's words."""
+        return self.board.modes.get(self.mode, Mode())
+
+    @property
+    def machine(self) -> tuple[str, ...]:
+        """Words for QEMU: the board."""
+        return self.way.machine or self.board.machine
 
     @property
     def name(self) -> str:
@@ -183,7 +206,7 @@ def with_board(word: str) -> Foreign:
     for each in known().values():
         known_as = (each.machine, *each.names)
         if each.board and name in known_as and (not mode or mode in each.board.modes):
-            return Foreign(each, each.board, mode, each.board.modes.get(mode, ()))
+            return Foreign(each, each.board, mode)
     raise EmulationError(f"there is no {word} here: {_ways()}")
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lab.emulation.arch import Board, EmulatedArchitecture, Header, by_banner
+from lab.emulation.arch import Board, EmulatedArchitecture, Header, Mode, by_banner
 
 
 def _header(data: bytes) -> Header | None:
@@ -45,9 +45,9 @@ ARCHITECTURE = EmulatedArchitecture(
         oldest_clock=(7, 2),
         # Documentation/admin-guide/kernel-parameters.txt: kvm-arm.mode
         modes={
-            "vhe": (),
-            "nvhe": ("kvm-arm.mode=nvhe",),
-            "protected": ("kvm-arm.mode=protected",),
+            "vhe": Mode(),
+            "nvhe": Mode(("kvm-arm.mode=nvhe",)),
+            "protected": Mode(("kvm-arm.mode=protected",)),
         },
     ),
     names=("arm64",),

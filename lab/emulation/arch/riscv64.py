@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lab.emulation.arch import Board, EmulatedArchitecture, Header, by_banner
+from lab.emulation.arch import Board, EmulatedArchitecture, Header, Mode, by_banner
 
 # Documentation/arch/riscv/boot-image-header.rst
 _MAGIC = slice(0x38, 0x3C)
@@ -45,6 +45,16 @@ ARCHITECTURE = EmulatedArchitecture(
         buses=(),
         largest_initrd=0,
         oldest_clock=(7, 2),
-        modes={},
+        modes={
+            # The interrupt controller of the AIA, with files for the guests' interrupts (IMSIC). In
+            # QEMU 7.2 Linux' driver of it stands still.
+            "aia": Mode(
+                machine=(
+                    *("-nodefaults", "-machine", "virt,aia=aplic-imsic,aia-guests=2"),
+                    *("-bios", "default"),
+                ),
+                oldest_qemu=(10, 0),
+            ),
+        },
     ),
 )

@@ -69,7 +69,7 @@ def test_names_of_an_architecture() -> None:
     assert [arch.with_board(name).name for name in ("aarch64", "arm64/nvhe", "ppc64el")] == [
         *("arm64", "arm64/nvhe", "ppc64le")
     ]
-    assert arch.with_board("arm64/protected").parameters == ("kvm-arm.mode=protected",)
+    assert arch.with_board("arm64/protected").way.parameters == ("kvm-arm.mode=protected",)
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -104,6 +104,17 @@ def test_an_emulator_too_old_for_the_clock(tmp_path: Path, monkeypatch: pytest.M
         "qemu-system-ppc64 is QEMU 7.2.22, and 10.0 or later is needed to count its instructions: "
         "upgrade Debian's package qemu-system-ppc, or name another QEMU by --qemu"
     )
+    programs.qemu_version.cache_clear()
+
+
+def test_an_emulator_too_old_for_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fake_programs.make(tmp_path, "riscv64", "payload")
+    (folder / "qemu-system-riscv64").write_text("#!/bin/sh\necho QEMU emulator version 7.2.22\n")
+    monkeypatch.setattr(programs, "places", lambda: f"{folder}:/bin:/usr/bin:/usr/sbin")
+    programs.qemu_version.cache_clear()
+    Machine(foreign=arch.with_board("riscv64")).check_programs()
+    with pytest.raises(EmulationError, match=r"and 10\.0 or later is needed for riscv64/aia: upgr"):
+        Machine(foreign=arch.with_board("riscv64/aia")).check_programs()
     programs.qemu_version.cache_clear()
 
 
@@ -249,4 +260,4 @@ def test_qemu_gets_no_network_and_one_folder(
         assert not [each for each in words if re.search(r"netdev|hostfwd|tcp:|telnet|unix:", each)]
         line = words[words.index("-append") + 1].split()
         assert line[0] == f"console={foreign.board.console}"
-        assert {"panic=-1", "oops=panic", "kvm.x=1", *foreign.parameters} <= set(line)
+        assert {"panic=-1", "oops=panic", "kvm.x=1", *foreign.way.parameters} <= set(line)

@@ -19,9 +19,7 @@ from harness.kvm.arch.aarch64 import gic, ioctls, state
 from harness.kvm.arch.aarch64.devices import (
     CALL,
     CHANNELS,
-    RAM_BASE,
     forward_call,
-    said,
 )
 from harness.kvm.arch.aarch64.patterns import fill
 from harness.kvm.arch.aarch64.readable import (
@@ -44,7 +42,7 @@ from harness.kvm.arch.aarch64.state import (
     set_scratch,
 )
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
-from harness.kvm.mmio_speech import SPEECH, answer
+from harness.kvm.mmio_speech import SPEECH, answer, said
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 
@@ -92,6 +90,7 @@ __all__ = [
 ]
 
 NAME = "aarch64"
+RAM_BASE = 0
 IRQCHIPS: tuple[str, ...] = ("none", "gic")
 HALTS_IN_KERNEL: tuple[str, ...] = IRQCHIPS[1:]
 VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPU_ID", "KVM_CAP_MAX_VCPUS")

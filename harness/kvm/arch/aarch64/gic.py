@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping
 
-from harness.kvm import abi
+from harness.kvm import device_attributes
 from harness.kvm.abi import KvmError
 from harness.kvm.arch.aarch64 import ioctls, names
 from harness.kvm.vm import Vm
-from harness.native import ffi, lib
+from harness.native import lib
 
 KIND = "KVM_DEV_TYPE_ARM_VGIC_V3"
 INTERRUPT = 32  # the first that the distributor shares
@@ -61,7 +61,8 @@ def create(vm: Vm) -> bool:
 
 def turn_on(vm: Vm) -> None:
     """Once its vCPUs are there: no more can come. Raises `KvmError`."""
-    _set(vm, int(lib.KVM_DEV_ARM_VGIC_GRP_CTRL), int(lib.KVM_DEV_ARM_VGIC_CTRL_INIT), None)
+    control, init = int(lib.KVM_DEV_ARM_VGIC_GRP_CTRL), int(lib.KVM_DEV_ARM_VGIC_CTRL_INIT)
+    device_attributes.command(vm.devices[KIND], control, init)
     word, bit = INTERRUPT // 32, 1 << INTERRUPT % 32
     set_distributor(vm, _ICFGR + 4 * (INTERRUPT // 16), 2 << 2 * (INTERRUPT % 16))
     set_distributor(vm, _ISENABLER + 4 * word, bit)
@@ -138,20 +139,8 @@ def _banks(interrupts: range) -> Iterator[tuple[str, int]]:
 
 
 def _get(vm: Vm, group: int, attribute: int, size: int = 4) -> int:
-    value = ffi.new("uint64_t *")
-    _ask(vm, "KVM_GET_DEVICE_ATTR", group, attribute, value)
-    return int(value[0] if size == 8 else ffi.cast("uint32_t *", value)[0])
+    return device_attributes.get(vm.devices[KIND], group, attribute, size)
 
 
-def _set(vm: Vm, group: int, attribute: int, value: int | None, size: int = 8) -> None:
-    if value is None:
-        told = ffi.NULL
-    else:
-        told = ffi.new("uint64_t *" if size == 8 else "uint32_t *", value)
-    _ask(vm, "KVM_SET_DEVICE_ATTR", group, attribute, told)
-
-
-def _ask(vm: Vm, name: str, group: int, attribute: int, value: object) -> None:
-    request = ffi.new("struct kvm_device_attr *", {"group": group, "attr": attribute})
-    request.addr = int(ffi.cast("uintptr_t", value))
-    abi.ioctl(vm.devices[KIND], name, request)
+def _set(vm: Vm, group: int, attribute: int, value: int, size: int = 8) -> None:
+    device_attributes.set_to(vm.devices[KIND], group, attribute, value, size)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from guest_blobs import memory_map as at
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
-from harness.kvm.arch.ppc64le.devices import CALL, CHANNELS, said
+from harness.kvm.arch.ppc64le.devices import CALL, CHANNELS
 from harness.kvm.arch.ppc64le.patterns import fill
 from harness.kvm.arch.ppc64le.readable import (
     COMPLETION_CHANGES,
@@ -36,7 +36,7 @@ from harness.kvm.arch.ppc64le.state import (
     set_accumulator,
     set_scratch,
 )
-from harness.kvm.mmio_speech import SPEECH, answer
+from harness.kvm.mmio_speech import SPEECH, answer, said
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 from harness.native import lib

@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""ppc64le: how the guest speaks: by stores to the MMIO window; and its hypercalls."""
+"""ppc64le: hypercalls, by which a guest speaks besides MMIO."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from guest_blobs.ppc64le.memory_map import DONE_WORD, SYNC_WORD
-from harness.kvm import mmio_speech
-from harness.kvm.exits import PaprHcall, VcpuExit
-from harness.kvm.speech import Channel, Said
+from harness.kvm.exits import PaprHcall
+from harness.kvm.speech import Channel
 from harness.kvm.vcpu import Vcpu
-
-_WORDS = mmio_speech.words(done=DONE_WORD, sync=SYNC_WORD)
 
 #: H_PUT_TERM_CHAR (PAPR): a console is userspace's, and KVM hands the call on.
 CALL = 0x58
-
-
-def said(found: VcpuExit | None) -> Said | None:
-    """A load or a store of 32 bits in the MMIO window."""
-    return mmio_speech.said(_WORDS, found)
 
 
 def answer_hcall(vcpu: Vcpu, asked: PaprHcall, result: int, *values: int) -> None:

@@ -4,7 +4,8 @@
 numbers     of registers, which are all that KVM has of a vCPU here
 state       where a vCPU begins; what is compared, saved and restored
 devices     how the guest speaks: by MMIO; and its calls of the SBI
-interrupts  one that ends when the guest has taken it
+aia         the interrupt controller in the kernel
+interrupts  without it: one that ends when the guest has taken it
 standstill  why a vCPU stands still
 """
 
@@ -15,8 +16,8 @@ from collections.abc import Mapping
 
 from guest_blobs import memory_map as at
 from harness.kvm.arch.interface import NoIrqchipError, NoNestedGuestError
-from harness.kvm.arch.riscv64 import interrupts
-from harness.kvm.arch.riscv64.devices import CHANNELS, EXTENSION, FUNCTION, said
+from harness.kvm.arch.riscv64 import aia, interrupts
+from harness.kvm.arch.riscv64.devices import CHANNELS, EXTENSION, FUNCTION
 from harness.kvm.arch.riscv64.patterns import fill
 from harness.kvm.arch.riscv64.readable import (
     COMPLETION_CHANGES,
@@ -37,7 +38,7 @@ from harness.kvm.arch.riscv64.state import (
     set_accumulator,
     set_scratch,
 )
-from harness.kvm.mmio_speech import SPEECH, answer
+from harness.kvm.mmio_speech import SPEECH, answer, said
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 
@@ -86,8 +87,8 @@ __all__ = [
 
 NAME = "riscv64"
 RAM_BASE = 0
-IRQCHIPS: tuple[str, ...] = ("none",)
-HALTS_IN_KERNEL: tuple[str, ...] = IRQCHIPS
+IRQCHIPS: tuple[str, ...] = ("none", "aia")
+HALTS_IN_KERNEL: tuple[str, ...] = ("aia", "none")  # few processors have the first
 VCPU_NUMBERS: tuple[str, ...] = ("KVM_CAP_MAX_VCPU_ID", "KVM_CAP_MAX_VCPUS")
 COMPLETION_REGISTERS: tuple[str, ...] = ("a0", "pc")
 COMPLETION_BITS: Mapping[str, int] = {}
@@ -103,13 +104,18 @@ FAST_PATHS: Mapping[str, str] = {}
 
 
 def prepare_vm(vm: Vm, irqchip: str = "none") -> None:
-    """Nothing."""
-    if irqchip != "none":
-        raise NoIrqchipError(f"the in-kernel irqchip ({irqchip})", errno.EOPNOTSUPP)
+    """The controller of the AIA, whose vCPUs come after it."""
+    if irqchip not in IRQCHIPS:
+        raise ValueError(f"irqchip {irqchip!r}: one of {', '.join(IRQCHIPS)}")
+    if irqchip == "aia" and not aia.create(vm):
+        raise NoIrqchipError("the controller of the AIA in the kernel", errno.EOPNOTSUPP)
+    vm.irqchip = irqchip
 
 
 def complete_vm(vm: Vm) -> None:
-    """Nothing."""
+    """The AIA is initialized once its vCPUs are there."""
+    if vm.irqchip == "aia":
+        aia.turn_on(vm, vm.vcpu_count)
 
 
 def configure(vcpu: Vcpu) -> None:
@@ -122,8 +128,11 @@ def halted(vcpu: Vcpu) -> bool | None:
 
 
 def deliver_interrupt(vm: Vm, vcpu: Vcpu) -> None:
-    """A software interrupt, for a guest ends it by itself. Each of the VM's vCPUs has it."""
-    interrupts.send(vm)
+    """By the AIA for the vCPU 0; else a software interrupt, which each of the VM's vCPUs has."""
+    if vm.irqchip == "aia":
+        aia.deliver(vm)
+    else:
+        interrupts.send(vm)
 
 
 def crossing_datum(mode: str) -> tuple[int, int]:

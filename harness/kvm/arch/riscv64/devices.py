@@ -1,26 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""riscv64: how the guest speaks: by stores to the MMIO window; and its calls of the SBI."""
+"""riscv64: calls of the SBI, by which a guest speaks besides MMIO."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from guest_blobs.riscv64.memory_map import DONE_WORD, SYNC_WORD
-from harness.kvm import mmio_speech
-from harness.kvm.exits import RiscvSbi, VcpuExit
-from harness.kvm.speech import Channel, Said
+from harness.kvm.exits import RiscvSbi
+from harness.kvm.speech import Channel
 from harness.kvm.vcpu import Vcpu
 from harness.native import lib
 
-_WORDS = mmio_speech.words(done=DONE_WORD, sync=SYNC_WORD)
-
 #: The SBI's experimental extensions: KVM has none of them, and forwards each call (Linux 5.17).
 EXTENSION, FUNCTION = 0x08000000, 5
-
-
-def said(found: VcpuExit | None) -> Said | None:
-    """A load or a store of 32 bits in the MMIO window."""
-    return mmio_speech.said(_WORDS, found)
 
 
 def answer_sbi(vcpu: Vcpu, asked: RiscvSbi, error: int, value: int = 0) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from guest_blobs.riscv64.memory_map import DONE_WORD
+from guest_blobs.memory_map import DONE_WORD
 from harness.kvm.arch.riscv64.numbers import CORE, CSRS, DOUBLES, FCSR
 from harness.kvm.registers import register_list, set_register
 from harness.kvm.vcpu import Vcpu

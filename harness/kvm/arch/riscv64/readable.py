@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.kvm import parts
+from harness.kvm.arch.riscv64 import aia
 from harness.kvm.arch.riscv64.numbers import name_of
 from harness.kvm.registers import get_registers, register_list
 from harness.kvm.vcpu import Vcpu
@@ -42,7 +43,7 @@ _STATISTICS = (
 
 
 def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
-    """All registers that KVM_GET_REG_LIST (Linux 6.6) names, the MP state, and statistics.
+    """All registers that KVM_GET_REG_LIST (Linux 6.6) names, the MP state, IMSIC and statistics.
 
     Before 6.6 those that have a name here. Raises `KvmError`.
     """
@@ -51,5 +52,6 @@ def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
     return {
         **{name_of(number): value for number, value in found.items()},
         "mp_state": vcpu.mp_state(),
+        **{f"imsic {name}": value for name, value in aia.registers(vm).items()},
         **{f"statistic {name}": value for name, value in counted.items()},
     }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.kvm import device_attributes
 from harness.kvm.abi import KvmError, constant
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.memory import Memory
@@ -142,12 +143,8 @@ def undisturbed(vcpu: Vcpu, vm: Vm) -> Clocks:
 
 def tsc_offset(vcpu: Vcpu) -> int:
     """KVM_VCPU_TSC_OFFSET, cycles (vcpu.rst; Linux 5.16). Raises `KvmError`."""
-    value = ffi.new("uint64_t *")
-    request = ffi.new("struct kvm_device_attr *")
-    request.group, request.attr = (constant(f"KVM_VCPU_TSC_{name}") for name in ("CTRL", "OFFSET"))
-    request.addr = int(ffi.cast("uintptr_t", value))
-    vcpu.ioctl("KVM_GET_DEVICE_ATTR", request)
-    return int(value[0])
+    group, attribute = (constant(f"KVM_VCPU_TSC_{name}") for name in ("CTRL", "OFFSET"))
+    return device_attributes.get(vcpu.fd, group, attribute)
 
 
 def vm_clock(vm: Vm) -> int:

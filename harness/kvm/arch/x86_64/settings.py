@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from harness.kvm import abi
+from harness.kvm import abi, device_attributes
 from harness.kvm.abi import LackingError
 from harness.kvm.arch.x86_64 import ioctls
 from harness.kvm.vcpu import Vcpu
@@ -134,11 +134,8 @@ def tsc_khz(vcpu: Vcpu, khz: int) -> None:
 
 def tsc_offset(vcpu: Vcpu, offset: int) -> None:
     """KVM_VCPU_TSC_OFFSET (Linux 5.16), by KVM_SET_DEVICE_ATTR on the vCPU."""
-    value = ffi.new("uint64_t *", offset)
-    request = ffi.new("struct kvm_device_attr *")
-    request.group, request.attr = lib.KVM_VCPU_TSC_CTRL, lib.KVM_VCPU_TSC_OFFSET
-    request.addr = int(ffi.cast("uintptr_t", value))
-    vcpu.ioctl("KVM_SET_DEVICE_ATTR", request)
+    group, attribute = int(lib.KVM_VCPU_TSC_CTRL), int(lib.KVM_VCPU_TSC_OFFSET)
+    device_attributes.set_to(vcpu.fd, group, attribute, offset)
 
 
 def paused(vcpu: Vcpu) -> None:
