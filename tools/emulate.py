@@ -74,14 +74,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="KERNEL",
     help=f"One of {kernels.SPECS}.",
 )
-@click.option(
-    "--arch",
-    "architecture",
-    default="",
-    show_default="this host's",
-    metavar="ARCH[/MODE]",
-    help=f"Another architecture: {', '.join(arch.choices())}.",
-)
+@options.architecture
 @machine_options
 @options.suites
 @options.claims

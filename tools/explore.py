@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from pathlib import Path
@@ -11,11 +12,12 @@ import click
 
 from harness import files
 from harness.kvm import arch
-from harness.sequences.operations import operations
 from harness.sequences.sequence import Recorded
-from lab.emulation import cache, programs
+from lab.emulation import arch as arches
+from lab.emulation import cache
 from lab.emulation import kernel as kernels
-from lab.emulation.errors import KernelError
+from lab.emulation.arch import Foreign
+from lab.emulation.errors import EmulationError, KernelError
 from lab.emulation.machine import Machine
 from lab.exploration import report, run
 from lab.exploration.files import Exploration, Explored
@@ -47,6 +49,7 @@ _MOST_SEQUENCE = files.MEGABYTE
 @click.option(
     "--kernel", metavar="KERNEL", help=f"In an emulated host with one of {kernels.SPECS}."
 )
+@options.architecture
 @options.kvm_modules
 @click.option(
     "--functions", is_flag=True,
@@ -60,6 +63,7 @@ def explore(
     until_failed: bool,
     replay: Path | None,
     kernel: str | None,
+    architecture: str,
     kvm_modules: Path | None,
     functions: bool,
     output: Path | None,
@@ -70,6 +74,13 @@ def explore(
     """
     if message := missing_extension():
         return TERMINAL.refuse(message, Exit.SUITE_ERROR)
+    try:
+        foreign = arches.named(architecture) if architecture else None
+    except EmulationError as error:
+        return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
+    kernel = kernel or ("default" if foreign else None)
+    if functions and foreign:
+        raise click.UsageError("--functions is for this host's architecture.")
     if kvm_modules and not kernel:
         raise click.UsageError("--kvm-modules is for an emulated host: give a --kernel, too.")
     if functions and not kernel:
@@ -80,14 +91,14 @@ def explore(
             seed=seed,
             seconds=seconds,
             until_failed=until_failed,
-            replay=_sequence(replay) if replay else "",
+            replay=_sequence(replay, elsewhere=foreign is not None) if replay else "",
             functions=functions,
         )
     except arch.UnsupportedArchitectureError as error:
         return TERMINAL.refuse(f"{error}.", Exit.NOTHING_TESTED)
     TERMINAL.out(f"Playing {replay}" if replay else f"Seed {seed}, for {clock(seconds)}")
     if kernel:
-        return _emulated(asked, kernel, kvm_modules, output)
+        return _emulated(asked, kernel, foreign, kvm_modules, output)
     from harness.host import obstacles  # asks KVM, which a machine needs not
 
     if obstacle := obstacles.preflight():
@@ -96,17 +107,25 @@ def explore(
     return run.explore(asked, output, name, run.here(TERMINAL), TERMINAL, tell=_tell)
 
 
-def _emulated(asked: Exploration, spec: str, modules: Path | None, output: Path | None) -> int:
-    machine = Machine()
+def _emulated(
+    asked: Exploration,
+    spec: str,
+    foreign: Foreign | None,
+    modules: Path | None,
+    output: Path | None,
+) -> int:
+    machine = Machine(foreign=foreign)
+    elsewhere = f"--arch {foreign.name} --kernel {spec} " if foreign else ""
+    tell = functools.partial(_tell, elsewhere=elsewhere)
     try:
         machine.check()
-        programs.check(machine.program)
+        machine.check_programs()
         with cache.used():
-            kernel = kernels.find(spec, say=TERMINAL.say)
+            kernel = kernels.find(spec, say=TERMINAL.say, foreign=foreign)
             TERMINAL.out(f"On {kernel.name}: tier {machine.tier}")
             play = run.emulated(kernel, machine, modules and modules.resolve(), TERMINAL)
             name = f"explore-{kernel.release}"
-            return run.explore(asked, output, name, play, TERMINAL, tell=_tell)
+            return run.explore(asked, output, name, play, TERMINAL, tell=tell)
     except KernelError as error:
         return TERMINAL.refuse(f"{error}.", Exit.SUITE_ERROR)
     except OSError as error:  # a name that no file can have, or a cache that cannot be written
@@ -114,10 +133,15 @@ def _emulated(asked: Exploration, spec: str, modules: Path | None, output: Path 
         return TERMINAL.refuse(f"{where}{error.strerror}.", Exit.SUITE_ERROR)
 
 
-def _sequence(path: Path) -> str:
-    """What stands in the file. Raises `click.BadParameter` for what cannot be played."""
+def _sequence(path: Path, *, elsewhere: bool) -> str:
+    """What stands in the file. Raises `click.BadParameter` for what cannot be played.
+
+    `elsewhere`: on another architecture, which looks at it again.
+    """
     try:
-        return Recorded.of_json(files.read_regular(path, _MOST_SEQUENCE)).as_json().decode()
+        text = files.read_regular(path, _MOST_SEQUENCE)
+        recorded = Recorded.of_elsewhere(text) if elsewhere else Recorded.of_json(text)
+        return recorded.as_json().decode()
     except OSError as error:
         why = error.strerror
     except ValueError as error:
@@ -125,8 +149,8 @@ def _sequence(path: Path) -> str:
     raise click.BadParameter(f"{path}: {why}", param_hint="--replay")
 
 
-def _tell(explored: Explored, folder: Path) -> None:
-    said = report.text(explored, operations(), folder)
+def _tell(explored: Explored, folder: Path, *, elsewhere: str = "") -> None:
+    said = report.text(explored, folder, elsewhere=elsewhere)
     (folder / REPORT).write_text(f"{said}\n", encoding="utf-8")
-    (folder / COVERAGE).write_text(report.markdown(explored, operations()), encoding="utf-8")
+    (folder / COVERAGE).write_text(report.markdown(explored), encoding="utf-8")
     TERMINAL.out(said)

@@ -101,6 +101,14 @@ dialect = click.option(
     help="Exit code and standard output as NAME takes them:"
     f" {', '.join(DIALECTS)} (docs/consumers.md).",
 )
+architecture = click.option(
+    "--arch",
+    "architecture",
+    default="",
+    show_default="this host's",
+    metavar="ARCH[/MODE]",
+    help=f"Another architecture: {', '.join(arch.choices())}.",
+)
 kvm_modules = click.option(
     "--kvm-modules",
     type=Place(exists=True, file_okay=False),

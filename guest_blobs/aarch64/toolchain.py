@@ -18,5 +18,6 @@ TOOLCHAIN = Toolchain(
     placements={
         # A processor that PSCI starts is in EL1 with its MMU off, whatever the other one is.
         "second_processor_ap": Placement(("bare",), SECOND_PROGRAM, SECOND_PROGRAM + 0x1000),
+        "script": Placement(("paged",)),
     },
 )

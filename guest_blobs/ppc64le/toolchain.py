@@ -16,6 +16,7 @@ TOOLCHAIN = Toolchain(
         "translated": (*_FLAGS, "-DMODE_TRANSLATED"),
     },
     placements={
+        "script": Placement(("translated",)),
         "vectors": Placement(("real",), EXTERNAL_INTERRUPT, MAILBOX),
     },
 )

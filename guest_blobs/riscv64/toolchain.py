@@ -17,6 +17,7 @@ TOOLCHAIN = Toolchain(
         "paged": (*_FLAGS, "-DMODE_PAGED"),
     },
     placements={
+        "script": Placement(("paged",)),
         "sender": Placement(("bare",), SECOND_PROGRAM + 0x800, SECOND_PROGRAM + 0x1000),
         "second_processor_ap": Placement(("bare",), SECOND_PROGRAM, SECOND_PROGRAM + 0x800),
     },

@@ -302,6 +302,14 @@ OF_THE_VM = (
     *(vcpus_out_of_order, another_byte, statistics_open, exit_reasons, just_kicked),
 )
 
+#: What stays, or changes exits; runs the guest, or its VM anew; or touches mask, log and vCPUs, of
+#: which a model keeps account.
+NOT_TAKEN_BACK = (
+    *(vm_closed, vcpu_dup, vcpu_nonblocking, no_memory, dirty_log, with_signal_mask),
+    *(with_empty_signal_mask, stepping, just_kicked, writes_collected, writes_signalled),
+    *(more_vcpus, vcpus_out_of_order, another_byte),
+)
+
 
 def _need(guest: Guest, capability: str) -> int:
     answer = guest.vm.check_extension(capability)

@@ -236,6 +236,13 @@ class Vcpu(Closing):
         flags = self._ring[(self._ring_next - 1) % self._ring_size].flags
         return bool(flags & abi.constant("KVM_DIRTY_GFN_F_RESET"))
 
+    def dirty_ring_is_nearly_full(self) -> bool:
+        """Whether seven eighths of it wait to be collected; False without a ring."""
+        if self._ring is None:
+            return False
+        flags = self._ring[(self._ring_next + self._ring_size * 7 // 8) % self._ring_size].flags
+        return bool(flags & abi.constant("KVM_DIRTY_GFN_F_DIRTY"))
+
     def dirty_ring_published(self) -> bool:
         """Whether an entry waits to be collected."""
         flags = self._ring[self._ring_next % self._ring_size].flags

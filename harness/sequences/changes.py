@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 from harness.kvm import call_log
+from harness.kvm.exits import reason_name
 from harness.kvm.guest import RAM_SLOT
 from harness.kvm.vcpu import all_signals_but
 from harness.model.answers import Circumstances
@@ -124,7 +125,9 @@ def padding(subject: Subject, given: Arguments) -> None:
 
 
 def reason(subject: Subject, given: Arguments) -> None:
-    """exit_reason is KVM's to write, and no word of userspace's."""
+    """exit_reason is KVM's to write, and no word of userspace's, where KVM does not read it."""
+    if reason_name(given["value"]) in subject.guest.architecture.COMPLETED_BY_REASON:
+        return
     subject.guest.vcpu.run_page.exit_reason = given["value"]
 
 

@@ -60,7 +60,8 @@ def explore_one(
     player = Player(system, Setting(irqchip, features), told)
     try:
         for _ in range(operations):
-            _do_one(player, chance)
+            if not player.over:
+                _do_one(player, chance)
         player.end()
     except Violation as error:
         return Refuted(player.recorded, error)

@@ -123,7 +123,9 @@ def _under_conditions() -> Mapping[str, Operation]:
 @functools.cache
 def operations() -> Mapping[str, Operation]:
     """All that there are on this machine's architecture."""
+    program = arch.current()
     only: Mapping[str, Operation] = importlib.import_module(
-        f"{arch.current().__name__}.operations"
+        f"{program.__name__}.operations"
     ).OPERATIONS
-    return {**_EVERYWHERE, **_under_conditions(), **only}
+    found = {**_EVERYWHERE, **_under_conditions(), **only}
+    return {name: each for name, each in found.items() if name not in program.ABSENT}

@@ -56,7 +56,7 @@ class OtherGuest(Closing, ABC):
         old, new = self.guest, self._fresh()
         try:
             new.ram.write(0, old.ram.read(0, old.ram.size))
-            arch.current().move(old.vcpu, new.vcpu)
+            arch.current().move(old, new)
         except BaseException:
             new.close()
             raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.kvm.arch import current
+
 #: A feature: what the guest stores is told in a ring, and there is no log that could be read.
 DIRTY_RING = "dirty_ring"
 
@@ -17,7 +19,10 @@ class Setting:
     features: tuple[str, ...] = ()
 
     def has(self, needed: str) -> bool:
-        """Whether a step or an operation that needs this can be done."""
-        chip = "no_irqchip" if self.irqchip == "none" else "irqchip"
+        """Whether a step or an operation that needs this can be done.
+
+        "irqchip": interrupts that need nothing more of userspace, and a halt that KVM waits in.
+        """
+        chip = "irqchip" if self.irqchip in current().HALTS_IN_KERNEL else "no_irqchip"
         log = "" if DIRTY_RING in self.features else "dirty_log"
         return needed in ("", chip, log, self.irqchip, *self.features)

@@ -148,7 +148,7 @@ class Subject(Closing):
         new = self.program.new_guest(self.system, self.setting.irqchip, self.setting.features)
         try:
             new.ram.write(0, old.ram.read(0, old.ram.size))
-            self.program.move(old.vcpu, new.vcpu)
+            self.program.move(old, new)
         except BaseException:
             new.close()
             raise

@@ -142,11 +142,15 @@ def read(path: Path) -> Explored:
     return replace(found, findings=findings)
 
 
-def under_way(path: Path) -> Recorded | None:
-    """The sequence that was under way; None if there is none that could be played."""
+def under_way(path: Path, *, elsewhere: bool = False) -> Recorded | None:
+    """The sequence that was under way; None if there is none that could be played.
+
+    `elsewhere`: on another architecture.
+    """
     try:
         first, *rest = json_lines.read(path, ShapeError, _MOST)
-        return Recorded.of_json(json.dumps({"setting": first, "done": rest}).encode())
+        text = json.dumps({"setting": first, "done": rest}).encode()
+        return Recorded.of_elsewhere(text) if elsewhere else Recorded.of_json(text)
     except (OSError, ValueError):
         return None
 

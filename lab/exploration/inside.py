@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from harness.kvm.abi import KvmError
 from harness.kvm.system import System
 from harness.model.answers import ModelVcpu
 from harness.sequences.drawing import Refuted, explore_one
+from harness.sequences.operations import operations
 from harness.sequences.sequence import Done, Recorded, play
 from harness.sequences.setting import Setting
 from harness.sequences.shrinking import shortest
@@ -42,8 +44,8 @@ from lab.exploration.files import (
 )
 from lab.exploration.report import OF_SEQUENCES, OF_SUITES
 from lab.launch.exit_codes import Exit
-from lab.launch.request import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]  # lab.launch.request imports what no payload has
 _TELL_S = 1.0
 _COVERAGE_S = 20.0  # it is long, and kept in case the machine dies
 #: No operation takes so long: a run that hangs is rescued before.
@@ -64,7 +66,7 @@ class Watched(UnderWay):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.coverage = Coverage()
+        self.coverage = Coverage(Counter(dict.fromkeys(operations(), 0)))
         self._moved = time.monotonic()
         threading.Thread(target=self._watch, daemon=True).start()
 

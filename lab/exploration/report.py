@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
 from pathlib import Path
 
 from harness.plain_text import plain
@@ -15,27 +14,33 @@ _MOST_NAMED = 12
 OF_SEQUENCES, OF_SUITES = "functions", "functions of the suites"
 
 
-def text(explored: Explored, operations: Collection[str], folder: Path) -> str:
-    """The findings, each with its claim and how to see it again; then the coverage."""
+def text(explored: Explored, folder: Path, *, elsewhere: str = "") -> str:
+    """The findings, each with its claim and how to see it again; then the coverage.
+
+    `elsewhere` are words for `explore` where that is on another architecture, of which no C program
+    is made.
+    """
     lines = []
     for number, finding in enumerate(explored.findings, start=1):
         claim = f"{finding.claim} does not hold: " if "." in finding.claim else ""
         lines += [f"FAILED  {claim}{plain(finding.sentence)}"]
         place = shlex.quote(str(folder / f"sequence-{number}.json"))
-        lines += [f"        again: kvm-conformance explore --replay {place}"]
-        lines += [f"        for a bug report, in C: kvm-conformance reproduce {place}", ""]
+        lines += [f"        again: kvm-conformance explore {elsewhere}--replay {place}"]
+        if not elsewhere:
+            lines += [f"        for a bug report, in C: kvm-conformance reproduce {place}"]
+        lines += [""]
     failed = len(explored.findings)
     what = f"{failed} failed" if failed else "none failed"
     lines += [f"{explored.sequences:,} sequences were played; {what}."]
-    return "\n".join([*lines, *_coverage(explored, operations)])
+    return "\n".join([*lines, *_coverage(explored)])
 
 
-def _coverage(explored: Explored, operations: Collection[str]) -> list[str]:
+def _coverage(explored: Explored) -> list[str]:
     reached = {name: dict(counts) for name, counts in explored.coverage.items()}
     if not reached:
         return []
-    counts, pairs = reached.get("operations", {}), reached.get("pairs", {})
-    lacking, unpaired = never(counts, operations), missing_pairs(pairs, operations)
+    operations, pairs = reached.get("operations", {}), reached.get("pairs", {})
+    lacking, unpaired = never(operations), missing_pairs(pairs, operations)
     lines = [
         f"Reached: {len(operations) - len(lacking)} of {len(operations)} operations, "
         f"{len(operations) ** 2 - len(unpaired):,} of {len(operations) ** 2:,} pairs, "
@@ -53,14 +58,14 @@ def _coverage(explored: Explored, operations: Collection[str]) -> list[str]:
     return lines
 
 
-def markdown(explored: Explored, operations: Collection[str]) -> str:
+def markdown(explored: Explored) -> str:
     """The coverage as tables: operations, then states of the model, the most frequent first.
 
     And what was not reached: pairs, and functions of the kernel where they were traced.
     """
     lines = ["| operation | times |", "| --- | --- |"]
-    counts = explored.coverage.get("operations", {})
-    lines += [f"| {name} | {counts.get(name, 0):,} |" for name in operations]
+    operations = explored.coverage.get("operations", {})
+    lines += [f"| {plain(name)} | {count:,} |" for name, count in operations.items()]
     states = explored.coverage.get("states", {})
     lines += ["", "| state of the model | times |", "| --- | --- |"]
     ordered = sorted(states.items(), key=lambda each: (-each[1], each[0]))

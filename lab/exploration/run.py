@@ -13,8 +13,8 @@ from harness.host import description
 from harness.sequences.sequence import Recorded
 from harness.sequences.shrinking import shrink
 from harness.signs import Signs
-from lab.emulation import bundle, cache
-from lab.emulation.conformance import booting, environment
+from lab.emulation import conformance
+from lab.emulation.conformance import booting
 from lab.emulation.errors import KernelError
 from lab.emulation.kernel import Kernel
 from lab.emulation.machine import Job, Limits, Machine
@@ -48,6 +48,7 @@ class ExplorationEnd:
     no_kvm: bool = False
     stopped_by: signal.Signals | None = None
     kernel: str = ""
+    elsewhere: bool = False  # on another architecture
 
 
 #: Plays what is asked for, with its files in a folder.
@@ -103,10 +104,15 @@ def _code(ended: ExplorationEnd, to: Speaker) -> int:
 def _killed(
     ended: ExplorationEnd, asked: Exploration, folder: Path, play: Play, to: Speaker
 ) -> ExplorationEnd:
-    """Of what took its process or its machine with it: a finding, made shorter by fresh ones."""
-    recorded = files.under_way(folder / UNDER_WAY)
+    """Of what took its process or its machine with it: a finding, made shorter by fresh ones.
+
+    Elsewhere it stays as long as it is: what could be left out, or be simpler, is not known here.
+    """
+    recorded = files.under_way(folder / UNDER_WAY, elsewhere=ended.elsewhere)
     if recorded is None:
         return ended
+    if ended.elsewhere:
+        return _found(ended, recorded)
     to.say(f"{ended.lost}; the sequence is played again, shorter each time, at most {_MOST_TRIES}")
     place = folder / "again"
     place.mkdir(exist_ok=True)
@@ -119,6 +125,10 @@ def _killed(
         shown = recorded
     else:
         shown, _ = shrink(recorded, fails, _MOST_TRIES, _TRIES_S)
+    return _found(ended, shown)
+
+
+def _found(ended: ExplorationEnd, shown: Recorded) -> ExplorationEnd:
     sentence = f"{ended.lost}, at: {shown.done[-1].operation if shown.done else 'a fresh VM'}"
     finding = FailedSequence("", sentence, shown.as_json().decode(), irqchip=shown.setting.irqchip)
     explored = replace(ended.explored, findings=[*ended.explored.findings, finding])
@@ -165,7 +175,7 @@ def _of_process(ended: process_group.Ended, explored: Explored) -> ExplorationEn
 
 def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker) -> Play:
     """In a machine of its own."""
-    limits = Limits()
+    limits, executed = Limits(), conformance.executed(machine, to)
 
     def play(asked: Exploration, folder: Path) -> ExplorationEnd:
         is_up, more = False, SUITES_S if asked.functions else 0.0
@@ -190,13 +200,13 @@ def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker
                 kernel,
                 machine,
                 Job(
-                    [sys.executable, "-m", PROGRAM, str(share.path)],
-                    ROOT,
-                    environment(machine),
+                    [conformance.python(machine), "-m", PROGRAM, str(share.path)],
+                    conformance.root(machine),
+                    conformance.environment(machine),
                     modules=modules,
                 ),
                 share,
-                bundle=bundle.image(cache.root(), to.say),
+                bundle=executed,
                 limits=replace(limits, total_s=limits.total_s + asked.seconds + more),
                 signs_of_life=lambda: journal.size,
                 tick=tick,
@@ -211,6 +221,7 @@ def emulated(kernel: Kernel, machine: Machine, modules: Path | None, to: Speaker
             lost,
             no_kvm=not ended.has_kvm,
             kernel=f"Linux {kernel.release} ({kernel.name}), in an emulated host",
+            elsewhere=machine.foreign is not None,
         )
 
     return play

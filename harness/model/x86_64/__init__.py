@@ -3,23 +3,42 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.kvm.arch.x86_64.devices import MSR
+from harness.model import steps
 from harness.model.program import MASK, Events, GuestState, Passed, Step, StepKind, StepResult
+from harness.model.steps import LOG, SCRATCH, SCRIPT, STEP_BYTES, nothing
 from harness.model.x86_64 import exchanges
 
-LOG, SCRATCH, SCRIPT, STRING = 0x50000, 0x60000, 0x68000, 0x6C000
+__all__ = [
+    "LOG",
+    "MAY_LACK",
+    "MSR_PLACES",
+    "NUMBERS",
+    "PLACES",
+    "SCRATCH",
+    "SCRIPT",
+    "STEPS",
+    "STEP_BYTES",
+    "STRING",
+    "STRING_BYTES",
+    "encode",
+    "entry",
+    "first_state",
+    "kept",
+    "kept_bits",
+    "stores",
+    "tells_only",
+    "trying",
+]
+
+STRING = 0x6C000
 STRING_BYTES = 64
-_STEP = struct.Struct("<IIQ")
-STEP_BYTES = _STEP.size
-_MULTIPLIER = 6364136223846793005
 _UNMAPPED = 0x40000000
 _SIGNATURE = int.from_bytes(b"KVMK", "little")
 _IF = 1 << 9
-_PAGE = 0x1000
 
 PLACES = (
     *(f"xmm{number}" for number in range(16)),
@@ -76,57 +95,15 @@ def stores(step: Step) -> Sequence[int]:
 
 def encode(script: Sequence[Step]) -> bytes:
     """The script as it stands in the guest's memory."""
-    return b"".join(_STEP.pack(NUMBERS[each.name], each.operand, each.value) for each in script)
+    return steps.encode(NUMBERS, script)
 
 
 def entry(place: int, step: Step, result: int) -> bytes:
     """What the program writes into its log for a step."""
-    return _STEP.pack(place, NUMBERS[step.name], result)
+    return steps.entry(NUMBERS, place, step, result)
 
 
-# ---- memory and registers
-
-
-def _nothing(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return state, 0
-
-
-def _compute(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    value = (state.accumulator * _MULTIPLIER + step.value) & MASK
-    return replace(state, accumulator=value), value
-
-
-def _store(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return replace(state, memory={**state.memory, step.operand: step.value}), 0
-
-
-def _load(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return state, state.memory.get(step.operand, 0)
-
-
-def _exchange_add(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    before = state.memory.get(step.operand, 0)
-    return _store(state, replace(step, value=(before + step.value) & MASK), passed)[0], before
-
-
-def _put(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return replace(state, places={**state.places, PLACES[step.operand]: step.value}), 0
-
-
-def _get(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return state, state.places.get(PLACES[step.operand], 0)
-
-
-def _flags(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return state, _IF if state.interrupts_on else 0
-
-
-def _interrupts_on(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return replace(state, interrupts_on=True), 0
-
-
-def _interrupts_off(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return replace(state, interrupts_on=False), 0
+# ---- registers, and exceptions
 
 
 def _patch(state: GuestState, step: Step, passed: Passed) -> StepResult:
@@ -135,13 +112,6 @@ def _patch(state: GuestState, step: Step, passed: Passed) -> StepResult:
 
 def _cpuid(state: GuestState, step: Step, passed: Passed) -> StepResult:
     return state, _SIGNATURE
-
-
-def _self_interrupt(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    return state.sent("interrupts"), 0
-
-
-# ---- exceptions
 
 
 def _raises(vector: int, code: int = 0) -> Callable[[GuestState, Step, Passed], StepResult]:
@@ -154,7 +124,6 @@ def _page_fault(state: GuestState, step: Step, passed: Passed) -> StepResult:
     return replace(state, places=places), 14 | 2 << 8 | address << 32
 
 
-_SCRATCH_OPERANDS = tuple(page * _PAGE + offset for page in range(4) for offset in (0, 8, 0xFF8))
 _MMIO_OPERANDS = tuple(
     length << 16 | offset for length in (1, 2, 4, 8) for offset in (0x10, 0x123, 0xFFF, 0x1FFC)
 )
@@ -164,18 +133,18 @@ _LENGTHS = (1, 2, 4)
 
 #: In the order of the source's table.
 STEPS: Mapping[str, StepKind] = {
-    "end": StepKind(_nothing, exchanges.end, last=True),
-    "compute": StepKind(_compute),
-    "store": StepKind(_store, operands=_SCRATCH_OPERANDS),
-    "load": StepKind(_load, operands=_SCRATCH_OPERANDS),
-    "exchange_add": StepKind(_exchange_add, operands=_SCRATCH_OPERANDS),
-    "port_out": StepKind(_nothing, exchanges.port_out, operands=_LENGTHS),
+    "end": StepKind(nothing, exchanges.end, last=True),
+    "compute": StepKind(steps.compute),
+    "store": StepKind(steps.store, operands=steps.SCRATCH_OPERANDS),
+    "load": StepKind(steps.load, operands=steps.SCRATCH_OPERANDS),
+    "exchange_add": StepKind(steps.exchange_add, operands=steps.SCRATCH_OPERANDS),
+    "port_out": StepKind(nothing, exchanges.port_out, operands=_LENGTHS),
     "port_in": StepKind(exchanges.end_port_in, exchanges.port_in, operands=_LENGTHS),
-    "mmio_write": StepKind(_nothing, exchanges.mmio_write, operands=_MMIO_OPERANDS),
+    "mmio_write": StepKind(nothing, exchanges.mmio_write, operands=_MMIO_OPERANDS),
     "mmio_read": StepKind(exchanges.end_mmio_read, exchanges.mmio_read, operands=_MMIO_OPERANDS),
     "mmio_add": StepKind(exchanges.end_mmio_add, exchanges.mmio_add, operands=(0x20, 0xFFC)),
-    "mmio_move": StepKind(_nothing, exchanges.mmio_move, operands=(0x40, 0x7FD, 0xFFB)),
-    "string_out": StepKind(_nothing, exchanges.string_out, operands=(1, 5, STRING_BYTES)),
+    "mmio_move": StepKind(nothing, exchanges.mmio_move, operands=(0x40, 0x7FD, 0xFFB)),
+    "string_out": StepKind(nothing, exchanges.string_out, operands=(1, 5, STRING_BYTES)),
     "string_in": StepKind(
         exchanges.end_string_in, exchanges.string_in, operands=(1, 5, STRING_BYTES)
     ),
@@ -185,24 +154,24 @@ STEPS: Mapping[str, StepKind] = {
     "msr_read": StepKind(
         exchanges.end_msr_read, exchanges.msr_read, operands=(MSR,), needs="msr_exits", weight=3
     ),
-    "halt": StepKind(_nothing, exchanges.halt, needs="no_irqchip", interruptible=True),
-    "put": StepKind(_put, operands=_PLACE_OPERANDS),
-    "get": StepKind(_get, operands=_PLACE_OPERANDS),
-    "flags": StepKind(_flags),
-    "interrupts_on": StepKind(_interrupts_on, weight=3),
-    "interrupts_off": StepKind(_interrupts_off),
+    "halt": StepKind(nothing, exchanges.halt, needs="no_irqchip", interruptible=True),
+    "put": StepKind(steps.put(PLACES), operands=_PLACE_OPERANDS),
+    "get": StepKind(steps.get(PLACES), operands=_PLACE_OPERANDS),
+    "flags": StepKind(steps.flags(_IF)),
+    "interrupts_on": StepKind(steps.interrupts_on, weight=3),
+    "interrupts_off": StepKind(steps.interrupts_off),
     "undefined": StepKind(_raises(6)),
     "protection": StepKind(_raises(13, 0x1230)),
     "page_fault": StepKind(_page_fault, operands=(0, 0x1FF8)),
     "breakpoint": StepKind(_raises(3)),
     "patch": StepKind(_patch),
     "cpuid": StepKind(_cpuid),
-    "wait": StepKind(_nothing, weight=3, waits=True),
+    "wait": StepKind(nothing, weight=3, waits=True),
     "sleep": StepKind(
-        _nothing, needs="irqchip", weight=3, waits=True, sleeps=True, interruptible=True
+        nothing, needs="irqchip", weight=3, waits=True, sleeps=True, interruptible=True
     ),
-    "self_interrupt": StepKind(_self_interrupt, needs="irqchip"),
-    "wide_write": StepKind(_nothing, exchanges.wide_write, operands=_WIDE_OPERANDS),
+    "self_interrupt": StepKind(steps.self_interrupt, needs="irqchip"),
+    "wide_write": StepKind(nothing, exchanges.wide_write, operands=_WIDE_OPERANDS),
     "wide_read": StepKind(exchanges.end_wide_read, exchanges.wide_read, operands=_WIDE_OPERANDS),
     "traced_in": StepKind(exchanges.end_traced, exchanges.traced_in, traps=True),
     "traced_read": StepKind(

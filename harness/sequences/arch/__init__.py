@@ -10,9 +10,12 @@ from harness.kvm.arch import current as current_architecture
 from harness.sequences.arch.interface import ScriptedArchitecture
 
 if TYPE_CHECKING:
-    from harness.sequences.arch import x86_64
+    from harness.sequences.arch import aarch64, ppc64le, riscv64, x86_64
 
     # A package is looked up by name, so this is where mypy holds each one to the interface.
+    _aarch64: ScriptedArchitecture = aarch64
+    _ppc64le: ScriptedArchitecture = ppc64le
+    _riscv64: ScriptedArchitecture = riscv64
     _x86_64: ScriptedArchitecture = x86_64
 
 

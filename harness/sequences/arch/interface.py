@@ -30,6 +30,9 @@ class ScriptedArchitecture(Protocol):
     CONDITIONS: Mapping[str, Condition]
     """What may be so for some runs, by name, and is then taken back."""
 
+    ABSENT: Sequence[str]
+    """Operations of every architecture that are not possible here."""
+
     MAY_LACK: Sequence[str]
     """Steps that some KVM cannot do; each is tried."""
 
@@ -94,8 +97,8 @@ class ScriptedArchitecture(Protocol):
         Nothing passes where an exit that can be refused is.
         """
 
-    def move(self, source: Vcpu, target: Vcpu) -> None:
-        """All that a monitor saves and restores. Raises `KvmError`."""
+    def move(self, source: Guest, target: Guest) -> None:
+        """All that a monitor saves and restores of a vCPU. Raises `KvmError`."""
 
     def run_told(
         self, vcpu: Vcpu, vm: Vm

@@ -10,12 +10,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
 from harness.host.leftovers import left_behind_since, take_stock
 from harness.host.obstacles import preflight
 from harness.kvm.arch.x86_64 import ioctls
+from harness.kvm.exits import DirtyRingFull
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.model.answers import Circumstances, answers
@@ -227,3 +230,49 @@ def test_a_turn_that_is_yet_to_be_counted_may_be_on_the_way_to_an_exit() -> None
         assert subject.model.pending
         with pytest.raises(Violation, match="must not execute anything"):
             subject._settle(answers(subject.model, early)[0], subject.guest.heartbeat - 1, early)
+
+
+def test_a_sequence_is_over_where_its_dirty_ring_fills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KVM_EXIT_DIRTY_RING_FULL is then no answer that the model knows, and no failure."""
+    run = {"answer": 0, "refuse": False, "thread": "here"}
+    monkeypatch.setattr("harness.kvm.vcpu.Vcpu.run_raw", full := MagicMock(wraps=None))
+    full.return_value = SimpleNamespace(
+        exit=DirtyRingFull(),
+        value=0,
+        errno=0,
+        rescue="",
+        gave_eintr=False,
+        exit_reason=31,
+        describe=lambda: "KVM_RUN returned 0 with KVM_EXIT_DIRTY_RING_FULL",
+    )
+    with System() as system:
+        for filled in (False, True):
+            monkeypatch.setattr(
+                "harness.kvm.vcpu.Vcpu.dirty_ring_is_nearly_full", lambda _, full=filled: full
+            )
+            player = Player(system, Setting("none", ("dirty_ring",)))
+            if not filled:
+                with pytest.raises(Violation, match="KVM_EXIT_DIRTY_RING_FULL"):
+                    player.do("run", run)
+            else:
+                player.do("run", run)
+            assert player.over is filled
+            assert player.possible("run") is not filled
+            player.close()
+
+
+def test_how_full_a_dirty_ring_is() -> None:
+    with System() as system, system.create_vm() as vm:
+        if not vm.offers_dirty_ring():
+            pytest.skip("no_dirty_ring: this KVM has none")
+        vm.enable_smallest_dirty_ring()
+        vcpu = vm.create_vcpu()
+        ring, size = vcpu._ring, vcpu.dirty_ring_entries()
+        for number in range(size * 7 // 8):
+            ring[number].flags = 1  # published (KVM_DIRTY_GFN_F_DIRTY)
+        assert not vcpu.dirty_ring_is_nearly_full()
+        ring[size * 7 // 8].flags = 1
+        assert vcpu.dirty_ring_is_nearly_full()
+        assert not vm.create_vcpu(1).dirty_ring_is_nearly_full()
+        for number in range(size):
+            ring[number].flags = 0

@@ -101,14 +101,32 @@ def registers(vm: Vm) -> Mapping[str, int]:
     """
     if KIND not in vm.devices:
         return {}
+    found = {
+        f"{part} {name}": _get(vm, group, place, size)
+        for part, group, size, name, place in _every_register()
+    }
+    level = int(lib.KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO)
+    return found | {f"lines {first}": _get(vm, level, first) for first in range(0, _INTERRUPTS, 32)}
+
+
+def copy(source: Vm, target: Vm) -> None:
+    """Another VM's GIC, which is turned on and took no interrupt yet, becomes as this one.
+
+    Which interrupts are enabled, pending and active is set by ones, and a fresh one has fewer of
+    them. Raises `KvmError`.
+    """
+    for _, group, size, _, place in _every_register():
+        _set(target, group, place, _get(source, group, place, size), size)
+
+
+def _every_register() -> Iterator[tuple[str, int, int, str, int]]:
+    """Part, group, bytes, name and place."""
     distributor = int(lib.KVM_DEV_ARM_VGIC_GRP_DIST_REGS)
     own = int(lib.KVM_DEV_ARM_VGIC_GRP_REDIST_REGS)
-    level = int(lib.KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO)
-    found = {f"distributor {each}": _get(vm, distributor, place) for each, place in _shared()}
-    found |= {f"redistributor {each}": _get(vm, own, _SGI_FRAME + at) for each, at in _own()}
-    found |= {f"lines {first}": _get(vm, level, first) for first in range(0, _INTERRUPTS, 32)}
-    group = int(lib.KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS)
-    return found | {f"interface {n}": _get(vm, group, at, 8) for n, at in _INTERFACE.items()}
+    interface = int(lib.KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS)
+    yield from (("distributor", distributor, 4, name, place) for name, place in _shared())
+    yield from (("redistributor", own, 4, name, _SGI_FRAME + place) for name, place in _own())
+    yield from (("interface", interface, 8, name, place) for name, place in _INTERFACE.items())
 
 
 def _shared() -> Iterator[tuple[str, int]]:

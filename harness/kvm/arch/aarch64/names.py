@@ -20,6 +20,8 @@ _VECTORS, _FPSR, _FPCR = 84, 212, 213
 
 # op0, op1, CRn, CRm, op2: of what EL0 and EL1 may write, those that a program or a test names.
 SYSTEM = {
+    "dbgbvr0_el1": (2, 0, 0, 0, 4),
+    "dbgbvr1_el1": (2, 0, 0, 1, 4),
     "mdscr_el1": (2, 0, 0, 2, 2),
     "mpidr_el1": (3, 0, 0, 0, 5),
     "id_pfr1_el1": (3, 0, 0, 1, 1),

@@ -30,7 +30,8 @@ _SYSTEM = {
     "cntv_cval_el0": 0x7FFF_FFFF_FFFF_0000,
     "cntp_cval_el0": 0x7FFF_FFFF_FFFE_0000,
 }
-_BREAKPOINTS = tuple(range(2))  # every processor has two (Arm DDI 0487, ID_AA64DFR0_EL1)
+# Every processor has two (Arm DDI 0487, ID_AA64DFR0_EL1).
+_BREAKPOINT_ADDRESSES = ("dbgbvr0_el1", "dbgbvr1_el1")
 
 
 def fill(vcpu: Vcpu, vm: Vm) -> None:
@@ -65,4 +66,3 @@ def _pattern(count: int, seed: int) -> int:
 
 
 _VECTORS = tuple(f"{kind}{number}" for kind in "vz" for number in range(32))
-_BREAKPOINT_ADDRESSES = tuple(f"s2_0_c0_c{number}_4" for number in _BREAKPOINTS)

@@ -34,7 +34,7 @@ _U32, _U64, _U128 = (
     int(lib.KVM_REG_PPC) | int(size)
     for size in (lib.KVM_REG_SIZE_U32, lib.KVM_REG_SIZE_U64, lib.KVM_REG_SIZE_U128)
 )
-_SPECIAL = {
+SPECIAL_NUMBERS = {
     "dabr": _U64 | 0x8,
     "dscr": _U64 | 0x9,
     "purr": _U64 | 0xA,
@@ -86,7 +86,7 @@ _SPECIAL = {
 FLOATS = {f"f{number}": _U64 | 0x20 + number for number in range(32)}
 VECTORS = {f"v{number}": _U128 | 0x40 + number for number in range(32)}
 _NAMES = {
-    **{number: f"special {name}" for name, number in _SPECIAL.items()},
+    **{number: f"special {name}" for name, number in SPECIAL_NUMBERS.items()},
     **{number: f"float {name}" for name, number in FLOATS.items()},
     **{number: f"vector {name}" for name, number in VECTORS.items()},
 }

@@ -65,5 +65,12 @@ def registers(vm: Vm) -> Mapping[str, int]:
     }
 
 
+def copy(source: Vm, target: Vm) -> None:
+    """The IMSIC of another VM's vCPU 0, which is turned on, becomes as this one's. `KvmError`."""
+    for number in _REGISTERS.values():
+        group = int(lib.KVM_DEV_RISCV_AIA_GRP_IMSIC)
+        _set(target, group, number, device_attributes.get(source.devices[KIND], group, number))
+
+
 def _set(vm: Vm, group: int, attribute: int, value: int, size: int = 8) -> None:
     device_attributes.set_to(vm.devices[KIND], group, attribute, value, size)

@@ -35,6 +35,7 @@ def _named(kind: int, names: tuple[str, ...]) -> Mapping[str, int]:
 CORE = _named(int(lib.KVM_REG_RISCV_CORE), _CORE)
 CSRS = _named(int(lib.KVM_REG_RISCV_CSR), _CSRS)
 CONFIG = _named(int(lib.KVM_REG_RISCV_CONFIG), _CONFIG)
+TIMER = _named(int(lib.KVM_REG_RISCV_TIMER), _TIMER)
 _DOUBLES = (*(f"f{number}" for number in range(32)),)
 DOUBLES = _named(int(lib.KVM_REG_RISCV_FP_D), _DOUBLES)
 FCSR = int(lib.KVM_REG_RISCV) | int(lib.KVM_REG_SIZE_U32) | int(lib.KVM_REG_RISCV_FP_D) | 32
@@ -43,10 +44,7 @@ FCSR = int(lib.KVM_REG_RISCV) | int(lib.KVM_REG_SIZE_U32) | int(lib.KVM_REG_RISC
 NAMES: Mapping[int, str] = {
     **{number: f"regs {name}" for name, number in CORE.items()},
     **{number: f"regs {name}" for name, number in CSRS.items()},
-    **{
-        number: f"timer {name}"
-        for name, number in _named(int(lib.KVM_REG_RISCV_TIMER), _TIMER).items()
-    },
+    **{number: f"timer {name}" for name, number in TIMER.items()},
     **{number: f"config {name}" for name, number in CONFIG.items()},
     **{number: f"double {name}" for name, number in DOUBLES.items()},
     FCSR: "double fcsr",

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.kvm.answers import answer_hypercall, answer_hyperv, answer_mmio, answer_xen
-from harness.kvm.arch.x86_64 import devices, ioctls
+from harness.kvm.arch.x86_64 import devices, ioctls, moving
 from harness.kvm.arch.x86_64 import kept as state_of
 from harness.kvm.arch.x86_64.kept import kept as put_back
-from harness.kvm.arch.x86_64.moving import move
 from harness.kvm.exits import (
     Hypercall,
     HypervHypercall,
@@ -47,6 +46,7 @@ from harness.sequences.arch.x86_64.looks import clocked, looked, run_told
 from harness.sequences.arch.x86_64.vm_features import FEATURES, MSR_EXITS, apply, before_the_vcpu
 
 __all__ = [
+    "ABSENT",
     "CONDITIONS",
     "FEATURES",
     "LOG",
@@ -76,6 +76,7 @@ __all__ = [
     "trying",
 ]
 
+ABSENT: Sequence[str] = ()
 _CALLS: Mapping[type[Any], Callable[[Vcpu, Any, int], None]] = {
     Hypercall: answer_hypercall,
     HypervHypercall: answer_hyperv,
@@ -158,6 +159,11 @@ def injected(guest: Guest) -> Mapping[str, int | None]:
     """By KVM's statistics."""
     names = {"interrupts": "irq_injections", "NMIs": "nmi_injections"}
     return {kind: guest.statistic(name) for kind, name in names.items()}
+
+
+def move(source: Guest, target: Guest) -> None:
+    """The vCPU's state; of the VM's interrupt controller what is the vCPU's."""
+    moving.move(source.vcpu, target.vcpu)
 
 
 def serve(vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:

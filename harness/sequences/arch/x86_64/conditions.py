@@ -15,11 +15,8 @@ from harness.conditions.condition import Condition
 from harness.conditions.x86_64 import of_services, of_vcpu
 
 _LEFT_OUT = (
-    *(of_vm.vm_closed, of_vm.vcpu_dup, of_vm.vcpu_nonblocking, of_vm.no_memory, of_vm.dirty_log),
-    *(of_vm.with_signal_mask, of_vm.with_empty_signal_mask, of_vm.stepping, of_vm.just_kicked),
-    *(of_vm.writes_collected, of_vm.writes_signalled, of_vcpu.sync_dirty),
+    *(*of_vm.NOT_TAKEN_BACK, of_vcpu.sync_dirty),
     *(of_vcpu.patterns_everywhere, of_services.xen_guest),  # one of Xen's has no stolen time
-    *(of_vm.more_vcpus, of_vm.vcpus_out_of_order, of_vm.another_byte),
     *(of_services.shared_pages, of_services.told_of_pause),
     of_services.tsc_scaled,  # without a capability KVM's catching up does not end
     *(of_services.msr_exits, of_services.mp_states, of_services.apic_registers),

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from harness.kvm.arch.x86_64 import clocks, run_fields
-from harness.kvm.calling_thread import NoExtendedStateError, looked_at
 from harness.kvm.guest import Guest
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
-
-#: Claims, and what breaks them.
-Broken = list[tuple[str, str]]
+from harness.sequences import looks
+from harness.sequences.looks import Broken
 
 
 @contextmanager
@@ -31,19 +29,8 @@ def run_told(vcpu: Vcpu, vm: Vm) -> Iterator[Callable[[], Broken]]:
 def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
     """The same, and that the thread is as it was. Raises `KvmError`."""
     with run_told(guest.vcpu, guest.vm) as told, ExitStack() as looking:
-        thread = None
-        try:
-            thread = looking.enter_context(looked_at(guest.vcpu))
-        except NoExtendedStateError:  # a processor without XSAVE
-            pass
-
-        def broken() -> Broken:
-            found = told()
-            if thread:
-                found += [("preset.host_untouched", each) for each in thread.differences()]
-            return found
-
-        yield broken
+        thread = looking.enter_context(looks.looked(guest))
+        yield lambda: [*told(), *thread()]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from harness.sequences.setting import DIRTY_RING
 MSR_EXITS = "msr_exits"
 #: The vCPU has the number 0, and was made when there was another one already.
 MADE_LAST = "made_last"
-RING_BYTES = 1 << 16  # so large that a sequence does not fill it
+RING_BYTES = 1 << 20  # the largest (KVM_DIRTY_RING_MAX_ENTRIES)
 ANOTHER_NUMBER = 200  # which no processor has that is added
 _FAR = 1 << 33  # beyond what 32 bits address
 _UNUSED = at.EXTRA_RAM  # where the program never goes, as memory or as a device

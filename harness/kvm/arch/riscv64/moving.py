@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""riscv64: a vCPU's state is set again, put back, or goes on in another VM, as monitors do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from harness.kvm import settable
+from harness.kvm.arch.riscv64 import aia
+from harness.kvm.arch.riscv64.numbers import TIMER
+from harness.kvm.registers import register_list
+from harness.kvm.vcpu import Vcpu
+from harness.kvm.vm import Vm
+
+
+def _numbers(vcpu: Vcpu) -> Sequence[int]:
+    """Of every register but those of the timer. Raises `KvmError`."""
+    return [each for each in register_list(vcpu) if each not in TIMER.values()]
+
+
+def rewrite(vcpu: Vcpu) -> None:
+    """All that KVM says of the vCPU is set again: nothing has changed. Raises `KvmError`."""
+    settable.write(vcpu, settable.read(vcpu, _numbers(vcpu)))
+
+
+@contextmanager
+def put_back(vcpu: Vcpu) -> Iterator[None]:
+    """At the end the vCPU is as it was, but for what keeps time. Raises `KvmError`."""
+    with settable.mp_state_put_back(vcpu), settable.put_back(vcpu, _numbers(vcpu)):
+        yield
+
+
+def move(source: Vcpu, source_vm: Vm, target: Vcpu, target_vm: Vm) -> None:
+    """All that a monitor saves, but for what keeps time. Nothing may be pending to complete.
+
+    Raises `KvmError`.
+    """
+    settable.write(target, settable.read(source, _numbers(source)))
+    target.set_mp_state(source.mp_state())
+    if target_vm.irqchip == "aia":
+        aia.copy(source_vm, target_vm)

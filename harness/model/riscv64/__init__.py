@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The steps of guest_blobs/riscv64/script.S."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from harness.kvm.exits import RiscvSbi
+from harness.model import mmio_steps, steps
+from harness.model.program import (
+    MASK,
+    Events,
+    Exchange,
+    GuestState,
+    Passed,
+    Step,
+    StepKind,
+    StepResult,
+)
+from harness.model.steps import LOG, SCRATCH, SCRIPT, STEP_BYTES, nothing
+
+__all__ = [
+    "GENERAL",
+    "LOG",
+    "NUMBERS",
+    "PLACES",
+    "SCRATCH",
+    "SCRIPT",
+    "STEPS",
+    "STEP_BYTES",
+    "encode",
+    "entry",
+    "first_state",
+    "kept",
+    "kept_bits",
+    "stores",
+]
+
+#: Of the SBI's experimental extensions, which KVM has none of, and forwards each call.
+EXTENSION, FUNCTION = 0x08000000, 5
+_UNMAPPED = 0x80000000
+# Causes of exceptions (privileged specification, table of scause).
+_ILLEGAL, _BREAKPOINT, _LOAD_FAULT, _STORE_FAULT = 2, 3, 13, 15
+
+DOUBLES = tuple(f"f{number}" for number in range(32))
+GENERAL = ("gp", "tp", "s7", "s8", "s9", "s10", "t3", "t4", "t5", "t6")
+PLACES = (*DOUBLES, *GENERAL, "scounteren")
+_COUNTERS = 0x7  # the three that every processor has
+
+
+def first_state() -> GuestState:
+    """Before the program begins."""
+    return GuestState(events={"interrupts": Events()})
+
+
+def kept_bits(place: str) -> int:
+    """The bits that a place can hold."""
+    return _COUNTERS if place == "scounteren" else MASK
+
+
+def kept(step: Step) -> Step:
+    """The step with a value that its place can hold."""
+    if step.name != "put":
+        return step
+    return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
+
+
+def stores(step: Step) -> Sequence[int]:
+    """Addresses in the guest's memory that the step stores to, besides the log."""
+    return (SCRATCH + step.operand,) if step.name in ("store", "exchange_add") else ()
+
+
+def encode(script: Sequence[Step]) -> bytes:
+    """The script as it stands in the guest's memory."""
+    return steps.encode(NUMBERS, script)
+
+
+def entry(place: int, step: Step, result: int) -> bytes:
+    """What the program writes into its log for a step."""
+    return steps.entry(NUMBERS, place, step, result)
+
+
+def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
+    """The value is its first argument; what it is answered comes with the completion."""
+    if passed:
+        return None
+
+    def accepts(found: object) -> bool:
+        return isinstance(found, RiscvSbi) and (
+            (found.extension, found.function, found.arguments[0])
+            == (EXTENSION, FUNCTION, step.value)
+        )
+
+    wanted = RiscvSbi(EXTENSION, FUNCTION, (step.value, *(0,) * 5))
+    said = f"a call of the SBI with {step.value:#x}"
+    return Exchange(said, "completion.hypercall", wanted, accepts, reads=True)
+
+
+def _end_call(state: GuestState, step: Step, passed: Passed) -> StepResult:
+    """The first that it is told, less the second, which is the first with each bit turned."""
+    value = int.from_bytes(passed[0], "little")
+    return state, (value - (value ^ MASK)) & MASK
+
+
+def _raises(cause: int) -> Callable[[GuestState, Step, Passed], StepResult]:
+    return lambda state, step, passed: (state, cause)
+
+
+def _faults(cause: int) -> Callable[[GuestState, Step, Passed], StepResult]:
+    """With the low half of the address."""
+
+    def end(state: GuestState, step: Step, passed: Passed) -> StepResult:
+        return state, cause | (_UNMAPPED + step.operand) << 32 & MASK
+
+    return end
+
+
+_PLACE_OPERANDS = tuple(range(len(PLACES)))
+_FAULT_OPERANDS = (0, 0x1FF8)
+
+#: In the order of the source's table.
+STEPS: Mapping[str, StepKind] = {
+    "end": StepKind(nothing, mmio_steps.end, last=True),
+    "compute": StepKind(steps.compute),
+    "store": StepKind(steps.store, operands=steps.SCRATCH_OPERANDS),
+    "load": StepKind(steps.load, operands=steps.SCRATCH_OPERANDS),
+    "exchange_add": StepKind(steps.exchange_add, operands=steps.SCRATCH_OPERANDS),
+    "mmio_write": StepKind(nothing, mmio_steps.write, operands=mmio_steps.OPERANDS, weight=2),
+    "mmio_read": StepKind(
+        mmio_steps.end_read, mmio_steps.read, operands=mmio_steps.OPERANDS, weight=2
+    ),
+    "mmio_read_signed": StepKind(
+        mmio_steps.end_read_signed, mmio_steps.read, operands=mmio_steps.NARROW_OPERANDS
+    ),
+    "call": StepKind(_end_call, _call, weight=2),
+    "put": StepKind(steps.put(PLACES), operands=_PLACE_OPERANDS, weight=2),
+    "get": StepKind(steps.get(PLACES), operands=_PLACE_OPERANDS, weight=2),
+    "flags": StepKind(steps.flags(1)),
+    "interrupts_on": StepKind(steps.interrupts_on, weight=3),
+    "interrupts_off": StepKind(steps.interrupts_off),
+    "undefined": StepKind(_raises(_ILLEGAL)),
+    "breakpoint": StepKind(_raises(_BREAKPOINT)),
+    "load_fault": StepKind(_faults(_LOAD_FAULT), operands=_FAULT_OPERANDS),
+    "page_fault": StepKind(_faults(_STORE_FAULT), operands=_FAULT_OPERANDS),
+    "wait": StepKind(nothing, weight=3, waits=True),
+    "sleep": StepKind(
+        nothing, needs="irqchip", weight=3, waits=True, sleeps=True, interruptible=True
+    ),
+}
+NUMBERS = {name: number for number, name in enumerate(STEPS)}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""riscv64: the names of `harness.sequences.arch.interface`, which mypy holds this package to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.kvm.arch.riscv64 import devices, moving
+from harness.kvm.arch.riscv64.moving import put_back
+from harness.kvm.exits import RiscvSbi, VcpuExit
+from harness.kvm.guest import Guest, create
+from harness.kvm.system import System
+from harness.kvm.vcpu import Vcpu
+from harness.model.program import MASK, Step
+from harness.model.riscv64 import (
+    LOG,
+    SCRIPT,
+    STEP_BYTES,
+    STEPS,
+    encode,
+    entry,
+    first_state,
+    kept,
+    stores,
+)
+from harness.sequences.looks import clocked, looked, run_told
+from harness.sequences.plain import (
+    ABSENT,
+    CONDITIONS,
+    MAY_LACK,
+    counted,
+    exception_waits,
+    first_places,
+    injected,
+    left_out,
+    serve_mmio,
+    trying,
+)
+
+__all__ = [
+    "ABSENT",
+    "CONDITIONS",
+    "FEATURES",
+    "LOG",
+    "MAY_LACK",
+    "SCRIPT",
+    "STEPS",
+    "STEP_BYTES",
+    "clocked",
+    "counted",
+    "encode",
+    "entry",
+    "exception_waits",
+    "features",
+    "first_places",
+    "first_state",
+    "injected",
+    "kept",
+    "left_out",
+    "looked",
+    "may_change",
+    "move",
+    "new_guest",
+    "put_back",
+    "run_told",
+    "serve",
+    "stores",
+    "trying",
+]
+
+#: A VM has nothing that it may have or not.
+FEATURES: tuple[str, ...] = ()
+
+
+def features(system: System) -> Sequence[str]:
+    """None."""
+    return FEATURES
+
+
+def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
+    """In supervisor mode, with Sv39."""
+    guest = create(system, irqchip)
+    try:
+        guest.load("script", "paged")
+    except BaseException:
+        guest.close()
+        raise
+    return guest
+
+
+def may_change(step: Step, *, raises: bool) -> Sequence[str]:
+    """The second register of what a call of the SBI is told."""
+    return ("a1",) if step.name == "call" else ()
+
+
+def serve(vcpu: Vcpu, found: VcpuExit, given: bytes | None, refuse: bool) -> bytes:
+    """MMIO, and the call, which is told a value, and the same with each bit turned."""
+    if isinstance(found, RiscvSbi) and given is not None:
+        value = int.from_bytes(given[:8], "little")
+        devices.answer_sbi(vcpu, found, value, value ^ MASK)
+        return given[:8]
+    return serve_mmio(vcpu, found, given) or b""
+
+
+def move(source: Guest, target: Guest) -> None:
+    """With the IMSIC."""
+    moving.move(source.vcpu, source.vm, target.vcpu, target.vm)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What architectures have in common whose programs speak by MMIO, and which KVM does not interpret.
+
+Names of `harness.sequences.arch.interface`, and the programs of their other guests.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from harness.conditions import of_vm
+from harness.conditions.condition import Condition
+from harness.kvm.abi import LackingError
+from harness.kvm.answers import answer_mmio
+from harness.kvm.exits import InternalError, Mmio, VcpuExit
+from harness.kvm.guest import Guest
+from harness.kvm.memory import PAGE_BYTES
+from harness.kvm.vcpu import Vcpu
+from harness.model.program import Step
+from harness.sequences.twins import Others, Twin, TwinProgram
+
+_RAM = 0x20000  # no program lies there
+
+#: No vCPU that comes behind the first has a place in an interrupt controller that is complete.
+ABSENT: Sequence[str] = ("add_processor",)
+CONDITIONS: Mapping[str, Condition] = {
+    each.__name__: each for each in of_vm.OF_THE_VM if each not in of_vm.NOT_TAKEN_BACK
+}
+#: KVM interprets no instruction but those that access a device.
+MAY_LACK: Sequence[str] = ()
+
+
+def trying(step: str) -> Sequence[Step]:
+    """None of MAY_LACK is tried."""
+    return (Step("end"),)
+
+
+def left_out(step: str, error: InternalError) -> Sequence[str]:
+    """The step."""
+    return (step,)
+
+
+def first_places(guest: Guest) -> Mapping[str, int]:
+    """All are 0."""
+    return {}
+
+
+def may_change(step: Step, *, raises: bool) -> Sequence[str]:
+    """Nothing."""
+    return ()
+
+
+def exception_waits(guest: Guest) -> bool:
+    """No step gives the guest an exception that KVM has to tell of."""
+    return False
+
+
+def counted(guest: Guest) -> Mapping[str, int]:
+    """Interrupts."""
+    return {"interrupts": guest.ticks}
+
+
+def injected(guest: Guest) -> Mapping[str, int | None]:
+    """KVM does not count them."""
+    return {"interrupts": None}
+
+
+def serve_mmio(vcpu: Vcpu, found: VcpuExit, given: bytes | None) -> bytes | None:
+    """What passed, or None for any other exit."""
+    if not isinstance(found, Mmio):
+        return None
+    if given is None:
+        return found.data
+    answer_mmio(vcpu, found, given[: found.length])
+    return given[: found.length]
+
+
+def _calls(guest: Guest) -> Mapping[int, int]:
+    if not guest.architecture.enable_hypercall_exits(guest.vm):
+        raise LackingError("exits of hypercalls", errno.EOPNOTSUPP)
+    return guest.architecture.hypercall_program()
+
+
+def _programs(modes: Sequence[str]) -> Iterator[tuple[str, TwinProgram]]:
+    for mode in modes:
+        yield "mmio", TwinProgram("mmio", mode, 10)
+        yield "hypercall", TwinProgram("hypercall", mode, 5, prepare=_calls)
+        for store in (0, 1):
+            # The last is the bytes of a page, where a program asks for that.
+            data = {0: _RAM, 1: 4, 2: store, 5: 1, 6: PAGE_BYTES}
+            yield f"pages {'loaded' if store else 'stored'}", TwinProgram("pages", mode, 6, data)
+
+
+def others(modes: Sequence[str], rewrite: Callable[[Vcpu], None]) -> Others:
+    """The other guests in these modes; `rewrite` sets all that KVM says of a vCPU again."""
+
+    def rewritten(twin: Twin) -> None:
+        if twin.settle():
+            rewrite(twin.guest.vcpu)
+
+    return Others(
+        {f"{said}, {each.mode}": each for said, each in _programs(modes)},
+        (rewritten,),
+        lambda guest: None,
+        lambda twin: None,
+    )
