@@ -23,9 +23,9 @@ from harness.model.ppc64le import (
     stores,
 )
 from harness.model.program import MASK, Step
+from harness.sequences import plain
 from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
-    ABSENT,
     CONDITIONS,
     MAY_LACK,
     counted,
@@ -68,6 +68,8 @@ __all__ = [
     "trying",
 ]
 
+#: Nor is there an interrupt that ends when the guest has taken it.
+ABSENT: Sequence[str] = (*plain.ABSENT, "interrupt", "take_events")
 #: A VM has nothing that it may have or not.
 FEATURES: tuple[str, ...] = ()
 
