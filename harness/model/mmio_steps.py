@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Steps of programs that speak by MMIO, of which each access is one exit, whatever its place."""
+"""Steps of programs that speak by MMIO, of which each access is one exit, whatever its place.
+
+A guest has the byte order of its host.
+"""
 
 from __future__ import annotations
+
+import sys
 
 from guest_blobs import memory_map as at
 from harness.kvm.exits import Mmio
@@ -35,7 +40,7 @@ def _place(step: Step) -> tuple[int, int]:
 def write(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     """The value's low bytes."""
     address, length = _place(step)
-    data = (step.value & (1 << 8 * length) - 1).to_bytes(length, "little")
+    data = (step.value & (1 << 8 * length) - 1).to_bytes(length, sys.byteorder)
     return _access(address, length, data, passed)
 
 
@@ -46,19 +51,19 @@ def read(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
 
 def end_read(state: GuestState, step: Step, passed: Passed) -> StepResult:
     """What was read; the rest of the register is 0."""
-    return state, int.from_bytes(passed[0], "little")
+    return state, int.from_bytes(passed[0], sys.byteorder)
 
 
 def end_read_signed(state: GuestState, step: Step, passed: Passed) -> StepResult:
     """The sign of what was read goes through all of the register."""
-    return state, int.from_bytes(passed[0], "little", signed=True) & MASK
+    return state, int.from_bytes(passed[0], sys.byteorder, signed=True) & MASK
 
 
 def end_read_half_signed(state: GuestState, step: Step, passed: Passed) -> StepResult:
     """The sign goes through 32 bits, and the rest is 0."""
-    return state, int.from_bytes(passed[0], "little", signed=True) & MASK >> 32
+    return state, int.from_bytes(passed[0], sys.byteorder, signed=True) & MASK >> 32
 
 
 def end(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     """The program's last exit."""
-    return _access(at.DONE_WORD, 4, at.DONE.to_bytes(4, "little"), passed)
+    return _access(at.DONE_WORD, 4, at.DONE.to_bytes(4, sys.byteorder), passed)

@@ -289,6 +289,11 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 	return error;
 }
 
+uint64_t sw_ticks(void)
+{
+	return ke_ticks();
+}
+
 #else
 
 int sw_run(const struct sw_plan *plan, struct sw_round *rounds)
@@ -306,6 +311,11 @@ int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint
 	(void)nops;
 	(void)count;
 	return -ENOSYS;
+}
+
+uint64_t sw_ticks(void)
+{
+	return 0;
 }
 
 #endif

@@ -63,4 +63,7 @@ int sw_run(const struct sw_plan *plan, struct sw_round *rounds);
  */
 int sw_calibrate(int signo, uint64_t lead_ns, int64_t first, int32_t *nops, uint32_t count);
 
+/* The counter of times: 0 where no sweep can be made. */
+uint64_t sw_ticks(void);
+
 #endif

@@ -36,5 +36,5 @@ class DirtyLog:
         return self._stored - self._perhaps_before
 
     def _stores(self, model: ModelVcpu) -> set[int]:
-        stores = arch.current().stores(model.step)
+        stores = arch.current().PROGRAM.stores(model.step)
         return {each // PAGE for each in (*self._own(model), *stores)}

@@ -96,12 +96,12 @@ def _number(chance: random.Random) -> int:
 
 def _script(chance: random.Random, most: int, subject: Subject) -> Sequence[tuple[str, int, int]]:
     """Steps that this VM can do; each `wait` is for a release of its own; and the end."""
-    program, released = subject.program, subject.model.released
-    kinds = [name for name, kind in program.STEPS.items() if not kind.last and subject.can_do(name)]
+    program, released = subject.program.PROGRAM, subject.model.released
+    kinds = [name for name, kind in program.steps.items() if not kind.last and subject.can_do(name)]
     found = []
-    weights = [program.STEPS[name].weight for name in kinds]
+    weights = [program.steps[name].weight for name in kinds]
     for name in chance.choices(kinds, weights, k=chance.randint(0, most)):
-        kind = program.STEPS[name]
+        kind = program.steps[name]
         step = program.kept(Step(name, chance.choice(kind.operands), _number(chance)))
         if kind.waits:
             released += 1

@@ -44,7 +44,7 @@ def belongs(value: Any, domain: Domain) -> bool:
         return any(value == each and type(value) is type(each) for each in domain.values)
     if isinstance(domain, AnyNumber):
         return _is_number(value, MASK)
-    steps = arch.current().STEPS
+    steps = arch.current().PROGRAM.steps
     return (
         isinstance(value, (list, tuple))
         and all(isinstance(each, (list, tuple)) and len(each) == 3 for each in value)

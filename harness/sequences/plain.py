@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What architectures have in common whose programs speak by MMIO, and which KVM does not interpret.
 
-Names of `harness.sequences.arch.interface`, and the programs of their other guests.
+Names of `harness.sequences.arch.interface`.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.conditions import of_vm
 from harness.conditions.condition import Condition
-from harness.kvm.abi import LackingError
 from harness.kvm.answers import answer_mmio
 from harness.kvm.exits import InternalError, Mmio, VcpuExit
 from harness.kvm.guest import Guest
-from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.vcpu import Vcpu
 from harness.model.program import Step
-from harness.sequences.twins import Others, Twin, TwinProgram
-
-_RAM = 0x20000  # no program lies there
 
 #: No vCPU that comes behind the first has a place in an interrupt controller that is complete.
 ABSENT: Sequence[str] = ("add_processor",)
@@ -74,34 +68,3 @@ def serve_mmio(vcpu: Vcpu, found: VcpuExit, given: bytes | None) -> bytes | None
         return found.data
     answer_mmio(vcpu, found, given[: found.length])
     return given[: found.length]
-
-
-def _calls(guest: Guest) -> Mapping[int, int]:
-    if not guest.architecture.enable_hypercall_exits(guest.vm):
-        raise LackingError("exits of hypercalls", errno.EOPNOTSUPP)
-    return guest.architecture.hypercall_program()
-
-
-def _programs(modes: Sequence[str]) -> Iterator[tuple[str, TwinProgram]]:
-    for mode in modes:
-        yield "mmio", TwinProgram("mmio", mode, 10)
-        yield "hypercall", TwinProgram("hypercall", mode, 5, prepare=_calls)
-        for store in (0, 1):
-            # The last is the bytes of a page, where a program asks for that.
-            data = {0: _RAM, 1: 4, 2: store, 5: 1, 6: PAGE_BYTES}
-            yield f"pages {'loaded' if store else 'stored'}", TwinProgram("pages", mode, 6, data)
-
-
-def others(modes: Sequence[str], rewrite: Callable[[Vcpu], None]) -> Others:
-    """The other guests in these modes; `rewrite` sets all that KVM says of a vCPU again."""
-
-    def rewritten(twin: Twin) -> None:
-        if twin.settle():
-            rewrite(twin.guest.vcpu)
-
-    return Others(
-        {f"{said}, {each.mode}": each for said, each in _programs(modes)},
-        (rewritten,),
-        lambda guest: None,
-        lambda twin: None,
-    )

@@ -77,7 +77,7 @@ def _shorter(recorded: Recorded) -> Iterator[Recorded]:
 
 def _needed(recorded: Recorded) -> set[str]:
     """What a VM must have for its operations and steps."""
-    kinds = arch.current().STEPS
+    kinds = arch.current().PROGRAM.steps
     steps = (step for each in recorded.done for step in each.arguments.get("steps", ()))
     return {
         *(operations()[each.operation].needs for each in recorded.done),

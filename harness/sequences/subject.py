@@ -25,6 +25,7 @@ from harness.kvm.vm import Vm
 from harness.kvm.whole import WholeState, told
 from harness.model.answers import AllowedAnswer, Circumstances, ModelVcpu, answers
 from harness.model.program import Events, GuestState, Step
+from harness.model.steps import LOG, SCRIPT, STEP_BYTES
 from harness.sequences import arch
 from harness.sequences.deliveries import Deliveries
 from harness.sequences.dirty_log import DirtyLog
@@ -60,10 +61,10 @@ class Subject(Closing):
         self.program = arch.current()
         self._folders = debug_folders.of_this_thread()
         self.guest = self.program.new_guest(system, setting.irqchip, setting.features)
-        self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
+        self.guest.ram.write(SCRIPT, self.program.PROGRAM.encode(script))
         places = self.program.first_places(self.guest)
-        state = replace(self.program.first_state(), places=places)
-        self.model = ModelVcpu(self.program.STEPS, tuple(script), state=state)
+        state = replace(self.program.PROGRAM.first_state, places=places)
+        self.model = ModelVcpu(self.program.PROGRAM.steps, tuple(script), state=state)
         self._neighbour: Guest | None = None
         self.log: DirtyLog | None = None
         self._owed: list[Owed] = []
@@ -113,8 +114,9 @@ class Subject(Closing):
 
     def can_do(self, step: str) -> bool:
         """Whether this VM can do a step, and its KVM: one that interprets its guest knows less."""
-        needed = self.program.STEPS[step].needs
-        return self.setting.has(needed) and step not in lacking(self.system)
+        needed = self.program.PROGRAM.steps[step].needs
+        left_out = {*lacking(self.system), *self.program.PROGRAM.left_out}
+        return self.setting.has(needed) and step not in left_out
 
     def change(self, state: GuestState) -> None:
         """Userspace has changed what the program goes on with."""
@@ -122,7 +124,7 @@ class Subject(Closing):
 
     def go_on_with(self, script: Sequence[Step]) -> None:
         """Another script, for one that is at its end."""
-        self.guest.ram.write(self.program.SCRIPT, self.program.encode(script))
+        self.guest.ram.write(SCRIPT, self.program.PROGRAM.encode(script))
         self.model = replace(self.model, next_script=tuple(script))
 
     def release(self) -> None:
@@ -329,12 +331,12 @@ class Subject(Closing):
         Where a script is over the guest may have begun anew, and logged a step that it has yet to
         count.
         """
-        model, size = self.model, self.program.STEP_BYTES
-        found = self.guest.ram.read(self.program.LOG, size * len(model.results))
+        model, size = self.model, STEP_BYTES
+        found = self.guest.ram.read(LOG, size * len(model.results))
         for number, result in enumerate(model.results):
             step = model.script[number]
             logged = found[size * number : size * (number + 1)]
-            wanted = self.program.entry(number, step, result)
+            wanted = self.program.PROGRAM.entry(number, step, result)
             if logged != wanted and not (model.begins_anew() and number == 0):
                 place = first_wrong_word(logged, wanted)
                 raise Violation(
@@ -344,7 +346,7 @@ class Subject(Closing):
                     self.guest.vcpu,
                     circumstance=f"At step {number} of a script ({_named(step)})",
                     value=int.from_bytes(wanted[place : place + 4], sys.byteorder),
-                    names=(word(self.program.LOG + size * number + place),),
+                    names=(word(LOG + size * number + place),),
                 )
 
     def _claim_of(self, step: Step) -> str:
@@ -382,7 +384,7 @@ class Subject(Closing):
         self.log = DirtyLog(self.model, self._logs_to) if logged else None
 
     def _logs_to(self, model: ModelVcpu) -> Sequence[int]:
-        return (self.program.LOG + self.program.STEP_BYTES * model.number,)
+        return (LOG + STEP_BYTES * model.number,)
 
     # ---- the state
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import files, plain_text
-from lab.emulation import arch, elsewhere, programs, reach
+from lab.emulation import arch, counter, elsewhere, programs, reach
 from lab.emulation.arch import EmulatedArchitecture, Foreign
 from lab.emulation.console import last_lines, panic, refusal
 from lab.emulation.errors import EmulationError
@@ -147,6 +147,14 @@ class Machine:
         return [*words, *self.options]
 
 
+def _counted(machine: Machine) -> list[str]:
+    """What tells the kernel of its processor's counter, which is this host's."""
+    word = machine.architecture.counter
+    if machine.foreign or machine.instruction_clock or not word:
+        return []
+    return [f"{word}={counter.khz()}"] if counter.khz() else []
+
+
 def _memory_here() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -193,7 +201,7 @@ def command(
     words = machine.qemu_words(realtime=kernel.is_realtime)
     impatient = () if machine.instruction_clock else _IMPATIENT
     own = machine.architecture.parameters
-    parameters = [*_PARAMETERS, *own, *impatient, *machine.kernel_parameters]
+    parameters = [*_PARAMETERS, *own, *_counted(machine), *impatient, *machine.kernel_parameters]
     control = share.path.parent
     if machine.foreign:
         files = [*reach.of_qemu(machine.program), *reach.named_in(machine.options)]

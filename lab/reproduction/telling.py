@@ -28,9 +28,9 @@ class Telling:
     def __init__(self, *, tables: bool = False, changed: str = "") -> None:
         """With `tables` the guest takes exceptions, interrupts and NMIs. `changed` is the sentence
         that says what changed."""
-        program = sequences_arch.current()
+        program = sequences_arch.current().PROGRAM
         first = (Step("end"),)
-        self.model = ModelVcpu(program.STEPS, first, state=program.first_state())
+        self.model = ModelVcpu(program.steps, first, state=program.first_state)
         self.scripts: list[Sequence[Step]] = [first]
         self.blocks: set[str] = set()
         self._lines: list[str] = []

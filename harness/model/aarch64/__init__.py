@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from harness.kvm.exits import Hypercall
 from harness.model import mmio_steps, steps
 from harness.model.program import (
-    MASK,
     Events,
     Exchange,
     GuestState,
@@ -18,26 +17,7 @@ from harness.model.program import (
     StepKind,
     StepResult,
 )
-from harness.model.steps import LOG, SCRATCH, SCRIPT, STEP_BYTES, nothing
-
-__all__ = [
-    "CALL",
-    "CALL_EXITS",
-    "GENERAL",
-    "LOG",
-    "NUMBERS",
-    "PLACES",
-    "SCRATCH",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
-    "encode",
-    "entry",
-    "first_state",
-    "kept",
-    "kept_bits",
-    "stores",
-]
+from harness.model.steps import ScriptProgram, nothing
 
 #: What a VM must have for the step `call`, and the call: a fast one to an OEM's service.
 CALL_EXITS, CALL = "call_exits", 0xC300_0100
@@ -61,38 +41,6 @@ _KEPT = {
     "dbgbvr1_el1": (1 << 48) - 4,
     "fpsr": 1 << 27 | 0x9F,
 }
-
-
-def first_state() -> GuestState:
-    """Before the program begins."""
-    return GuestState(events={"interrupts": Events()})
-
-
-def kept_bits(place: str) -> int:
-    """The bits that a place can hold."""
-    return _KEPT.get(place, MASK)
-
-
-def kept(step: Step) -> Step:
-    """The step with a value that its place can hold."""
-    if step.name != "put":
-        return step
-    return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
-
-
-def stores(step: Step) -> Sequence[int]:
-    """Addresses in the guest's memory that the step stores to, besides the log."""
-    return (SCRATCH + step.operand,) if step.name in ("store", "exchange_add") else ()
-
-
-def encode(script: Sequence[Step]) -> bytes:
-    """The script as it stands in the guest's memory."""
-    return steps.encode(NUMBERS, script)
-
-
-def entry(place: int, step: Step, result: int) -> bytes:
-    """What the program writes into its log for a step."""
-    return steps.entry(NUMBERS, place, step, result)
 
 
 def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -155,4 +103,9 @@ STEPS: Mapping[str, StepKind] = {
     ),
 }
 
-NUMBERS = {name: number for number, name in enumerate(STEPS)}
+PROGRAM = ScriptProgram(
+    STEPS,
+    PLACES,
+    GuestState(events={"interrupts": Events()}),
+    _KEPT,
+)

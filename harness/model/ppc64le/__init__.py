@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 from harness.kvm.exits import PaprHcall
 from harness.model import mmio_steps, steps
@@ -18,27 +17,7 @@ from harness.model.program import (
     StepKind,
     StepResult,
 )
-from harness.model.steps import LOG, SCRATCH, SCRIPT, STEP_BYTES, nothing
-
-__all__ = [
-    "CALL",
-    "FLOATS",
-    "GENERAL",
-    "LOG",
-    "NUMBERS",
-    "PLACES",
-    "SCRATCH",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
-    "VECTORS",
-    "encode",
-    "entry",
-    "first_state",
-    "kept",
-    "kept_bits",
-    "stores",
-]
+from harness.model.steps import ScriptProgram, nothing
 
 #: H_PUT_TERM_CHAR (PAPR): a console is userspace's, and KVM hands the call on.
 CALL = 0x58
@@ -47,38 +26,6 @@ VECTORS = tuple(f"v{number}" for number in range(32))
 FLOATS = tuple(f"f{number}" for number in range(32))
 GENERAL = tuple(f"r{number}" for number in (2, 13, *range(16, 20), *range(24, 29)))
 PLACES = (*VECTORS, *FLOATS, *GENERAL, "lr", "sprg2", "sprg3", "vrsave")
-
-
-def first_state() -> GuestState:
-    """Before the program begins."""
-    return GuestState(events={"interrupts": Events()})
-
-
-def kept_bits(place: str) -> int:
-    """The bits that a place can hold."""
-    return MASK >> 32 if place == "vrsave" else MASK
-
-
-def kept(step: Step) -> Step:
-    """The step with a value that its place can hold."""
-    if step.name != "put":
-        return step
-    return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
-
-
-def stores(step: Step) -> Sequence[int]:
-    """Addresses in the guest's memory that the step stores to, besides the log."""
-    return (SCRATCH + step.operand,) if step.name in ("store", "exchange_add") else ()
-
-
-def encode(script: Sequence[Step]) -> bytes:
-    """The script as it stands in the guest's memory."""
-    return steps.encode(NUMBERS, script)
-
-
-def entry(place: int, step: Step, result: int) -> bytes:
-    """What the program writes into its log for a step."""
-    return steps.entry(NUMBERS, place, step, result)
 
 
 def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -94,12 +41,6 @@ def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     wanted = PaprHcall(CALL, (step.value, *(0,) * 8))
     said = f"the hypercall {CALL:#x} with {step.value:#x}"
     return Exchange(said, "completion.hypercall", wanted, accepts, reads=True)
-
-
-def _end_call(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    """The first that it is told, less the second, which is the first with each bit turned."""
-    value = int.from_bytes(passed[0], "little")
-    return state, (value - (value ^ MASK)) & MASK
 
 
 def _end_read_reversed(state: GuestState, step: Step, passed: Passed) -> StepResult:
@@ -123,9 +64,15 @@ STEPS: Mapping[str, StepKind] = {
     ),
     "mmio_read_signed": StepKind(mmio_steps.end_read_signed, mmio_steps.read, operands=_SIGNED),
     "mmio_read_reversed": StepKind(_end_read_reversed, mmio_steps.read, operands=_REVERSED),
-    "call": StepKind(_end_call, _call, weight=2),
+    "call": StepKind(steps.end_call, _call, weight=2),
     "put": StepKind(steps.put(PLACES), operands=_PLACE_OPERANDS, weight=2),
     "get": StepKind(steps.get(PLACES), operands=_PLACE_OPERANDS, weight=2),
     "wait": StepKind(nothing, weight=3, waits=True),
 }
-NUMBERS = {name: number for number, name in enumerate(STEPS)}
+
+PROGRAM = ScriptProgram(
+    STEPS,
+    PLACES,
+    GuestState(events={"interrupts": Events()}),
+    {"vrsave": MASK >> 32},
+)

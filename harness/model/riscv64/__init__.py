@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 from harness.kvm.exits import RiscvSbi
 from harness.model import mmio_steps, steps
@@ -18,24 +17,7 @@ from harness.model.program import (
     StepKind,
     StepResult,
 )
-from harness.model.steps import LOG, SCRATCH, SCRIPT, STEP_BYTES, nothing
-
-__all__ = [
-    "GENERAL",
-    "LOG",
-    "NUMBERS",
-    "PLACES",
-    "SCRATCH",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
-    "encode",
-    "entry",
-    "first_state",
-    "kept",
-    "kept_bits",
-    "stores",
-]
+from harness.model.steps import ScriptProgram, nothing
 
 #: Of the SBI's experimental extensions, which KVM has none of, and forwards each call.
 EXTENSION, FUNCTION = 0x08000000, 5
@@ -47,38 +29,6 @@ DOUBLES = tuple(f"f{number}" for number in range(32))
 GENERAL = ("gp", "tp", "s7", "s8", "s9", "s10", "t3", "t4", "t5", "t6")
 PLACES = (*DOUBLES, *GENERAL, "scounteren")
 _COUNTERS = 0x7  # the three that every processor has
-
-
-def first_state() -> GuestState:
-    """Before the program begins."""
-    return GuestState(events={"interrupts": Events()})
-
-
-def kept_bits(place: str) -> int:
-    """The bits that a place can hold."""
-    return _COUNTERS if place == "scounteren" else MASK
-
-
-def kept(step: Step) -> Step:
-    """The step with a value that its place can hold."""
-    if step.name != "put":
-        return step
-    return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
-
-
-def stores(step: Step) -> Sequence[int]:
-    """Addresses in the guest's memory that the step stores to, besides the log."""
-    return (SCRATCH + step.operand,) if step.name in ("store", "exchange_add") else ()
-
-
-def encode(script: Sequence[Step]) -> bytes:
-    """The script as it stands in the guest's memory."""
-    return steps.encode(NUMBERS, script)
-
-
-def entry(place: int, step: Step, result: int) -> bytes:
-    """What the program writes into its log for a step."""
-    return steps.entry(NUMBERS, place, step, result)
 
 
 def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -95,12 +45,6 @@ def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     wanted = RiscvSbi(EXTENSION, FUNCTION, (step.value, *(0,) * 5))
     said = f"a call of the SBI with {step.value:#x}"
     return Exchange(said, "completion.hypercall", wanted, accepts, reads=True)
-
-
-def _end_call(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    """The first that it is told, less the second, which is the first with each bit turned."""
-    value = int.from_bytes(passed[0], "little")
-    return state, (value - (value ^ MASK)) & MASK
 
 
 def _raises(cause: int) -> Callable[[GuestState, Step, Passed], StepResult]:
@@ -133,7 +77,7 @@ STEPS: Mapping[str, StepKind] = {
     "mmio_read_signed": StepKind(
         mmio_steps.end_read_signed, mmio_steps.read, operands=mmio_steps.NARROW_OPERANDS
     ),
-    "call": StepKind(_end_call, _call, weight=2),
+    "call": StepKind(steps.end_call, _call, weight=2),
     "put": StepKind(steps.put(PLACES), operands=_PLACE_OPERANDS, weight=2),
     "get": StepKind(steps.get(PLACES), operands=_PLACE_OPERANDS, weight=2),
     "flags": StepKind(steps.flags(1)),
@@ -148,4 +92,10 @@ STEPS: Mapping[str, StepKind] = {
         nothing, needs="irqchip", weight=3, waits=True, sleeps=True, interruptible=True
     ),
 }
-NUMBERS = {name: number for number, name in enumerate(STEPS)}
+
+PROGRAM = ScriptProgram(
+    STEPS,
+    PLACES,
+    GuestState(events={"interrupts": Events()}),
+    {"scounteren": _COUNTERS},
+)

@@ -8,31 +8,9 @@ from dataclasses import replace
 
 from harness.kvm.arch.x86_64.devices import MSR
 from harness.model import steps
-from harness.model.program import MASK, Events, GuestState, Passed, Step, StepKind, StepResult
-from harness.model.steps import LOG, SCRATCH, SCRIPT, STEP_BYTES, nothing
+from harness.model.program import Events, GuestState, Passed, Step, StepKind, StepResult
+from harness.model.steps import ScriptProgram, nothing
 from harness.model.x86_64 import exchanges
-
-__all__ = [
-    "LOG",
-    "MAY_LACK",
-    "MSR_PLACES",
-    "NUMBERS",
-    "PLACES",
-    "SCRATCH",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
-    "STRING",
-    "STRING_BYTES",
-    "encode",
-    "entry",
-    "first_state",
-    "kept",
-    "kept_bits",
-    "stores",
-    "tells_only",
-    "trying",
-]
 
 STRING = 0x6C000
 STRING_BYTES = 64
@@ -63,44 +41,9 @@ _KEPT = {
 }
 
 
-def first_state() -> GuestState:
-    """Before the program begins."""
-    string = bytes(range(STRING_BYTES))
-    return GuestState(string=string, events={"interrupts": Events(), "NMIs": Events()})
-
-
-def kept_bits(place: str) -> int:
-    """The bits that a place can hold."""
-    return _KEPT.get(place, MASK)
-
-
-def kept(step: Step) -> Step:
-    """The step with a value that its place can hold."""
-    if step.name != "put":
-        return step
-    return replace(step, value=step.value & kept_bits(PLACES[step.operand]))
-
-
 def tells_only(step: Step) -> bool:
     """Whether all of it is one exit that reads nothing."""
     return step.name in ("port_out", "msr_write", "end")
-
-
-def stores(step: Step) -> Sequence[int]:
-    """Addresses in the guest's memory that the step stores to, besides the log."""
-    if step.name in ("store", "exchange_add"):
-        return (SCRATCH + step.operand,)
-    return (STRING,) if step.name == "string_in" else ()
-
-
-def encode(script: Sequence[Step]) -> bytes:
-    """The script as it stands in the guest's memory."""
-    return steps.encode(NUMBERS, script)
-
-
-def entry(place: int, step: Step, result: int) -> bytes:
-    """What the program writes into its log for a step."""
-    return steps.entry(NUMBERS, place, step, result)
 
 
 # ---- registers, and exceptions
@@ -191,4 +134,12 @@ def trying(step: str) -> Sequence[Step]:
     return Step("port_out", 1), Step(step), Step("mmio_read", 4 << 16 | 0x10), Step("end")
 
 
-NUMBERS = {name: number for number, name in enumerate(STEPS)}
+PROGRAM = ScriptProgram(
+    STEPS,
+    PLACES,
+    GuestState(
+        string=bytes(range(STRING_BYTES)), events={"interrupts": Events(), "NMIs": Events()}
+    ),
+    _KEPT,
+    stored={"string_in": (STRING,)},
+)

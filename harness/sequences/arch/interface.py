@@ -13,7 +13,8 @@ from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
-from harness.model.program import GuestState, Step, StepKind
+from harness.model.program import Step
+from harness.model.steps import ScriptProgram
 
 
 class ScriptedArchitecture(Protocol):
@@ -23,7 +24,7 @@ class ScriptedArchitecture(Protocol):
     """
 
     __name__: str
-    STEPS: Mapping[str, StepKind]
+    PROGRAM: ScriptProgram
     FEATURES: tuple[str, ...]
     """What a VM may have, or not."""
 
@@ -36,10 +37,6 @@ class ScriptedArchitecture(Protocol):
     MAY_LACK: Sequence[str]
     """Steps that some KVM cannot do; each is tried."""
 
-    LOG: int
-    SCRIPT: int
-    STEP_BYTES: int
-
     def put_back(self, vcpu: Vcpu) -> AbstractContextManager[None]:
         """At its end the vCPU's state is put back, but for what keeps time."""
 
@@ -48,9 +45,6 @@ class ScriptedArchitecture(Protocol):
 
     def new_guest(self, system: System, irqchip: str, features: tuple[str, ...]) -> Guest:
         """A guest with the program `script` at its entry. Raises `KvmError`."""
-
-    def first_state(self) -> GuestState:
-        """The program's, before it begins."""
 
     def first_places(self, guest: Guest) -> Mapping[str, int]:
         """What the program's places hold in a guest that never ran, where it is not 0."""
@@ -64,9 +58,6 @@ class ScriptedArchitecture(Protocol):
         "refuse": to refuse an exit, which gives the guest an exception.
         """
 
-    def kept(self, step: Step) -> Step:
-        """The step with a value that it can have."""
-
     def may_change(self, step: Step, *, raises: bool) -> Sequence[str]:
         """Names of `Guest.whole()` that the end of an exchange of the step may change.
 
@@ -75,15 +66,6 @@ class ScriptedArchitecture(Protocol):
 
     def exception_waits(self, guest: Guest) -> bool:
         """Whether KVM has one for the guest: a kick may have come behind the instruction's exit."""
-
-    def stores(self, step: Step) -> Sequence[int]:
-        """Addresses that the step stores to, besides the log."""
-
-    def encode(self, script: Sequence[Step]) -> bytes:
-        """A script as it stands in the guest's memory."""
-
-    def entry(self, place: int, step: Step, result: int) -> bytes:
-        """What the program writes into its log for a step."""
 
     def counted(self, guest: Guest) -> Mapping[str, int]:
         """How many events of each kind the program has taken."""

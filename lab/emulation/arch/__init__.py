@@ -103,6 +103,7 @@ class EmulatedArchitecture:
                 interrupted; this and the clock are empty where no sweep can be made
     header      reads an image's header; None for what is no image of this architecture
     board       how it boots on a host of another; None where that was never done
+    counter     the word that tells a kernel how many kHz the processor's counter of times has
     names       what else people call it
     beside      folders of the tree from which its KVM includes headers by their paths
     """
@@ -125,6 +126,7 @@ class EmulatedArchitecture:
     timer_probe: str
     header: Callable[[bytes], Header | None]
     board: Board | None = None
+    counter: str = ""
     names: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 

@@ -45,4 +45,5 @@ ARCHITECTURE = EmulatedArchitecture(
     # (arch/x86/include/asm/ptrace.h).
     timer_probe="__sysvec_apic_timer_interrupt ip=+128(%di):x64 cs=+136(%di):x64",
     header=_header,
+    counter="tsc_early_khz",  # Linux 5.8; an older kernel hands the word on to init
 )

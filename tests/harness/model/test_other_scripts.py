@@ -11,6 +11,7 @@ import pytest
 
 from guest_blobs import FOLDER
 from harness.kvm.exits import Hypercall, Mmio, PaprHcall, RiscvSbi
+from harness.model import steps
 from harness.model.answers import Circumstances, ModelVcpu, answers
 from harness.model.program import MASK, Step
 
@@ -33,8 +34,8 @@ def entries(text: str, table: str, prefix: str) -> list[str]:
     return re.findall(r"\w+", " ".join(lines))
 
 
-def vcpu(program: ModuleType, *steps: Step) -> ModelVcpu:
-    return ModelVcpu(program.STEPS, (*steps, END), state=program.first_state())
+def vcpu(program: ModuleType, *script: Step) -> ModelVcpu:
+    return ModelVcpu(program.STEPS, (*script, END), state=program.PROGRAM.first_state)
 
 
 def results(model: ModelVcpu, *data: bytes) -> tuple[int, ...]:
@@ -58,7 +59,7 @@ def test_steps_and_places_are_in_the_order_of_the_source(program: ModuleType) ->
 def test_addresses_are_the_sources(program: ModuleType) -> None:
     found = dict(re.findall(r"#define (\w+)\s+(0x\w+)", source(program)))
     for name in ("LOG", "SCRATCH", "SCRIPT"):
-        assert int(found[name], 16) == getattr(program, name)
+        assert int(found[name], 16) == getattr(steps, name)
 
 
 def test_an_access_is_one_exit(program: ModuleType) -> None:

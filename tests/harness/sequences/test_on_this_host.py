@@ -22,6 +22,7 @@ from harness.kvm.exits import DirtyRingFull
 from harness.kvm.guest import Guest
 from harness.kvm.system import System
 from harness.model.answers import Circumstances, answers
+from harness.model.steps import LOG
 from harness.sequences import arch, runs
 from harness.sequences.arch.x86_64 import owed
 from harness.sequences.drawing import explore
@@ -194,7 +195,7 @@ def test_a_step_that_is_logged_and_yet_to_be_counted_is_none_of_the_last_script(
         player.do("script", {"steps": [["compute", 0, 1], ["store", 0, 1], ["end", 0, 0]]})
         player.do("run", run)
         player.do("immediate", {**early, "answer": 0, "thread": "here"})
-        ram, log = player.subject.guest.ram, player.subject.program.LOG
+        ram, log = player.subject.guest.ram, LOG
         ram.write(log, bytes(16))
         player.do("immediate", {**early, "answer": 0, "thread": "here"})
         ram.write(log + 16, bytes(16))

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.host import pace
 from harness.kvm.arch.aarch64 import gic, ioctls, moving, state
@@ -13,18 +14,7 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.model import aarch64 as model
-from harness.model.aarch64 import (
-    CALL_EXITS,
-    LOG,
-    SCRIPT,
-    STEP_BYTES,
-    encode,
-    entry,
-    first_state,
-    kept,
-    stores,
-)
-from harness.model.program import StepKind
+from harness.model.aarch64 import CALL_EXITS
 from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
     ABSENT,
@@ -44,21 +34,14 @@ __all__ = [
     "ABSENT",
     "CONDITIONS",
     "FEATURES",
-    "LOG",
     "MAY_LACK",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
+    "PROGRAM",
     "clocked",
     "counted",
-    "encode",
-    "entry",
     "exception_waits",
     "features",
     "first_places",
-    "first_state",
     "injected",
-    "kept",
     "left_out",
     "looked",
     "may_change",
@@ -67,17 +50,12 @@ __all__ = [
     "put_back",
     "run_told",
     "serve",
-    "stores",
     "trying",
 ]
 
 # By the syndrome's SSE KVM extends what was read, and QEMU 7.2 puts that bit elsewhere.
 _EXTENDED = ("mmio_read_signed", "mmio_read_half")
-STEPS: Mapping[str, StepKind] = {
-    name: kind
-    for name, kind in model.STEPS.items()
-    if name not in _EXTENDED or not pace.here().takes_turns
-}
+PROGRAM = replace(model.PROGRAM, left_out=frozenset(_EXTENDED if pace.here().takes_turns else ()))
 FEATURES: tuple[str, ...] = (CALL_EXITS,)
 
 

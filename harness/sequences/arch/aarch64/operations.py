@@ -10,7 +10,7 @@ from harness.kvm.arch.aarch64 import IRQCHIPS, MODES, moving, names, state
 from harness.kvm.registers import set_register
 from harness.model import aarch64 as program
 from harness.model.answers import ModelVcpu
-from harness.sequences import plain, twins
+from harness.sequences import plain_others, twins
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 
@@ -28,7 +28,7 @@ _SETTABLE = (*program.VECTORS, *program.GENERAL, *program.SYSTEM)
 def _set_register(subject: Subject, given: Arguments) -> None:
     """A place of the program's gets another value by an ioctl."""
     vcpu, name = subject.guest.vcpu, given["place"]
-    value = given["value"] & program.kept_bits(name)
+    value = given["value"] & program.PROGRAM.held_bits(name)
     if name in program.VECTORS:
         index = int(name[1:])
         there = state.every_register(vcpu)
@@ -46,5 +46,5 @@ OPERATIONS: Mapping[str, Operation] = {
     "set_register": Operation(
         _set_register, ModelVcpu.settled, {"place": OneOf(_SETTABLE), "value": AnyNumber()}
     ),
-    "twin": twins.operation(plain.others(MODES, moving.rewrite), IRQCHIPS),
+    "twin": twins.operation(plain_others.others(MODES, moving.rewrite), IRQCHIPS),
 }

@@ -13,7 +13,7 @@ from harness.kvm.registers import set_register
 from harness.kvm.vcpu import Vcpu
 from harness.model import ppc64le as program
 from harness.model.answers import ModelVcpu
-from harness.sequences import plain, twins
+from harness.sequences import plain_others, twins
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 
@@ -28,7 +28,7 @@ def _rewrite(subject: Subject, given: Arguments) -> None:
 def _set_register(subject: Subject, given: Arguments) -> None:
     """A place of the program's gets another value by an ioctl."""
     name = given["place"]
-    value = given["value"] & program.kept_bits(name)
+    value = given["value"] & program.PROGRAM.held_bits(name)
     _set_place(subject.guest.vcpu, name, value)
     places = {**subject.model.state.places, name: value}
     subject.change(replace(subject.model.state, places=places))
@@ -57,5 +57,5 @@ OPERATIONS: Mapping[str, Operation] = {
         ModelVcpu.settled,
         {"place": OneOf(program.PLACES), "value": AnyNumber()},
     ),
-    "twin": twins.operation(plain.others(MODES, moving.rewrite), IRQCHIPS),
+    "twin": twins.operation(plain_others.others(MODES, moving.rewrite), IRQCHIPS),
 }

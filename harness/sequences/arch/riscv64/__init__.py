@@ -12,17 +12,7 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.model.program import MASK, Step
-from harness.model.riscv64 import (
-    LOG,
-    SCRIPT,
-    STEP_BYTES,
-    STEPS,
-    encode,
-    entry,
-    first_state,
-    kept,
-    stores,
-)
+from harness.model.riscv64 import PROGRAM
 from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
     ABSENT,
@@ -41,21 +31,14 @@ __all__ = [
     "ABSENT",
     "CONDITIONS",
     "FEATURES",
-    "LOG",
     "MAY_LACK",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
+    "PROGRAM",
     "clocked",
     "counted",
-    "encode",
-    "entry",
     "exception_waits",
     "features",
     "first_places",
-    "first_state",
     "injected",
-    "kept",
     "left_out",
     "looked",
     "may_change",
@@ -64,7 +47,6 @@ __all__ = [
     "put_back",
     "run_told",
     "serve",
-    "stores",
     "trying",
 ]
 

@@ -11,7 +11,7 @@ from harness.kvm.arch.riscv64.numbers import CORE, CSRS, DOUBLES
 from harness.kvm.registers import set_register
 from harness.model import riscv64 as program
 from harness.model.answers import ModelVcpu
-from harness.sequences import plain, twins
+from harness.sequences import plain_others, twins
 from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
 from harness.sequences.subject import Subject
 
@@ -27,7 +27,7 @@ _NUMBERS = {**DOUBLES, **CORE, **CSRS}
 def _set_register(subject: Subject, given: Arguments) -> None:
     """A place of the program's gets another value by an ioctl."""
     name = given["place"]
-    value = given["value"] & program.kept_bits(name)
+    value = given["value"] & program.PROGRAM.held_bits(name)
     set_register(subject.guest.vcpu, _NUMBERS[name], value)
     places = {**subject.model.state.places, name: value}
     subject.change(replace(subject.model.state, places=places))
@@ -40,5 +40,5 @@ OPERATIONS: Mapping[str, Operation] = {
         ModelVcpu.settled,
         {"place": OneOf(program.PLACES), "value": AnyNumber()},
     ),
-    "twin": twins.operation(plain.others(MODES, moving.rewrite), IRQCHIPS),
+    "twin": twins.operation(plain_others.others(MODES, moving.rewrite), IRQCHIPS),
 }

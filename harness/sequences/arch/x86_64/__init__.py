@@ -25,21 +25,7 @@ from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.model.program import Step
-from harness.model.x86_64 import (
-    LOG,
-    MAY_LACK,
-    MSR_PLACES,
-    SCRIPT,
-    STEP_BYTES,
-    STEPS,
-    STRING,
-    encode,
-    entry,
-    first_state,
-    kept,
-    stores,
-    trying,
-)
+from harness.model.x86_64 import MAY_LACK, MSR_PLACES, PROGRAM, STRING, trying
 from harness.native import ffi
 from harness.sequences.arch.x86_64.conditions import CONDITIONS
 from harness.sequences.arch.x86_64.looks import clocked, looked, run_told
@@ -49,21 +35,14 @@ __all__ = [
     "ABSENT",
     "CONDITIONS",
     "FEATURES",
-    "LOG",
     "MAY_LACK",
-    "SCRIPT",
-    "STEPS",
-    "STEP_BYTES",
+    "PROGRAM",
     "clocked",
     "counted",
-    "encode",
-    "entry",
     "exception_waits",
     "features",
     "first_places",
-    "first_state",
     "injected",
-    "kept",
     "left_out",
     "looked",
     "may_change",
@@ -72,7 +51,6 @@ __all__ = [
     "put_back",
     "run_told",
     "serve",
-    "stores",
     "trying",
 ]
 
@@ -117,7 +95,7 @@ def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
     try:
         guest.load("script", "long", {0: int(irqchip != "none")})
         apply(guest, having)
-        guest.ram.write(STRING, first_state().string)
+        guest.ram.write(STRING, PROGRAM.first_state.string)
     except BaseException:
         guest.close()
         raise
@@ -129,7 +107,7 @@ def left_out(step: str, error: InternalError) -> Sequence[str]:
 
     A host's interrupt between the two hides it, so one try speaks for all.
     """
-    raising = (*MAY_LACK, *(name for name, kind in STEPS.items() if kind.traps))
+    raising = (*MAY_LACK, *(name for name, kind in PROGRAM.steps.items() if kind.traps))
     return (*raising, "nmi", "refuse") if error.suberror == _DELIVERY else (step,)
 
 

@@ -36,7 +36,7 @@ _SETTABLE = (*program.MSR_PLACES, "dr0", "dr1", "dr2", "dr3", "cr2", "rbp", "r8"
 def _set_register(subject: Subject, given: Arguments) -> None:
     """A place of the program's gets another value by an ioctl."""
     vcpu, name = subject.guest.vcpu, given["place"]
-    value = given["value"] & program.kept_bits(name)
+    value = given["value"] & program.PROGRAM.held_bits(name)
     if name in program.MSR_PLACES:
         ioctls.set_msr(vcpu, program.MSR_PLACES[name], value)
     elif name.startswith("dr"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from harness.model.x86_64 import MSR_PLACES, kept_bits, tells_only
+from harness.model.x86_64 import MSR_PLACES, PROGRAM, tells_only
 from harness.sequences.operation import Arguments
 from lab.reproduction.operations import leave
 from lab.reproduction.telling import Telling
@@ -30,7 +30,7 @@ def _rewrite(tell: Telling, given: Arguments) -> None:
 
 def _set_register(tell: Telling, given: Arguments) -> None:
     place = given["place"]
-    value = given["value"] & kept_bits(place)
+    value = given["value"] & PROGRAM.held_bits(place)
     state = tell.model.state
     if place in MSR_PLACES:
         tell.say(f"set_msr({MSR_PLACES[place]:#x}, {value:#x});", needs=("msr",))

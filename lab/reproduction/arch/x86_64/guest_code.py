@@ -16,7 +16,8 @@ from harness.kvm.arch.x86_64.devices import (
     PORT_STRING_OUT,
 )
 from harness.model.program import MASK, Step
-from harness.model.x86_64 import MSR_PLACES, PLACES, SCRATCH, STRING, STRING_BYTES
+from harness.model.steps import SCRATCH
+from harness.model.x86_64 import MSR_PLACES, PLACES, STRING, STRING_BYTES
 
 LOG = 0x50000
 STEPS_DONE, RELEASED, SPINS, TICKS, NMIS, WRITTEN = range(0x6000, 0x6030, 8)
