@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness.claims import CatalogueError, known_issues
+from harness.claims import MACHINES, CatalogueError, known_issues
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRY = """
@@ -129,8 +130,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: Path) -> None
 
 
 def test_the_list_names_tests_of_the_suites_and_their_claims(tmp_path: Path) -> None:
-    """pytest says nothing of an id to leave out that names no test."""
-    issues = known_issues.read(known_issues.FILE)
+    """pytest says nothing of an id to leave out that names no test.
+
+    Of another architecture they cannot be asked for here: its modes are not this one's.
+    """
+    here = MACHINES.get(platform.machine(), platform.machine())
+    issues = [i for i in known_issues.read(known_issues.FILE) if i.architecture in ("", here)]
     named = {test: issue.claim for issue in issues for test in issue.tests}
     assert named
     folders = sorted({f"suites/{test.partition('.')[0]}" for test in named})
