@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.claims import catalogue, chapters
+from harness.claims import MACHINES, catalogue, chapters
 from harness.reporting import journal as journals
 from harness.reporting import last_words, markers, proof, verdict, verdict_text
 from harness.reporting import output as outputs
@@ -41,6 +41,7 @@ def finish(
     require_kvm: bool,
     narrowed: bool,
     lost: LostVm | None = None,
+    elsewhere: bool = False,
     run: str = "",
     alarms: Sequence[tuple[str, str]] = (),
     exports: Exports = (),
@@ -49,7 +50,8 @@ def finish(
     """Complete the folder, tell the verdict if pytest could not, and give the exit code.
 
     ``status`` is pytest's, negative for a signal; ``stopped_by`` is the signal that the launcher
-    itself got; ``lost`` says how the emulated host was lost in which pytest ran. ``run`` is the id
+    itself got; ``lost`` says how the emulated host was lost in which pytest ran; ``elsewhere``:
+    pytest told its verdict somewhere else, if it did. ``run`` is the id
     that pytest was given, ``alarms`` the times and lines of alarms in the kernel's log. junit.xml
     and ``exports`` are written whatever came of the run; ``expected`` is what it is held against.
     """
@@ -59,7 +61,9 @@ def finish(
         if journal.exit_status is None and journal.has_session:
             _complete(path, journal, output, lost or _how(status), stopped_by, alarms)
             journal = journals.read(path)
-            _tell(journal, narrowed, to)
+            _tell(journal, narrowed, to, in_order=False)  # pytest would have told it by itself
+        elif elsewhere and journal.has_session:
+            _tell(journal, narrowed, to, in_order=True)
     except FileNotFoundError:
         journal = journals.Journal()
     except (OSError, journals.JournalError) as error:
@@ -232,7 +236,8 @@ def _complete(
             )
 
 
-def _tell(journal: journals.Journal, narrowed: bool, to: Speaker) -> None:
+def _tell(journal: journals.Journal, narrowed: bool, to: Speaker, *, in_order: bool) -> None:
+    machine = journal.environment.get("architecture", "")
     findings = verdict.judge(
         journal.results,
         planned=journal.planned,
@@ -247,8 +252,8 @@ def _tell(journal: journals.Journal, narrowed: bool, to: Speaker) -> None:
         chapters=chapters(),
         width=to.width,
         absent=not narrowed,
-        architecture=markers.host_architecture(),
-        in_order=False,  # pytest would have told it by itself
+        architecture=MACHINES.get(machine, machine) or markers.host_architecture(),
+        in_order=in_order,
     )
     to.out()
     for line in lines:

@@ -54,4 +54,5 @@ def _finished(found: Unframed, console: Path, folder: Path, to: Speaker) -> int:
         require_kvm=False,
         narrowed=False,
         lost=lost,
+        elsewhere=True,
     )

@@ -103,7 +103,8 @@ def test_results_are_judged_as_those_of_any_run(
     assert received(tmp_path, of_a_run()) == Exit.HELD
     assert (tmp_path / "out" / journal.NAME).read_bytes() == journal_of_a_run()
     assert (tmp_path / "out/junit.xml").exists()
-    capsys.readouterr()
+    said = capsys.readouterr().out
+    assert "\nVERDICT     held. " in said, "who reads the console of a board has seen none"
 
 
 def test_a_console_that_ends_early_is_a_lost_machine(
