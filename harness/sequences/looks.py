@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from harness.kvm.calling_thread import NoExtendedStateError, looked_at
 from harness.kvm.guest import Guest
@@ -24,16 +24,13 @@ def run_told(vcpu: Vcpu, vm: Vm) -> Iterator[Callable[[], Broken]]:
 @contextmanager
 def looked(guest: Guest) -> Iterator[Callable[[], Broken]]:
     """Around a KVM_RUN: the thread that called it is as it was."""
-    try:
-        look = looked_at(guest.vcpu)
-        thread = look.__enter__()
-    except NoExtendedStateError:  # a processor or an architecture of which nothing is known
-        yield list
-        return
-    try:
-        yield lambda: [("preset.host_untouched", each) for each in thread.differences()]
-    finally:
-        look.__exit__(None, None, None)
+    with ExitStack() as looking:
+        try:
+            thread = looking.enter_context(looked_at(guest.vcpu))
+        except NoExtendedStateError:  # a processor or an architecture of which nothing is known
+            yield list
+        else:
+            yield lambda: [("preset.host_untouched", each) for each in thread.differences()]
 
 
 @contextmanager
