@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.kvm.arch.riscv64 import devices, moving
 from harness.kvm.arch.riscv64.moving import put_back
@@ -11,8 +12,8 @@ from harness.kvm.exits import RiscvSbi, VcpuExit
 from harness.kvm.guest import Guest, create
 from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
+from harness.model import riscv64 as model
 from harness.model.program import MASK, Step
-from harness.model.riscv64 import PROGRAM
 from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
     ABSENT,
@@ -50,6 +51,9 @@ __all__ = [
     "trying",
 ]
 
+# To a load that is to keep its sign KVM gives zeros above what userspace answered, by plain runs as
+# well: kvm_riscv_vcpu_mmio_return() shifts an unsigned long (5.16; 6.12 has it still).
+PROGRAM = replace(model.PROGRAM, left_out=frozenset({"mmio_read_signed"}))
 #: A VM has nothing that it may have or not.
 FEATURES: tuple[str, ...] = ()
 
