@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import shlex
 from pathlib import Path
 
 import click
@@ -115,7 +116,9 @@ def _emulated(
     output: Path | None,
 ) -> int:
     machine = Machine(foreign=foreign)
-    elsewhere = f"--arch {foreign.name} --kernel {spec} " if foreign else ""
+    own_modules = ["--kvm-modules", str(modules)] if modules else []
+    words = ["--arch", foreign.name, "--kernel", spec, *own_modules] if foreign else []
+    elsewhere = f"{shlex.join(words)} " if words else ""
     tell = functools.partial(_tell, elsewhere=elsewhere)
     try:
         machine.check()

@@ -8,7 +8,7 @@
  * result, 64 bits, which the source of each step says: else 0.
  *
  * Phases: 1 in the script.
- * Data in:  data[0] 1: there is a GIC; data[2] ends the steps `wait` and `sleep` of an operand that is
+ * Data in:  data[0] not 0: there is a GIC; data[2] ends the steps `wait` and `sleep` of an operand that is
  *           no greater.
  * Data out: data[1] steps done, over all scripts; ticks interrupts.
  * Registers: x0 what a step loads or is told; x1 its operand, x2 its value, x3 its result; x20 the step,
@@ -88,7 +88,7 @@ steps_end:
 	ENTRIES	\table, \verb\()_v, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	ENTRIES	\table, \verb\()_v, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	ENTRIES	\table, \verb\()_, x13, x14, x15, x16, x17, x18, x26, x29
-	ENTRIES	\table, \verb\()_, tpidr_el0, tpidrro_el0, tpidr_el1, contextidr_el1, far_el1
+	ENTRIES	\table, \verb\()_, tpidr_el0, tpidrro_el0, tpidr_el1, contextidr_el1
 	ENTRIES	\table, \verb\()_, dbgbvr0_el1, dbgbvr1_el1, fpsr
 .endm
 puts:
@@ -251,7 +251,6 @@ half_2:
 	/* the call of a service that the host answers, by a hvc: what it answers */
 	STEP	call
 	LOAD	x0, 0xc3000100
-	mov	x6, x2
 	hvc	#0
 	mov	x3, x0
 
@@ -300,7 +299,7 @@ get_\name:
 	mov	x3, \name
 	b	next
 	.endr
-	.irp	name, tpidr_el0, tpidrro_el0, tpidr_el1, contextidr_el1, far_el1, dbgbvr0_el1, dbgbvr1_el1, fpsr
+	.irp	name, tpidr_el0, tpidrro_el0, tpidr_el1, contextidr_el1, dbgbvr0_el1, dbgbvr1_el1, fpsr
 put_\name:
 	msr	\name, x2
 	b	next

@@ -23,7 +23,6 @@
 #define SCRIPT		0x68000
 #define UNMAPPED	0x80000000	/* behind what the page tables map */
 #define RELEASED	DATA_WORD(2)
-#define FIRST_WITH_ADDRESS 12		/* from here on stval has the address: page faults */
 #define FMV_D_X		0xf2000053	/* to a register of the FPU; the assembler is told of none */
 #define FMV_X_D		0xe2000053
 #define A2		12
@@ -66,7 +65,6 @@ steps:
 	ENTRIES	\table, \verb\()_f, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	ENTRIES	\table, \verb\()_f, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	ENTRIES	\table, \verb\()_, gp, tp, s7, s8, s9, s10, t3, t4, t5, t6
-	ENTRIES	\table, \verb\()_, scounteren
 .endm
 puts:
 	PLACES_OF puts, put
@@ -143,7 +141,7 @@ next:
 
 	/* what is in the place */
 	STEP	get
-	li	t0, number_of_puts
+	li	t0, number_of_gets
 	bgeu	a1, t0, unexpected
 	JUMP_BY	gets, a1
 
@@ -256,7 +254,7 @@ signed_4:
 	ecall
 	sub	a3, a0, a1
 
-/* ---- exceptions: the cause; the low half of stval at bit 32 if that is an address */
+/* ---- exceptions: the cause. stval may be 0 where a processor lacks Sstvala. */
 
 	STEP	undefined
 	lla	s6, next
@@ -305,12 +303,6 @@ get_\name:
 	mv	a3, \name
 	j	next
 	.endr
-put_scounteren:
-	csrw	scounteren, a2
-	j	next
-get_scounteren:
-	csrr	a3, scounteren
-	j	next
 
 	LEAVE
 
@@ -320,12 +312,7 @@ exception:
 	csrw	sepc, s6
 	li	s6, 0
 	csrr	a3, scause
-	li	t0, FIRST_WITH_ADDRESS
-	bltu	a3, t0, 1f
-	csrr	t0, stval
-	slli	t0, t0, 32
-	or	a3, a3, t0
-1:	csrr	t0, sscratch
+	csrr	t0, sscratch
 	sret
 
 	.balign	8

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from harness.kvm.abi import KvmError
 from harness.kvm.registers import get_registers, set_register
 from harness.kvm.vcpu import Vcpu
+
+_REFUSED = (errno.EINVAL, errno.EPERM, errno.EBUSY, errno.ENOENT, errno.EOPNOTSUPP)
 
 
 def read(vcpu: Vcpu, numbers: Sequence[int]) -> Mapping[int, int]:
@@ -18,10 +20,13 @@ def read(vcpu: Vcpu, numbers: Sequence[int]) -> Mapping[int, int]:
 
 
 def write(vcpu: Vcpu, values: Mapping[int, int]) -> None:
-    """What cannot be set, or not any more, such as an ID register, is left as it is."""
+    """What cannot be set, or not any more, such as an ID register, is left as it is. `KvmError`."""
     for number, value in values.items():
-        with contextlib.suppress(KvmError):
+        try:
             set_register(vcpu, number, value)
+        except KvmError as error:
+            if error.errno not in _REFUSED:
+                raise
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Deliveries:
 
     def again(self, kind: str, most: int) -> bool:
         """Whether it was the processor: the guest took more than `most`, KVM injected no more."""
-        if not pace.here().takes_turns:
+        if not (pace.here().takes_turns and arch.current().REDELIVERS):
             return False
         injected = arch.current().injected(self._guest)[kind]
         no_more = injected is not None and injected <= most - self._not_here[kind]

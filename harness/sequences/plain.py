@@ -21,6 +21,7 @@ ABSENT: Sequence[str] = ("add_processor",)
 CONDITIONS: Mapping[str, Condition] = {
     each.__name__: each for each in of_vm.OF_THE_VM if each not in of_vm.NOT_TAKEN_BACK
 }
+REDELIVERS = False
 #: KVM interprets no instruction but those that access a device.
 MAY_LACK: Sequence[str] = ()
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from harness.kvm.arch import current
+from harness.kvm.exits import reason_name
 from harness.kvm.system import System
 from harness.kvm.unmet import CONTENT, UnmetError
 from harness.model.answers import ModelVcpu
@@ -128,7 +129,8 @@ class Player:
         try:
             self._do(name, arguments)
         except Violation:
-            if not self._is_over():
+            reason = reason_name(self.subject.guest.vcpu.run_page.exit_reason)
+            if not self._is_over() or reason != "KVM_EXIT_DIRTY_RING_FULL":
                 raise
         else:
             self._is_over()

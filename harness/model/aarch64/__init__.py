@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from harness.kvm.exits import Hypercall
 from harness.model import mmio_steps, steps
@@ -29,7 +28,7 @@ _UNDEFINED, _SVC, _DATA_ABORT, _BRK = 0x00, 0x15, 0x25, 0x3C
 VECTORS = tuple(f"v{number}" for number in range(32))
 GENERAL = ("x13", "x14", "x15", "x16", "x17", "x18", "x26", "x29")
 SYSTEM = (
-    *("tpidr_el0", "tpidrro_el0", "tpidr_el1", "contextidr_el1", "far_el1"),
+    *("tpidr_el0", "tpidrro_el0", "tpidr_el1", "contextidr_el1"),
     *("dbgbvr0_el1", "dbgbvr1_el1"),
 )
 PLACES = (*VECTORS, *GENERAL, *SYSTEM, "fpsr")
@@ -62,9 +61,7 @@ def _raises(syndrome: int) -> Callable[[GuestState, Step, Passed], StepResult]:
 
 
 def _page_fault(state: GuestState, step: Step, passed: Passed) -> StepResult:
-    address = _UNMAPPED + step.operand
-    places = {**state.places, "far_el1": address}
-    return replace(state, places=places), _DATA_ABORT | _STORED | address << 32
+    return state, _DATA_ABORT | _STORED | (_UNMAPPED + step.operand) << 32
 
 
 _PLACE_OPERANDS = tuple(range(len(PLACES)))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from harness.kvm.exits import RiscvSbi
 from harness.model import mmio_steps, steps
 from harness.model.program import (
-    MASK,
     Events,
     Exchange,
     GuestState,
@@ -21,14 +20,12 @@ from harness.model.steps import ScriptProgram, nothing
 
 #: Of the SBI's experimental extensions, which KVM has none of, and forwards each call.
 EXTENSION, FUNCTION = 0x08000000, 5
-_UNMAPPED = 0x80000000
 # Causes of exceptions (privileged specification, table of scause).
 _ILLEGAL, _BREAKPOINT, _LOAD_FAULT, _STORE_FAULT = 2, 3, 13, 15
 
 DOUBLES = tuple(f"f{number}" for number in range(32))
 GENERAL = ("gp", "tp", "s7", "s8", "s9", "s10", "t3", "t4", "t5", "t6")
-PLACES = (*DOUBLES, *GENERAL, "scounteren")
-_COUNTERS = 1 << 1  # TM: the others may be hardwired, and Linux itself needs this one
+PLACES = (*DOUBLES, *GENERAL)
 
 
 def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
@@ -49,15 +46,6 @@ def _call(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
 
 def _raises(cause: int) -> Callable[[GuestState, Step, Passed], StepResult]:
     return lambda state, step, passed: (state, cause)
-
-
-def _faults(cause: int) -> Callable[[GuestState, Step, Passed], StepResult]:
-    """With the low half of the address."""
-
-    def end(state: GuestState, step: Step, passed: Passed) -> StepResult:
-        return state, cause | (_UNMAPPED + step.operand) << 32 & MASK
-
-    return end
 
 
 _PLACE_OPERANDS = tuple(range(len(PLACES)))
@@ -85,8 +73,8 @@ STEPS: Mapping[str, StepKind] = {
     "interrupts_off": StepKind(steps.interrupts_off),
     "undefined": StepKind(_raises(_ILLEGAL)),
     "breakpoint": StepKind(_raises(_BREAKPOINT)),
-    "load_fault": StepKind(_faults(_LOAD_FAULT), operands=_FAULT_OPERANDS),
-    "page_fault": StepKind(_faults(_STORE_FAULT), operands=_FAULT_OPERANDS),
+    "load_fault": StepKind(_raises(_LOAD_FAULT), operands=_FAULT_OPERANDS),
+    "page_fault": StepKind(_raises(_STORE_FAULT), operands=_FAULT_OPERANDS),
     "wait": StepKind(nothing, weight=3, waits=True),
     "sleep": StepKind(
         nothing, needs="irqchip", weight=3, waits=True, sleeps=True, interruptible=True
@@ -97,5 +85,4 @@ PROGRAM = ScriptProgram(
     STEPS,
     PLACES,
     GuestState(events={"interrupts": Events()}),
-    {"scounteren": _COUNTERS},
 )

@@ -34,6 +34,10 @@ class ScriptedArchitecture(Protocol):
     ABSENT: Sequence[str]
     """Operations of every architecture that are not possible here."""
 
+    REDELIVERS: bool
+    """Whether a processor that QEMU emulates may say of an event that was delivered that it was
+    not, so that KVM injects it anew."""
+
     MAY_LACK: Sequence[str]
     """Steps that some KVM cannot do; each is tried."""
 

@@ -16,6 +16,8 @@ from harness.sequences.deliveries import Deliveries
 class FakeArchitecture:
     """Interrupts, as KVM counts them and as the guest does."""
 
+    REDELIVERS = True
+
     def __init__(self) -> None:
         self.kvm, self.guest = 0, 0
 
@@ -52,6 +54,15 @@ def mapped() -> Deliveries:
 def test_what_kvm_injected_twice_is_held_against_it(played: FakeArchitecture) -> None:
     found = mapped()
     found.run(played.moves(2, 2))
+    assert not found.again("interrupts", 1)
+
+
+def test_where_no_processor_delivers_again_nothing_is_excused(
+    played: FakeArchitecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeArchitecture, "REDELIVERS", False)
+    found = Deliveries(object())
+    found.run(played.moves(1, 2))
     assert not found.again("interrupts", 1)
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from harness.kvm import settable
-from harness.kvm.arch.riscv64 import aia
-from harness.kvm.arch.riscv64.numbers import TIMER
-from harness.kvm.registers import register_list
+from harness.kvm.arch.riscv64 import aia, interrupts
+from harness.kvm.arch.riscv64.numbers import CSRS, TIMER
+from harness.kvm.registers import get_register, register_list
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
+
+_SSIP = 1 << 1  # of sip: a software interrupt
 
 
 def _numbers(vcpu: Vcpu) -> Sequence[int]:
@@ -38,5 +40,8 @@ def move(source: Vcpu, source_vm: Vm, target: Vcpu, target_vm: Vm) -> None:
     """
     settable.write(target, settable.read(source, _numbers(source)))
     target.set_mp_state(source.mp_state())
+    if target_vm.irqchip == "none" and get_register(source, CSRS["sip"]) & _SSIP:
+        # KVM takes sip for what the guest sees, and not for what ends its wait (irqs_pending).
+        interrupts.send(target_vm)
     if target_vm.irqchip == "aia":
         aia.copy(source_vm, target_vm)

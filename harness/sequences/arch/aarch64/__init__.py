@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.host import pace
+from harness.kvm.abi import LackingError
 from harness.kvm.arch.aarch64 import gic, ioctls, moving, state
 from harness.kvm.arch.aarch64.moving import put_back
 from harness.kvm.exits import Hypercall, VcpuExit
@@ -20,6 +22,7 @@ from harness.sequences.plain import (
     ABSENT,
     CONDITIONS,
     MAY_LACK,
+    REDELIVERS,
     counted,
     exception_waits,
     first_places,
@@ -36,6 +39,7 @@ __all__ = [
     "FEATURES",
     "MAY_LACK",
     "PROGRAM",
+    "REDELIVERS",
     "clocked",
     "counted",
     "exception_waits",
@@ -69,8 +73,8 @@ def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
     """At EL1, with its MMU on."""
     guest = create(system, irqchip)
     try:
-        if CALL_EXITS in having:
-            ioctls.forward_calls(guest.vm, model.CALL, 1)
+        if CALL_EXITS in having and not ioctls.forward_calls(guest.vm, model.CALL, 1):
+            raise LackingError("KVM_ARM_VM_SMCCC_FILTER", errno.EOPNOTSUPP)
         guest.load("script", "paged", {0: int(irqchip != "none") * gic.INTERRUPT})
     except BaseException:
         guest.close()

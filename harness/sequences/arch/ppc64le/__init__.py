@@ -18,6 +18,7 @@ from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
     CONDITIONS,
     MAY_LACK,
+    REDELIVERS,
     counted,
     exception_waits,
     first_places,
@@ -33,6 +34,7 @@ __all__ = [
     "FEATURES",
     "MAY_LACK",
     "PROGRAM",
+    "REDELIVERS",
     "clocked",
     "counted",
     "exception_waits",

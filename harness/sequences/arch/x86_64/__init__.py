@@ -37,6 +37,7 @@ __all__ = [
     "FEATURES",
     "MAY_LACK",
     "PROGRAM",
+    "REDELIVERS",
     "clocked",
     "counted",
     "exception_waits",
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 ABSENT: Sequence[str] = ()
+REDELIVERS = True  # SVM's EXITINTINFO: see Deliveries
 _CALLS: Mapping[type[Any], Callable[[Vcpu, Any, int], None]] = {
     Hypercall: answer_hypercall,
     HypervHypercall: answer_hyperv,
