@@ -144,3 +144,16 @@ def test_the_list_names_tests_of_the_suites_and_their_claims(tmp_path: Path) -> 
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     there = dict(json.loads(plan.read_text()))
     assert {test: there.get(test) for test in named} == named
+
+
+def test_the_list_names_functions_of_the_suites() -> None:
+    """Of each architecture: the id of a result has the chapter, and the function's name."""
+    for issue in known_issues.read(known_issues.FILE):
+        for test in issue.tests:
+            chapter, name = test.split(".")[:2]
+            found = [
+                path
+                for path in (ROOT / "suites" / chapter).rglob("test_*.py")
+                if f"def test_{name}(" in path.read_text()
+            ]
+            assert found, f"{test} is no test of the chapter {chapter}"

@@ -60,6 +60,7 @@ def test_addresses_are_the_sources(program: ModuleType) -> None:
     found = dict(re.findall(r"#define (\w+)\s+(0x\w+)", source(program)))
     for name in ("LOG", "SCRATCH", "SCRIPT"):
         assert int(found[name], 16) == getattr(steps, name)
+    assert f".quad\t{steps._MULTIPLIER}\n" in source(program)
 
 
 def test_an_access_is_one_exit(program: ModuleType) -> None:
