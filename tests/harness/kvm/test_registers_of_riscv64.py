@@ -7,6 +7,7 @@ machine has none of their constants.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from harness.kvm import registers
+from harness.kvm.abi import KvmError
 
 # asm/kvm.h and linux/kvm.h
 CONSTANTS = SimpleNamespace(
@@ -83,3 +85,16 @@ def test_no_two_have_one_number(numbers: ModuleType) -> None:
     assert len(set(numbers.NAMES.values())) == len(numbers.NAMES)
     assert numbers.extension(2) == 0x8030000007000002
     assert numbers.sbi_extension(9) == 0x8030000008000009
+
+
+def test_before_there_was_a_list_what_has_a_name_is_asked_for(
+    numbers: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_list(_vcpu: object) -> list[int]:
+        raise KvmError("KVM_GET_REG_LIST", errno.EINVAL)
+
+    monkeypatch.setattr(numbers, "register_list", lambda _vcpu: [7])
+    assert numbers.listed(object()) == [7]
+    monkeypatch.setattr(numbers, "register_list", no_list)
+    monkeypatch.setattr(numbers, "KvmError", KvmError)
+    assert set(numbers.listed(object())) == set(numbers.NAMES)

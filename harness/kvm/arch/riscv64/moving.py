@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from harness.kvm import settable
 from harness.kvm.arch.riscv64 import aia, interrupts
-from harness.kvm.arch.riscv64.numbers import CSRS, TIMER
-from harness.kvm.registers import get_register, register_list
+from harness.kvm.arch.riscv64.numbers import CSRS, TIMER, listed
+from harness.kvm.registers import get_register
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 
@@ -18,7 +18,7 @@ _SSIP = 1 << 1  # of sip: a software interrupt
 
 def _numbers(vcpu: Vcpu) -> Sequence[int]:
     """Of every register but those of the timer. Raises `KvmError`."""
-    return [each for each in register_list(vcpu) if each not in TIMER.values()]
+    return [each for each in listed(vcpu) if each not in TIMER.values()]
 
 
 def rewrite(vcpu: Vcpu) -> None:

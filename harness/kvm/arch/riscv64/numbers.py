@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from harness.kvm.abi import KvmError
+from harness.kvm.registers import register_list
+from harness.kvm.vcpu import Vcpu
 from harness.native import lib
 
 #: In the order of struct kvm_riscv_core.
@@ -49,6 +52,14 @@ NAMES: Mapping[int, str] = {
     **{number: f"double {name}" for name, number in DOUBLES.items()},
     FCSR: "double fcsr",
 }
+
+
+def listed(vcpu: Vcpu) -> Sequence[int]:
+    """Of all registers (KVM_GET_REG_LIST, Linux 6.6); before, of those that have a name here."""
+    try:
+        return register_list(vcpu)
+    except KvmError:
+        return tuple(NAMES)
 
 
 def extension(number: int) -> int:

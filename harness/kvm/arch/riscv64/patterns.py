@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from guest_blobs.memory_map import DONE_WORD
-from harness.kvm.arch.riscv64.numbers import CORE, CSRS, DOUBLES, FCSR
-from harness.kvm.registers import register_list, set_register
+from harness.kvm.arch.riscv64.numbers import CORE, CSRS, DOUBLES, FCSR, listed
+from harness.kvm.registers import set_register
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 
@@ -27,7 +27,7 @@ def fill(vcpu: Vcpu, vm: Vm) -> None:
         set_register(vcpu, CORE[name], _pattern(0x20 + place))
     for name, value in _OF_TRAPS.items():
         set_register(vcpu, CSRS[name], value)
-    there = set(register_list(vcpu))
+    there = set(listed(vcpu))
     for place, number in enumerate(DOUBLES.values()):
         if number in there:
             set_register(vcpu, number, _pattern(0x40 + place))

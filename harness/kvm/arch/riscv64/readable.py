@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from harness.kvm import parts
 from harness.kvm.arch.riscv64 import aia
-from harness.kvm.arch.riscv64.numbers import name_of
-from harness.kvm.registers import get_registers, register_list
+from harness.kvm.arch.riscv64.numbers import listed, name_of
+from harness.kvm.registers import get_registers
 from harness.kvm.vcpu import Vcpu
 from harness.kvm.vm import Vm
 
@@ -47,7 +47,7 @@ def whole(vcpu: Vcpu, vm: Vm) -> Mapping[str, int]:
 
     Before 6.6 those that have a name here. Raises `KvmError`.
     """
-    found = get_registers(vcpu, register_list(vcpu), may_lack=True)
+    found = get_registers(vcpu, listed(vcpu), may_lack=True)
     counted = parts.statistics(vcpu, vm, _STATISTICS)
     return {
         **{name_of(number): value for number, value in found.items()},
