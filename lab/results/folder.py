@@ -45,6 +45,8 @@ def read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
 def _read(place: Path, claims: Mapping[str, Claim]) -> list[FoundSuite]:
     if place.is_file():
         return [_suite(place, "kvm_immediate_exit", claims)]
+    if place.exists() and not place.is_dir():
+        raise NoResultsError(f"{place} is neither a folder of results nor a journal")
     if (place / mutated.MUTATION).is_file():
         return _told(place / mutated.MUTATION, mutated.read)
     for name in _RESULTS:

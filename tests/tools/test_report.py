@@ -55,6 +55,7 @@ def test_places_with_one_name_are_told_apart(
         (["run", "-o", "/"], 64, "is a directory"),
         ([], 64, "RESULTS..."),
         (["run", "empty"], 70, "empty has no journal.jsonl"),
+        (["run", "/dev/null"], 70, "/dev/null is neither a folder of results nor a journal"),
         (["run", "-o", "no/page.html"], 73, "no/page.html cannot be written"),
     ],
 )
