@@ -220,6 +220,16 @@ class Vm(Closing):
         self.devices[kind] = int(request.fd)
         return self.devices[kind]
 
+    def create_device_if_any(self, kind: str) -> bool:
+        """`create_device()`; False where this KVM has none of the type (ENODEV)."""
+        try:
+            self.create_device(kind)
+        except KvmError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return False
+        return True
+
     def set_irq_line(self, line: int, *, level: bool) -> None:
         """KVM_IRQ_LINE (api.rst 4.25): what a line is called, its architecture says. `KvmError`."""
         request = ffi.new("struct kvm_irq_level *", {"irq": line, "level": int(level)})

@@ -7,10 +7,12 @@ A guest has the byte order of its host.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from guest_blobs import memory_map as at
 from harness.kvm.exits import Mmio
-from harness.model.program import MASK, Exchange, GuestState, Passed, Step, StepResult
+from harness.model import steps
+from harness.model.program import MASK, Exchange, GuestState, Passed, Step, StepKind, StepResult
 
 #: Bytes from bit 16 on, and below them an offset from MMIO_BASE: of what is aligned.
 OPERANDS = tuple(length << 16 | offset for length in (1, 2, 4, 8) for offset in (0x10, 0xFF8))
@@ -67,3 +69,15 @@ def end_read_half_signed(state: GuestState, step: Step, passed: Passed) -> StepR
 def end(state: GuestState, step: Step, passed: Passed) -> Exchange | None:
     """The program's last exit."""
     return _access(at.DONE_WORD, 4, at.DONE.to_bytes(4, sys.byteorder), passed)
+
+
+#: With which the table of each such program begins.
+FIRST_STEPS: Mapping[str, StepKind] = {
+    "end": StepKind(steps.nothing, end, last=True),
+    "compute": StepKind(steps.compute),
+    "store": StepKind(steps.store, operands=steps.SCRATCH_OPERANDS),
+    "load": StepKind(steps.load, operands=steps.SCRATCH_OPERANDS),
+    "exchange_add": StepKind(steps.exchange_add, operands=steps.SCRATCH_OPERANDS),
+    "mmio_write": StepKind(steps.nothing, write, operands=OPERANDS, weight=2),
+    "mmio_read": StepKind(end_read, read, operands=OPERANDS, weight=2),
+}

@@ -13,6 +13,7 @@ from harness.conditions.condition import Condition
 from harness.kvm.answers import answer_mmio
 from harness.kvm.exits import InternalError, Mmio, VcpuExit
 from harness.kvm.guest import Guest
+from harness.kvm.system import System
 from harness.kvm.vcpu import Vcpu
 from harness.model.program import Step
 
@@ -22,8 +23,15 @@ CONDITIONS: Mapping[str, Condition] = {
     each.__name__: each for each in of_vm.OF_THE_VM if each not in of_vm.NOT_TAKEN_BACK
 }
 REDELIVERS = False
+#: A VM has nothing that it may have or not.
+FEATURES: tuple[str, ...] = ()
 #: KVM interprets no instruction but those that access a device.
 MAY_LACK: Sequence[str] = ()
+
+
+def features(system: System) -> Sequence[str]:
+    """None."""
+    return FEATURES
 
 
 def trying(step: str) -> Sequence[Step]:

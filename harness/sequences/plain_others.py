@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The other guests of a sequence where programs speak by MMIO, for the tables of operations."""
+"""What userspace does to a vCPU where programs speak by MMIO, besides what it does everywhere."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from harness.kvm.abi import LackingError
 from harness.kvm.guest import Guest
 from harness.kvm.memory import PAGE_BYTES
 from harness.kvm.vcpu import Vcpu
+from harness.model.answers import ModelVcpu
+from harness.model.steps import ScriptProgram
+from harness.sequences import twins
+from harness.sequences.operation import AnyNumber, Arguments, Domain, OneOf, Operation
+from harness.sequences.subject import Subject
 from harness.sequences.twins import Others, Twin, TwinProgram
 
 _RAM = 0x20000  # no program lies there
@@ -31,7 +37,7 @@ def _programs(modes: Sequence[str]) -> Iterator[tuple[str, TwinProgram]]:
             yield f"pages {'loaded' if store else 'stored'}", TwinProgram("pages", mode, 6, data)
 
 
-def others(modes: Sequence[str], rewrite: Callable[[Vcpu], None]) -> Others:
+def _others(modes: Sequence[str], rewrite: Callable[[Vcpu], None]) -> Others:
     """The other guests in these modes; `rewrite` sets all that KVM says of a vCPU again."""
 
     def rewritten(twin: Twin) -> None:
@@ -44,3 +50,34 @@ def others(modes: Sequence[str], rewrite: Callable[[Vcpu], None]) -> Others:
         lambda guest: None,
         lambda twin: None,
     )
+
+
+def operations(
+    program: ScriptProgram,
+    settable: Sequence[str],
+    set_place: Callable[[Vcpu, str, int], None],
+    rewrite: Callable[[Vcpu], None],
+    *,
+    modes: Sequence[str],
+    irqchips: Sequence[str],
+) -> Mapping[str, Operation]:
+    """The table: `set_place` gives one of the `settable` places a value by an ioctl."""
+
+    def rewritten(subject: Subject, given: Arguments) -> None:
+        """What KVM says of the vCPU is set again: nothing has changed."""
+        rewrite(subject.guest.vcpu)
+
+    def register_set(subject: Subject, given: Arguments) -> None:
+        """A place of the program's gets another value."""
+        name = given["place"]
+        value = given["value"] & program.held_bits(name)
+        set_place(subject.guest.vcpu, name, value)
+        places = {**subject.model.state.places, name: value}
+        subject.change(replace(subject.model.state, places=places))
+
+    drawn: Mapping[str, Domain] = {"place": OneOf(settable), "value": AnyNumber()}
+    return {
+        "rewrite": Operation(rewritten, ModelVcpu.settled),
+        "set_register": Operation(register_set, ModelVcpu.settled, drawn),
+        "twin": twins.operation(_others(modes, rewrite), irqchips),
+    }

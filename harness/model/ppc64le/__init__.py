@@ -53,15 +53,7 @@ _REVERSED = tuple(each for each in mmio_steps.OPERANDS if each >> 16 > 1)
 
 #: In the order of the source's table.
 STEPS: Mapping[str, StepKind] = {
-    "end": StepKind(nothing, mmio_steps.end, last=True),
-    "compute": StepKind(steps.compute),
-    "store": StepKind(steps.store, operands=steps.SCRATCH_OPERANDS),
-    "load": StepKind(steps.load, operands=steps.SCRATCH_OPERANDS),
-    "exchange_add": StepKind(steps.exchange_add, operands=steps.SCRATCH_OPERANDS),
-    "mmio_write": StepKind(nothing, mmio_steps.write, operands=mmio_steps.OPERANDS, weight=2),
-    "mmio_read": StepKind(
-        mmio_steps.end_read, mmio_steps.read, operands=mmio_steps.OPERANDS, weight=2
-    ),
+    **mmio_steps.FIRST_STEPS,
     "mmio_read_signed": StepKind(mmio_steps.end_read_signed, mmio_steps.read, operands=_SIGNED),
     "mmio_read_reversed": StepKind(_end_read_reversed, mmio_steps.read, operands=_REVERSED),
     "call": StepKind(steps.end_call, _call, weight=2),

@@ -7,11 +7,9 @@ to the vCPU 0.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping
 
 from harness.kvm import device_attributes
-from harness.kvm.abi import KvmError
 from harness.kvm.arch.aarch64 import ioctls, names
 from harness.kvm.vm import Vm
 from harness.native import lib
@@ -46,11 +44,7 @@ _BINARY_POINTS = {"bpr0": 4, "bpr1": 5}
 
 def create(vm: Vm) -> bool:
     """KVM_CREATE_DEVICE, and where it is. False where this KVM has none. Raises `KvmError`."""
-    try:
-        vm.create_device(KIND)
-    except KvmError as error:
-        if error.errno != errno.ENODEV:
-            raise
+    if not vm.create_device_if_any(KIND):
         return False
     group = int(lib.KVM_DEV_ARM_VGIC_GRP_ADDR)
     _set(vm, group, int(lib.KVM_VGIC_V3_ADDR_TYPE_DIST), _DISTRIBUTOR)

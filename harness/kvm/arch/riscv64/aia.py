@@ -7,11 +7,9 @@ no APLIC, which would make messages of lines: without sources KVM leaves it out.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 
 from harness.kvm import device_attributes
-from harness.kvm.abi import KvmError
 from harness.kvm.vm import Vm
 from harness.native import lib
 
@@ -29,11 +27,7 @@ def create(vm: Vm) -> bool:
 
     KVM registers the device only for a processor with Ssaia.
     """
-    try:
-        vm.create_device(KIND)
-    except KvmError as error:
-        if error.errno != errno.ENODEV:
-            raise
+    if not vm.create_device_if_any(KIND):
         return False
     group = int(lib.KVM_DEV_RISCV_AIA_GRP_CONFIG)
     _set(vm, group, int(lib.KVM_DEV_RISCV_AIA_CONFIG_IDS), _IDENTITIES, size=4)

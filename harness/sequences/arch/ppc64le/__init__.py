@@ -17,10 +17,12 @@ from harness.sequences import plain
 from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
     CONDITIONS,
+    FEATURES,
     MAY_LACK,
     REDELIVERS,
     counted,
     exception_waits,
+    features,
     first_places,
     injected,
     left_out,
@@ -54,13 +56,6 @@ __all__ = [
 
 #: Nor is there an interrupt that ends when the guest has taken it.
 ABSENT: Sequence[str] = (*plain.ABSENT, "interrupt", "take_events")
-#: A VM has nothing that it may have or not.
-FEATURES: tuple[str, ...] = ()
-
-
-def features(system: System) -> Sequence[str]:
-    """None."""
-    return FEATURES
 
 
 def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from harness.kvm.arch.ppc64le import IRQCHIPS, MODES, moving
 from harness.kvm.arch.ppc64le.readable import FLOATS, SPECIAL_NUMBERS, VECTORS
@@ -12,26 +11,10 @@ from harness.kvm.arch.ppc64le.state import get_regs, set_regs
 from harness.kvm.registers import set_register
 from harness.kvm.vcpu import Vcpu
 from harness.model import ppc64le as program
-from harness.model.answers import ModelVcpu
-from harness.sequences import plain_others, twins
-from harness.sequences.operation import AnyNumber, Arguments, OneOf, Operation
-from harness.sequences.subject import Subject
+from harness.sequences import plain_others
+from harness.sequences.operation import Operation
 
 _HALF = 64  # bits of a vector that a step puts twice
-
-
-def _rewrite(subject: Subject, given: Arguments) -> None:
-    """What KVM says of the vCPU is set again: nothing has changed."""
-    moving.rewrite(subject.guest.vcpu)
-
-
-def _set_register(subject: Subject, given: Arguments) -> None:
-    """A place of the program's gets another value by an ioctl."""
-    name = given["place"]
-    value = given["value"] & program.PROGRAM.held_bits(name)
-    _set_place(subject.guest.vcpu, name, value)
-    places = {**subject.model.state.places, name: value}
-    subject.change(replace(subject.model.state, places=places))
 
 
 def _set_place(vcpu: Vcpu, name: str, value: int) -> None:
@@ -50,12 +33,6 @@ def _set_place(vcpu: Vcpu, name: str, value: int) -> None:
         set_regs(vcpu, regs)
 
 
-OPERATIONS: Mapping[str, Operation] = {
-    "rewrite": Operation(_rewrite, ModelVcpu.settled),
-    "set_register": Operation(
-        _set_register,
-        ModelVcpu.settled,
-        {"place": OneOf(program.PLACES), "value": AnyNumber()},
-    ),
-    "twin": twins.operation(plain_others.others(MODES, moving.rewrite), IRQCHIPS),
-}
+OPERATIONS: Mapping[str, Operation] = plain_others.operations(
+    *(program.PROGRAM, program.PLACES, _set_place, moving.rewrite), modes=MODES, irqchips=IRQCHIPS
+)

@@ -18,10 +18,12 @@ from harness.sequences.looks import clocked, looked, run_told
 from harness.sequences.plain import (
     ABSENT,
     CONDITIONS,
+    FEATURES,
     MAY_LACK,
     REDELIVERS,
     counted,
     exception_waits,
+    features,
     first_places,
     injected,
     left_out,
@@ -56,13 +58,6 @@ __all__ = [
 # To a load that is to keep its sign KVM gives zeros above what userspace answered, by plain runs as
 # well: kvm_riscv_vcpu_mmio_return() shifts an unsigned long (5.16; 6.12 has it still).
 PROGRAM = replace(model.PROGRAM, left_out=frozenset({"mmio_read_signed"}))
-#: A VM has nothing that it may have or not.
-FEATURES: tuple[str, ...] = ()
-
-
-def features(system: System) -> Sequence[str]:
-    """None."""
-    return FEATURES
 
 
 def new_guest(system: System, irqchip: str, having: tuple[str, ...]) -> Guest:
